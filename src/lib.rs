@@ -1,0 +1,2 @@
+//! A version-aware memcache proxy that isolates pickle namespaces.
+#![forbid(unsafe_code)]

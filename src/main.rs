@@ -1,0 +1,4 @@
+//! The `picklegate` command.
+#![forbid(unsafe_code)]
+
+fn main() {}
