@@ -1,2 +1,5 @@
 //! A version-aware memcache proxy that isolates pickle namespaces.
 #![forbid(unsafe_code)]
+
+pub mod pickle;
+pub mod policy;
