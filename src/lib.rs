@@ -3,3 +3,4 @@
 
 pub mod pickle;
 pub mod policy;
+pub mod protocol;

@@ -10,7 +10,7 @@ pub const SNIFF_BYTES: usize = 512;
 
 /// `\x80`, the PROTO opcode.
 const PROTO: u8 = 0x80;
-/// The highest protocol that any CPython writes.
+/// The highest protocol that any Python writes.
 const HIGHEST_PROTOCOL: u8 = 5;
 
 /// How clients mark pickles: the bits of the client flags, and whether to
@@ -134,22 +134,28 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn sniff(encoding: Encoding, flags: u32, value: &[u8]) -> Option<Option<u8>> {
+    fn sniff(encoding: Encoding, flags: u32, value: &[u8]) -> Option<Header> {
         let needed = encoding.bytes_needed(flags, value.len());
-        Sniffer::default()
-            .sniff(&encoding, flags, &value[..needed])
-            .map(|header| header.protocol)
+        Sniffer::default().sniff(&encoding, flags, &value[..needed])
     }
+
+    fn header(protocol: u8) -> Option<Header> {
+        Some(Header {
+            protocol: Some(protocol),
+        })
+    }
+
+    const BROKEN: Option<Header> = Some(Header { protocol: None });
 
     #[test]
     fn flagged_values_tell_their_protocol() {
         let by_flags = Encoding::default();
-        assert_eq!(sniff(by_flags, 1, b"\x80\x04K\x01."), Some(Some(4)));
-        assert_eq!(sniff(by_flags, 1, b"\x80\x02K\x01."), Some(Some(2)));
-        assert_eq!(sniff(by_flags, 1, b"I1\n."), Some(Some(0)));
-        assert_eq!(sniff(by_flags, 1, b"\x80\x09."), Some(Some(9)));
-        assert_eq!(sniff(by_flags, 1, b""), Some(None));
-        assert_eq!(sniff(by_flags, 1, b"\xff\x00"), Some(None));
+        assert_eq!(sniff(by_flags, 1, b"\x80\x04K\x01."), header(4));
+        assert_eq!(sniff(by_flags, 1, b"\x80\x02K\x01."), header(2));
+        assert_eq!(sniff(by_flags, 1, b"I1\n."), header(0));
+        assert_eq!(sniff(by_flags, 1, b"\x80\x09."), header(9));
+        assert_eq!(sniff(by_flags, 1, b""), BROKEN);
+        assert_eq!(sniff(by_flags, 1, b"\xff\x00"), BROKEN);
         assert_eq!(sniff(by_flags, 0, b"\x80\x04K\x01."), None);
         assert_eq!(sniff(by_flags, 16, b"\x80\x04K\x01."), None);
     }
@@ -161,7 +167,7 @@ mod tests {
             by_bytes: true,
             ..Encoding::default()
         };
-        assert_eq!(sniff(by_bytes, 0, b"\x80\x05."), Some(Some(5)));
+        assert_eq!(sniff(by_bytes, 0, b"\x80\x05."), header(5));
         assert_eq!(sniff(by_bytes, 0, b"I1\n."), None);
         assert_eq!(sniff(by_bytes, 0, b"\x80\x77"), None);
     }
@@ -179,11 +185,11 @@ mod tests {
             for level in [0, 1, 6, 9] {
                 assert_eq!(
                     sniff(Encoding::default(), 9, &deflate(body, level)),
-                    Some(Some(4))
+                    header(4)
                 );
             }
         }
-        assert_eq!(sniff(Encoding::default(), 9, b"not zlib"), Some(None));
-        assert_eq!(sniff(Encoding::default(), 9, b"\x78\x9c"), Some(None));
+        assert_eq!(sniff(Encoding::default(), 9, b"not zlib"), BROKEN);
+        assert_eq!(sniff(Encoding::default(), 9, b"\x78\x9c"), BROKEN);
     }
 }

@@ -6,9 +6,7 @@ mod ring;
 mod rules;
 mod runtime;
 
-pub use key::{
-    KeyBuf, KeyCodec, MAX_KEY_BYTES, Restore, SpaceId, decode_base64_key, encode_base64_key,
-};
+pub use key::{KeyCodec, Restore, SpaceId};
 pub use ring::{Distribution, Ring};
 pub use rules::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};

@@ -186,9 +186,7 @@ impl Requirement {
         let bad = || RuntimeError::BadRequirement(text.to_owned());
         let mut ranges: Vec<(String, String)> = Vec::new();
         for part in text.split(',').map(str::trim) {
-            let split = part
-                .find(|c: char| matches!(c, '<' | '>' | '=' | '^' | '~'))
-                .ok_or_else(bad)?;
+            let split = part.find(['<', '>', '=', '^', '~']).ok_or_else(bad)?;
             let (name, range) = part.split_at(split);
             match (name.trim(), ranges.last_mut()) {
                 ("", None) => return Err(bad()),
