@@ -1,6 +1,11 @@
 //! A version-aware memcache proxy that isolates pickle namespaces.
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod embedded;
+pub mod engine;
+pub mod metrics;
 pub mod pickle;
 pub mod policy;
 pub mod protocol;
+pub mod server;

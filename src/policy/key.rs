@@ -12,7 +12,6 @@
 //! the plain and the hashed form depends on the key's bytes alone, never on the
 //! form in which a client spelled it.
 
-use arrayvec::ArrayVec;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -92,23 +91,23 @@ impl KeyCodec {
 
     /// Appends the physical key of a client key of 1 to 250 bytes; what is
     /// appended is at most 250 bytes.
-    pub fn encode(&self, space: SpaceId, key: &[u8], out: &mut impl Extend<u8>) -> Restore {
+    pub fn encode(&self, space: SpaceId, key: &[u8], out: &mut Vec<u8>) -> Restore {
         debug_assert!(!key.is_empty() && key.len() <= MAX_KEY_BYTES);
         let prefix: &[u8] = match space {
             SpaceId::BARE if self.is_reserved(key) => ESCAPE,
             SpaceId::BARE => {
-                out.extend(key.iter().copied());
+                out.extend_from_slice(key);
                 return Restore::Strip(0);
             }
             _ => &self.spaces[space.index()].prefix,
         };
-        out.extend(prefix.iter().copied());
+        out.extend_from_slice(prefix);
         if key[0] == HASHED || prefix.len() + key.len() > physical_limit(prefix.len(), key) {
-            out.extend([HASHED]);
-            out.extend(digest(key));
+            out.push(HASHED);
+            out.extend_from_slice(&digest(key));
             return Restore::Hashed;
         }
-        out.extend(key.iter().copied());
+        out.extend_from_slice(key);
         // Prefixes are at most 58 bytes: a name of 32, an epoch of 20 digits.
         Restore::Strip(prefix.len() as u8)
     }
@@ -152,12 +151,12 @@ fn is_text(key: &[u8]) -> bool {
     key.iter().all(|&b| b > b' ' && b != 0x7f)
 }
 
-fn digest(key: &[u8]) -> ArrayVec<u8, 43> {
+fn digest(key: &[u8]) -> [u8; 43] {
     let mut text = [0; 43];
     URL_SAFE_NO_PAD
         .encode_slice(Sha256::digest(key), &mut text)
         .expect("32 bytes are 43 base64 characters");
-    ArrayVec::from(text)
+    text
 }
 
 #[cfg(test)]

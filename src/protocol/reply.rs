@@ -109,3 +109,15 @@ pub fn is_error(text: &[u8]) -> bool {
         || text.starts_with(b"CLIENT_ERROR")
         || text.starts_with(b"ERROR")
 }
+
+/// Whether a line is a whole reply to a store, a change or a plain command.
+pub fn is_single_line(text: &[u8]) -> bool {
+    matches!(
+        text,
+        b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED" | b"OK"
+    ) || text.first().is_some_and(u8::is_ascii_digit)
+        || [&b"HD"[..], b"NF", b"NS", b"EX", b"VERSION "]
+            .iter()
+            .any(|code| text.starts_with(code))
+        || is_error(text)
+}
