@@ -89,6 +89,11 @@ impl KeyCodec {
         &self.spaces[space.index()].name
     }
 
+    /// What a space puts in front of client keys; empty for the bare one.
+    pub fn prefix(&self, space: SpaceId) -> &[u8] {
+        &self.spaces[space.index()].prefix
+    }
+
     /// Appends the physical key of a client key of 1 to 250 bytes; what is
     /// appended is at most 250 bytes.
     pub fn encode(&self, space: SpaceId, key: &[u8], out: &mut Vec<u8>) -> Restore {
