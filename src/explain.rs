@@ -4,9 +4,8 @@
 use std::fmt;
 
 use crate::config::{Config, Word};
-use crate::policy::{
-    Decision, KeyCodec, MAX_KEY_BYTES, Restore, Rule, RuntimeTag, SpaceId, encode_base64_key,
-};
+use crate::policy::{Decision, KeyCodec, Restore, Rule, RuntimeTag, SpaceId};
+use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
 
 /// The answer for one key and one runtime; its display is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

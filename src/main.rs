@@ -5,6 +5,7 @@
 mod cli;
 
 use std::fmt::Display;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -12,6 +13,9 @@ use picklegate::check;
 use picklegate::config::{Config, ConfigErrors};
 use picklegate::explain::{ExplainError, explain};
 use picklegate::policy::RuntimeTag;
+use picklegate::server;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use cli::{Cli, Command};
 
@@ -72,8 +76,25 @@ fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
     serve(&config.map_err(usage)?)
 }
 
-fn serve(_config: &Config) -> Result<(), Failure> {
-    Err(Failure::Internal("serve is not built yet".to_owned()))
+fn serve(config: &Config) -> Result<(), Failure> {
+    log_to_stderr();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    server::serve(config).map_err(|error| Failure::Internal(error.to_string()))
+}
+
+/// Structured logs; `PICKLEGATE_LOG=debug` (or any filter) shows more.
+fn log_to_stderr() {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .with_env_var("PICKLEGATE_LOG")
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn run_check(args: &cli::Check) -> Result<(), Failure> {

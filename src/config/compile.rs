@@ -16,9 +16,10 @@ use super::words::{Detect, FlushAll, Word, meaning};
 use super::{Config, Limits, Listener, Upstream};
 use crate::pickle::Encoding;
 use crate::policy::{
-    Coherence, Distribution, KeyCodec, MAX_KEY_BYTES, Mode, Namespace, OnUnloadableRead,
-    OnUnloadableWrite, Requirement, Ring, Rule, Rules, RuntimeTag, Snapshot, Sniff,
+    Coherence, Distribution, KeyCodec, Mode, Namespace, OnUnloadableRead, OnUnloadableWrite,
+    Requirement, Ring, Rule, Rules, RuntimeTag, Snapshot, Sniff,
 };
+use crate::protocol::key::MAX_KEY_BYTES;
 
 /// Without `[namespaces]`: one for each side of the step that most fleets take.
 const DEFAULT_NAMESPACES: [(&str, &str); 2] = [("py2", "python <3"), ("py3", "python >=3")];

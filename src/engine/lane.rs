@@ -12,12 +12,12 @@ use std::collections::VecDeque;
 use super::session::{Look, Sessions, Ticket};
 use super::tally::Outcome;
 use crate::policy::{KeyCodec, Restore, SpaceId};
-use crate::protocol::Tokens;
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use crate::protocol::reply::{
     ReplyError, find_reply_line, is_error, is_single_line, parse_va_len, parse_value_head,
 };
 use crate::protocol::request::{Meta, Verb};
+use crate::protocol::{Tokens, parse_u64};
 
 /// Keys that one upstream retrieval may carry.
 const MAX_KEYS: u32 = 64;
@@ -904,40 +904,35 @@ fn rewrite_meta(
         out.push(b' ');
         out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
     }
-    let base64 = tokens.clone().any(|token| token == b"b");
+    let mut rest = tokens.rest();
     let mut client_flags = 0;
     let mut checked = false;
-    for token in tokens {
-        match token[0] {
+    while let Some(flag) = Tokens::new(rest).next() {
+        let start = rest.iter().position(|&b| b != b' ').unwrap_or(0);
+        rest = &rest[start + flag.len()..];
+        match flag[0] {
             b'k' => {
                 checked = true;
-                let matches = if base64 {
-                    decode_base64_key(&token[1..]).is_some_and(|key| key[..] == *physical)
-                } else {
-                    token[1..] == *physical
-                };
-                if !matches {
-                    return Err(ReplyError::WrongKey);
-                }
+                let found = &text[text.len() - rest.len() - flag.len() + 1..];
+                let (len, base64) = match_key(found, physical).ok_or(ReplyError::WrongKey)?;
+                rest = &found[len..];
                 if meta.wants_key {
-                    let key = meta.restore.client_key(physical);
                     out.extend_from_slice(b" k");
+                    let key = meta.restore.client_key(physical);
                     push_key(out, key, base64 || meta.force_base64);
                 }
             }
-            // It follows the key that it speaks of.
-            b'b' => {}
             b'f' => {
-                let flags = crate::protocol::parse_u64(&token[1..]).ok_or(ReplyError::Malformed)?;
+                let flags = parse_u64(&flag[1..]).ok_or(ReplyError::Malformed)?;
                 client_flags = u32::try_from(flags).unwrap_or(0);
                 if meta.wants_flags {
                     out.push(b' ');
-                    out.extend_from_slice(token);
+                    out.extend_from_slice(flag);
                 }
             }
             _ => {
                 out.push(b' ');
-                out.extend_from_slice(token);
+                out.extend_from_slice(flag);
             }
         }
     }
@@ -946,6 +941,20 @@ fn rewrite_meta(
         return Err(ReplyError::WrongKey);
     }
     Ok(client_flags)
+}
+
+/// Finds the physical key where a reply names it: how many bytes it takes, and
+/// whether it is spelled in base64. An item that `mg` created for a base64 key
+/// is named by its bare bytes, spaces and all.
+fn match_key(found: &[u8], physical: &[u8]) -> Option<(usize, bool)> {
+    let ends = |len: usize| found.get(len).is_none_or(|&b| b == b' ');
+    if found.starts_with(physical) && ends(physical.len()) {
+        return Some((physical.len(), false));
+    }
+    let token = Tokens::new(found).next()?;
+    let is_flagged = found[token.len()..].starts_with(b" b") && ends(token.len() + 2);
+    let matches = decode_base64_key(token).is_some_and(|key| key[..] == *physical);
+    (is_flagged && matches).then_some((token.len() + 2, true))
 }
 
 /// A key in the form that memcached answers with: `foo`, or `Zm9v b`.

@@ -337,7 +337,7 @@ pub fn parse_head(line: &[u8]) -> Head<'_> {
         return Head::Bad(Bad::new(ERROR));
     };
     match verb {
-        b"get" | b"bget" => parse_retrieve(Verb::Get, tokens),
+        b"get" => parse_retrieve(Verb::Get, tokens),
         b"gets" => parse_retrieve(Verb::Gets, tokens),
         b"gat" => parse_retrieve(Verb::Gat, tokens),
         b"gats" => parse_retrieve(Verb::Gats, tokens),
@@ -507,7 +507,8 @@ fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     }
     let seen = match flag_set(rest.clone()) {
         Ok(seen) => seen,
-        Err(Duplicate) => {
+        Err(FlagError::OpaqueTooLong) => return fail("CLIENT_ERROR opaque token too long"),
+        Err(FlagError::Duplicate) => {
             return fail(match verb {
                 Verb::Mg | Verb::Ms => "CLIENT_ERROR duplicate flag",
                 _ => "CLIENT_ERROR invalid or duplicate flag",
@@ -535,19 +536,33 @@ fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
 /// a duplicate come before "invalid flag".
 const KNOWN_FLAGS: &[u8] = b"bNTRlOPLkstcfvhuqFCMJDI";
 
-struct Duplicate;
+/// memcached's limit on an opaque token with its flag, in bytes.
+const MAX_OPAQUE_BYTES: usize = 32;
 
-fn flag_set(flags: Tokens<'_>) -> Result<u128, Duplicate> {
+enum FlagError {
+    Duplicate,
+    OpaqueTooLong,
+}
+
+fn flag_set(flags: Tokens<'_>) -> Result<u128, FlagError> {
     let mut seen = 0u128;
     let mut known = true;
+    let mut opaque = 0;
     for token in flags {
         let flag = token[0];
         if known && (flag >= 127 || seen >> flag & 1 == 1) {
-            return Err(Duplicate);
+            return Err(FlagError::Duplicate);
+        }
+        if flag == b'O' {
+            opaque = token.len();
         }
         // An unknown flag is the upstream's to refuse.
         known &= KNOWN_FLAGS.contains(&flag);
         seen |= 1 << (flag & 127);
+    }
+    // Checked before anything is done; memcached does so after, for some.
+    if known && opaque > MAX_OPAQUE_BYTES {
+        return Err(FlagError::OpaqueTooLong);
     }
     Ok(seen)
 }

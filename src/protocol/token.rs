@@ -11,6 +11,11 @@ impl<'a> Tokens<'a> {
     pub fn new(line: &'a [u8]) -> Self {
         Self { rest: line }
     }
+
+    /// What follows the last token that was taken.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
 }
 
 impl<'a> Iterator for Tokens<'a> {

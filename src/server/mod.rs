@@ -115,7 +115,7 @@ impl Server {
             tracing::info!(listener = %listening.describe(), runtime = %listener.runtime, "listening");
             bound.push(listening);
         }
-        let addresses = lane_addresses(config);
+        let addresses = lane_addresses(config)?;
         let (workers, ended) = start_workers(config, &addresses)?;
         let mut accepting = JoinSet::new();
         if let Some(addr) = &config.admin {
@@ -173,22 +173,21 @@ impl Server {
 }
 
 /// What each lane of an engine connects to, in the engine's order.
-fn lane_addresses(config: &Config) -> Vec<Arc<Address>> {
-    let servers = config.upstream.servers.iter();
-    servers
-        .flat_map(|server| {
-            let embedded = match server {
-                ServerAddr::Embedded { bytes } => Some(Embedded::start(*bytes)),
-                ServerAddr::Tcp { .. } | ServerAddr::Unix(_) => None,
-            };
-            let address = Arc::new(Address {
-                server: server.clone(),
-                embedded,
-                connect_timeout: config.limits.connect_timeout,
-            });
-            std::iter::repeat_n(address, config.upstream.connections)
-        })
-        .collect()
+fn lane_addresses(config: &Config) -> io::Result<Vec<Arc<Address>>> {
+    let mut addresses = Vec::new();
+    for server in &config.upstream.servers {
+        let embedded = match server {
+            ServerAddr::Embedded { bytes } => Some(Embedded::start(*bytes)?),
+            ServerAddr::Tcp { .. } | ServerAddr::Unix(_) => None,
+        };
+        let address = Arc::new(Address {
+            server: server.clone(),
+            embedded,
+            connect_timeout: config.limits.connect_timeout,
+        });
+        addresses.extend(std::iter::repeat_n(address, config.upstream.connections));
+    }
+    Ok(addresses)
 }
 
 type Workers = (Vec<Handle>, Vec<oneshot::Receiver<()>>);
