@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod config;
+pub mod embedded;
 pub mod engine;
 pub mod explain;
 pub mod metrics;
