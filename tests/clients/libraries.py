@@ -38,6 +38,11 @@ class Library(object):
         return hasattr(self, verb)
 
 
+def path(address):
+    """The address as libmemcached knows it: a path is a unix socket."""
+    return address[len("unix:"):] if address.startswith("unix:") else address
+
+
 class Pymemcache(Library):
     def __init__(self, address, protocol, compress=False, noreply=False):
         from pymemcache import serde
@@ -117,9 +122,7 @@ class Pylibmc(Library):
         }
         options = {verb: {"min_compress_len": COMPRESS_OVER_BYTES}
                    for verb in ("set", "add", "replace", "set_many") if compress}
-        if address.startswith("unix:"):
-            address = address[len("unix:"):]
-        Library.__init__(self, pylibmc.Client([address], behaviors=behaviors), options)
+        Library.__init__(self, pylibmc.Client([path(address)], behaviors=behaviors), options)
         if noreply:
             # libmemcached 1.0 asks for no reply to these and then waits for it.
             self.lacks += ("touch", "stats", "flush_all")
@@ -202,20 +205,21 @@ class Django(Library):
     def __init__(self, backend, address):
         import django.core.cache.backends.memcached as backends
 
-        try:
-            make = getattr(backends, backend)
-        except AttributeError as missing:
-            raise ImportError(str(missing))
+        if not hasattr(backends, backend):
+            raise ImportError("this Django has no " + backend)
+        make = getattr(backends, backend)
         parameters = {"KEY_FUNCTION": lambda key, prefix, version: key, "TIMEOUT": 300}
+        if backend == "PyLibMCCache":
+            address = path(address)
         Library.__init__(self, make(address, parameters))
 
 
 # name: what tells it from the others in keys and results.
 # connect(address, protocol, **options): a Library; ImportError if it is missing.
-# traits: "flags" marks pickles with a flag bit; "inflates" reads compressed
-#   values; "unix" speaks to unix sockets; "noreply" can be told not to wait;
-#   "protocols" writes any protocol, the others the highest; "bool-as-int"
-#   stores booleans as numbers.
+# traits: "flags" marks pickles with a flag bit and "raw" does not; "inflates"
+#   reads compressed values; "unix" speaks to unix sockets; "noreply" can be
+#   told not to wait; "protocols" writes any protocol, the others the highest;
+#   "bool-as-int" stores booleans as numbers.
 Client = collections.namedtuple("Client", "name connect traits")
 
 
@@ -237,7 +241,7 @@ CLIENTS = [
     client("pylibmc", Pylibmc, "flags inflates unix noreply protocols bool-as-int"),
     client("pylibmc-zlib", functools.partial(Pylibmc, compress=True),
            "flags inflates unix protocols bool-as-int"),
-    client("aiomcache", Aiomcache, "protocols"),
+    client("aiomcache", Aiomcache, "raw protocols"),
     client("django-pymemcache", django("PyMemcacheCache"), "flags unix"),
     client("django-pylibmc", django("PyLibMCCache"), "flags inflates unix bool-as-int"),
     client("django-python-memcached", django("MemcachedCache"), "flags inflates unix"),
