@@ -1,0 +1,108 @@
+//! Owns the virtual environments that `tests/setup` makes: which Pythons are
+//! there, what they are to picklegate, and how one of them runs a script.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// One Python with memcache clients.
+#[derive(Debug, Clone)]
+pub(crate) struct Python {
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+    program: PathBuf,
+}
+
+/// What a script that ended by itself left.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Python {
+    /// Every environment there is, the oldest Python first.
+    pub(crate) fn all() -> Vec<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pythons");
+        let mut all: Vec<Self> = fs::read_dir(root)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Self::in_environment(&entry.ok()?.path()))
+            .collect();
+        all.sort_by_key(|python| (python.major, python.minor));
+        all
+    }
+
+    /// The stamp is the last thing that `tests/setup` writes.
+    fn in_environment(directory: &Path) -> Option<Self> {
+        let (major, minor) = directory.file_name()?.to_str()?.split_once('.')?;
+        directory.join("stamp").exists().then_some(Self {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+            program: directory.join("bin/python"),
+        })
+    }
+
+    /// As in `3.11`.
+    pub(crate) fn version(&self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
+
+    /// The highest pickle protocol that it reads and writes.
+    pub(crate) fn highest_protocol(&self) -> u8 {
+        match (self.major, self.minor) {
+            (2, _) => 2,
+            (3, ..=3) => 3,
+            (3, ..=7) => 4,
+            _ => 5,
+        }
+    }
+
+    /// Runs a script to its end; `None` if that takes longer than `limit`.
+    pub(crate) fn run(&self, script: &Path, args: &[&str], limit: Duration) -> Option<Finished> {
+        let mut child = Command::new(&self.program)
+            // Several Pythons share the scripts, and none may leave files there.
+            .arg("-B")
+            .arg(script)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        let stdout = read_all(child.stdout.take().expect("piped"));
+        let stderr = read_all(child.stderr.take().expect("piped"));
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            match child.try_wait().expect("our own child") {
+                Some(status) => break status,
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+                None => {
+                    // Fails only if it ended meanwhile; either way it is reaped.
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return None;
+                }
+            }
+        };
+        Some(Finished {
+            success: status.success(),
+            stdout: stdout.join().expect("the reader does not panic"),
+            stderr: stderr.join().expect("the reader does not panic"),
+        })
+    }
+}
+
+/// Reads beside the child, which would stop at a full pipe.
+fn read_all(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What arrived before an error is still worth showing.
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
