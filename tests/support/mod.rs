@@ -1,0 +1,355 @@
+//! Owns the processes that tests talk to: real memcacheds and the picklegate
+//! binary, each on its own loopback port and killed by its own process id.
+//! Knows when a reply is complete only by a fence the caller names.
+
+// Every test binary compiles its own copy and uses a part of it.
+#![allow(dead_code)]
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a process may take to accept, and a reply to arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a barrier request looks like, and what answers it.
+pub(crate) const FENCE: &[u8] = b"mn\r\n";
+pub(crate) const FENCE_REPLY: &[u8] = b"MN\r\n";
+
+/// A loopback port that nobody listens on, and that this process was not given before.
+pub(crate) fn free_port() -> u16 {
+    static GIVEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("loopback has free ports")
+            .port();
+        if GIVEN.lock().expect("no holder panics").insert(port) {
+            return port;
+        }
+    }
+}
+
+/// Whether the `memcached` program can be run at all.
+pub(crate) fn memcached_available() -> bool {
+    Command::new("memcached")
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// A memcached with one worker thread and no UDP, alive until dropped.
+pub(crate) struct Memcached {
+    pub(crate) port: u16,
+    child: Child,
+}
+
+impl Memcached {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts with `extra` arguments after the usual ones.
+    pub(crate) fn start_with(extra: &[&str]) -> Self {
+        // Another process may take the port between its choice and its use.
+        for _ in 0..5 {
+            let port = free_port();
+            let number = port.to_string();
+            let mut args = vec!["-l", "127.0.0.1", "-p", &number];
+            args.extend(extra);
+            let mut child = spawn_memcached(&args);
+            if wait_for(&mut child, || connect_tcp(&format!("127.0.0.1:{port}"))) {
+                return Self { port, child };
+            }
+        }
+        panic!("memcached {extra:?} does not start");
+    }
+
+    /// Listens on a unix socket only; `port` is 0.
+    pub(crate) fn unix(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let mut child = spawn_memcached(&["-s", path.to_str().expect("a UTF-8 path")]);
+        assert!(
+            wait_for(&mut child, || UnixStream::connect(path).is_ok()),
+            "memcached does not start on {}",
+            path.display()
+        );
+        Self { port: 0, child }
+    }
+
+    pub(crate) fn addr(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(&self.addr())
+    }
+}
+
+impl Drop for Memcached {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+fn spawn_memcached(args: &[&str]) -> Child {
+    assert!(
+        memcached_available(),
+        "memcached not found: run tests/setup"
+    );
+    let mut command = Command::new("memcached");
+    command.args(["-U", "0", "-t", "1", "-m", "512"]);
+    if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
+        // memcached refuses to be root unless told so.
+        command.args(["-u", "root"]);
+    }
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("memcached -V ran")
+}
+
+/// A running `picklegate serve`, killed when dropped.
+pub(crate) struct Picklegate {
+    child: Child,
+    /// Holds the configuration and what the child wrote to stderr.
+    dir: TempDir,
+}
+
+impl Picklegate {
+    /// Serves `toml`; returns once every `listen = "..."` in it accepts.
+    pub(crate) fn with_config(toml: &str) -> Self {
+        let dir = TempDir::new().expect("a writable temporary directory");
+        let file = dir.path().join("picklegate.toml");
+        std::fs::write(&file, toml).expect("a writable temporary directory");
+        let file = file.to_str().expect("a UTF-8 path").to_owned();
+        Self::spawn(dir, &["serve", "--config", &file], &listens_of(toml))
+    }
+
+    /// Runs with exactly these arguments; returns once every `--listen` and
+    /// `--admin` address among them accepts.
+    pub(crate) fn with_args(args: &[&str]) -> Self {
+        let dir = TempDir::new().expect("a writable temporary directory");
+        let listens = args
+            .windows(2)
+            .filter(|pair| ["--listen", "--admin"].contains(&pair[0]))
+            .map(|pair| pair[1].split('=').next().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>();
+        Self::spawn(dir, args, &listens)
+    }
+
+    fn spawn(dir: TempDir, args: &[&str], listens: &[String]) -> Self {
+        let stderr = File::create(dir.path().join("stderr")).expect("a writable directory");
+        let child = Command::new(env!("CARGO_BIN_EXE_picklegate"))
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn()
+            .expect("cargo built the binary");
+        let mut gate = Self { child, dir };
+        for listen in listens {
+            let accepts = wait_for(&mut gate.child, || accepts(listen));
+            assert!(
+                accepts,
+                "picklegate {args:?} does not listen on {listen} ({:?}); stderr:\n{}",
+                gate.child.try_wait(),
+                gate.stderr()
+            );
+        }
+        gate
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything the child wrote to stderr so far.
+    pub(crate) fn stderr(&self) -> String {
+        let bytes = std::fs::read(self.dir.path().join("stderr")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Picklegate {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// The values of all `listen = "..."` lines.
+fn listens_of(toml: &str) -> Vec<String> {
+    toml.lines()
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("listen")?
+                .trim_start()
+                .strip_prefix('=')
+        })
+        .filter_map(|value| value.split('"').nth(1).map(str::to_owned))
+        .collect()
+}
+
+fn accepts(listen: &str) -> bool {
+    match listen.strip_prefix("unix:") {
+        Some(path) => UnixStream::connect(path).is_ok(),
+        None => connect_tcp(listen),
+    }
+}
+
+fn connect_tcp(addr: &str) -> bool {
+    TcpStream::connect(addr).is_ok()
+}
+
+/// Polls until `ready`; false if the child exits or patience ends first.
+fn wait_for(child: &mut Child, ready: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
+        if ready() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+fn end(child: &mut Child) {
+    // Fails only if it ended already; either way it is reaped.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A connection without Nagle's delay that gives up on a silent peer.
+pub(crate) fn connect(addr: &str) -> TcpStream {
+    let stream = TcpStream::connect(addr).unwrap_or_else(|error| panic!("{addr}: {error}"));
+    stream.set_nodelay(true).expect("a TCP socket");
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a TCP socket");
+    stream
+}
+
+/// Why an exchange ended before its fence, and what had arrived by then.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    pub(crate) error: Option<std::io::Error>,
+    pub(crate) received: Vec<u8>,
+}
+
+impl Cut {
+    /// The peer closed (rather than fell silent).
+    pub(crate) fn is_close(&self) -> bool {
+        self.error.as_ref().is_none_or(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            )
+        })
+    }
+}
+
+/// Sends each chunk as a write of its own and reads until the replies end with
+/// `until`. Writes beside reading, so that replies never block requests.
+pub(crate) fn exchange<'a>(
+    stream: &TcpStream,
+    chunks: impl IntoIterator<Item = &'a [u8]> + Send,
+    until: &[u8],
+) -> Result<Vec<u8>, Cut> {
+    let (mut reader, mut writer) = (stream, stream);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for chunk in chunks {
+                // A peer that closed early shows on the reading side.
+                if writer.write_all(chunk).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut received = Vec::new();
+        let mut buffer = [0; 64 * 1024];
+        while !received.ends_with(until) {
+            let error = match reader.read(&mut buffer) {
+                Ok(0) => None,
+                Ok(n) => {
+                    received.extend_from_slice(&buffer[..n]);
+                    continue;
+                }
+                Err(error) => Some(error),
+            };
+            // The writer may be stuck on a peer that stopped reading.
+            let _ = stream.shutdown(Shutdown::Both);
+            return Err(Cut { error, received });
+        }
+        Ok(received)
+    })
+}
+
+/// Sends `request` in one write; everything up to and including `until`.
+pub(crate) fn roundtrip(stream: &TcpStream, request: &[u8], until: &[u8]) -> Vec<u8> {
+    exchange(stream, [request], until).unwrap_or_else(|cut| {
+        panic!(
+            "no {:?} after {:?}: {:?}, received {:?}",
+            until.escape_ascii().to_string(),
+            request.escape_ascii().to_string(),
+            cut.error,
+            cut.received.escape_ascii().to_string()
+        )
+    })
+}
+
+/// Sends `request` and a fence; the replies before the fence's own.
+pub(crate) fn ask(stream: &TcpStream, request: &[u8]) -> Vec<u8> {
+    let mut reply = roundtrip(stream, &[request, FENCE].concat(), FENCE_REPLY);
+    reply.truncate(reply.len() - FENCE_REPLY.len());
+    reply
+}
+
+/// [`ask`] as text, for replies that are.
+pub(crate) fn ask_text(stream: &TcpStream, request: &str) -> String {
+    String::from_utf8_lossy(&ask(stream, request.as_bytes())).into_owned()
+}
+
+/// Reads `\r`, `\n`, `\t`, `\\` and `\xNN` as a byte each.
+pub(crate) fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        let escaped = match byte {
+            b'\\' => bytes.next().expect("an escape has a letter"),
+            plain => {
+                out.push(plain);
+                continue;
+            }
+        };
+        out.push(match escaped {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'\\' => b'\\',
+            b'x' => {
+                let mut digit = || {
+                    let digit = bytes.next().map(char::from).and_then(|c| c.to_digit(16));
+                    digit.expect("\\x is followed by two hex digits") as u8
+                };
+                digit() << 4 | digit()
+            }
+            other => panic!("unknown escape \\{}", char::from(other)),
+        });
+    }
+    out
+}
