@@ -3,7 +3,7 @@
 //! ids are placeholders, since each server counts its own.
 //!
 //! Left out, because memcached itself does not answer twice alike:
-//! - short relative exptimes (they pass in between);
+//! - short relative exptimes, and recache times near an exptime (seconds pass);
 //! - arithmetic on a key read earlier in the same batch: a reply not yet sent
 //!   holds the item, and then a shrinking number is replaced instead of padded;
 //! - numbers from 2^63 up, and `-` in any key or value: memcached looks for a
@@ -322,11 +322,16 @@ impl Generator {
         };
         self.read.insert(spelling.key);
         let mut flags = self.some(&["v", "v", "v", "f", "c", "t", "s", "h", "l", "u", "q"]);
-        for (flag, odds) in [("N", 6), ("T", 10), ("R", 8)] {
+        for (flag, odds) in [("N", 6), ("T", 10)] {
             // A vivified item forgets that its key was base64 and shows it raw.
             if self.one_in(odds) && (flag != "N" || self.keys[spelling.key].one_line) {
                 flags.push(format!("{flag}{}", self.exptime()).into());
             }
+        }
+        if self.one_in(8) {
+            // Well apart from every exptime, so that no second between decides.
+            let recache = self.pick(&["R0", "R30", "R700", "R50000", "R1000000", "R-1"]);
+            flags.push(recache.into());
         }
         if self.one_in(20) {
             // Known to the parser, without meaning here.
@@ -605,13 +610,16 @@ impl Generator {
             "a b c d e f g h i j k l m n o p q r s t u v w x y z",
         ];
         let line = self.pick(LINES);
-        let mut command = Command::default();
-        command.bytes.extend(line.as_bytes());
-        command.bytes.extend(match self.one_in(4) {
-            true => &b"\n"[..],
-            false => b"\r\n",
-        });
-        command
+        // A body's end is never bare.
+        let end = if !line.contains('\n') && self.one_in(4) {
+            "\n"
+        } else {
+            "\r\n"
+        };
+        Command {
+            bytes: [line, end].concat().into(),
+            cas: None,
+        }
     }
 
     /// A value near what a server takes at most, then read or replaced.
@@ -994,7 +1002,7 @@ fn keys() -> Vec<Key> {
         ]
         .map(Vec::from),
     );
-    keys.push(long_key("spaced out ", 187));
+    keys.push(long_key("spaced out ", 186));
     keys.into_iter()
         .map(|bytes| Key {
             text: !bytes.iter().any(|byte| b" \n\0".contains(byte)),

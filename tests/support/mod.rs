@@ -111,6 +111,9 @@ fn spawn_memcached(args: &[&str]) -> Child {
     );
     let mut command = Command::new("memcached");
     command.args(["-U", "0", "-t", "1", "-m", "512"]);
+    // Its background threads hold items now and then; an incr of a held item
+    // replaces it, and what `me` or a shrinking number then shows is chance.
+    command.args(["-o", "no_lru_maintainer,no_lru_crawler"]);
     if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         // memcached refuses to be root unless told so.
         command.args(["-u", "root"]);
