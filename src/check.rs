@@ -1,0 +1,227 @@
+//! What a valid configuration says, in plain words. Knows no file.
+
+use std::fmt::Write as _;
+
+use crate::config::{Config, Word as _};
+use crate::explain::family;
+use crate::policy::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Sniff};
+
+/// The summary of a configuration: a paragraph for each of its parts.
+pub fn summary(config: &Config) -> String {
+    let mut text = String::new();
+    let mut paragraph = |title: &str, rows: &[Vec<String>]| {
+        if !rows.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{title}\n{}", columns(rows));
+        }
+    };
+    paragraph("listeners", &listeners(config));
+    paragraph("admin", &admin(config));
+    paragraph("namespaces, the first that fits", &namespaces(config));
+    paragraph("rules, the longest prefix wins", &rules(config));
+    paragraph("upstream", &servers(config));
+    let warnings: Vec<_> = config.warnings.iter().map(|w| vec![w.clone()]).collect();
+    paragraph("warnings", &warnings);
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn listeners(config: &Config) -> Vec<Vec<String>> {
+    let row = |listener: &crate::config::Listener| {
+        let namespace = config.snapshot.codec.name(listener.identity.space);
+        vec![
+            listener.name.clone(),
+            listener.runtime.to_string(),
+            format!("namespace {namespace}"),
+        ]
+    };
+    config.listeners.iter().map(row).collect()
+}
+
+fn admin(config: &Config) -> Vec<Vec<String>> {
+    config.admin.iter().map(|at| vec![at.to_string()]).collect()
+}
+
+fn namespaces(config: &Config) -> Vec<Vec<String>> {
+    let codec = &config.snapshot.codec;
+    let named = codec.spaces().skip(1).zip(&config.snapshot.namespaces);
+    named
+        .map(|(space, namespace)| {
+            let prefix = String::from_utf8_lossy(codec.prefix(space));
+            vec![
+                namespace.name.to_string(),
+                namespace.requirement.to_string(),
+                format!("keys {prefix}..."),
+            ]
+        })
+        .collect()
+}
+
+/// The catch-all last, as people write it.
+fn rules(config: &Config) -> Vec<Vec<String>> {
+    let mut rows: Vec<_> = config
+        .snapshot
+        .rules
+        .iter()
+        .map(|rule| {
+            vec![
+                family(rule),
+                rule.mode.word().to_owned(),
+                consequences(rule),
+            ]
+        })
+        .collect();
+    rows.rotate_left(1);
+    rows
+}
+
+/// What a rule means for keys, values and deletes.
+fn consequences(rule: &Rule) -> String {
+    let keys = match rule.mode {
+        Mode::Isolate => "a copy for each namespace",
+        _ => "one copy for all",
+    };
+    let mut parts = vec![keys];
+    match rule.mode {
+        Mode::Shared => parts.push("nothing is looked at"),
+        _ if rule.sniff == Sniff::Off => parts.push("values are not looked at"),
+        Mode::Observe => parts.push("values are counted"),
+        Mode::Guard | Mode::Isolate => {
+            parts.push(match rule.on_unloadable_read {
+                OnUnloadableRead::Miss => "unloadable values are misses",
+                OnUnloadableRead::Pass => "unloadable values are served",
+            });
+            parts.push(match rule.on_unloadable_write {
+                OnUnloadableWrite::Accept => "unloadable stores are accepted",
+                OnUnloadableWrite::Reject => "unloadable stores are rejected",
+            });
+        }
+    }
+    if rule.mode != Mode::Shared {
+        parts.push(match rule.coherence {
+            Coherence::None => "deletes reach no other copy",
+            Coherence::Deletes => "deletes reach every copy",
+            Coherence::Strict => "deletes reach every copy, stores delete the others",
+        });
+    }
+    parts.join("; ")
+}
+
+fn servers(config: &Config) -> Vec<Vec<String>> {
+    let upstream = &config.upstream;
+    let mut rows: Vec<_> = upstream
+        .servers
+        .iter()
+        .map(|server| vec![server.to_string()])
+        .collect();
+    if rows.len() > 1 {
+        rows.push(vec![format!("keys are spread by {}", upstream.hash.word())]);
+    }
+    rows
+}
+
+/// Rows with their cells aligned, two spaces in front of each.
+fn columns(rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        for (i, cell) in row.iter().enumerate() {
+            let is_last = i + 1 == row.len();
+            let width = match rows.iter().map(|row| row[i].chars().count()).max() {
+                Some(width) if !is_last => width,
+                _ => 0,
+            };
+            let _ = write!(text, "  {cell:<width$}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_every_part() {
+        let toml = r#"
+            [upstream]
+            servers = ["cache-1:11211", "[::1]:11212"]
+            [admin]
+            listen = "0.0.0.0:9151"
+            [[listeners]]
+            listen = "127.0.0.1:11312"
+            runtime = "python/2.7"
+            [[listeners]]
+            listen = "unix:/run/picklegate/py3.sock"
+            runtime = "cp311"
+            [namespaces.py2]
+            runtimes = "python <3"
+            [namespaces.py3]
+            runtimes = "python >=3"
+            epoch = 2
+            [[rules]]
+            prefix = ""
+            [[rules]]
+            prefix = "lock:"
+            mode = "shared"
+            [[rules]]
+            prefix = "page:"
+            mode = "observe"
+            coherence = "none"
+            [[rules]]
+            prefix = "session:"
+            mode = "guard"
+            on_unloadable_write = "reject"
+            coherence = "strict"
+        "#;
+        let config = Config::parse("test.toml", toml).unwrap();
+        insta::assert_snapshot!(summary(&config), @r#"
+        listeners
+          127.0.0.1:11312                python/2.7   namespace py2
+          unix:/run/picklegate/py3.sock  python/3.11  namespace py3
+
+        admin
+          0.0.0.0:9151
+
+        namespaces, the first that fits
+          py2  python <3   keys @py2//...
+          py3  python >=3  keys @py3.2///...
+
+        rules, the longest prefix wins
+          "lock:"          shared   one copy for all; nothing is looked at
+          "page:"          observe  one copy for all; values are counted; deletes reach no other copy
+          "session:"       guard    one copy for all; unloadable values are misses; unloadable stores are rejected; deletes reach every copy, stores delete the others
+          everything else  isolate  a copy for each namespace; unloadable values are misses; unloadable stores are accepted; deletes reach every copy
+
+        upstream
+          cache-1:11211
+          [::1]:11212
+          keys are spread by ketama
+
+        warnings
+          test.toml:5: admin.listen: 0.0.0.0:9151 can be reached from other machines
+          test.toml:25: rules[2].coherence: a delete leaves the other copies, which are then stale
+        "#);
+    }
+
+    #[test]
+    fn a_summary_of_the_defaults_is_short() {
+        let listen = ["127.0.0.1:11312=py2".to_owned()];
+        let config = Config::from_flags(&listen, &["embedded:64MiB".to_owned()], None).unwrap();
+        insta::assert_snapshot!(summary(&config), @r"
+        listeners
+          127.0.0.1:11312  python/2  namespace py2
+
+        namespaces, the first that fits
+          py2  python <3   keys @py2//...
+          py3  python >=3  keys @py3//...
+
+        rules, the longest prefix wins
+          everything else  isolate  a copy for each namespace; unloadable values are misses; unloadable stores are accepted; deletes reach every copy
+
+        upstream
+          embedded:64MiB
+        ");
+    }
+}

@@ -1,0 +1,233 @@
+//! The command line: its words and defaults. Opens no file, parses no address.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   fine
+  1   a negative answer
+  64  usage or configuration error
+  70  internal error";
+
+const ADDRESSES: &str = "\
+ADDR is host:port, [v6]:port or unix:/path. --upstream also takes embedded:SIZE,
+a cache inside this process, for trying things out.
+
+RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.";
+
+/// A memcache proxy that keeps Python versions out of each other's pickles
+#[derive(Debug, Parser)]
+#[command(name = "picklegate", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the proxy
+    Serve(Serve),
+    /// Try it out: an embedded cache, two listeners, a page, sample traffic
+    Demo(Demo),
+    /// Say whether a configuration is valid, and what it means
+    Check(Check),
+    /// Show where keys live: namespace, rule, physical key, siblings, server
+    Explain(Explain),
+}
+
+/// Either a file or flags.
+#[derive(Debug, Args)]
+#[command(after_help = ADDRESSES)]
+#[command(override_usage = "picklegate serve --config FILE\n       \
+    picklegate serve --listen ADDR=RUNTIME... --upstream ADDR... [--admin ADDR]")]
+pub(crate) struct Serve {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", required_unless_present = "listen")]
+    #[arg(conflicts_with_all = ["listen", "upstream", "admin"])]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Accept one runtime's clients, e.g. 127.0.0.1:11312=python/2.7; repeatable
+    #[arg(long, value_name = "ADDR=RUNTIME", requires = "upstream")]
+    pub(crate) listen: Vec<String>,
+
+    /// A memcached; repeatable, keys are spread over all
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    pub(crate) upstream: Vec<String>,
+
+    /// Serve the page, metrics and health here
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    pub(crate) admin: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Run the sample traffic once, report, and exit
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Accept one runtime's clients; repeatable
+    #[arg(long, value_name = "ADDR=RUNTIME")]
+    #[arg(default_values = ["127.0.0.1:11312=python/2.7", "127.0.0.1:11313=python/3.11"])]
+    pub(crate) listen: Vec<String>,
+
+    /// Serve the page, metrics and health here
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
+    pub(crate) admin: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+
+    /// Who asks, e.g. python/3.11, py2.7 or cp311
+    #[arg(long, value_name = "TAG")]
+    pub(crate) runtime: String,
+
+    /// Client keys
+    #[arg(value_name = "KEY", required = true)]
+    pub(crate) keys: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn help(subcommand: &str) -> String {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        let command = match subcommand {
+            "" => &mut cli,
+            name => cli.find_subcommand_mut(name).unwrap(),
+        };
+        command.render_help().to_string()
+    }
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_short_and_complete() {
+        insta::assert_snapshot!(help(""), @r"
+        A memcache proxy that keeps Python versions out of each other's pickles
+
+        Usage: picklegate <COMMAND>
+
+        Commands:
+          serve    Run the proxy
+          demo     Try it out: an embedded cache, two listeners, a page, sample traffic
+          check    Say whether a configuration is valid, and what it means
+          explain  Show where keys live: namespace, rule, physical key, siblings, server
+          help     Print this message or the help of the given subcommand(s)
+
+        Options:
+          -h, --help     Print help
+          -V, --version  Print version
+
+        Exit codes:
+          0   fine
+          1   a negative answer
+          64  usage or configuration error
+          70  internal error
+        ");
+        insta::assert_snapshot!(help("serve"), @r"
+        Run the proxy
+
+        Usage: picklegate serve --config FILE
+               picklegate serve --listen ADDR=RUNTIME... --upstream ADDR... [--admin ADDR]
+
+        Options:
+              --config <FILE>          Configuration file (TOML)
+              --listen <ADDR=RUNTIME>  Accept one runtime's clients, e.g. 127.0.0.1:11312=python/2.7; repeatable
+              --upstream <ADDR>        A memcached; repeatable, keys are spread over all
+              --admin <ADDR>           Serve the page, metrics and health here
+          -h, --help                   Print help
+
+        ADDR is host:port, [v6]:port or unix:/path. --upstream also takes embedded:SIZE,
+        a cache inside this process, for trying things out.
+
+        RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
+        ");
+        insta::assert_snapshot!(help("demo"), @r"
+        Try it out: an embedded cache, two listeners, a page, sample traffic
+
+        Usage: picklegate demo [OPTIONS]
+
+        Options:
+              --once                   Run the sample traffic once, report, and exit
+              --listen <ADDR=RUNTIME>  Accept one runtime's clients; repeatable [default: 127.0.0.1:11312=python/2.7 127.0.0.1:11313=python/3.11]
+              --admin <ADDR>           Serve the page, metrics and health here [default: 127.0.0.1:9151]
+          -h, --help                   Print help
+        ");
+        insta::assert_snapshot!(help("check"), @r"
+        Say whether a configuration is valid, and what it means
+
+        Usage: picklegate check --config <FILE>
+
+        Options:
+              --config <FILE>  Configuration file (TOML)
+          -h, --help           Print help
+        ");
+        insta::assert_snapshot!(help("explain"), @r"
+        Show where keys live: namespace, rule, physical key, siblings, server
+
+        Usage: picklegate explain --config <FILE> --runtime <TAG> <KEY>...
+
+        Arguments:
+          <KEY>...  Client keys
+
+        Options:
+              --config <FILE>  Configuration file (TOML)
+              --runtime <TAG>  Who asks, e.g. python/3.11, py2.7 or cp311
+          -h, --help           Print help
+        ");
+    }
+
+    #[test]
+    fn serve_takes_a_file_or_flags() {
+        for good in [
+            "picklegate serve --config a.toml",
+            "picklegate serve --listen a:1=py2 --listen a:2=py3 --upstream b:1",
+            "picklegate serve --listen a:1=py2 --upstream b:1 --upstream c:1 --admin d:1",
+        ] {
+            assert!(parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "picklegate serve",
+            "picklegate serve --listen a:1=py2",
+            "picklegate serve --upstream b:1",
+            "picklegate serve --config a.toml --admin d:1",
+            "picklegate serve --config a.toml --listen a:1=py2 --upstream b:1",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn demo_needs_no_flags() {
+        let Command::Demo(demo) = parse("picklegate demo").unwrap().command else {
+            panic!("another command");
+        };
+        assert!(!demo.once);
+        assert_eq!(demo.listen.len(), 2);
+        assert_eq!(demo.admin, "127.0.0.1:9151");
+    }
+}

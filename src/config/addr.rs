@@ -1,0 +1,290 @@
+//! Addresses as users write them. Resolves no name and opens nothing.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+
+/// The longest path of a unix socket: `sun_path` holds 108 bytes on Linux, one
+/// of them NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// Where connections are accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListenAddr {
+    /// `host:port` or `[v6]:port`.
+    Tcp(String),
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+/// Where a memcached is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ServerAddr {
+    /// A host, an IPv6 address without brackets, and a port.
+    Tcp {
+        /// A name or an address.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
+    /// The path of a unix socket.
+    Unix(PathBuf),
+    /// A cache inside this process.
+    Embedded {
+        /// How much it holds; never 0.
+        bytes: u64,
+    },
+}
+
+/// Why an address was not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddrError {
+    /// Of no known form.
+    #[error("\"{0}\" is no address: write host:port, [v6]:port or unix:/path")]
+    Form(String),
+    /// Not a number that a port can be.
+    #[error("\"{0}\" is no port: write a number from {1} to 65535")]
+    Port(String, u16),
+    /// A unix socket without an absolute path.
+    #[error("\"{0}\" is no absolute path: write unix:/path")]
+    Path(String),
+    /// A unix socket that no system call would take.
+    #[error("socket path is {0} bytes, limit {MAX_SOCKET_PATH}")]
+    PathTooLong(usize),
+    /// An embedded cache without a size.
+    #[error("\"{0}\" is no size: write for example embedded:64MiB")]
+    Size(String),
+    /// TLS.
+    #[error("tls:// is not supported yet: use host:port")]
+    Tls,
+}
+
+impl ListenAddr {
+    /// Parses `host:port`, `[v6]:port` or `unix:/path`.
+    ///
+    /// # Errors
+    /// Says what is not understood.
+    pub fn parse(text: &str) -> Result<Self, AddrError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return socket_path(path).map(Self::Unix);
+        }
+        host_and_port(text, 0)?;
+        Ok(Self::Tcp(text.to_owned()))
+    }
+
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(text) => host_and_port(text, 0).is_ok_and(|(host, _)| {
+                let ip = host.parse::<IpAddr>();
+                host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+            }),
+        }
+    }
+
+    /// Whether the system chooses the port, so that no two collide.
+    pub(super) fn is_any_port(&self) -> bool {
+        matches!(self, Self::Tcp(text) if text.ends_with(":0"))
+    }
+}
+
+impl ServerAddr {
+    /// Parses `host:port`, `[v6]:port`, `unix:/path` or `embedded:SIZE`.
+    ///
+    /// # Errors
+    /// Says what is not understood.
+    pub fn parse(text: &str) -> Result<Self, AddrError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return socket_path(path).map(Self::Unix);
+        }
+        if let Some(size) = text.strip_prefix("embedded:") {
+            return match size.parse::<ByteSize>() {
+                Ok(ByteSize(bytes)) if bytes > 0 => Ok(Self::Embedded { bytes }),
+                _ => Err(AddrError::Size(size.to_owned())),
+            };
+        }
+        if text.starts_with("tls://") {
+            return Err(AddrError::Tls);
+        }
+        let (host, port) = host_and_port(text, 1)?;
+        let host = host.to_owned();
+        Ok(Self::Tcp { host, port })
+    }
+
+    /// Its name on the ring.
+    pub(super) fn ring_name(&self) -> (&str, u16) {
+        match self {
+            Self::Tcp { host, port } => (host, *port),
+            // Parsed from a `str`, so it is UTF-8.
+            Self::Unix(path) => (path.to_str().unwrap_or_default(), 0),
+            Self::Embedded { .. } => ("embedded", 0),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(text) => f.write_str(text),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for ServerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Embedded { bytes } => write!(f, "embedded:{}", exact_size(*bytes)),
+        }
+    }
+}
+
+/// The shortest exact spelling: `64MiB`, `1536KiB`, `1000`.
+fn exact_size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let fits = |(_, shift): &(_, u32)| bytes.trailing_zeros() >= *shift;
+    match units.into_iter().find(fits) {
+        Some((unit, shift)) if bytes > 0 => format!("{}{unit}", bytes >> shift),
+        _ => bytes.to_string(),
+    }
+}
+
+fn host_and_port(text: &str, lowest: u16) -> Result<(&str, u16), AddrError> {
+    let form = || AddrError::Form(text.to_owned());
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once("]:").ok_or_else(form)?;
+        host.parse::<Ipv6Addr>().map_err(|_| form())?;
+        (host, port)
+    } else {
+        let (host, port) = text.split_once(':').ok_or_else(form)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        // A second colon in what should be a port: IPv6 without brackets.
+        if host.is_empty() || !host.chars().all(plain) || port.contains([':', '/']) {
+            return Err(form());
+        }
+        (host, port)
+    };
+    let bad_port = || AddrError::Port(port.to_owned(), lowest);
+    // `u16::from_str` would accept a sign.
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bad_port());
+    }
+    let number = port.parse().map_err(|_| bad_port())?;
+    if number < lowest {
+        return Err(bad_port());
+    }
+    Ok((host, number))
+}
+
+fn socket_path(path: &str) -> Result<PathBuf, AddrError> {
+    if !path.starts_with('/') || path.ends_with('/') || path.contains('\0') {
+        return Err(AddrError::Path(path.to_owned()));
+    }
+    if path.len() > MAX_SOCKET_PATH {
+        return Err(AddrError::PathTooLong(path.len()));
+    }
+    Ok(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_shown_as_written() {
+        for text in [
+            "127.0.0.1:11211",
+            "cache-1.example:11211",
+            "[::1]:11211",
+            "unix:/run/memcached.sock",
+            "embedded:64MiB",
+            "embedded:1536KiB",
+            "embedded:1000",
+        ] {
+            assert_eq!(ServerAddr::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn listeners_are_shown_as_written() {
+        for text in ["localhost:0", "[::]:11312", "unix:/run/any.sock"] {
+            assert_eq!(ListenAddr::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn ipv6_hosts_lose_their_brackets() {
+        let server = ServerAddr::parse("[::1]:11212").unwrap();
+        assert_eq!(server.ring_name(), ("::1", 11212));
+    }
+
+    #[test]
+    fn what_is_no_address_is_named() {
+        let errors: Vec<String> = [
+            "cache1",
+            "::1:11211",
+            "[::1]",
+            "[cache]:1",
+            ":11211",
+            "a b:1",
+            "http://a:1",
+            "a:",
+            "a:+1",
+            "a:0",
+            "a:65536",
+            "unix:run.sock",
+            "unix:/",
+            "embedded:",
+            "embedded:0",
+            "embedded:lots",
+            "tls://a:1",
+        ]
+        .iter()
+        .map(|text| ServerAddr::parse(text).unwrap_err().to_string())
+        .collect();
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        "cache1" is no address: write host:port, [v6]:port or unix:/path
+        "::1:11211" is no address: write host:port, [v6]:port or unix:/path
+        "[::1]" is no address: write host:port, [v6]:port or unix:/path
+        "[cache]:1" is no address: write host:port, [v6]:port or unix:/path
+        ":11211" is no address: write host:port, [v6]:port or unix:/path
+        "a b:1" is no address: write host:port, [v6]:port or unix:/path
+        "http://a:1" is no address: write host:port, [v6]:port or unix:/path
+        "" is no port: write a number from 1 to 65535
+        "+1" is no port: write a number from 1 to 65535
+        "0" is no port: write a number from 1 to 65535
+        "65536" is no port: write a number from 1 to 65535
+        "run.sock" is no absolute path: write unix:/path
+        "/" is no absolute path: write unix:/path
+        "" is no size: write for example embedded:64MiB
+        "0" is no size: write for example embedded:64MiB
+        "lots" is no size: write for example embedded:64MiB
+        tls:// is not supported yet: use host:port
+        "#);
+        let long = format!("unix:/{}", "x".repeat(107));
+        assert_eq!(ListenAddr::parse(&long), Err(AddrError::PathTooLong(108)));
+    }
+
+    #[test]
+    fn local_addresses_are_known() {
+        let local = |text| ListenAddr::parse(text).unwrap().is_local();
+        for text in [
+            "127.0.0.1:1",
+            "127.9.9.9:1",
+            "[::1]:1",
+            "localhost:1",
+            "unix:/a",
+        ] {
+            assert!(local(text), "{text}");
+        }
+        for text in ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1"] {
+            assert!(!local(text), "{text}");
+        }
+    }
+}

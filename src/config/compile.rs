@@ -1,0 +1,497 @@
+//! Raw settings to a configuration, in one fallible step. Every function
+//! reports what is wrong with its part and answers `None`; the others go on.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::addr::{ListenAddr, ServerAddr};
+use super::raw::{Raw, RawLimits, RawListener, RawNamespace, RawPickle, RawRule};
+use super::report::{At, Place, Report};
+use super::words::{Detect, FlushAll, Word, meaning};
+use super::{Config, Limits, Listener, Upstream};
+use crate::pickle::Encoding;
+use crate::policy::{
+    Coherence, Distribution, KeyCodec, Mode, Namespace, OnUnloadableRead, OnUnloadableWrite,
+    Requirement, Ring, Rule, Rules, RuntimeTag, Snapshot, Sniff,
+};
+use crate::protocol::key::MAX_KEY_BYTES;
+
+/// Without `[namespaces]`: one for each side of the step that most fleets take.
+const DEFAULT_NAMESPACES: [(&str, &str); 2] = [("py2", "python <3"), ("py3", "python >=3")];
+/// A space's number is one byte, and 0 is the bare space.
+const MAX_NAMESPACES: usize = 255;
+/// The codec counts on it for the length of its prefixes.
+const MAX_NAME_BYTES: usize = 32;
+/// memcached's own `-I` ends there.
+const MAX_VALUE_BYTES: u64 = 1 << 30;
+/// Up to a day: more is a slip of units.
+const TIMEOUTS_MS: RangeInclusive<u32> = 1..=86_400_000;
+
+const DEFAULT_WORKERS: u32 = 1;
+const DEFAULT_CONNECTIONS: u32 = 2;
+const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
+const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
+const DEFAULT_REQUEST_TIMEOUT_MS: u32 = 1_000;
+const DEFAULT_CONNECT_TIMEOUT_MS: u32 = 250;
+const DEFAULT_DRAIN_TIMEOUT_MS: u32 = 10_000;
+const DEFAULT_FLAG_BIT: u32 = 0;
+const DEFAULT_COMPRESSED_BIT: u32 = 3;
+
+/// Resolves everything; `None` if anything was reported.
+pub(super) fn compile(raw: &Raw, report: &Report) -> Option<Config> {
+    // Nothing returns before every part was looked at.
+    let spaces = raw
+        .namespaces
+        .as_deref()
+        .and_then(|raw| namespaces(raw, report));
+    let listeners = listeners(raw.listeners.as_ref(), report);
+    if let Some((_, namespaces)) = &spaces {
+        refuse_strangers(&listeners, namespaces, report);
+    }
+    let admin = admin(raw.admin.as_ref(), report);
+    let servers = servers(raw.servers.as_ref(), report);
+    refuse_shared_addresses(&listeners, admin.as_ref(), &servers, report);
+    let hash = meaning(raw.hash.as_ref(), Distribution::Ketama, report);
+    let connections = number(
+        raw.connections.as_ref(),
+        DEFAULT_CONNECTIONS,
+        1..=64,
+        report,
+    );
+    let workers = number(raw.workers.as_ref(), DEFAULT_WORKERS, 1..=256, report);
+    let rules = rules(raw.rules.as_ref(), report);
+    let encoding = encoding(&raw.pickle, report);
+    let limits = limits(&raw.limits, report);
+    let flush_all = meaning(raw.flush_all.as_ref(), FlushAll::Deny, report);
+
+    let upstream = Upstream {
+        servers: servers.into_iter().map(|at| at.value).collect(),
+        hash: hash?,
+        connections: connections? as usize,
+    };
+    let (codec, namespaces) = spaces?;
+    let limits = limits?;
+    let snapshot = Snapshot {
+        codec,
+        namespaces,
+        rules: rules?,
+        ring: ring(&upstream),
+        encoding: encoding?,
+        max_value_bytes: limits.max_value_bytes,
+        forward_flush_all: flush_all? == FlushAll::Forward,
+    };
+    let listeners = listeners
+        .into_iter()
+        .map(|draft| identify(draft, &snapshot))
+        .collect::<Option<_>>()?;
+    Some(Config {
+        listeners,
+        snapshot: Arc::new(snapshot),
+        upstream,
+        admin: admin.map(|at| at.value),
+        limits,
+        workers: workers? as usize,
+        warnings: Vec::new(),
+    })
+}
+
+/// A listener whose namespace is not known yet; a part that was reported is
+/// absent.
+struct ListenerDraft {
+    listen: Option<At<ListenAddr>>,
+    runtime: Option<At<RuntimeTag>>,
+}
+
+fn listeners(raw: Option<&At<Vec<RawListener>>>, report: &Report) -> Vec<ListenerDraft> {
+    let draft = |raw: &RawListener| ListenerDraft {
+        listen: parsed(raw.listen.as_ref(), ListenAddr::parse, report),
+        runtime: parsed(raw.runtime.as_ref(), RuntimeTag::parse, report),
+    };
+    some_of(raw, report).iter().map(draft).collect()
+}
+
+fn identify(draft: ListenerDraft, snapshot: &Snapshot) -> Option<Listener> {
+    let (addr, runtime) = (draft.listen?.value, draft.runtime?.value);
+    Some(Listener {
+        name: addr.to_string(),
+        identity: snapshot.identify(&runtime)?,
+        addr,
+        runtime,
+    })
+}
+
+/// Reports listeners whose runtime has no namespace.
+fn refuse_strangers(listeners: &[ListenerDraft], namespaces: &[Namespace], report: &Report) {
+    for At { place, value } in listeners.iter().filter_map(|l| l.runtime.as_ref()) {
+        if !namespaces.iter().any(|n| n.requirement.matches(value)) {
+            let wanted: Vec<String> = namespaces
+                .iter()
+                .map(|n| format!("{} is for {}", n.name, n.requirement))
+                .collect();
+            let message = format!("no namespace is for {value}: {}", wanted.join(", "));
+            report.error(place, message);
+        }
+    }
+}
+
+fn admin(raw: Option<&At<String>>, report: &Report) -> Option<At<ListenAddr>> {
+    let admin = parsed(raw, ListenAddr::parse, report)?;
+    if !admin.value.is_local() {
+        report.warn(
+            &admin.place,
+            format!("{} can be reached from other machines", admin.value),
+        );
+    }
+    Some(admin)
+}
+
+/// The servers that are addresses at all; the others are reported.
+fn servers(raw: Option<&At<Vec<At<String>>>>, report: &Report) -> Vec<At<ServerAddr>> {
+    let servers: Vec<At<ServerAddr>> = some_of(raw, report)
+        .iter()
+        .filter_map(|server| parsed(Some(server), ServerAddr::parse, report))
+        .collect();
+    let embedded = |server: &&At<ServerAddr>| matches!(server.value, ServerAddr::Embedded { .. });
+    if servers.len() > 1
+        && let Some(server) = servers.iter().find(embedded)
+    {
+        report.error(&server.place, "an embedded cache must be the only server");
+    }
+    refuse_duplicates(servers.iter().map(|s| (&s.place, &s.value)), report);
+    servers
+}
+
+fn ring(upstream: &Upstream) -> Ring {
+    let names: Vec<(&str, u16)> = upstream.servers.iter().map(ServerAddr::ring_name).collect();
+    Ring::new(upstream.hash, &names)
+}
+
+/// Reports addresses that are listened on twice, and servers that are this
+/// very process.
+fn refuse_shared_addresses(
+    listeners: &[ListenerDraft],
+    admin: Option<&At<ListenAddr>>,
+    servers: &[At<ServerAddr>],
+    report: &Report,
+) {
+    let own: Vec<&At<ListenAddr>> = listeners
+        .iter()
+        .filter_map(|listener| listener.listen.as_ref())
+        .chain(admin)
+        .filter(|at| !at.value.is_any_port())
+        .collect();
+    refuse_duplicates(own.iter().map(|at| (&at.place, &at.value)), report);
+    for server in servers {
+        let name = server.value.to_string();
+        if let Some(at) = own.iter().find(|at| at.value.to_string() == name) {
+            let message = format!("{name} is this proxy's own {}", at.place.key);
+            report.error(&server.place, message);
+        }
+    }
+}
+
+fn namespaces(raw: &[RawNamespace], report: &Report) -> Option<(KeyCodec, Vec<Namespace>)> {
+    if raw.is_empty() {
+        let namespace = |(name, runtimes)| {
+            let requirement = Requirement::parse(runtimes).expect("the defaults are well-formed");
+            Namespace::new(name, requirement)
+        };
+        let codec = KeyCodec::new(DEFAULT_NAMESPACES.map(|(name, _)| (name, 0)));
+        return Some((codec, DEFAULT_NAMESPACES.map(namespace).into()));
+    }
+    if let Some(extra) = raw.get(MAX_NAMESPACES) {
+        let message = format!("{} namespaces, limit {MAX_NAMESPACES}", raw.len());
+        report.error(&extra.name.place, message);
+        return None;
+    }
+    let spaces = all(raw.iter().map(|raw| namespace(raw, report)))?;
+    let codec = KeyCodec::new(spaces.iter().map(|(n, epoch)| (&*n.name, *epoch)));
+    Some((codec, spaces.into_iter().map(|(n, _)| n).collect()))
+}
+
+fn namespace(raw: &RawNamespace, report: &Report) -> Option<(Namespace, u64)> {
+    let At { place, value: name } = &raw.name;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    let well_named = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain);
+    if !well_named {
+        let message = format!("a name is 1 to {MAX_NAME_BYTES} of a-z, 0-9, _ and -");
+        report.error(place, message);
+    }
+    let requirement = parsed(raw.runtimes.as_ref(), Requirement::parse, report);
+    let epoch = number(raw.epoch.as_ref(), 0, 0..=u32::MAX, report)?;
+    let namespace = Namespace::new(name, requirement?.value);
+    well_named.then_some((namespace, u64::from(epoch)))
+}
+
+fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<Rules> {
+    let Some(At { place, value: raw }) = raw else {
+        return Rules::new(vec![rule(&RawRule::everything(), report)?]);
+    };
+    let prefixes: Vec<&At<String>> = raw.iter().filter_map(|rule| rule.prefix.as_ref()).collect();
+    let quoted = prefixes
+        .iter()
+        .map(|at| (&at.place, format!("{:?}", at.value)));
+    refuse_duplicates(quoted, report);
+    // A prefix that was reported may have been meant to be the empty one.
+    let is_known = prefixes.len() == raw.len();
+    if is_known && prefixes.iter().all(|at| !at.value.is_empty()) {
+        report.error(
+            place,
+            "none for everything else: add one with prefix = \"\"",
+        );
+    }
+    Rules::new(all(raw.iter().map(|raw| rule(raw, report)))?)
+}
+
+fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
+    let prefix = prefix(raw.prefix.as_ref(), report);
+    let mode = meaning(raw.mode.as_ref(), Mode::Isolate, report);
+    let sniff = match mode {
+        Some(Mode::Shared) => Sniff::Off,
+        _ => Sniff::Header,
+    };
+    let sniff = meaning(raw.sniff.as_ref(), sniff, report);
+    let on_unloadable_read = meaning(
+        raw.on_unloadable_read.as_ref(),
+        OnUnloadableRead::Miss,
+        report,
+    );
+    let on_unloadable_write = meaning(
+        raw.on_unloadable_write.as_ref(),
+        OnUnloadableWrite::Accept,
+        report,
+    );
+    let coherence = meaning(raw.coherence.as_ref(), Coherence::Deletes, report);
+    let rollout = rollout(raw.rollout.as_ref(), report);
+    let mode = mode?;
+    warn_of_slips(raw, mode, report);
+    let rollout = rollout?;
+    Some(Rule {
+        prefix: prefix?.as_bytes().into(),
+        // Keys outside the rollout behave as guard does: here, all of them.
+        mode: if mode == Mode::Isolate && rollout == 0 {
+            Mode::Guard
+        } else {
+            mode
+        },
+        sniff: if mode == Mode::Shared {
+            Sniff::Off
+        } else {
+            sniff?
+        },
+        on_unloadable_read: on_unloadable_read?,
+        on_unloadable_write: on_unloadable_write?,
+        coherence: coherence?,
+    })
+}
+
+fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
+    let At { place, value } = raw?;
+    if value.len() > MAX_KEY_BYTES {
+        let message = format!("prefix is {} bytes, limit {MAX_KEY_BYTES}", value.len());
+        report.error(place, message);
+        return None;
+    }
+    Some(value)
+}
+
+/// All keys or none, for now.
+fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<i64> {
+    let Some(At { place, value }) = raw else {
+        return Some(100);
+    };
+    match value {
+        0 | 100 => return Some(*value),
+        1..100 => report.error(
+            place,
+            format!("rollout = {value} is not supported yet: use 0 or 100"),
+        ),
+        _ => report.error(place, format!("{value} is out of range, expected 0 to 100")),
+    }
+    None
+}
+
+/// Warns of settings that do nothing in this mode, and of stale copies.
+fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
+    let effective: &[&str] = match mode {
+        Mode::Shared => &[],
+        Mode::Observe => &["sniff", "coherence"],
+        Mode::Guard => &[
+            "sniff",
+            "on_unloadable_read",
+            "on_unloadable_write",
+            "coherence",
+        ],
+        Mode::Isolate => return warn_of_stale_copies(raw, report),
+    };
+    let words = [
+        &raw.sniff,
+        &raw.on_unloadable_read,
+        &raw.on_unloadable_write,
+        &raw.coherence,
+    ];
+    let places = words.into_iter().flatten().map(|at| &at.place);
+    for place in places.chain(raw.rollout.iter().map(|at| &at.place)) {
+        if !effective.contains(&place.name()) {
+            report.warn(place, format!("has no effect in mode {}", mode.word()));
+        }
+    }
+    if mode != Mode::Shared {
+        warn_of_stale_copies(raw, report);
+    }
+}
+
+fn warn_of_stale_copies(raw: &RawRule, report: &Report) {
+    if let Some(At { place, value }) = &raw.coherence
+        && value == Coherence::None.word()
+    {
+        report.warn(
+            place,
+            "a delete leaves the other copies, which are then stale",
+        );
+    }
+}
+
+fn encoding(raw: &RawPickle, report: &Report) -> Option<Encoding> {
+    let flag_bit = number(raw.flag_bit.as_ref(), DEFAULT_FLAG_BIT, 0..=31, report);
+    let compressed_bit = number(
+        raw.compressed_bit.as_ref(),
+        DEFAULT_COMPRESSED_BIT,
+        0..=31,
+        report,
+    );
+    let detect = meaning(raw.detect.as_ref(), Detect::Flags, report);
+    let (flag_bit, compressed_bit, detect) = (flag_bit?, compressed_bit?, detect?);
+    if flag_bit == compressed_bit {
+        let place = [&raw.compressed_bit, &raw.flag_bit]
+            .into_iter()
+            .flatten()
+            .next()
+            .map(|at| &at.place)?;
+        let message = format!("flag_bit and compressed_bit are both {flag_bit}");
+        report.error(place, message);
+        return None;
+    }
+    Some(Encoding {
+        pickle_flag: 1 << flag_bit,
+        compressed_flag: 1 << compressed_bit,
+        by_flags: detect != Detect::Bytes,
+        by_bytes: detect != Detect::Flags,
+    })
+}
+
+fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
+    let timeout = |raw: Option<&At<i64>>, default| {
+        number(raw, default, TIMEOUTS_MS, report).map(|ms| Duration::from_millis(u64::from(ms)))
+    };
+    let max_connections = number(
+        raw.max_connections.as_ref(),
+        DEFAULT_MAX_CONNECTIONS,
+        1..=1_000_000,
+        report,
+    );
+    let max_value_bytes = max_value_bytes(raw.max_value_bytes.as_ref(), report);
+    let request_timeout = timeout(raw.request_timeout_ms.as_ref(), DEFAULT_REQUEST_TIMEOUT_MS);
+    let connect_timeout = timeout(raw.connect_timeout_ms.as_ref(), DEFAULT_CONNECT_TIMEOUT_MS);
+    let drain_timeout = timeout(raw.drain_timeout_ms.as_ref(), DEFAULT_DRAIN_TIMEOUT_MS);
+    Some(Limits {
+        max_connections: max_connections? as usize,
+        max_value_bytes: max_value_bytes?,
+        request_timeout: request_timeout?,
+        connect_timeout: connect_timeout?,
+        drain_timeout: drain_timeout?,
+    })
+}
+
+fn max_value_bytes(raw: Option<&At<String>>, report: &Report) -> Option<usize> {
+    let Some(At { place, value }) = raw else {
+        return Some(DEFAULT_MAX_VALUE_BYTES);
+    };
+    match value.parse::<ByteSize>() {
+        Ok(ByteSize(bytes @ 1..=MAX_VALUE_BYTES)) => return Some(bytes as usize),
+        Ok(_) => report.error(
+            place,
+            format!("{value} is out of range, expected 1 to 1GiB"),
+        ),
+        Err(_) => report.error(
+            place,
+            format!("{value:?} is no size: write for example \"1MiB\""),
+        ),
+    }
+    None
+}
+
+/// A list that must not be empty; what is absent was reported.
+fn some_of<'r, T>(raw: Option<&'r At<Vec<T>>>, report: &Report) -> &'r [T] {
+    let Some(At { place, value }) = raw else {
+        return &[];
+    };
+    if value.is_empty() {
+        report.error(place, "none given: at least one is needed");
+    }
+    value
+}
+
+/// A number within its range; the default where it is absent.
+fn number(
+    raw: Option<&At<i64>>,
+    default: u32,
+    range: RangeInclusive<u32>,
+    report: &Report,
+) -> Option<u32> {
+    let Some(At { place, value }) = raw else {
+        return Some(default);
+    };
+    let number = u32::try_from(*value).ok().filter(|n| range.contains(n));
+    if number.is_none() {
+        let (low, high) = range.into_inner();
+        let message = format!("{value} is out of range, expected {low} to {high}");
+        report.error(place, message);
+    }
+    number
+}
+
+/// A text, parsed; `None` where it is absent, or reported.
+fn parsed<T, E: std::fmt::Display>(
+    raw: Option<&At<String>>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+    report: &Report,
+) -> Option<At<T>> {
+    let At { place, value } = raw?;
+    let value = report.ok(place, parse(value))?;
+    Some(At {
+        place: place.clone(),
+        value,
+    })
+}
+
+/// Everything, or nothing; drives the iterator to its end either way, so that
+/// each item reports its own problems.
+fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let items: Vec<Option<T>> = items.collect();
+    items.into_iter().collect()
+}
+
+/// Reports what is there a second time.
+fn refuse_duplicates<'p, K: Eq + Hash + std::fmt::Display>(
+    items: impl Iterator<Item = (&'p Place, K)>,
+    report: &Report,
+) {
+    let mut seen: HashMap<K, &Place> = HashMap::new();
+    for (place, item) in items {
+        if let Some(first) = seen.get(&item) {
+            let message = match first.line {
+                Some(line) => format!("{item} is already in {} (line {line})", first.key),
+                None => format!("{item} is given twice"),
+            };
+            report.error(place, message);
+        } else {
+            seen.insert(item, place);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A TOML document as tables of settings that know their line. Reports syntax
+//! errors, wrong types, missing and unknown keys; knows no setting's meaning.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::report::{At, Place, Report};
+use super::words::one_of;
+
+/// Reads a document: `read` takes the settings that it knows out of the root
+/// table. `None` if the text is no TOML, which is reported.
+pub(super) fn read_document<T>(
+    text: &str,
+    report: &Report,
+    read: impl FnOnce(Table<'_>) -> T,
+) -> Option<T> {
+    let starts = text.match_indices('\n').map(|(at, _)| at + 1);
+    let source = Source {
+        lines: std::iter::once(0).chain(starts).collect(),
+        report,
+    };
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        let place = source.place(0, String::new());
+        return Some(read(Table::new(place, root.get_ref(), &source)));
+    }
+    // The first one of each line: more are the parser's attempts to go on.
+    let mut first = BTreeMap::new();
+    for error in &errors {
+        let span = error.span().unwrap_or_default();
+        let key = match error.message() {
+            "duplicate key" => text.get(span.clone()).unwrap_or_default(),
+            _ => "",
+        };
+        let place = source.place(span.start, key.to_owned());
+        first.entry(place.line).or_insert((place, error.message()));
+    }
+    for (place, message) in first.into_values() {
+        report.error(&place, message);
+    }
+    None
+}
+
+/// What the tables of one document share.
+#[derive(Debug)]
+struct Source<'d> {
+    /// The offset of each line's first byte.
+    lines: Vec<usize>,
+    report: &'d Report,
+}
+
+impl Source<'_> {
+    fn place(&self, offset: usize, key: String) -> Place {
+        let line = self.lines.partition_point(|&start| start <= offset);
+        Place {
+            line: Some(line),
+            key,
+        }
+    }
+}
+
+/// One table, out of which settings are taken by name. `None` stands for a
+/// setting that is absent, or wrong and reported. When the table is dropped,
+/// what nobody took is reported as unknown.
+#[derive(Debug)]
+pub(super) struct Table<'d> {
+    place: Place,
+    /// What was not taken yet.
+    entries: BTreeMap<&'d str, At<&'d DeValue<'d>>>,
+    /// The names that were asked for.
+    known: Vec<&'static str>,
+    source: &'d Source<'d>,
+}
+
+impl<'d> Table<'d> {
+    fn new(place: Place, table: &'d DeTable<'d>, source: &'d Source<'d>) -> Self {
+        let mut this = Self::empty(place, source);
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            let place = source.place(key.span().start, this.path(name));
+            let value = value.get_ref();
+            this.entries.insert(name, At { place, value });
+        }
+        this
+    }
+
+    fn empty(place: Place, source: &'d Source<'d>) -> Self {
+        Self {
+            place,
+            entries: BTreeMap::new(),
+            known: Vec::new(),
+            source,
+        }
+    }
+
+    /// Reports a setting that is absent, and says what to write.
+    pub(super) fn require(&self, name: &str, hint: &str) {
+        if !self.entries.contains_key(name) {
+            let place = self.absent(name);
+            self.source.report.error(&place, format!("missing: {hint}"));
+        }
+    }
+
+    /// Reports a setting that this version does not have yet, and says what to
+    /// do instead. Whether it was there.
+    pub(super) fn refuse(&mut self, name: &'static str, hint: &str) -> bool {
+        let Some(At { place, .. }) = self.entries.remove(name) else {
+            return false;
+        };
+        let message = format!("{name} is not supported yet: {hint}");
+        self.source.report.error(&place, message);
+        true
+    }
+
+    pub(super) fn string(&mut self, name: &'static str) -> Option<At<String>> {
+        self.take(name, "a string", string)
+    }
+
+    /// A string with a default: `None` only where it is wrong and reported.
+    pub(super) fn string_or(&mut self, name: &'static str, default: &str) -> Option<At<String>> {
+        if self.entries.contains_key(name) {
+            return self.string(name);
+        }
+        self.known.push(name);
+        Some(At {
+            place: self.absent(name),
+            value: default.to_owned(),
+        })
+    }
+
+    pub(super) fn integer(&mut self, name: &'static str) -> Option<At<i64>> {
+        self.take(name, "an integer of 64 bits", |value| {
+            let integer = value.as_integer()?;
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+        })
+    }
+
+    pub(super) fn boolean(&mut self, name: &'static str) -> Option<At<bool>> {
+        self.take(name, "true or false", DeValue::as_bool)
+    }
+
+    /// The text of a size: `64KiB`, or a plain number.
+    pub(super) fn size(&mut self, name: &'static str) -> Option<At<String>> {
+        self.take(name, "a size such as \"64KiB\"", |value| match value {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(bytes) => Some(bytes.to_string()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn strings(&mut self, name: &'static str) -> Option<At<Vec<At<String>>>> {
+        self.elements(name, "a string", string)
+    }
+
+    /// An inner table; an absent one is empty.
+    pub(super) fn table(&mut self, name: &'static str) -> Self {
+        self.optional_table(name)
+            .unwrap_or_else(|| Self::empty(self.absent(name), self.source))
+    }
+
+    /// An inner table, if it is there.
+    pub(super) fn optional_table(&mut self, name: &'static str) -> Option<Self> {
+        let At { place, value } = self.take(name, "a table", DeValue::as_table)?;
+        Some(Self::new(place, value, self.source))
+    }
+
+    /// An array of tables, `[[name]]`.
+    pub(super) fn tables(&mut self, name: &'static str) -> Option<At<Vec<Self>>> {
+        let At { place, value } = self.elements(name, "a table", DeValue::as_table)?;
+        let tables = value
+            .into_iter()
+            .map(|At { place, value }| Self::new(place, value, self.source))
+            .collect();
+        Some(At {
+            place,
+            value: tables,
+        })
+    }
+
+    /// Inner tables whose names are the user's, `[name.anything]`, in the order
+    /// of the file; `None` only where one is wrong and reported.
+    pub(super) fn named_tables(&mut self, name: &'static str) -> Option<Vec<(At<String>, Self)>> {
+        let absent = !self.entries.contains_key(name);
+        let outer = self.optional_table(name);
+        if absent {
+            return Some(Vec::new());
+        }
+        let tables = std::mem::take(&mut outer?.entries)
+            .into_iter()
+            .map(|(name, entry)| {
+                let At { place, value } = self.typed(entry, "a table", DeValue::as_table)?;
+                let name = At {
+                    place: place.clone(),
+                    value: name.to_owned(),
+                };
+                Some((name, Self::new(place, value, self.source)))
+            })
+            .collect::<Vec<_>>();
+        let mut tables: Vec<_> = tables.into_iter().collect::<Option<_>>()?;
+        // Tables on one line are inline and follow the order of their names.
+        tables.sort_by_key(|(name, _)| name.place.line);
+        Some(tables)
+    }
+
+    fn take<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl FnOnce(&'d DeValue<'d>) -> Option<T>,
+    ) -> Option<At<T>> {
+        self.known.push(name);
+        let entry = self.entries.remove(name)?;
+        self.typed(entry, expected, read)
+    }
+
+    /// An array whose elements all read well.
+    fn elements<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl Fn(&'d DeValue<'d>) -> Option<T>,
+    ) -> Option<At<Vec<At<T>>>> {
+        let At { place, value } = self.take(name, "an array", DeValue::as_array)?;
+        let elements: Vec<Option<At<T>>> = value
+            .iter()
+            .enumerate()
+            .map(|(i, element)| {
+                let place = self
+                    .source
+                    .place(element.span().start, format!("{}[{i}]", place.key));
+                let value = element.get_ref();
+                self.typed(At { place, value }, expected, &read)
+            })
+            .collect();
+        let value = elements.into_iter().collect::<Option<_>>()?;
+        Some(At { place, value })
+    }
+
+    /// Reads a value, or reports what was expected in its place.
+    fn typed<T>(
+        &self,
+        At { place, value }: At<&'d DeValue<'d>>,
+        expected: &str,
+        read: impl FnOnce(&'d DeValue<'d>) -> Option<T>,
+    ) -> Option<At<T>> {
+        let read = read(value);
+        if read.is_none() {
+            let found = match value {
+                DeValue::Integer(number) => number.to_string(),
+                DeValue::Boolean(truth) => truth.to_string(),
+                DeValue::Array(_) => "an array".to_owned(),
+                other => format!("a {}", other.type_str()),
+            };
+            let message = format!("expected {expected}, found {found}");
+            self.source.report.error(&place, message);
+        }
+        read.map(|value| At { place, value })
+    }
+
+    /// Where a setting would stand that is not there.
+    fn absent(&self, name: &str) -> Place {
+        Place {
+            line: self.place.line,
+            key: self.path(name),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        match self.place.key.as_str() {
+            "" => name.to_owned(),
+            outer => format!("{outer}.{name}"),
+        }
+    }
+}
+
+impl Drop for Table<'_> {
+    fn drop(&mut self) {
+        for At { place, .. } in self.entries.values() {
+            let message = format!("unknown key, expected {}", one_of(&self.known));
+            self.source.report.error(place, message);
+        }
+    }
+}
+
+fn string(value: &DeValue<'_>) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}

@@ -1,0 +1,142 @@
+//! Configuration: a TOML file or flags in, one compiled [`Config`] out, or all
+//! that is wrong with it, each with its line. Opens no socket; reads no file
+//! but the one that [`Config::load`] is given.
+//!
+//! Text becomes tables that know their lines (`document`), tables become the
+//! settings that there are (`raw`), and those become what they mean
+//! (`compile`). Flags enter at the second step. Nobody returns at the first
+//! problem: each is reported (`report`), and the rest is looked at all the same.
+//!
+//! Namespaces are tried in the order of the file: the first that admits a
+//! runtime is its own.
+
+mod addr;
+mod compile;
+mod document;
+mod raw;
+mod report;
+mod words;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use addr::{AddrError, ListenAddr, ServerAddr};
+pub use report::{ConfigError, ConfigErrors};
+pub(crate) use words::Word;
+
+use crate::policy::{Distribution, Identity, RuntimeTag, Snapshot};
+use raw::Raw;
+use report::{Place, Report};
+
+/// A whole configuration, valid in itself.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What decides about each request.
+    pub snapshot: Arc<Snapshot>,
+    /// Never empty; no two share an address.
+    pub listeners: Vec<Listener>,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// Where metrics and the page are, if anywhere.
+    pub admin: Option<ListenAddr>,
+    /// What bounds memory and time.
+    pub limits: Limits,
+    /// Threads that serve; at least 1.
+    pub workers: usize,
+    /// What is allowed but hardly meant, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// An address that accepts downstream connections.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its address as written.
+    pub name: String,
+    /// Where it listens.
+    pub addr: ListenAddr,
+    /// What connects to it.
+    pub runtime: RuntimeTag,
+    /// That runtime, resolved.
+    pub identity: Identity,
+}
+
+/// The memcached side.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Never empty; in the order of the ring's servers.
+    pub servers: Vec<ServerAddr>,
+    /// How keys are spread over them.
+    pub hash: Distribution,
+    /// Connections of each worker to each server; at least 1.
+    pub connections: usize,
+}
+
+/// What bounds memory and time; none is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Downstream connections at a time.
+    pub max_connections: usize,
+    /// The largest value that is passed on; at most 1 GiB.
+    pub max_value_bytes: usize,
+    /// How long an upstream may take for a reply.
+    pub request_timeout: Duration,
+    /// How long an upstream may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// How long connections may take to finish at the end.
+    pub drain_timeout: Duration,
+}
+
+impl Config {
+    /// Compiles a TOML text.
+    ///
+    /// # Errors
+    /// All problems at once; `source_name` stands in front of each.
+    pub fn parse(source_name: &str, toml: &str) -> Result<Self, ConfigErrors> {
+        let report = Report::new(Some(source_name));
+        let raw = document::read_document(toml, &report, |root| Raw::from_document(root, &report));
+        let config = raw.and_then(|raw| compile::compile(&raw, &report));
+        Self::finish(config, report)
+    }
+
+    /// Reads and compiles a TOML file.
+    ///
+    /// # Errors
+    /// All problems at once, or the one that the file cannot be read.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(toml) => Self::parse(&name, &toml),
+            Err(error) => {
+                let report = Report::new(Some(&name));
+                report.error(&Place::default(), format!("cannot be read: {error}"));
+                Self::finish(None, report)
+            }
+        }
+    }
+
+    /// Compiles what flags can say: `ADDR=RUNTIME` for each listener, upstream
+    /// servers and the admin address; all else has its default.
+    ///
+    /// # Errors
+    /// All problems at once, each with its flag.
+    pub fn from_flags(
+        listen: &[String],
+        upstream: &[String],
+        admin: Option<&str>,
+    ) -> Result<Self, ConfigErrors> {
+        let report = Report::new(None);
+        let raw = Raw::from_flags(listen, upstream, admin, &report);
+        let config = compile::compile(&raw, &report);
+        Self::finish(config, report)
+    }
+
+    fn finish(config: Option<Self>, report: Report) -> Result<Self, ConfigErrors> {
+        let warnings = report.finish()?;
+        let config = config.expect("whoever answers None has reported why");
+        Ok(Self { warnings, ..config })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! A configuration as written: texts and numbers, each with its place. Knows
+//! which settings there are and of which type; not what they mean.
+
+use super::document::Table;
+use super::report::{At, Place, Report};
+
+/// What to write where a listener needs an address.
+const ADDRESS_HINT: &str = "write host:port, [v6]:port or unix:/path";
+
+/// Everything that can be configured. `None` stands for a setting that is
+/// absent, or was wrong and reported.
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    pub(super) listeners: Option<At<Vec<RawListener>>>,
+    pub(super) servers: Option<At<Vec<At<String>>>>,
+    pub(super) hash: Option<At<String>>,
+    pub(super) connections: Option<At<i64>>,
+    pub(super) admin: Option<At<String>>,
+    pub(super) workers: Option<At<i64>>,
+    pub(super) namespaces: Option<Vec<RawNamespace>>,
+    pub(super) rules: Option<At<Vec<RawRule>>>,
+    pub(super) pickle: RawPickle,
+    pub(super) limits: RawLimits,
+    pub(super) flush_all: Option<At<String>>,
+}
+
+#[derive(Debug)]
+pub(super) struct RawListener {
+    pub(super) listen: Option<At<String>>,
+    pub(super) runtime: Option<At<String>>,
+}
+
+#[derive(Debug)]
+pub(super) struct RawNamespace {
+    pub(super) name: At<String>,
+    pub(super) runtimes: Option<At<String>>,
+    pub(super) epoch: Option<At<i64>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawRule {
+    /// `None` only where it was reported.
+    pub(super) prefix: Option<At<String>>,
+    pub(super) mode: Option<At<String>>,
+    pub(super) rollout: Option<At<i64>>,
+    pub(super) sniff: Option<At<String>>,
+    pub(super) on_unloadable_read: Option<At<String>>,
+    pub(super) on_unloadable_write: Option<At<String>>,
+    pub(super) coherence: Option<At<String>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawPickle {
+    pub(super) flag_bit: Option<At<i64>>,
+    pub(super) compressed_bit: Option<At<i64>>,
+    pub(super) detect: Option<At<String>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawLimits {
+    pub(super) max_connections: Option<At<i64>>,
+    pub(super) max_value_bytes: Option<At<String>>,
+    pub(super) request_timeout_ms: Option<At<i64>>,
+    pub(super) connect_timeout_ms: Option<At<i64>>,
+    pub(super) drain_timeout_ms: Option<At<i64>>,
+}
+
+impl Raw {
+    /// Takes everything out of a document's root table.
+    pub(super) fn from_document(mut root: Table<'_>, report: &Report) -> Self {
+        root.require("listeners", "write [[listeners]] with listen and runtime");
+        let listeners = root.tables("listeners").map(|At { place, value }| At {
+            place,
+            value: value.into_iter().map(RawListener::read).collect(),
+        });
+        let mut upstream = root.table("upstream");
+        upstream.require("servers", "write for example [\"127.0.0.1:11211\"]");
+        let namespaces = root.named_tables("namespaces").map(|tables| {
+            tables
+                .into_iter()
+                .map(|(name, table)| RawNamespace::read(name, table))
+                .collect()
+        });
+        let rules = root.tables("rules").map(|At { place, value }| At {
+            place,
+            value: value
+                .into_iter()
+                .map(|table| RawRule::read(table, report))
+                .collect(),
+        });
+        Self {
+            listeners,
+            servers: upstream.strings("servers"),
+            hash: upstream.string("hash"),
+            connections: upstream.integer("connections"),
+            admin: read_admin(&mut root),
+            workers: root.table("server").integer("workers"),
+            namespaces,
+            rules,
+            pickle: RawPickle::read(root.table("pickle")),
+            limits: RawLimits::read(root.table("limits")),
+            flush_all: root.table("admin_commands").string("flush_all"),
+        }
+    }
+
+    /// What the command line can say: `ADDR=RUNTIME` for each listener, the
+    /// upstream servers, the admin address. All else is absent.
+    pub(super) fn from_flags(
+        listen: &[String],
+        upstream: &[String],
+        admin: Option<&str>,
+        report: &Report,
+    ) -> Self {
+        let listeners = listen
+            .iter()
+            .map(|flag| RawListener::from_flag(flag, report))
+            .collect();
+        let servers = upstream
+            .iter()
+            .map(|server| flag_value("--upstream", server))
+            .collect();
+        Self {
+            listeners: Some(At {
+                place: Place::flag("--listen"),
+                value: listeners,
+            }),
+            servers: Some(At {
+                place: Place::flag("--upstream"),
+                value: servers,
+            }),
+            admin: admin.map(|admin| flag_value("--admin", admin)),
+            namespaces: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+}
+
+/// An `[admin]` table must say where; no table means no admin address.
+fn read_admin(root: &mut Table<'_>) -> Option<At<String>> {
+    let mut admin = root.optional_table("admin")?;
+    admin.require("listen", ADDRESS_HINT);
+    admin.string("listen")
+}
+
+fn flag_value(flag: &str, value: &str) -> At<String> {
+    At {
+        place: Place::flag(&format!("{flag} {value}")),
+        value: value.to_owned(),
+    }
+}
+
+impl RawListener {
+    fn read(mut table: Table<'_>) -> Self {
+        table.require("listen", ADDRESS_HINT);
+        if !table.refuse("identify", "use runtime") {
+            table.require("runtime", "write for example \"python/3.11\"");
+        }
+        table.refuse("untagged", "leave it out");
+        Self {
+            listen: table.string("listen"),
+            runtime: table.string("runtime"),
+        }
+    }
+
+    /// No runtime holds a `=`; the path of a socket may.
+    fn from_flag(flag: &str, report: &Report) -> Self {
+        let At { place, value } = flag_value("--listen", flag);
+        let Some((listen, runtime)) = value.rsplit_once('=') else {
+            report.error(&place, "no runtime in it: write ADDR=RUNTIME");
+            return Self {
+                listen: None,
+                runtime: None,
+            };
+        };
+        let part = |text: &str| At {
+            place: place.clone(),
+            value: text.to_owned(),
+        };
+        Self {
+            listen: Some(part(listen)),
+            runtime: Some(part(runtime)),
+        }
+    }
+}
+
+impl RawNamespace {
+    fn read(name: At<String>, mut table: Table<'_>) -> Self {
+        table.require("runtimes", "write for example \"python >=3\"");
+        table.refuse("inventory", "leave it out");
+        Self {
+            name,
+            runtimes: table.string("runtimes"),
+            epoch: table.integer("epoch"),
+        }
+    }
+}
+
+impl RawRule {
+    /// What holds where no rules are given.
+    pub(super) fn everything() -> Self {
+        Self {
+            prefix: Some(At {
+                place: Place::default(),
+                value: String::new(),
+            }),
+            ..Self::default()
+        }
+    }
+
+    fn read(mut table: Table<'_>, report: &Report) -> Self {
+        let rule = Self {
+            prefix: table.string_or("prefix", ""),
+            mode: table.string("mode"),
+            rollout: table.integer("rollout"),
+            sniff: table.string("sniff"),
+            on_unloadable_read: table.string("on_unloadable_read"),
+            on_unloadable_write: table.string("on_unloadable_write"),
+            coherence: table.string("coherence"),
+        };
+        if let Some(At { place, value: true }) = table.boolean("read_through") {
+            let message = "read_through = true is not supported yet: use false";
+            report.error(&place, message);
+        }
+        table.refuse("py2_str", "leave it out");
+        rule
+    }
+}
+
+impl RawPickle {
+    fn read(mut table: Table<'_>) -> Self {
+        Self {
+            flag_bit: table.integer("flag_bit"),
+            compressed_bit: table.integer("compressed_bit"),
+            detect: table.string("detect"),
+        }
+    }
+}
+
+impl RawLimits {
+    fn read(mut table: Table<'_>) -> Self {
+        Self {
+            max_connections: table.integer("max_connections"),
+            max_value_bytes: table.size("max_value_bytes"),
+            request_timeout_ms: table.integer("request_timeout_ms"),
+            connect_timeout_ms: table.integer("connect_timeout_ms"),
+            drain_timeout_ms: table.integer("drain_timeout_ms"),
+        }
+    }
+}

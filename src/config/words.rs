@@ -1,0 +1,131 @@
+//! The words that settings are written with, and what they stand for.
+
+use super::report::{At, Report};
+use crate::policy::{Coherence, Distribution, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff};
+
+/// A setting that is one of a few words.
+pub(crate) trait Word: Copy + PartialEq + 'static {
+    /// What one of them is called.
+    const NOUN: &'static str;
+    /// All of them.
+    const WORDS: &'static [(&'static str, Self)];
+    /// Those of later versions.
+    const LATER: &'static [&'static str] = &[];
+
+    /// The word for a value.
+    fn word(self) -> &'static str {
+        let is_mine = |(_, value): &&(_, Self)| *value == self;
+        Self::WORDS
+            .iter()
+            .find(is_mine)
+            .map_or("", |(word, _)| word)
+    }
+}
+
+/// Whether values count as pickles by their flags, by their bytes, or by either.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Detect {
+    Flags,
+    Bytes,
+    Both,
+}
+
+/// What happens to `flush_all`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum FlushAll {
+    Deny,
+    Forward,
+}
+
+impl Word for Mode {
+    const NOUN: &'static str = "mode";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("shared", Self::Shared),
+        ("observe", Self::Observe),
+        ("guard", Self::Guard),
+        ("isolate", Self::Isolate),
+    ];
+}
+
+impl Word for Sniff {
+    const NOUN: &'static str = "depth";
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("header", Self::Header)];
+    const LATER: &'static [&'static str] = &["full"];
+}
+
+impl Word for OnUnloadableRead {
+    const NOUN: &'static str = "answer";
+    const WORDS: &'static [(&'static str, Self)] = &[("miss", Self::Miss), ("pass", Self::Pass)];
+    const LATER: &'static [&'static str] = &["transcode"];
+}
+
+impl Word for OnUnloadableWrite {
+    const NOUN: &'static str = "answer";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("accept", Self::Accept), ("reject", Self::Reject)];
+}
+
+impl Word for Coherence {
+    const NOUN: &'static str = "coherence";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("deletes", Self::Deletes),
+        ("strict", Self::Strict),
+    ];
+    const LATER: &'static [&'static str] = &["fill-aware"];
+}
+
+impl Word for Distribution {
+    const NOUN: &'static str = "hash";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ketama", Self::Ketama), ("modula", Self::Modula)];
+}
+
+impl Word for Detect {
+    const NOUN: &'static str = "way to detect pickles";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("flags", Self::Flags),
+        ("bytes", Self::Bytes),
+        ("both", Self::Both),
+    ];
+}
+
+impl Word for FlushAll {
+    const NOUN: &'static str = "answer";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("deny", Self::Deny), ("forward", Self::Forward)];
+}
+
+/// What a word stands for; `default` where the setting is absent, `None` where
+/// the word is reported.
+pub(super) fn meaning<T: Word>(
+    setting: Option<&At<String>>,
+    default: T,
+    report: &Report,
+) -> Option<T> {
+    let Some(At { place, value: word }) = setting else {
+        return Some(default);
+    };
+    let known = T::WORDS.iter().find(|(name, _)| name == word);
+    if known.is_none() {
+        let names: Vec<&str> = T::WORDS.iter().map(|&(name, _)| name).collect();
+        let names = one_of(&names);
+        let message = if T::LATER.contains(&word.as_str()) {
+            let name = place.name();
+            format!("{name} = \"{word}\" is not supported yet: use {names}")
+        } else {
+            format!("unknown {} {word:?}, expected {names}", T::NOUN)
+        };
+        report.error(place, message);
+    }
+    known.map(|&(_, value)| value)
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [word] => (*word).to_owned(),
+        [words @ .., last] => format!("{} or {last}", words.join(", ")),
+    }
+}

@@ -1,0 +1,692 @@
+//! From requests to what goes upstream: one method per kind of request, each
+//! deciding by the snapshot and writing to lanes.
+
+use super::lane::{Lane, Target};
+use super::session::{Invalidate, Look, Quiet, Sessions, Ticket, Work};
+use super::tally::{Direction, Outcome};
+use crate::pickle::Verdict;
+use crate::policy::{
+    Coherence, Decision, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Snapshot, Sniff, SpaceId,
+};
+use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, encode_base64_key};
+use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
+
+const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
+const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk";
+
+/// How far a request was understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Done, with this many bytes after its head.
+    Body(usize),
+    /// It needs this many bytes after its head.
+    Needs(usize),
+}
+
+/// One client's request meeting the snapshot and the lanes.
+pub(super) struct Dispatch<'e> {
+    pub(super) snapshot: &'e Snapshot,
+    pub(super) sessions: &'e mut Sessions,
+    pub(super) lanes: &'e mut [Upstream],
+    pub(super) client: u32,
+    pub(super) lanes_per_server: usize,
+}
+
+/// A lane with its server's name and whether it may be written to.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The multiplexed connection.
+    pub lane: Lane,
+    /// The server, as configured.
+    pub server: String,
+    /// Why requests are refused at once, while reconnecting is put off.
+    pub down: Option<String>,
+    /// Requests sent and failed since the start.
+    pub counts: UpstreamCounts,
+}
+
+/// What one lane counted since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpstreamCounts {
+    /// Requests of clients that went to it, retrievals once per key.
+    pub requests: u64,
+    /// Requests that were answered for it, because it could not.
+    pub errors: u64,
+}
+
+impl Upstream {
+    /// The error line for clients.
+    pub(super) fn error(&self, why: &str) -> Vec<u8> {
+        format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()
+    }
+}
+
+impl<'e> Dispatch<'e> {
+    /// Takes one request; `body` is all that there is after its head.
+    pub(super) fn take(&mut self, head: Head<'_>, body: &[u8]) -> Taken {
+        match head {
+            Head::Retrieve(retrieve) => self.retrieve(&retrieve),
+            Head::Store(store) => return self.store(&store, body),
+            Head::Change(change) if change.verb == Verb::Delete => self.delete(&change),
+            Head::Change(change) => self.change(&change),
+            Head::Meta(meta) => match meta.verb {
+                Verb::Ms => return self.meta_store(&meta, body),
+                Verb::Md => self.meta_delete(&meta),
+                Verb::Ma => self.meta_change(&meta),
+                _ => self.meta_retrieve(&meta),
+            },
+            Head::MetaNoop => self.answer(Verb::Mn, Outcome::Ok, b"MN"),
+            Head::Version => self.version(),
+            Head::Stats(section) => self.stats(section),
+            Head::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
+            Head::Quit => self.sessions.get(self.client).closing = true,
+            Head::Refused { command, noreply } => {
+                let reply = format!("CLIENT_ERROR {command} not allowed");
+                self.refuse(Verb::Other, noreply, reply.as_bytes());
+            }
+            Head::Bad(bad) => {
+                if !bad.reply.is_empty() {
+                    self.answer(Verb::Other, Outcome::Error, bad.reply.as_bytes());
+                }
+                let session = self.sessions.get(self.client);
+                session.swallow = bad.swallow;
+                session.closing = bad.close;
+            }
+        }
+        Taken::Body(0)
+    }
+
+    fn answer(&mut self, verb: Verb, outcome: Outcome, reply: &[u8]) {
+        self.sessions.answer(self.client, verb, outcome, reply);
+    }
+
+    fn refuse(&mut self, verb: Verb, noreply: bool, reply: &[u8]) {
+        let quiet = quiet(noreply);
+        let ticket = self
+            .sessions
+            .open_fixed(self.client, verb, quiet, Outcome::Error, reply);
+        self.sessions.finish(ticket);
+    }
+
+    fn decide(&mut self, key: &[u8]) -> Decision<'e> {
+        let identity = self.sessions.get(self.client).identity;
+        self.snapshot.decide(identity, key)
+    }
+
+    fn target<'k>(&self, space: SpaceId, key: &'k [u8], base64: bool) -> Target<'k>
+    where
+        'e: 'k,
+    {
+        Target {
+            codec: &self.snapshot.codec,
+            space,
+            key,
+            base64,
+        }
+    }
+
+    /// The lane of a key: one client stays on one lane of each server, so that
+    /// its requests for a key are carried out in their order.
+    fn lane_of(&self, key: &[u8]) -> usize {
+        self.lane_at(self.snapshot.ring.server(key))
+    }
+
+    fn lane_at(&self, server: usize) -> usize {
+        server * self.lanes_per_server + self.client as usize % self.lanes_per_server
+    }
+
+    /// Writes to a lane, or answers for it if it is down.
+    fn send(
+        &mut self,
+        lane: usize,
+        ticket: Ticket,
+        write: impl FnOnce(&mut Lane, &mut Sessions),
+    ) -> bool {
+        let upstream = &mut self.lanes[lane];
+        upstream.counts.requests += 1;
+        if let Some(why) = &upstream.down {
+            let error = upstream.error(why);
+            upstream.counts.errors += 1;
+            self.sessions.fail(ticket, &error);
+            return false;
+        }
+        write(&mut upstream.lane, self.sessions);
+        true
+    }
+
+    // Retrievals -----------------------------------------------------------
+
+    fn retrieve(&mut self, retrieve: &Retrieve<'_>) {
+        let Retrieve { verb, .. } = *retrieve;
+        let ring = &self.snapshot.ring;
+        let mut keys = retrieve.keys.clone();
+        let first = keys.next().map_or(0, |key| ring.server(key));
+        if ring.servers() == 1 || keys.next().is_none() {
+            let ticket = self.sessions.open_retrieve(self.client, verb, false);
+            self.retrieve_part(retrieve, ticket, first, |_| true);
+            return;
+        }
+        // A slot per server keeps each server's values together and in order.
+        let mut asked = vec![false; ring.servers()];
+        for key in retrieve.keys.clone() {
+            asked[ring.server(key)] = true;
+        }
+        let servers: Vec<usize> = (0..ring.servers())
+            .filter(|&server| asked[server])
+            .collect();
+        let tickets: Vec<Ticket> = (1..=servers.len())
+            .map(|part| {
+                self.sessions
+                    .open_retrieve(self.client, verb, part < servers.len())
+            })
+            .collect();
+        for (&server, ticket) in servers.iter().zip(tickets) {
+            self.retrieve_part(retrieve, ticket, server, |key| ring.server(key) == server);
+        }
+    }
+
+    /// Asks a server for those keys that are its own.
+    fn retrieve_part(
+        &mut self,
+        retrieve: &Retrieve<'_>,
+        ticket: Ticket,
+        server: usize,
+        is_own: impl Fn(&[u8]) -> bool,
+    ) {
+        let Retrieve { verb, exptime, .. } = *retrieve;
+        let lane = self.lane_at(server);
+        let mut keys = retrieve.keys.clone().filter(|key| is_own(key)).peekable();
+        while let Some(key) = keys.next() {
+            let Decision { rule, space } = self.decide(key);
+            let target = self.target(space, key, false);
+            let asked = (ticket, look(rule), keys.peek().is_none());
+            let sent = self.send(lane, ticket, |lane, sessions| {
+                lane.retrieve(sessions, verb, exptime, target, asked);
+            });
+            if !sent {
+                break;
+            }
+        }
+        self.sessions.finish(ticket);
+    }
+
+    fn meta_retrieve(&mut self, meta: &Meta<'_>) {
+        let quiet = meta_quiet(meta);
+        let Decision { rule, space } = self.decide(&meta.key);
+        // Without the value there is nothing to look at.
+        let look = if meta.has(b'v') {
+            look(rule)
+        } else {
+            Look::Away
+        };
+        let ticket = self.sessions.open_stream(self.client, meta.verb, quiet);
+        let lane = self.lane_of(&meta.key);
+        let target = self.target(space, &meta.key, meta.base64);
+        self.send(lane, ticket, |lane, sessions| {
+            lane.meta(sessions, ticket, meta, target, None, look);
+        });
+        self.sessions.finish(ticket);
+    }
+
+    // Stores ---------------------------------------------------------------
+
+    /// Waits for a body and checks its line end; `Err` says what became of it.
+    fn body<'b>(
+        &mut self,
+        verb: Verb,
+        quiet: Quiet,
+        len: usize,
+        body: &'b [u8],
+    ) -> Result<&'b [u8], Taken> {
+        let Some(whole) = body.get(..len + 2) else {
+            return Err(Taken::Needs(len + 2));
+        };
+        if whole.ends_with(b"\r\n") {
+            return Ok(&whole[..len]);
+        }
+        let ticket = self
+            .sessions
+            .open_fixed(self.client, verb, quiet, Outcome::Error, BAD_CHUNK);
+        self.sessions.finish(ticket);
+        Err(Taken::Body(len + 2))
+    }
+
+    fn store(&mut self, store: &Store<'_>, body: &[u8]) -> Taken {
+        let Store { verb, key, .. } = *store;
+        let quiet = quiet(store.noreply);
+        let snapshot = self.snapshot;
+        if store.len > snapshot.max_value_bytes {
+            self.too_large(verb, quiet, key, false, verb == Verb::Set, store.len);
+            return Taken::Body(0);
+        }
+        let value = match self.body(verb, quiet, store.len, body) {
+            Ok(value) => value,
+            Err(taken) => return taken,
+        };
+        let decision = self.decide(key);
+        let whole = !matches!(verb, Verb::Append | Verb::Prepend);
+        if whole && self.is_rejected(decision, store.flags, value) {
+            let reply: &[u8] = if verb == Verb::Cas {
+                b"EXISTS"
+            } else {
+                b"NOT_STORED"
+            };
+            self.reject(verb, quiet, key, false, verb == Verb::Set, reply);
+            return Taken::Body(store.len + 2);
+        }
+        let mut number = itoa::Buffer::new();
+        let mut exptime = itoa::Buffer::new();
+        let mut len = itoa::Buffer::new();
+        let mut cas = itoa::Buffer::new();
+        let unique = store.cas.map(|id| cas.format(id).as_bytes());
+        let rest: [&[u8]; 10] = [
+            b" ",
+            number.format(store.flags).as_bytes(),
+            b" ",
+            exptime.format(store.exptime).as_bytes(),
+            b" ",
+            len.format(store.len).as_bytes(),
+            if unique.is_some() { b" " } else { b"" },
+            unique.unwrap_or(b""),
+            b"\r\n",
+            value,
+        ];
+        self.write_through(
+            verb,
+            quiet,
+            decision,
+            key,
+            false,
+            verb == Verb::Set,
+            |lane, sessions, ticket, target| {
+                lane.change(sessions, ticket, verb, target, &rest);
+            },
+        );
+        Taken::Body(store.len + 2)
+    }
+
+    fn meta_store(&mut self, meta: &Meta<'_>, body: &[u8]) -> Taken {
+        let quiet = meta_quiet(meta);
+        let snapshot = self.snapshot;
+        if meta.len > snapshot.max_value_bytes {
+            self.too_large(Verb::Ms, Quiet::No, &meta.key, meta.base64, true, meta.len);
+            return Taken::Body(0);
+        }
+        let value = match self.body(Verb::Ms, Quiet::No, meta.len, body) {
+            Ok(value) => value,
+            Err(taken) => return taken,
+        };
+        let decision = self.decide(&meta.key);
+        let mode = meta
+            .argument(b'M')
+            .and_then(|mode| mode.first())
+            .copied()
+            .unwrap_or(b'S');
+        let plain = mode == b'S' && !meta.has(b'C');
+        let flags = meta
+            .argument(b'F')
+            .and_then(crate::protocol::parse_u64)
+            .and_then(|flags| u32::try_from(flags).ok())
+            .unwrap_or(0);
+        if !matches!(mode, b'A' | b'P') && self.is_rejected(decision, flags, value) {
+            let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
+            let reply = meta_reply(code, meta);
+            self.reject(Verb::Ms, quiet, &meta.key, meta.base64, plain, &reply);
+            return Taken::Body(meta.len + 2);
+        }
+        self.write_through(
+            Verb::Ms,
+            quiet,
+            decision,
+            &meta.key,
+            meta.base64,
+            plain,
+            |lane, sessions, ticket, target| {
+                lane.meta(sessions, ticket, meta, target, Some(value), Look::Away);
+            },
+        );
+        Taken::Body(meta.len + 2)
+    }
+
+    /// Looks at a value on its way in: whether a reader of its key could not
+    /// load it, and the rule says that such a store is rejected.
+    fn is_rejected(&mut self, decision: Decision<'_>, flags: u32, value: &[u8]) -> bool {
+        let Decision { rule, space } = decision;
+        if rule.mode == Mode::Shared || rule.sniff == Sniff::Off {
+            return false;
+        }
+        let encoding = self.snapshot.encoding;
+        let Some(header) = self.sessions.sniffer.sniff(&encoding, flags, value) else {
+            return false;
+        };
+        let writer = self.sessions.get(self.client).identity.space;
+        self.sessions
+            .tally
+            .pickle(writer, Direction::Write, header.protocol);
+        let rejects = matches!(rule.mode, Mode::Guard | Mode::Isolate)
+            && rule.on_unloadable_write == OnUnloadableWrite::Reject
+            && self
+                .snapshot
+                .readers(space)
+                .any(|namespace| namespace.reader.verdict(header) == Verdict::Unloadable);
+        if rejects {
+            self.sessions.tally.rejected[writer.index()] += 1;
+        }
+        rejects
+    }
+
+    /// Refuses a store; a plain one also deletes every copy, so that nobody
+    /// reads what it was meant to replace.
+    fn reject(
+        &mut self,
+        verb: Verb,
+        quiet: Quiet,
+        key: &[u8],
+        base64: bool,
+        plain: bool,
+        reply: &[u8],
+    ) {
+        let client = self.client;
+        let ticket = self
+            .sessions
+            .open_fixed(client, verb, quiet, Outcome::Rejected, reply);
+        if plain {
+            self.delete_all(ticket, key, base64);
+        }
+        self.sessions.finish(ticket);
+    }
+
+    fn too_large(
+        &mut self,
+        verb: Verb,
+        quiet: Quiet,
+        key: &[u8],
+        base64: bool,
+        plain: bool,
+        len: usize,
+    ) {
+        let client = self.client;
+        let ticket = self
+            .sessions
+            .open_fixed(client, verb, quiet, Outcome::Error, TOO_LARGE);
+        if plain {
+            self.delete_all(ticket, key, base64);
+        }
+        self.sessions.finish(ticket);
+        self.sessions.get(client).swallow = len + 2;
+    }
+
+    /// Deletes the own copy and its siblings under a reply that is known.
+    fn delete_all(&mut self, ticket: Ticket, key: &[u8], base64: bool) {
+        let codec = &self.snapshot.codec;
+        let decision = self.decide(key);
+        let own = decision.space;
+        let spaces: Vec<SpaceId> = std::iter::once(own)
+            .chain(decision.siblings(codec))
+            .collect();
+        self.delete_copies(ticket, self.lane_of(key), spaces, key, base64, None);
+    }
+
+    /// Deletes copies in one pipelined write.
+    fn delete_copies(
+        &mut self,
+        ticket: Ticket,
+        lane: usize,
+        spaces: impl IntoIterator<Item = SpaceId>,
+        key: &[u8],
+        base64: bool,
+        meta: Option<&Meta<'_>>,
+    ) {
+        for space in spaces {
+            let target = self.target(space, key, base64);
+            self.send(lane, ticket, |lane, sessions| {
+                lane.delete_sibling(sessions, ticket, target, meta);
+            });
+        }
+    }
+
+    /// Sends a write and, under strict coherence, deletes the siblings: at once
+    /// behind a write that always takes effect, else once it did.
+    fn write_through(
+        &mut self,
+        verb: Verb,
+        quiet: Quiet,
+        decision: Decision<'_>,
+        key: &[u8],
+        base64: bool,
+        unconditional: bool,
+        write: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
+    ) {
+        let Decision { rule, space } = decision;
+        let codec = &self.snapshot.codec;
+        let strict = rule.coherence == Coherence::Strict && rule.mode != Mode::Shared;
+        let lane = self.lane_of(key);
+        let work = if strict && !unconditional {
+            let key = KeyBuf::try_from(key).expect("the parser admits 250 bytes at most");
+            Work::Invalidate(Box::new(Invalidate {
+                key,
+                base64,
+                own: space,
+                lane,
+            }))
+        } else {
+            Work::Pass
+        };
+        let ticket = self.sessions.open(self.client, verb, quiet, work);
+        let target = self.target(space, key, base64);
+        self.send(lane, ticket, |lane, sessions| {
+            write(lane, sessions, ticket, target)
+        });
+        if strict && unconditional {
+            let siblings = decision.siblings(codec);
+            self.delete_copies(ticket, lane, siblings, key, base64, None);
+        }
+        self.sessions.finish(ticket);
+    }
+
+    /// Deletes the siblings of a conditional change that took effect.
+    pub(super) fn invalidate(&mut self, ticket: Ticket, change: &Invalidate) {
+        let Invalidate {
+            key,
+            base64,
+            own,
+            lane,
+        } = change;
+        let siblings = self.snapshot.codec.spaces().filter(|space| space != own);
+        self.delete_copies(ticket, *lane, siblings, key, *base64, None);
+        self.sessions.finish(ticket);
+    }
+
+    // Changes --------------------------------------------------------------
+
+    fn delete(&mut self, change: &Change<'_>) {
+        let quiet = quiet(change.noreply);
+        let work = Work::Delete { existed: false };
+        let ticket = self.sessions.open(self.client, Verb::Delete, quiet, work);
+        let lane = self.lane_of(change.key);
+        let codec = &self.snapshot.codec;
+        let decision = self.decide(change.key);
+        let target = self.target(decision.space, change.key, false);
+        self.send(lane, ticket, |lane, sessions| {
+            lane.change(sessions, ticket, Verb::Delete, target, &[]);
+        });
+        self.delete_copies(
+            ticket,
+            lane,
+            decision.siblings(codec),
+            change.key,
+            false,
+            None,
+        );
+        self.sessions.finish(ticket);
+    }
+
+    fn meta_delete(&mut self, meta: &Meta<'_>) {
+        let work = Work::Delete { existed: false };
+        let ticket = self
+            .sessions
+            .open(self.client, Verb::Md, meta_quiet(meta), work);
+        let lane = self.lane_of(&meta.key);
+        let codec = &self.snapshot.codec;
+        let decision = self.decide(&meta.key);
+        let target = self.target(decision.space, &meta.key, meta.base64);
+        self.send(lane, ticket, |lane, sessions| {
+            lane.meta(sessions, ticket, meta, target, None, Look::Away);
+        });
+        let siblings = decision.siblings(codec);
+        self.delete_copies(ticket, lane, siblings, &meta.key, meta.base64, Some(meta));
+        self.sessions.finish(ticket);
+    }
+
+    /// `incr`, `decr` and `touch`.
+    fn change(&mut self, change: &Change<'_>) {
+        let Change {
+            verb,
+            key,
+            argument,
+            noreply,
+        } = *change;
+        let decision = self.decide(key);
+        let rest: [&[u8]; 2] = [b" ", argument.unwrap_or(b"")];
+        let write = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
+            lane.change(sessions, ticket, verb, target, &rest);
+        };
+        if verb == Verb::Touch {
+            let ticket = self
+                .sessions
+                .open(self.client, verb, quiet(noreply), Work::Pass);
+            let lane = self.lane_of(key);
+            let target = self.target(decision.space, key, false);
+            self.send(lane, ticket, |lane, sessions| {
+                write(lane, sessions, ticket, target)
+            });
+            self.sessions.finish(ticket);
+        } else {
+            self.write_through(verb, quiet(noreply), decision, key, false, false, write);
+        }
+    }
+
+    fn meta_change(&mut self, meta: &Meta<'_>) {
+        let decision = self.decide(&meta.key);
+        let quiet = meta_quiet(meta);
+        self.write_through(
+            Verb::Ma,
+            quiet,
+            decision,
+            &meta.key,
+            meta.base64,
+            false,
+            |lane, sessions, ticket, target| {
+                lane.meta(sessions, ticket, meta, target, None, Look::Away);
+            },
+        );
+    }
+
+    // Without a key --------------------------------------------------------
+
+    fn version(&mut self) {
+        let ticket = self
+            .sessions
+            .open_stream(self.client, Verb::Version, Quiet::No);
+        let lane = self.lane_at(0);
+        self.send(lane, ticket, |lane, sessions| {
+            lane.plain(sessions, ticket, &[b"version"])
+        });
+        self.sessions.finish(ticket);
+    }
+
+    fn stats(&mut self, section: &[u8]) {
+        if self.snapshot.ring.servers() > 1 {
+            let reply = b"CLIENT_ERROR stats not allowed: there are several upstream servers";
+            self.answer(Verb::Stats, Outcome::Error, reply);
+            return;
+        }
+        let ticket = self
+            .sessions
+            .open_stream(self.client, Verb::Stats, Quiet::No);
+        let lane = self.lane_at(0);
+        self.send(lane, ticket, |lane, sessions| {
+            lane.stats(sessions, ticket, section)
+        });
+        self.sessions.finish(ticket);
+    }
+
+    fn flush_all(&mut self, delay: Option<i32>, noreply: bool) {
+        if !self.snapshot.forward_flush_all {
+            self.refuse(
+                Verb::FlushAll,
+                noreply,
+                b"CLIENT_ERROR flush_all not allowed",
+            );
+            return;
+        }
+        let client = self.client;
+        let quiet = quiet(noreply);
+        let ticket = self
+            .sessions
+            .open_fixed(client, Verb::FlushAll, quiet, Outcome::Ok, b"OK");
+        let mut number = itoa::Buffer::new();
+        let delay = delay.map_or("", |delay| number.format(delay));
+        for server in 0..self.snapshot.ring.servers() {
+            let lane = self.lane_at(server);
+            let line: [&[u8]; 3] = [
+                b"flush_all",
+                if delay.is_empty() { b"" } else { b" " },
+                delay.as_bytes(),
+            ];
+            self.send(lane, ticket, |lane, sessions| {
+                lane.plain(sessions, ticket, &line)
+            });
+        }
+        self.sessions.finish(ticket);
+    }
+}
+
+fn quiet(noreply: bool) -> Quiet {
+    if noreply { Quiet::Noreply } else { Quiet::No }
+}
+
+fn meta_quiet(meta: &Meta<'_>) -> Quiet {
+    if meta.has(b'q') {
+        Quiet::Meta
+    } else {
+        Quiet::No
+    }
+}
+
+/// How a rule has values looked at on their way to a reader.
+fn look(rule: &Rule) -> Look {
+    match (rule.mode, rule.sniff) {
+        (Mode::Shared, _) | (_, Sniff::Off) => Look::Away,
+        (Mode::Guard | Mode::Isolate, Sniff::Header)
+            if rule.on_unloadable_read == OnUnloadableRead::Miss =>
+        {
+            Look::Hide
+        }
+        _ => Look::Count,
+    }
+}
+
+/// A reply to `ms` of our own: the code, and the flags that memcached returns.
+fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
+    let mut reply = Vec::with_capacity(MAX_KEY_BYTES);
+    reply.extend_from_slice(code);
+    for flag in meta.flags.clone() {
+        match flag[0] {
+            b'O' => {
+                reply.push(b' ');
+                reply.extend_from_slice(flag);
+            }
+            b'k' => {
+                reply.extend_from_slice(b" k");
+                match encode_base64_key(&meta.key).filter(|_| meta.base64) {
+                    Some(token) => reply.extend([&token[..], b" b"].concat()),
+                    None => reply.extend_from_slice(&meta.key),
+                }
+            }
+            b'c' => reply.extend_from_slice(b" c0"),
+            _ => {}
+        }
+    }
+    reply
+}

@@ -1,0 +1,1000 @@
+//! One multiplexed upstream connection as a state machine: requests of many
+//! clients in, replies to their tickets out.
+//!
+//! Every request written here is answered exactly once, in order; so what is
+//! owed is a queue. Values are checked against the key owed before a byte of
+//! them reaches anybody: on a mismatch the caller drops the lane, which fails
+//! all that was owed on it, so that a reply off by one can never become
+//! another client's data.
+
+use std::collections::VecDeque;
+
+use super::session::{Look, Sessions, Ticket};
+use super::tally::Outcome;
+use crate::policy::{KeyCodec, Restore, SpaceId};
+use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
+use crate::protocol::reply::{
+    ReplyError, find_reply_line, is_error, is_single_line, parse_va_len, parse_value_head,
+};
+use crate::protocol::request::{Meta, Verb};
+use crate::protocol::{Tokens, parse_u64};
+
+/// Keys that one upstream retrieval may carry.
+const MAX_KEYS: u32 = 64;
+/// Bytes of one upstream `gat` line: memcached closes over 2,048.
+const MAX_GAT_BYTES: usize = 1800;
+/// Answered request bytes that are kept before the rest is moved down.
+const MAX_ANSWERED_BYTES: usize = 64 << 10;
+
+/// A key as a client asked for it, and where it goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// All key spaces.
+    pub codec: &'a KeyCodec,
+    /// The one that this request addresses.
+    pub space: SpaceId,
+    /// The client key.
+    pub key: &'a [u8],
+    /// Whether the client spelled it in base64.
+    pub base64: bool,
+}
+
+/// One upstream connection.
+#[derive(Debug, Default)]
+pub struct Lane {
+    /// Requests, from the oldest unanswered one on.
+    wire: Vec<u8>,
+    /// 0 <= answered <= written <= wire.len()
+    answered: usize,
+    written: usize,
+    /// Stream position of `wire[0]`.
+    base: u64,
+    /// Requests that were not answered yet.
+    owed: VecDeque<Owed>,
+    /// The keys of the retrievals among them.
+    keys: VecDeque<OwedKey>,
+    /// Input that ends in the middle of something.
+    inbox: Vec<u8>,
+    reading: Reading,
+}
+
+#[derive(Debug)]
+struct Owed {
+    /// Stream position of its first byte.
+    start: u64,
+    reply: Reply,
+    /// Microseconds of the engine's clock.
+    since_us: u64,
+    retried: bool,
+}
+
+#[derive(Debug)]
+enum Reply {
+    /// Values of the next `keys` owed keys, then `END`.
+    Values { verb: Verb, keys: u32 },
+    /// One line.
+    Line { ticket: Ticket },
+    /// One line for the deletion of a sibling.
+    Sibling { ticket: Ticket, target: SpaceId },
+    /// One line, or `VA` and a value.
+    Meta { ticket: Ticket, meta: MetaReply },
+    /// Lines up to `END`.
+    Stats { ticket: Ticket },
+}
+
+#[derive(Debug)]
+struct MetaReply {
+    verb: Verb,
+    look: Look,
+    /// What the client asked to see; what else comes back was ours to ask.
+    wants_key: bool,
+    wants_flags: bool,
+    restore: OwedRestore,
+    /// The client spelled its key in base64 but memcached was told it as text.
+    force_base64: bool,
+    /// Asking again changes nothing.
+    is_read: bool,
+}
+
+/// How the client key is found again.
+#[derive(Debug)]
+enum OwedRestore {
+    Strip(u8),
+    Kept(Box<[u8]>),
+}
+
+impl OwedRestore {
+    fn new(restore: Restore, client_key: &[u8]) -> Self {
+        match restore {
+            Restore::Strip(bytes) => Self::Strip(bytes),
+            Restore::Hashed => Self::Kept(client_key.into()),
+        }
+    }
+
+    fn client_key<'a>(&'a self, physical: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Strip(bytes) => &physical[usize::from(*bytes)..],
+            Self::Kept(key) => key,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct OwedKey {
+    ticket: Ticket,
+    /// Stream position of the physical key.
+    at: u64,
+    len: u8,
+    look: Look,
+    /// Whether it is the last of its ticket.
+    last: bool,
+    restore: OwedRestore,
+}
+
+/// What the next input byte belongs to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// The first line of a reply.
+    #[default]
+    Head,
+    /// A value: bytes still to come without its line end, and whether they are
+    /// passed on.
+    Body {
+        ticket: Ticket,
+        left: usize,
+        visible: bool,
+    },
+}
+
+impl Lane {
+    // Requests -------------------------------------------------------------
+
+    /// Bytes to be written.
+    pub fn unwritten(&self) -> &[u8] {
+        &self.wire[self.written..]
+    }
+
+    /// Notes that bytes were written.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_idle(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Requests that were not answered yet.
+    pub fn in_flight(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// When the oldest unanswered request was made.
+    pub fn oldest_us(&self) -> Option<u64> {
+        self.owed.front().map(|owed| owed.since_us)
+    }
+
+    fn end(&self) -> u64 {
+        self.base + self.wire.len() as u64
+    }
+
+    fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
+        sessions.expect(ticket);
+        let since_us = sessions.now_us;
+        self.owed.push_back(Owed {
+            start: self.end(),
+            reply,
+            since_us,
+            retried: false,
+        });
+    }
+
+    /// Asks for one key of a retrieval, in one line with the keys before it
+    /// where that was not written yet: memcached answers one line with many
+    /// keys at a fraction of the cost of many lines.
+    pub fn retrieve(
+        &mut self,
+        sessions: &mut Sessions,
+        verb: Verb,
+        exptime: Option<&[u8]>,
+        target: Target<'_>,
+        for_ticket: (Ticket, Look, bool),
+    ) {
+        let (ticket, look, last) = for_ticket;
+        if self.can_extend(verb, exptime) {
+            self.wire.truncate(self.wire.len() - 2);
+        } else {
+            let since_us = sessions.now_us;
+            let reply = Reply::Values { verb, keys: 0 };
+            self.owed.push_back(Owed {
+                start: self.end(),
+                reply,
+                since_us,
+                retried: false,
+            });
+            self.wire.extend_from_slice(verb.name().as_bytes());
+            if let Some(exptime) = exptime {
+                self.wire.push(b' ');
+                self.wire.extend_from_slice(exptime);
+            }
+        }
+        if let Some(Owed {
+            reply: Reply::Values { keys, .. },
+            ..
+        }) = self.owed.back_mut()
+        {
+            *keys += 1;
+        }
+        self.wire.push(b' ');
+        let at = self.end();
+        let restore = target
+            .codec
+            .encode(target.space, target.key, &mut self.wire);
+        self.keys.push_back(OwedKey {
+            ticket,
+            at,
+            // The codec never exceeds 250 bytes.
+            len: (self.end() - at) as u8,
+            look,
+            last,
+            restore: OwedRestore::new(restore, target.key),
+        });
+        self.wire.extend_from_slice(b"\r\n");
+        if last {
+            sessions.expect(ticket);
+        }
+    }
+
+    /// Whether the last request is a retrieval of the same kind with room, and
+    /// was not written yet.
+    fn can_extend(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
+        let Some(Owed {
+            start,
+            reply: Reply::Values { verb: open, keys },
+            ..
+        }) = self.owed.back()
+        else {
+            return false;
+        };
+        let start = (start - self.base) as usize;
+        if *open != verb || *keys >= MAX_KEYS || start < self.written {
+            return false;
+        }
+        let Some(exptime) = exptime else {
+            return true;
+        };
+        let line = &self.wire[start..];
+        line.len() < MAX_GAT_BYTES && Tokens::new(line).nth(1) == Some(exptime)
+    }
+
+    /// Sends a request of one line that is answered by one line: the verb, the
+    /// key, and what follows it from the space on.
+    pub fn change(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        verb: Verb,
+        target: Target<'_>,
+        rest: &[&[u8]],
+    ) {
+        self.owe(sessions, ticket, Reply::Line { ticket });
+        self.wire.extend_from_slice(verb.name().as_bytes());
+        self.wire.push(b' ');
+        target
+            .codec
+            .encode(target.space, target.key, &mut self.wire);
+        for part in rest {
+            self.wire.extend_from_slice(part);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+    }
+
+    /// Deletes a copy of a key other than the own one.
+    pub fn delete_sibling(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        target: Target<'_>,
+        meta: Option<&Meta<'_>>,
+    ) {
+        self.owe(
+            sessions,
+            ticket,
+            Reply::Sibling {
+                ticket,
+                target: target.space,
+            },
+        );
+        let verb: &[u8] = if meta.is_some() || target.base64 {
+            b"md "
+        } else {
+            b"delete "
+        };
+        self.wire.extend_from_slice(verb);
+        let (_, spelling) = self.spell_key(target);
+        if spelling == Spelling::Base64 {
+            self.wire.extend_from_slice(b" b");
+        }
+        // A condition on the CAS id binds the own copy only.
+        let same = |flag: &[u8]| matches!(flag[0], b'I' | b'T' | b'x');
+        for flag in meta
+            .into_iter()
+            .flat_map(|meta| meta.flags.clone())
+            .filter(|flag| same(flag))
+        {
+            self.wire.push(b' ');
+            self.wire.extend_from_slice(flag);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+    }
+
+    /// Sends a meta command with the client's flags, without those that hush
+    /// it, and with what checking the reply needs.
+    pub fn meta(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        meta: &Meta<'_>,
+        target: Target<'_>,
+        body: Option<&[u8]>,
+        look: Look,
+    ) {
+        sessions.expect(ticket);
+        let start = self.end();
+        self.wire.extend_from_slice(meta.verb.name().as_bytes());
+        self.wire.push(b' ');
+        let (restore, spelling) = self.spell_key(target);
+        if body.is_some() {
+            self.wire.push(b' ');
+            self.wire
+                .extend_from_slice(itoa::Buffer::new().format(meta.len).as_bytes());
+        }
+        if spelling == Spelling::Base64 {
+            self.wire.extend_from_slice(b" b");
+        }
+        // Servers ignore P and L, and some refuse them; b is spelled above.
+        let passed = |flag: &[u8]| !matches!(flag[0], b'q' | b'P' | b'L' | b'b');
+        for flag in meta.flags.clone().filter(|flag| passed(flag)) {
+            self.wire.push(b' ');
+            self.wire.extend_from_slice(flag);
+        }
+        let wants_key = meta.has(b'k');
+        let wants_flags = meta.has(b'f');
+        if meta.verb == Verb::Mg {
+            if !wants_key {
+                self.wire.extend_from_slice(b" k");
+            }
+            if look != Look::Away && !wants_flags {
+                self.wire.extend_from_slice(b" f");
+            }
+        }
+        self.wire.extend_from_slice(b"\r\n");
+        if let Some(body) = body {
+            self.wire.extend_from_slice(body);
+            self.wire.extend_from_slice(b"\r\n");
+        }
+        let reply = Reply::Meta {
+            ticket,
+            meta: MetaReply {
+                verb: meta.verb,
+                look,
+                wants_key,
+                wants_flags,
+                restore: OwedRestore::new(restore, target.key),
+                force_base64: meta.base64 && spelling == Spelling::Text,
+                is_read: match meta.verb {
+                    Verb::Mg => !b"NRTE".iter().any(|&flag| meta.has(flag)),
+                    verb => verb == Verb::Me,
+                },
+            },
+        };
+        self.owed.push_back(Owed {
+            start,
+            reply,
+            since_us: sessions.now_us,
+            retried: false,
+        });
+    }
+
+    /// Writes a physical key, in base64 if the client did and it fits.
+    fn spell_key(&mut self, target: Target<'_>) -> (Restore, Spelling) {
+        let start = self.wire.len();
+        let restore = target
+            .codec
+            .encode(target.space, target.key, &mut self.wire);
+        if target.base64 {
+            if let Some(token) = encode_base64_key(&self.wire[start..]) {
+                self.wire.truncate(start);
+                self.wire.extend_from_slice(&token);
+                return (restore, Spelling::Base64);
+            }
+        }
+        (restore, Spelling::Text)
+    }
+
+    /// Sends a line without a key that is answered by one line.
+    pub fn plain(&mut self, sessions: &mut Sessions, ticket: Ticket, line: &[&[u8]]) {
+        self.owe(sessions, ticket, Reply::Line { ticket });
+        for part in line {
+            self.wire.extend_from_slice(part);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+    }
+
+    /// Asks for statistics.
+    pub fn stats(&mut self, sessions: &mut Sessions, ticket: Ticket, section: &[u8]) {
+        self.owe(sessions, ticket, Reply::Stats { ticket });
+        self.wire.extend_from_slice(b"stats");
+        if !section.is_empty() {
+            self.wire.push(b' ');
+            self.wire.extend_from_slice(section);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+    }
+
+    // Replies --------------------------------------------------------------
+
+    /// Takes input from the upstream and delivers the replies in it.
+    ///
+    /// # Errors
+    /// What came is no reply to what was asked: the lane must be dropped.
+    pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
+        if self.inbox.is_empty() {
+            let taken = self.take(sessions, input)?;
+            self.inbox.extend_from_slice(&input[taken..]);
+        } else {
+            let mut inbox = std::mem::take(&mut self.inbox);
+            inbox.extend_from_slice(input);
+            let taken = self.take(sessions, &inbox)?;
+            inbox.drain(..taken);
+            self.inbox = inbox;
+        }
+        self.forget_answered();
+        Ok(())
+    }
+
+    fn take(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            let taken = match self.reading {
+                Reading::Head => self.take_head(sessions, rest)?,
+                Reading::Body {
+                    ticket,
+                    left,
+                    visible,
+                } => self.take_body(sessions, rest, ticket, left, visible)?,
+            };
+            if taken == 0 {
+                return Ok(at);
+            }
+            at += taken;
+        }
+    }
+
+    /// Takes what there is of a value, its line end only whole.
+    fn take_body(
+        &mut self,
+        sessions: &mut Sessions,
+        input: &[u8],
+        ticket: Ticket,
+        left: usize,
+        visible: bool,
+    ) -> Result<usize, ReplyError> {
+        let whole = input.len() >= left + 2;
+        let taken = if whole {
+            left + 2
+        } else {
+            left.min(input.len())
+        };
+        if whole && &input[left..taken] != b"\r\n" {
+            return Err(ReplyError::Malformed);
+        }
+        if visible {
+            sessions.bytes(ticket, &[&input[..taken]]);
+        }
+        if whole {
+            self.reading = Reading::Head;
+            self.value_done(sessions);
+        } else {
+            self.reading = Reading::Body {
+                ticket,
+                left: left - taken,
+                visible,
+            };
+        }
+        Ok(taken)
+    }
+
+    fn value_done(&mut self, sessions: &mut Sessions) {
+        match self.owed.front_mut().map(|owed| &mut owed.reply) {
+            Some(Reply::Values { keys, .. }) => {
+                *keys -= 1;
+                if let Some(key) = self.keys.pop_front().filter(|key| key.last) {
+                    sessions.finish(key.ticket);
+                }
+            }
+            Some(Reply::Meta { ticket, .. }) => {
+                let ticket = *ticket;
+                sessions.finish(ticket);
+                self.answered();
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the first line of a reply, and with a value the bytes that must be
+    /// looked at before anything of it is passed on.
+    fn take_head(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        let Some(line) = find_reply_line(input)? else {
+            return Ok(0);
+        };
+        let body = &input[line.total..];
+        let Some(owed) = self.owed.front() else {
+            return Err(ReplyError::Unasked);
+        };
+        if owed.start >= self.base + self.written as u64 {
+            return Err(ReplyError::Unasked);
+        }
+        let taken = match &owed.reply {
+            Reply::Values { .. } => self.take_value_head(sessions, line.text, body)?,
+            Reply::Meta { .. } => self.take_meta(sessions, line.text, body)?,
+            Reply::Line { .. } | Reply::Sibling { .. } if !is_single_line(line.text) => {
+                return Err(ReplyError::Malformed);
+            }
+            Reply::Line { ticket } => {
+                let ticket = *ticket;
+                sessions.line(ticket, line.text);
+                self.answered();
+                Some(0)
+            }
+            Reply::Sibling { ticket, target } => {
+                let (ticket, target) = (*ticket, *target);
+                sessions.sibling(ticket, target, line.text);
+                self.answered();
+                Some(0)
+            }
+            Reply::Stats { ticket } => {
+                let ticket = *ticket;
+                sessions.bytes(ticket, &[line.text, b"\r\n"]);
+                if !line.text.starts_with(b"STAT ") {
+                    sessions.count_slot(ticket, Outcome::of_line(line.text));
+                    sessions.finish(ticket);
+                    self.answered();
+                }
+                Some(0)
+            }
+        };
+        Ok(taken.map_or(0, |body| line.total + body))
+    }
+
+    /// `None` if more of the value is needed.
+    fn take_value_head(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        if text == b"END" {
+            self.pass_keys(sessions, u32::MAX);
+            self.answered();
+            return Ok(Some(0));
+        }
+        if is_error(text) {
+            self.fail_keys(sessions, text);
+            self.answered();
+            return Ok(Some(0));
+        }
+        let head = parse_value_head(text)?;
+        let missed = self.find_key(head.key).ok_or(ReplyError::WrongKey)?;
+        let look = self.keys[missed].look;
+        let needed = match look {
+            Look::Away => 0,
+            Look::Count | Look::Hide => sessions.encoding.bytes_needed(head.flags, head.len),
+        };
+        if body.len() < needed {
+            return Ok(None);
+        }
+        self.pass_keys(sessions, missed as u32);
+        let key = &self.keys[0];
+        let ticket = key.ticket;
+        let start = &body[..body.len().min(head.len)];
+        let visible = sessions.inspect(ticket, look, head.flags, start);
+        if visible {
+            sessions.value_head(ticket, key.restore.client_key(head.key), head.tail);
+        } else {
+            sessions.count_slot(ticket, Outcome::Hidden);
+        }
+        self.reading = Reading::Body {
+            ticket,
+            left: head.len,
+            visible,
+        };
+        Ok(Some(0))
+    }
+
+    fn physical(&self, key: &OwedKey) -> &[u8] {
+        let start = (key.at - self.base) as usize;
+        &self.wire[start..start + usize::from(key.len)]
+    }
+
+    /// How many owed keys of the front retrieval come before this one.
+    fn find_key(&self, physical: &[u8]) -> Option<usize> {
+        let Some(Reply::Values { keys, .. }) = self.owed.front().map(|owed| &owed.reply) else {
+            return None;
+        };
+        self.keys
+            .iter()
+            .take(*keys as usize)
+            .position(|key| self.physical(key) == physical)
+    }
+
+    /// The next keys of the front retrieval are misses.
+    fn pass_keys(&mut self, sessions: &mut Sessions, count: u32) {
+        for _ in 0..count {
+            let Some(key) = self.pop_key() else {
+                return;
+            };
+            sessions.count_slot(key.ticket, Outcome::Miss);
+            if key.last {
+                sessions.finish(key.ticket);
+            }
+        }
+    }
+
+    /// The remaining keys of the front retrieval are answered by an error.
+    fn fail_keys(&mut self, sessions: &mut Sessions, error: &[u8]) {
+        while let Some(key) = self.pop_key() {
+            sessions.fail(key.ticket, error);
+            if key.last {
+                sessions.finish(key.ticket);
+            }
+        }
+    }
+
+    fn pop_key(&mut self) -> Option<OwedKey> {
+        match self.owed.front_mut().map(|owed| &mut owed.reply) {
+            Some(Reply::Values { keys, .. }) if *keys > 0 => {
+                *keys -= 1;
+                self.keys.pop_front()
+            }
+            _ => None,
+        }
+    }
+
+    /// `None` if more of the value is needed.
+    fn take_meta(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Owed {
+            start,
+            reply: Reply::Meta { ticket, meta },
+            ..
+        }) = self.owed.front()
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let ticket = *ticket;
+        if is_error(text) {
+            sessions.line(ticket, text);
+            self.answered();
+            return Ok(Some(0));
+        }
+        let start = (start - self.base) as usize;
+        let physical = asked_key(&self.wire[start..]).ok_or(ReplyError::Malformed)?;
+        if meta.verb == Verb::Me {
+            let line = restore_debug(text, meta, &physical)?;
+            sessions.line(ticket, &line);
+            self.answered();
+            return Ok(Some(0));
+        }
+        let mut line = Vec::new();
+        std::mem::swap(&mut line, &mut sessions.line_buffer);
+        let rewritten = rewrite_meta(text, meta, &physical, &mut line);
+        let taken = match rewritten {
+            Err(error) => Err(error),
+            Ok(flags) if text.starts_with(b"VA ") => {
+                self.take_meta_value(sessions, ticket, &mut line, flags, body)
+            }
+            Ok(_) => {
+                sessions.line(ticket, &line);
+                self.answered();
+                Ok(Some(0))
+            }
+        };
+        line.clear();
+        sessions.line_buffer = line;
+        taken
+    }
+
+    /// The value of a meta command, its line rewritten.
+    fn take_meta_value(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        line: &mut Vec<u8>,
+        flags: u32,
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Reply::Meta { meta, .. }) = self.owed.front().map(|owed| &owed.reply) else {
+            return Err(ReplyError::Unasked);
+        };
+        let len = parse_va_len(line)?;
+        if meta.verb != Verb::Mg {
+            // A number: short enough to wait for.
+            if body.len() < len + 2 {
+                return Ok(None);
+            }
+            line.extend_from_slice(b"\r\n");
+            line.extend_from_slice(&body[..len]);
+            sessions.line(ticket, line);
+            self.answered();
+            return Ok(Some(len + 2));
+        }
+        let needed = match meta.look {
+            Look::Away => 0,
+            Look::Count | Look::Hide => sessions.encoding.bytes_needed(flags, len),
+        };
+        if body.len() < needed {
+            return Ok(None);
+        }
+        let visible = sessions.inspect(ticket, meta.look, flags, &body[..body.len().min(len)]);
+        if visible {
+            sessions.tell(ticket, line);
+            sessions.bytes(ticket, &[line, b"\r\n"]);
+        } else {
+            hide_meta(line);
+            if sessions.tell_hidden(ticket) {
+                sessions.bytes(ticket, &[line, b"\r\n"]);
+            }
+        }
+        self.reading = Reading::Body {
+            ticket,
+            left: len,
+            visible,
+        };
+        Ok(Some(0))
+    }
+
+    /// The front request is done with.
+    fn answered(&mut self) {
+        self.owed.pop_front();
+        self.answered = match self.owed.front() {
+            Some(next) => (next.start - self.base) as usize,
+            None => self.written.min(self.wire.len()),
+        };
+    }
+
+    /// Drops the bytes of answered requests, seldom enough to cost nothing.
+    fn forget_answered(&mut self) {
+        if self.answered == self.wire.len() {
+            self.base += self.wire.len() as u64;
+            self.wire.clear();
+            self.answered = 0;
+            self.written = 0;
+            if self.wire.capacity() > 4 * MAX_ANSWERED_BYTES {
+                self.wire.shrink_to(MAX_ANSWERED_BYTES);
+            }
+        } else if self.answered > MAX_ANSWERED_BYTES && self.answered > self.wire.len() / 2 {
+            self.wire.drain(..self.answered);
+            self.base += self.answered as u64;
+            self.written -= self.answered;
+            self.answered = 0;
+        }
+    }
+
+    // The end --------------------------------------------------------------
+
+    /// The connection is gone: answers what was owed with an error. Reads that
+    /// nobody saw a byte of are kept, once, to be written again on the next
+    /// connection; writes never, for they may have taken effect.
+    pub fn reset(&mut self, sessions: &mut Sessions, error: &[u8], retry: bool) {
+        if let Reading::Body {
+            ticket, visible, ..
+        } = self.reading
+        {
+            if visible {
+                // Half a value is out: only closing tells the client.
+                sessions.abort(ticket.client);
+            }
+            self.value_done(sessions);
+        }
+        let mut old = std::mem::take(self);
+        self.base = old.base;
+        while let Some(mut owed) = old.owed.pop_front() {
+            let keep = retry && !std::mem::replace(&mut owed.retried, true);
+            match owed.reply {
+                Reply::Values { verb, keys } => {
+                    let keys = old.keys.drain(..keys as usize).collect::<Vec<_>>();
+                    if keep && matches!(verb, Verb::Get | Verb::Gets) {
+                        owed.reply = Reply::Values { verb, keys: 0 };
+                        self.adopt_values(owed, verb, keys, &old);
+                        continue;
+                    }
+                    for key in keys {
+                        sessions.fail(key.ticket, error);
+                        if key.last {
+                            sessions.finish(key.ticket);
+                        }
+                    }
+                }
+                Reply::Meta { ref meta, .. } if keep && meta.is_read => self.adopt_line(owed, &old),
+                Reply::Line { ticket }
+                | Reply::Sibling { ticket, .. }
+                | Reply::Meta { ticket, .. }
+                | Reply::Stats { ticket } => {
+                    sessions.fail(ticket, error);
+                    sessions.finish(ticket);
+                }
+            }
+        }
+    }
+
+    /// Takes over a retrieval's unanswered keys.
+    fn adopt_values(&mut self, owed: Owed, verb: Verb, keys: Vec<OwedKey>, old: &Self) {
+        if keys.is_empty() {
+            return;
+        }
+        let start = self.end();
+        let reply = Reply::Values {
+            verb,
+            keys: keys.len() as u32,
+        };
+        self.wire.extend_from_slice(verb.name().as_bytes());
+        for mut key in keys {
+            self.wire.push(b' ');
+            let physical = old.physical(&key);
+            key.at = self.end();
+            self.wire.extend_from_slice(physical);
+            self.keys.push_back(key);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+        self.owed.push_back(Owed {
+            start,
+            reply,
+            ..owed
+        });
+    }
+
+    /// Takes over a request of one line.
+    fn adopt_line(&mut self, owed: Owed, old: &Self) {
+        let line = &old.wire[(owed.start - old.base) as usize..];
+        let end = memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1);
+        let start = self.end();
+        self.wire.extend_from_slice(&line[..end]);
+        self.owed.push_back(Owed { start, ..owed });
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    Text,
+    Base64,
+}
+
+/// The physical key of a meta request, from its own line.
+fn asked_key(request: &[u8]) -> Option<KeyBuf> {
+    let line = &request[..memchr::memchr(b'\n', request)?];
+    let line = line.strip_suffix(b"\r")?;
+    let mut tokens = Tokens::new(line).skip(1);
+    let token = tokens.next()?;
+    if tokens.any(|flag| flag == b"b") {
+        decode_base64_key(token)
+    } else {
+        KeyBuf::try_from(token).ok()
+    }
+}
+
+/// Rewrites a reply line for the client: its own key in place of the physical
+/// one, and nothing that it did not ask for. Gives the client flags (0 if they
+/// were not asked).
+fn rewrite_meta(
+    text: &[u8],
+    meta: &MetaReply,
+    physical: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<u32, ReplyError> {
+    let is_va = text.starts_with(b"VA ");
+    let mut tokens = Tokens::new(text);
+    out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
+    if is_va {
+        out.push(b' ');
+        out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
+    }
+    let mut rest = tokens.rest();
+    let mut client_flags = 0;
+    let mut checked = false;
+    while let Some(flag) = Tokens::new(rest).next() {
+        let start = rest.iter().position(|&b| b != b' ').unwrap_or(0);
+        rest = &rest[start + flag.len()..];
+        match flag[0] {
+            b'k' => {
+                checked = true;
+                let found = &text[text.len() - rest.len() - flag.len() + 1..];
+                let (len, base64) = match_key(found, physical).ok_or(ReplyError::WrongKey)?;
+                rest = &found[len..];
+                if meta.wants_key {
+                    out.extend_from_slice(b" k");
+                    let key = meta.restore.client_key(physical);
+                    push_key(out, key, base64 || meta.force_base64);
+                }
+            }
+            b'f' => {
+                let flags = parse_u64(&flag[1..]).ok_or(ReplyError::Malformed)?;
+                client_flags = u32::try_from(flags).unwrap_or(0);
+                if meta.wants_flags {
+                    out.push(b' ');
+                    out.extend_from_slice(flag);
+                }
+            }
+            _ => {
+                out.push(b' ');
+                out.extend_from_slice(flag);
+            }
+        }
+    }
+    let hit = is_va || text.starts_with(b"HD");
+    if meta.verb == Verb::Mg && hit && !checked {
+        return Err(ReplyError::WrongKey);
+    }
+    Ok(client_flags)
+}
+
+/// Finds the physical key where a reply names it: how many bytes it takes, and
+/// whether it is spelled in base64. An item that `mg` created for a base64 key
+/// is named by its bare bytes, spaces and all.
+fn match_key(found: &[u8], physical: &[u8]) -> Option<(usize, bool)> {
+    let ends = |len: usize| found.get(len).is_none_or(|&b| b == b' ');
+    if found.starts_with(physical) && ends(physical.len()) {
+        return Some((physical.len(), false));
+    }
+    let token = Tokens::new(found).next()?;
+    let is_flagged = found[token.len()..].starts_with(b" b") && ends(token.len() + 2);
+    let matches = decode_base64_key(token).is_some_and(|key| key[..] == *physical);
+    (is_flagged && matches).then_some((token.len() + 2, true))
+}
+
+/// A key in the form that memcached answers with: `foo`, or `Zm9v b`.
+fn push_key(out: &mut Vec<u8>, key: &[u8], base64: bool) {
+    match encode_base64_key(key).filter(|_| base64) {
+        Some(token) => {
+            out.extend_from_slice(&token);
+            out.extend_from_slice(b" b");
+        }
+        None => out.extend_from_slice(key),
+    }
+}
+
+/// Turns the line of a hit into that of a miss, which keeps opaque and key.
+fn hide_meta(line: &mut Vec<u8>) {
+    let hit = std::mem::take(line);
+    line.extend_from_slice(b"EN");
+    for token in Tokens::new(&hit).skip(2) {
+        if matches!(token[0], b'O' | b'k') || token == b"b" {
+            line.push(b' ');
+            line.extend_from_slice(token);
+        }
+    }
+}
+
+/// `"ME <key> exp=..."` with the client's key.
+fn restore_debug(text: &[u8], meta: &MetaReply, physical: &[u8]) -> Result<Vec<u8>, ReplyError> {
+    let Some(rest) = text.strip_prefix(b"ME ") else {
+        return Ok(text.to_vec());
+    };
+    let end = memchr::memchr(b' ', rest).ok_or(ReplyError::Malformed)?;
+    let (token, fields) = rest.split_at(end);
+    let key = meta.restore.client_key(physical);
+    let base64 = encode_base64_key(physical).is_some_and(|encoded| encoded[..] == *token);
+    if !base64 && token != physical {
+        return Err(ReplyError::WrongKey);
+    }
+    let key = match encode_base64_key(key).filter(|_| base64 || meta.force_base64) {
+        Some(token) => token,
+        None => KeyBuf::try_from(key).map_err(|_| ReplyError::Malformed)?,
+    };
+    Ok([b"ME ", &key[..], fields].concat())
+}

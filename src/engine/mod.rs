@@ -1,0 +1,263 @@
+//! The data path of one worker, without input or output: bytes of clients and
+//! upstreams go in, bytes for them come out. Opens no socket, reads no clock,
+//! spawns nothing, locks nothing.
+//!
+//! Call order, each turn: [`Engine::set_now`]; then [`Engine::client_input`]
+//! and [`Engine::lane_input`] for whatever was read; then write what
+//! [`Upstream::lane`] has unwritten, and what [`Engine::pop_dirty`] names.
+
+mod dispatch;
+mod lane;
+mod session;
+mod tally;
+
+use std::sync::Arc;
+
+pub use dispatch::{Upstream, UpstreamCounts};
+pub use lane::Lane;
+pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
+pub use tally::{
+    Action, Direction, Invalidation, LATENCY_BOUNDS, LatencyBucket, Outcome, PROTOCOLS, Tally,
+    Writer,
+};
+
+use dispatch::{Dispatch, Taken};
+use session::Sessions;
+
+use crate::policy::{Identity, Snapshot};
+use crate::protocol::reply::ReplyError;
+use crate::protocol::request::{Line, find_line, parse_head};
+
+/// Clients and lanes of one worker.
+#[derive(Debug)]
+pub struct Engine {
+    snapshot: Arc<Snapshot>,
+    sessions: Sessions,
+    lanes: Vec<Upstream>,
+    lanes_per_server: usize,
+}
+
+impl Engine {
+    /// An engine with `lanes_per_server` lanes to each of the snapshot's
+    /// servers (their names, in order), and counters for `origins` pairs of
+    /// listener and namespace.
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        servers: &[String],
+        lanes_per_server: usize,
+        origins: usize,
+    ) -> Self {
+        let lanes = servers
+            .iter()
+            .flat_map(|server| std::iter::repeat_n(server, lanes_per_server))
+            .map(|server| Upstream {
+                lane: Lane::default(),
+                server: server.clone(),
+                down: None,
+                counts: UpstreamCounts::default(),
+            })
+            .collect();
+        let tally = Tally::new(origins, snapshot.codec.spaces().len());
+        let sessions = Sessions::new(tally, snapshot.encoding);
+        Self {
+            snapshot,
+            sessions,
+            lanes,
+            lanes_per_server,
+        }
+    }
+
+    /// Sets the engine's clock, in microseconds since any fixed point.
+    pub fn set_now(&mut self, us: u64) {
+        self.sessions.now_us = us;
+    }
+
+    /// What was counted so far.
+    pub fn tally(&self) -> &Tally {
+        &self.sessions.tally
+    }
+
+    // Clients --------------------------------------------------------------
+
+    /// Adds a client; gives its number.
+    pub fn open(&mut self, identity: Identity, origin: usize) -> u32 {
+        self.sessions.insert(identity, origin)
+    }
+
+    /// The session of a client.
+    pub fn session(&self, client: u32) -> &Session {
+        &self.sessions.slab[client as usize]
+    }
+
+    /// Takes bytes that a client sent.
+    pub fn client_input(&mut self, client: u32, input: &[u8]) {
+        let session = self.sessions.get(client);
+        if session.inbox.is_empty() {
+            let taken = self.take(client, input);
+            let session = self.sessions.get(client);
+            if !session.closing {
+                session
+                    .inbox
+                    .reserve_exact(session.need.max(input.len() - taken));
+                session.inbox.extend_from_slice(&input[taken..]);
+            }
+            return;
+        }
+        session.inbox.extend_from_slice(input);
+        if session.inbox.len() >= session.need {
+            self.go_on(client);
+        }
+    }
+
+    /// Works on what a client sent before.
+    fn go_on(&mut self, client: u32) {
+        let mut inbox = std::mem::take(&mut self.sessions.get(client).inbox);
+        let taken = self.take(client, &inbox);
+        let session = self.sessions.get(client);
+        if taken < inbox.len() && !session.closing {
+            inbox.drain(..taken);
+            session.inbox = inbox;
+        }
+    }
+
+    /// Takes whole requests off the input; gives the number of bytes taken.
+    fn take(&mut self, client: u32, input: &[u8]) -> usize {
+        let mut at = 0;
+        loop {
+            let session = self.sessions.get(client);
+            session.need = 0;
+            let swallowed = session.swallow.min(input.len() - at);
+            session.swallow -= swallowed;
+            at += swallowed;
+            if session.closing || at == input.len() {
+                break;
+            }
+            if session.is_full() {
+                session.paused = true;
+                break;
+            }
+            let rest = &input[at..];
+            match find_line(rest, 0) {
+                Line::Partial => break,
+                Line::TooLong => {
+                    session.closing = true;
+                    let reply = b"CLIENT_ERROR line too long";
+                    let verb = crate::protocol::request::Verb::Other;
+                    self.sessions.answer(client, verb, Outcome::Error, reply);
+                    break;
+                }
+                Line::Whole { text, total } => {
+                    let head = parse_head(&rest[..text]);
+                    let mut dispatch = self.dispatch(client);
+                    match dispatch.take(head, &rest[total..]) {
+                        Taken::Body(body) => at += total + body,
+                        Taken::Needs(body) => {
+                            self.sessions.get(client).need = total + body;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        at
+    }
+
+    fn dispatch(&mut self, client: u32) -> Dispatch<'_> {
+        Dispatch {
+            snapshot: &self.snapshot,
+            sessions: &mut self.sessions,
+            lanes: &mut self.lanes,
+            client,
+            lanes_per_server: self.lanes_per_server,
+        }
+    }
+
+    /// The client may take more of what it is owed.
+    pub fn client_touch(&mut self, client: u32) {
+        self.sessions.mark_dirty(client);
+    }
+
+    /// The client sends no more: what it asked for is still answered.
+    pub fn client_eof(&mut self, client: u32) {
+        self.sessions.get(client).closing = true;
+        self.sessions.mark_dirty(client);
+    }
+
+    /// The client is gone.
+    pub fn client_gone(&mut self, client: u32) {
+        self.sessions.abort(client);
+    }
+
+    /// A client with something to send, to close or to read on; each once.
+    pub fn pop_dirty(&mut self) -> Option<u32> {
+        loop {
+            let client = self.sessions.pop_dirty()?;
+            if self.sessions.slab.contains(client as usize) {
+                return Some(client);
+            }
+        }
+    }
+
+    /// Bytes were sent to a client.
+    pub fn client_sent(&mut self, client: u32, bytes: usize) {
+        self.sessions.sent(client, bytes);
+    }
+
+    /// Goes on with a client that was paused, if it has room again; says
+    /// whether it did.
+    pub fn resume(&mut self, client: u32) -> bool {
+        let session = self.sessions.get(client);
+        if !session.paused || session.is_full() {
+            return false;
+        }
+        session.paused = false;
+        self.go_on(client);
+        !self.session(client).paused
+    }
+
+    /// Forgets a client that [`Session::is_finished`].
+    pub fn close(&mut self, client: u32) {
+        self.sessions.remove(client);
+    }
+
+    // Lanes ----------------------------------------------------------------
+
+    /// All lanes: those of the first server, then those of the second, ...
+    pub fn lanes(&self) -> &[Upstream] {
+        &self.lanes
+    }
+
+    /// One lane.
+    pub fn lane(&mut self, lane: usize) -> &mut Upstream {
+        &mut self.lanes[lane]
+    }
+
+    /// Takes bytes that an upstream sent.
+    ///
+    /// # Errors
+    /// They are no replies to what was asked: the connection must be dropped
+    /// and [`Engine::lane_lost`] called.
+    pub fn lane_input(&mut self, lane: usize, input: &[u8]) -> Result<(), ReplyError> {
+        let result = self.lanes[lane].lane.receive(&mut self.sessions, input);
+        self.invalidate();
+        result
+    }
+
+    /// Deletes the siblings of conditional changes that took effect.
+    fn invalidate(&mut self) {
+        while let Some((ticket, change)) = self.sessions.invalidations.pop() {
+            self.dispatch(ticket.client).invalidate(ticket, &change);
+        }
+    }
+
+    /// A lane's connection is gone: what was owed on it is answered with an
+    /// error, but for reads that are worth another try if `retry` says so.
+    pub fn lane_lost(&mut self, lane: usize, why: &str, retry: bool) {
+        let upstream = &mut self.lanes[lane];
+        let error = upstream.error(why);
+        let owed = upstream.lane.in_flight();
+        upstream.lane.reset(&mut self.sessions, &error, retry);
+        upstream.counts.errors += (owed - upstream.lane.in_flight()) as u64;
+        self.invalidate();
+    }
+}

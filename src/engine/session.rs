@@ -1,0 +1,671 @@
+//! One downstream connection as a state machine: what it is owed, in order.
+//!
+//! Each request opens one [`Slot`] (a retrieval one per server). Upstream
+//! replies find their slot by [`Ticket`]; only the front slot writes to the
+//! client, the others keep what they have until it is their turn, so replies
+//! leave in request order whatever mix of lanes they come from.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use super::tally::{Action, Direction, Invalidation, Outcome, Tally, Writer};
+use crate::pickle::{Encoding, Sniffer, Verdict};
+use crate::policy::{Identity, SpaceId};
+use crate::protocol::key::KeyBuf;
+use crate::protocol::reply::is_error;
+use crate::protocol::request::Verb;
+
+/// Requests of one client under way; past it the client is not read.
+pub const MAX_IN_FLIGHT: usize = 256;
+/// Unsent bytes of one client; past it the client is not read.
+pub const MAX_UNSENT: usize = 256 << 10;
+/// Unsent bytes past which a client that does not read is closed. A retrieval
+/// of a hundred 1 MiB values fits.
+pub const MAX_BACKLOG: usize = 128 << 20;
+/// Buffers kept for reuse, and the largest one worth keeping.
+const POOL_BUFFERS: usize = 256;
+const POOL_BUFFER_BYTES: usize = 64 << 10;
+
+/// Which slot of which client a reply belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    /// The client's place among the sessions.
+    pub client: u32,
+    /// The slot's number, counted from the session's start, wrapping.
+    pub slot: u32,
+}
+
+/// When a nominal reply is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// Always sent.
+    No,
+    /// `noreply`: nothing is sent, errors neither.
+    Noreply,
+    /// The meta flag `q`: the nominal code of the verb is not sent.
+    Meta,
+}
+
+/// How a value is looked at on its way to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all.
+    Away,
+    /// Counted and served.
+    Count,
+    /// Counted, and a miss if the client cannot load it.
+    Hide,
+}
+
+/// What a single reply is made of.
+#[derive(Debug)]
+pub enum Work {
+    /// The reply of the own copy, as it is.
+    Pass,
+    /// The deletion of every copy: one that existed is enough.
+    Delete {
+        /// Whether a sibling existed.
+        existed: bool,
+    },
+    /// A change that took effect deletes the siblings before it is answered.
+    Invalidate(Box<Invalidate>),
+    /// A reply known from the start, sent once the upstream has answered.
+    Fixed,
+}
+
+/// A conditional change whose siblings wait for its outcome.
+#[derive(Debug)]
+pub struct Invalidate {
+    /// The client key.
+    pub key: KeyBuf,
+    /// Whether only base64 may spell it.
+    pub base64: bool,
+    /// Where the own copy lives.
+    pub own: SpaceId,
+    /// The lane it went to.
+    pub lane: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// Values, then `END`, unless the request goes on in the next slot.
+    Retrieve { more: bool },
+    /// One reply that is passed on as it comes.
+    Stream,
+    /// One reply that is known only when all is in.
+    Single(Work),
+}
+
+#[derive(Debug)]
+struct Slot {
+    verb: Verb,
+    kind: Kind,
+    quiet: Quiet,
+    /// Replies that the upstream still owes, and one while the request itself
+    /// is being sent: never 0 but at completion.
+    pending: u32,
+    /// An error was written: nothing after it counts.
+    failed: bool,
+    /// The reply was counted, and dropped if nobody wants it.
+    told: bool,
+    /// Microseconds of the engine's clock.
+    started_us: u64,
+    /// What the client gets when its turn comes.
+    stash: Vec<u8>,
+}
+
+/// One downstream connection.
+#[derive(Debug)]
+pub struct Session {
+    /// Who is at the other end.
+    pub identity: Identity,
+    /// Row of the counters: its listener and namespace.
+    pub origin: usize,
+    /// Bytes for the client; the first `sent` were written.
+    pub out: Vec<u8>,
+    /// 0 <= sent <= out.len()
+    pub sent: usize,
+    /// Bytes of a refused body still to be dropped.
+    pub swallow: usize,
+    /// Input not yet understood.
+    pub inbox: Vec<u8>,
+    /// Bytes of `inbox` without which nothing can go on.
+    pub need: usize,
+    /// No more requests are read; closes once all is sent.
+    pub closing: bool,
+    /// Nothing more can be sent.
+    pub dead: bool,
+    /// Stopped reading because too much is under way.
+    pub paused: bool,
+    dirty: bool,
+    slots: VecDeque<Slot>,
+    /// The number of `slots[0]`.
+    first: u32,
+}
+
+impl Session {
+    fn new(identity: Identity, origin: usize) -> Self {
+        Self {
+            identity,
+            origin,
+            out: Vec::new(),
+            sent: 0,
+            swallow: 0,
+            inbox: Vec::new(),
+            need: 0,
+            closing: false,
+            dead: false,
+            paused: false,
+            dirty: false,
+            slots: VecDeque::new(),
+            first: 0,
+        }
+    }
+
+    /// Bytes that the client has not taken yet.
+    pub fn unsent(&self) -> &[u8] {
+        &self.out[self.sent..]
+    }
+
+    /// Whether it has enough under way.
+    pub fn is_full(&self) -> bool {
+        self.slots.len() >= MAX_IN_FLIGHT || self.out.len() - self.sent >= MAX_UNSENT
+    }
+
+    /// Whether nothing is owed any more.
+    pub fn is_idle(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Whether the connection can be closed now.
+    pub fn is_finished(&self) -> bool {
+        self.slots.is_empty() && (self.dead || (self.closing && self.unsent().is_empty()))
+    }
+}
+
+/// All sessions of a worker, and what delivering to them needs.
+#[derive(Debug)]
+pub struct Sessions {
+    /// By client.
+    pub slab: Slab<Session>,
+    /// Clients with something new to send, to close or to read on.
+    pub dirty: Vec<u32>,
+    /// Changes that took effect: their siblings are to be deleted.
+    pub invalidations: Vec<(Ticket, Box<Invalidate>)>,
+    /// What was counted.
+    pub tally: Tally,
+    /// The shared look at values.
+    pub sniffer: Sniffer,
+    /// How clients mark pickles.
+    pub encoding: Encoding,
+    /// The engine's clock, in microseconds.
+    pub now_us: u64,
+    /// Where reply lines are rewritten.
+    pub line_buffer: Vec<u8>,
+    pool: Vec<Vec<u8>>,
+}
+
+impl Sessions {
+    /// None yet.
+    pub fn new(tally: Tally, encoding: Encoding) -> Self {
+        Self {
+            slab: Slab::new(),
+            dirty: Vec::new(),
+            invalidations: Vec::new(),
+            tally,
+            sniffer: Sniffer::default(),
+            encoding,
+            now_us: 0,
+            line_buffer: Vec::new(),
+            pool: Vec::new(),
+        }
+    }
+
+    /// Adds a client.
+    pub fn insert(&mut self, identity: Identity, origin: usize) -> u32 {
+        // Connections are limited far below 2^32.
+        self.slab.insert(Session::new(identity, origin)) as u32
+    }
+
+    /// Removes a client that is finished and owed nothing by a lane.
+    pub fn remove(&mut self, client: u32) {
+        let session = self.slab.remove(client as usize);
+        self.recycle(session.out);
+    }
+
+    /// The session of a client.
+    pub fn get(&mut self, client: u32) -> &mut Session {
+        &mut self.slab[client as usize]
+    }
+
+    /// Notes that a client has something new.
+    pub fn mark_dirty(&mut self, client: u32) {
+        let session = &mut self.slab[client as usize];
+        if !session.dirty {
+            session.dirty = true;
+            self.dirty.push(client);
+        }
+    }
+
+    /// Takes one client off the list of those with something new.
+    pub fn pop_dirty(&mut self) -> Option<u32> {
+        let client = self.dirty.pop()?;
+        if let Some(session) = self.slab.get_mut(client as usize) {
+            session.dirty = false;
+        }
+        Some(client)
+    }
+
+    /// Forgets bytes that were sent; hands back a drained buffer.
+    pub fn sent(&mut self, client: u32, bytes: usize) {
+        let session = &mut self.slab[client as usize];
+        session.sent += bytes;
+        if session.sent == session.out.len() {
+            session.sent = 0;
+            let out = std::mem::take(&mut session.out);
+            self.recycle(out);
+        } else if session.sent >= POOL_BUFFER_BYTES.max(session.out.len() / 2) {
+            let sent = std::mem::take(&mut session.sent);
+            session.out.drain(..sent);
+        }
+    }
+
+    fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if (1..=POOL_BUFFER_BYTES).contains(&buffer.capacity()) && self.pool.len() < POOL_BUFFERS {
+            buffer.clear();
+            self.pool.push(buffer);
+        }
+    }
+
+    // Requests -------------------------------------------------------------
+
+    /// Opens the slot of a request with a single reply.
+    pub fn open(&mut self, client: u32, verb: Verb, quiet: Quiet, work: Work) -> Ticket {
+        self.push(client, verb, quiet, Kind::Single(work))
+    }
+
+    /// Opens the slot of a request whose reply is known, and given unless the
+    /// upstream replies that it still waits for say otherwise.
+    pub fn open_fixed(
+        &mut self,
+        client: u32,
+        verb: Verb,
+        quiet: Quiet,
+        outcome: Outcome,
+        reply: &[u8],
+    ) -> Ticket {
+        let ticket = self.open(client, verb, quiet, Work::Fixed);
+        self.count(client, verb, outcome);
+        self.slot(ticket).0.told = true;
+        if quiet != Quiet::Noreply && !reply.is_empty() {
+            self.stash(ticket, &[reply, b"\r\n"]);
+        }
+        ticket
+    }
+
+    /// Opens the slot of a request whose one reply may hold a large value.
+    pub fn open_stream(&mut self, client: u32, verb: Verb, quiet: Quiet) -> Ticket {
+        self.push(client, verb, quiet, Kind::Stream)
+    }
+
+    /// Opens a slot of a retrieval; `more` if the request goes on in the next.
+    pub fn open_retrieve(&mut self, client: u32, verb: Verb, more: bool) -> Ticket {
+        self.push(client, verb, Quiet::No, Kind::Retrieve { more })
+    }
+
+    fn push(&mut self, client: u32, verb: Verb, quiet: Quiet, kind: Kind) -> Ticket {
+        let started_us = self.now_us;
+        let session = &mut self.slab[client as usize];
+        let slot = session.first.wrapping_add(session.slots.len() as u32);
+        session.slots.push_back(Slot {
+            verb,
+            kind,
+            quiet,
+            pending: 1,
+            failed: false,
+            told: false,
+            started_us,
+            stash: Vec::new(),
+        });
+        Ticket { client, slot }
+    }
+
+    /// One more upstream reply is owed to a slot.
+    pub fn expect(&mut self, ticket: Ticket) {
+        let (slot, _) = self.slot(ticket);
+        slot.pending += 1;
+    }
+
+    /// Answers at once, in turn.
+    pub fn answer(&mut self, client: u32, verb: Verb, outcome: Outcome, reply: &[u8]) {
+        let ticket = self.open_fixed(client, verb, Quiet::No, outcome, reply);
+        self.finish(ticket);
+    }
+
+    /// Counts a request, or a key of a retrieval.
+    pub fn count(&mut self, client: u32, verb: Verb, outcome: Outcome) {
+        let origin = self.slab[client as usize].origin;
+        self.tally.request(origin, verb, outcome);
+    }
+
+    // Replies --------------------------------------------------------------
+
+    /// The slot of a ticket, and whether it is its client's front one.
+    fn slot(&mut self, ticket: Ticket) -> (&mut Slot, bool) {
+        let session = &mut self.slab[ticket.client as usize];
+        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        (&mut session.slots[at], at == 0)
+    }
+
+    /// Writes for a slot: to the client if it is the front one, else aside.
+    fn write(&mut self, ticket: Ticket, parts: &[&[u8]]) {
+        let Self { slab, pool, .. } = self;
+        let session = &mut slab[ticket.client as usize];
+        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let front = at == 0;
+        let buffer = if front {
+            &mut session.out
+        } else {
+            &mut session.slots[at].stash
+        };
+        if buffer.capacity() == 0 {
+            *buffer = pool.pop().unwrap_or_default();
+        }
+        for part in parts {
+            buffer.extend_from_slice(part);
+        }
+        let backlog = buffer.len();
+        if front {
+            self.mark_dirty(ticket.client);
+        }
+        if backlog > MAX_BACKLOG {
+            self.abort(ticket.client);
+        }
+    }
+
+    /// Writes aside, even for the front slot.
+    fn stash(&mut self, ticket: Ticket, parts: &[&[u8]]) {
+        let mut buffer = self.pool.pop().unwrap_or_default();
+        for part in parts {
+            buffer.extend_from_slice(part);
+        }
+        let old = std::mem::replace(&mut self.slot(ticket).0.stash, buffer);
+        self.recycle(old);
+    }
+
+    /// Gives up on a client: nothing more is sent to it.
+    pub fn abort(&mut self, client: u32) {
+        let session = &mut self.slab[client as usize];
+        session.dead = true;
+        session.closing = true;
+        session.out = Vec::new();
+        session.sent = 0;
+        session.inbox = Vec::new();
+        for slot in &mut session.slots {
+            slot.stash = Vec::new();
+        }
+        self.mark_dirty(client);
+    }
+
+    /// Whether what is written for a slot still reaches anybody.
+    fn is_deaf(&mut self, ticket: Ticket) -> bool {
+        self.slab[ticket.client as usize].dead || self.slot(ticket).0.failed
+    }
+
+    /// A value's first bytes: counts it and says whether the client sees it.
+    pub fn inspect(&mut self, ticket: Ticket, look: Look, flags: u32, start: &[u8]) -> bool {
+        if look == Look::Away {
+            return true;
+        }
+        let Some(header) = self.sniffer.sniff(&self.encoding, flags, start) else {
+            return true;
+        };
+        let Identity { space, reader } = self.slab[ticket.client as usize].identity;
+        let verdict = reader.verdict(header);
+        let hidden = verdict == Verdict::Unloadable && look == Look::Hide;
+        let action = if hidden {
+            Action::Hidden
+        } else {
+            Action::Served
+        };
+        self.tally.pickle(space, Direction::Read, header.protocol);
+        self.tally
+            .read(space, Writer::of_protocol(header.protocol), verdict, action);
+        !hidden
+    }
+
+    /// A hit of a retrieval: the head of its value.
+    pub fn value_head(&mut self, ticket: Ticket, key: &[u8], tail: &[u8]) {
+        self.count_slot(ticket, Outcome::Hit);
+        self.bytes(ticket, &[b"VALUE ", key, tail, b"\r\n"]);
+    }
+
+    /// Bytes of a reply that streams through.
+    pub fn bytes(&mut self, ticket: Ticket, parts: &[&[u8]]) {
+        if !self.is_deaf(ticket) {
+            self.write(ticket, parts);
+        }
+    }
+
+    /// Counts a key of a retrieval.
+    pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
+        let verb = self.slot(ticket).0.verb;
+        self.count(ticket.client, verb, outcome);
+    }
+
+    /// One of the replies that a slot waits for is in, or its request is sent.
+    pub fn finish(&mut self, ticket: Ticket) {
+        let (slot, _) = self.slot(ticket);
+        slot.pending -= 1;
+        if slot.pending == 0 {
+            self.complete(ticket);
+        }
+    }
+
+    /// A reply of one line to the own copy.
+    pub fn line(&mut self, ticket: Ticket, text: &[u8]) {
+        let deaf = self.is_deaf(ticket);
+        let (slot, _) = self.slot(ticket);
+        let alone = slot.pending == 1;
+        match slot.kind {
+            _ if deaf => {}
+            Kind::Single(Work::Fixed) => {
+                if is_error(text) {
+                    self.fail(ticket, text);
+                }
+            }
+            Kind::Single(Work::Pass) if !alone => self.stash(ticket, &[text, b"\r\n"]),
+            Kind::Single(Work::Delete { .. } | Work::Invalidate(_)) => {
+                self.stash(ticket, &[text, b"\r\n"]);
+            }
+            Kind::Stream | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
+                if self.tell(ticket, text) {
+                    self.write(ticket, &[text, b"\r\n"]);
+                }
+            }
+        }
+        self.finish(ticket);
+    }
+
+    /// Counts a reply by its first line and says whether the client wants it.
+    pub fn tell(&mut self, ticket: Ticket, text: &[u8]) -> bool {
+        let (slot, _) = self.slot(ticket);
+        slot.told = true;
+        let (verb, quiet) = (slot.verb, slot.quiet);
+        let outcome = Outcome::of_line(text);
+        self.count(ticket.client, verb, outcome);
+        match quiet {
+            Quiet::No => true,
+            Quiet::Noreply => false,
+            Quiet::Meta if verb == Verb::Mg => outcome != Outcome::Miss,
+            // A value in the reply of `ma` is as nominal as "HD".
+            Quiet::Meta => !matches!(outcome, Outcome::Ok | Outcome::Hit),
+        }
+    }
+
+    /// Counts a hidden value and says whether the client wants to hear of a
+    /// miss.
+    pub fn tell_hidden(&mut self, ticket: Ticket) -> bool {
+        self.count_slot(ticket, Outcome::Hidden);
+        let (slot, _) = self.slot(ticket);
+        slot.told = true;
+        slot.quiet == Quiet::No
+    }
+
+    /// A sibling answered its deletion.
+    pub fn sibling(&mut self, ticket: Ticket, target: SpaceId, text: &[u8]) {
+        let result = match text {
+            b"DELETED" | b"HD" => Invalidation::Deleted,
+            b"NOT_FOUND" | b"NF" => Invalidation::Absent,
+            _ => Invalidation::Error,
+        };
+        let origin = self.slab[ticket.client as usize].identity.space;
+        self.tally.invalidation(origin, target, result);
+        match (&mut self.slot(ticket).0.kind, result) {
+            (Kind::Single(Work::Delete { existed }), Invalidation::Deleted) => *existed = true,
+            (_, Invalidation::Error) => self.fail(ticket, text),
+            _ => {}
+        }
+        self.finish(ticket);
+    }
+
+    /// Answers with an error instead of whatever else there is.
+    pub fn fail(&mut self, ticket: Ticket, error: &[u8]) {
+        if self.is_deaf(ticket) {
+            return;
+        }
+        self.count_slot(ticket, Outcome::Error);
+        let (slot, _) = self.slot(ticket);
+        slot.failed = true;
+        slot.told = true;
+        let silent = slot.quiet == Quiet::Noreply;
+        match slot.kind {
+            Kind::Retrieve { .. } => {
+                // Whole values may be out already; an error line in place of
+                // END is how memcached itself ends such a reply.
+                self.write(ticket, &[error, b"\r\n"]);
+                self.fail_rest(ticket);
+            }
+            Kind::Stream => self.write(ticket, &[error, b"\r\n"]),
+            Kind::Single(_) if silent => self.stash(ticket, &[]),
+            Kind::Single(_) => self.stash(ticket, &[error, b"\r\n"]),
+        }
+    }
+
+    /// The later slots of a failed retrieval write nothing.
+    fn fail_rest(&mut self, ticket: Ticket) {
+        let session = &mut self.slab[ticket.client as usize];
+        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let rest = session.slots.range_mut(at..);
+        for slot in rest {
+            slot.failed = true;
+            if !matches!(slot.kind, Kind::Retrieve { more: true }) {
+                break;
+            }
+        }
+    }
+
+    fn complete(&mut self, ticket: Ticket) {
+        let deaf = self.is_deaf(ticket);
+        let (slot, front) = self.slot(ticket);
+        let (verb, started_us) = (slot.verb, slot.started_us);
+        match &mut slot.kind {
+            Kind::Stream => {}
+            Kind::Retrieve { more: true } => {}
+            Kind::Retrieve { more: false } => {
+                if !deaf {
+                    self.write(ticket, &[b"END\r\n"]);
+                }
+            }
+            Kind::Single(work) => {
+                if matches!(work, Work::Invalidate(_)) && !deaf && is_success(&slot.stash) {
+                    if let Work::Invalidate(change) = std::mem::replace(work, Work::Pass) {
+                        slot.pending = 1;
+                        self.invalidations.push((ticket, change));
+                        return;
+                    }
+                }
+                if matches!(work, Work::Delete { existed: true }) {
+                    tell_existed(&mut slot.stash);
+                }
+                self.tell_stashed(ticket);
+            }
+        }
+        self.tally
+            .latency(verb, self.now_us.saturating_sub(started_us));
+        if front {
+            self.advance(ticket.client);
+        }
+    }
+
+    /// Counts a reply that was kept aside and drops it if nobody wants it.
+    fn tell_stashed(&mut self, ticket: Ticket) {
+        let (slot, _) = self.slot(ticket);
+        if slot.told {
+            return;
+        }
+        let stash = std::mem::take(&mut slot.stash);
+        let wanted = match first_line(&stash) {
+            Some(text) => self.tell(ticket, text),
+            None => true,
+        };
+        if wanted {
+            self.slot(ticket).0.stash = stash;
+        } else {
+            self.recycle(stash);
+        }
+    }
+
+    /// Moves what is complete from the front slots to the client.
+    fn advance(&mut self, client: u32) {
+        loop {
+            let session = &mut self.slab[client as usize];
+            let Some(front) = session.slots.front_mut() else {
+                break;
+            };
+            let ready = front.pending == 0 || !matches!(front.kind, Kind::Single(_));
+            if ready && !front.stash.is_empty() && !session.dead {
+                let stash = std::mem::take(&mut front.stash);
+                if session.out.is_empty() && session.sent == 0 {
+                    let old = std::mem::replace(&mut session.out, stash);
+                    self.recycle(old);
+                } else {
+                    session.out.extend_from_slice(&stash);
+                    self.recycle(stash);
+                }
+            }
+            let session = &mut self.slab[client as usize];
+            if session.slots.front().is_some_and(|slot| slot.pending > 0) {
+                break;
+            }
+            session.slots.pop_front();
+            session.first = session.first.wrapping_add(1);
+        }
+        self.mark_dirty(client);
+    }
+}
+
+fn first_line(reply: &[u8]) -> Option<&[u8]> {
+    let end = memchr::memchr(b'\r', reply)?;
+    Some(&reply[..end])
+}
+
+/// Whether a change took effect.
+fn is_success(reply: &[u8]) -> bool {
+    match reply {
+        [b'H', b'D', ..] | [b'V', b'A', b' ', ..] => true,
+        [first, ..] if first.is_ascii_digit() => true,
+        _ => reply.starts_with(b"STORED\r\n"),
+    }
+}
+
+/// A sibling existed: the own copy's absence is not the answer.
+fn tell_existed(reply: &mut Vec<u8>) {
+    if reply.starts_with(b"NOT_FOUND") {
+        reply.clear();
+        reply.extend_from_slice(b"DELETED\r\n");
+    } else if reply.starts_with(b"NF") {
+        reply[..2].copy_from_slice(b"HD");
+    }
+}

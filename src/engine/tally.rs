@@ -1,0 +1,249 @@
+//! What one worker counted. Plain numbers: the shell publishes them as metrics.
+
+use crate::pickle::Verdict;
+use crate::policy::SpaceId;
+use crate::protocol::request::Verb;
+
+/// What came of one request, or of one key of a retrieval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Outcome {
+    Hit,
+    Miss,
+    Hidden,
+    Stored,
+    NotStored,
+    Exists,
+    NotFound,
+    Rejected,
+    Ok,
+    Error,
+}
+
+impl Outcome {
+    /// All outcomes, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Hidden,
+        Self::Stored,
+        Self::NotStored,
+        Self::Exists,
+        Self::NotFound,
+        Self::Rejected,
+        Self::Ok,
+        Self::Error,
+    ];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Hidden => "hidden",
+            Self::Stored => "stored",
+            Self::NotStored => "not_stored",
+            Self::Exists => "exists",
+            Self::NotFound => "not_found",
+            Self::Rejected => "rejected",
+            Self::Ok => "ok",
+            Self::Error => "error",
+        }
+    }
+
+    /// What a reply line says.
+    pub fn of_line(text: &[u8]) -> Self {
+        match text {
+            b"STORED" => Self::Stored,
+            b"NOT_STORED" => Self::NotStored,
+            b"EXISTS" => Self::Exists,
+            b"NOT_FOUND" => Self::NotFound,
+            [b'V', b'A', b' ', ..] => Self::Hit,
+            [b'H', b'D', ..] => Self::Ok,
+            [b'E', b'N', rest @ ..] if rest.first().is_none_or(|&b| b == b' ') => Self::Miss,
+            [b'N', b'F', ..] => Self::NotFound,
+            [b'N', b'S', ..] => Self::NotStored,
+            [b'E', b'X', ..] => Self::Exists,
+            _ if crate::protocol::reply::is_error(text) => Self::Error,
+            _ => Self::Ok,
+        }
+    }
+}
+
+/// Whether a value was on its way to a client or to memcached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// What was done with a value that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Action {
+    Served,
+    Hidden,
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 2] = [Self::Served, Self::Hidden];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+/// Who wrote a value, where its bytes are certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Writer {
+    Unknown,
+    /// Protocol 3 and later: only Python 3 writes them.
+    Python3,
+}
+
+impl Writer {
+    /// All writers.
+    pub const ALL: [Self; 2] = [Self::Unknown, Self::Python3];
+
+    /// The writer of a pickle that declares this protocol.
+    pub fn of_protocol(protocol: Option<u8>) -> Self {
+        if protocol.is_some_and(|p| p >= 3) {
+            Self::Python3
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Python3 => "python/3",
+        }
+    }
+}
+
+/// What came of deleting one sibling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Invalidation {
+    Deleted,
+    Absent,
+    Error,
+}
+
+impl Invalidation {
+    /// All results.
+    pub const ALL: [Self; 3] = [Self::Deleted, Self::Absent, Self::Error];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deleted => "deleted",
+            Self::Absent => "absent",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.
+pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknown"];
+
+/// Upper bounds of the latency buckets, in seconds.
+pub const LATENCY_BOUNDS: [f64; 14] = [
+    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
+];
+
+/// Count and sum of the latencies in one bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LatencyBucket {
+    /// How many.
+    pub count: u64,
+    /// Their sum, in microseconds.
+    pub sum_us: u64,
+}
+
+/// One worker's counts since it started.
+#[derive(Debug, Clone)]
+pub struct Tally {
+    spaces: usize,
+    /// By origin (a listener and its namespace), verb and outcome.
+    pub requests: Vec<[[u64; Outcome::ALL.len()]; Verb::ALL.len()]>,
+    /// By verb.
+    pub latency: [[LatencyBucket; LATENCY_BOUNDS.len() + 1]; Verb::ALL.len()],
+    /// By the reading or writing namespace's space, direction and protocol.
+    pub pickles: Vec<[[u64; PROTOCOLS.len()]; 2]>,
+    /// By reading space, writer, verdict and action.
+    pub reads: Vec<[[[u64; 2]; 3]; 2]>,
+    /// By writing space: stores that some reader of the key could not load.
+    pub rejected: Vec<u64>,
+    /// By origin space, target space and result.
+    pub invalidations: Vec<[u64; 3]>,
+}
+
+impl Tally {
+    /// Zero, for this many origins and spaces.
+    pub fn new(origins: usize, spaces: usize) -> Self {
+        Self {
+            spaces,
+            requests: vec![Default::default(); origins],
+            latency: Default::default(),
+            pickles: vec![Default::default(); spaces],
+            reads: vec![Default::default(); spaces],
+            rejected: vec![0; spaces],
+            invalidations: vec![[0; 3]; spaces * spaces],
+        }
+    }
+
+    /// Counts a request, or one key of a retrieval.
+    pub fn request(&mut self, origin: usize, verb: Verb, outcome: Outcome) {
+        self.requests[origin][verb.index()][outcome as usize] += 1;
+    }
+
+    /// Counts how long a request took.
+    pub fn latency(&mut self, verb: Verb, us: u64) {
+        let at = LATENCY_BOUNDS.partition_point(|bound| bound * 1e6 < us as f64);
+        let bucket = &mut self.latency[verb.index()][at];
+        bucket.count += 1;
+        bucket.sum_us += us;
+    }
+
+    /// Counts a pickle on its way.
+    pub fn pickle(&mut self, space: SpaceId, direction: Direction, protocol: Option<u8>) {
+        let at = match protocol {
+            Some(protocol) => usize::from(protocol.min(6)),
+            None => PROTOCOLS.len() - 1,
+        };
+        self.pickles[space.index()][direction as usize][at] += 1;
+    }
+
+    /// Counts what a reader got.
+    pub fn read(&mut self, reader: SpaceId, writer: Writer, verdict: Verdict, action: Action) {
+        self.reads[reader.index()][writer as usize][verdict as usize][action as usize] += 1;
+    }
+
+    /// Counts the deletion of a sibling.
+    pub fn invalidation(&mut self, origin: SpaceId, target: SpaceId, result: Invalidation) {
+        self.invalidations[origin.index() * self.spaces + target.index()][result as usize] += 1;
+    }
+}

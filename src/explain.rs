@@ -1,0 +1,301 @@
+//! What happens to a key: its namespace, rule, physical key, siblings and
+//! server, in words. Asks the snapshot; decides nothing itself.
+
+use std::fmt;
+
+use crate::config::{Config, Word};
+use crate::policy::{Decision, KeyCodec, Restore, Rule, RuntimeTag, SpaceId};
+use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
+
+/// The answer for one key and one runtime; its display is for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// The client key.
+    pub key: String,
+    /// The tag as understood.
+    pub runtime: String,
+    /// The runtime's namespace.
+    pub namespace: String,
+    /// The rule's family of keys.
+    pub rule: String,
+    /// The mode that applies.
+    pub mode: &'static str,
+    /// The copy that this runtime reads and writes.
+    pub copy: StoredCopy,
+    /// The copies of the others, the bare key included.
+    pub siblings: Vec<StoredCopy>,
+    /// Whether a delete reaches the siblings.
+    pub deletes_reach_siblings: bool,
+    /// The server that holds all copies.
+    pub server: String,
+}
+
+/// One copy of a client key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredCopy {
+    /// The namespace, or `bare`.
+    pub space: String,
+    /// The physical key.
+    pub key: String,
+    /// Its base64 form, if memcached takes it.
+    pub base64: Option<String>,
+    /// Why a digest stands for the client key, if one does.
+    pub hashed: Option<Hashed>,
+}
+
+/// Why a digest stands for a client key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hashed {
+    /// The client key starts with `~`, which marks digests.
+    Marked,
+    /// That many bytes with its prefix.
+    TooLong(usize),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExplainError {
+    /// No namespace admits the runtime.
+    #[error("no namespace is for {0}")]
+    NoNamespace(String),
+    /// The key is empty.
+    #[error("key is empty")]
+    EmptyKey,
+    /// The key is longer than memcached takes.
+    #[error("key is {0} bytes, limit {MAX_KEY_BYTES}")]
+    LongKey(usize),
+    /// The key holds a space or a control character.
+    #[error("key {0:?} holds a space or a control character")]
+    BadKey(String),
+}
+
+/// Explains what happens to a client key of this runtime.
+///
+/// # Errors
+/// Where the key is none, or no namespace is for the runtime.
+pub fn explain(config: &Config, tag: &RuntimeTag, key: &str) -> Result<Explanation, ExplainError> {
+    check_key(key)?;
+    let snapshot = &config.snapshot;
+    let codec = &snapshot.codec;
+    let identity = snapshot
+        .identify(tag)
+        .ok_or_else(|| ExplainError::NoNamespace(tag.to_string()))?;
+    let decision = snapshot.decide(identity, key.as_bytes());
+    Ok(Explanation {
+        key: key.to_owned(),
+        runtime: tag.to_string(),
+        namespace: codec.name(identity.space).to_owned(),
+        rule: family(decision.rule),
+        mode: decision.rule.mode.word(),
+        copy: copy(codec, decision.space, key),
+        siblings: siblings(codec, decision, key),
+        deletes_reach_siblings: decision.siblings(codec).next().is_some(),
+        server: config.upstream.servers[snapshot.ring.server(key.as_bytes())].to_string(),
+    })
+}
+
+/// The family of keys that a rule is for.
+pub(crate) fn family(rule: &Rule) -> String {
+    match &*rule.prefix {
+        b"" => "everything else".to_owned(),
+        prefix => format!("{:?}", String::from_utf8_lossy(prefix)),
+    }
+}
+
+/// The name that people see for a space.
+fn space_name(codec: &KeyCodec, space: SpaceId) -> &str {
+    match space {
+        SpaceId::BARE => "bare",
+        space => codec.name(space),
+    }
+}
+
+fn check_key(key: &str) -> Result<(), ExplainError> {
+    let breaks_a_token = |b: u8| b <= b' ' || b == 0x7f;
+    match key.len() {
+        0 => Err(ExplainError::EmptyKey),
+        len if len > MAX_KEY_BYTES => Err(ExplainError::LongKey(len)),
+        _ if key.bytes().any(breaks_a_token) => Err(ExplainError::BadKey(key.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+fn siblings(codec: &KeyCodec, decision: Decision<'_>, key: &str) -> Vec<StoredCopy> {
+    codec
+        .spaces()
+        .filter(|&space| space != decision.space)
+        .map(|space| copy(codec, space, key))
+        .collect()
+}
+
+fn copy(codec: &KeyCodec, space: SpaceId, key: &str) -> StoredCopy {
+    let mut physical = Vec::new();
+    let restore = codec.encode(space, key.as_bytes(), &mut physical);
+    let base64 =
+        encode_base64_key(&physical).map(|token| String::from_utf8_lossy(&token).into_owned());
+    let hashed = (restore == Restore::Hashed).then(|| match key.strip_prefix('~') {
+        Some(_) => Hashed::Marked,
+        // What stands before the digest and its mark is the prefix.
+        None => Hashed::TooLong(physical.len() - DIGEST_BYTES + key.len()),
+    });
+    StoredCopy {
+        space: space_name(codec, space).to_owned(),
+        key: String::from_utf8_lossy(&physical).into_owned(),
+        base64,
+        hashed,
+    }
+}
+
+/// `~` and 256 bits in base64url.
+const DIGEST_BYTES: usize = 44;
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { copy, siblings, .. } = self;
+        writeln!(f, "{}", self.key)?;
+        writeln!(f, "  runtime    {}", self.runtime)?;
+        writeln!(f, "  namespace  {}", self.namespace)?;
+        writeln!(f, "  rule       {}", self.rule)?;
+        writeln!(f, "  mode       {}", self.mode)?;
+        writeln!(f, "  space      {}", copy.space)?;
+        writeln!(f, "  stored as  {}", copy.key)?;
+        let base64 = copy
+            .base64
+            .as_deref()
+            .unwrap_or("none, it would be too long");
+        writeln!(f, "  base64     {base64}")?;
+        match copy.hashed {
+            None => writeln!(f, "  hashed     no")?,
+            Some(why) => writeln!(f, "  hashed     yes, {why}")?,
+        }
+        let width = siblings.iter().map(|s| s.space.len()).max().unwrap_or(0);
+        for (i, sibling) in siblings.iter().enumerate() {
+            let label = if i == 0 { "siblings" } else { "" };
+            writeln!(
+                f,
+                "  {label:<9}  {:<width$}  {}",
+                sibling.space, sibling.key
+            )?;
+        }
+        let reached = if self.deletes_reach_siblings {
+            "reach every sibling"
+        } else {
+            "reach no sibling"
+        };
+        writeln!(f, "  deletes    {reached}")?;
+        writeln!(f, "  server     {}", self.server)
+    }
+}
+
+impl fmt::Display for Hashed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Marked => f.write_str("as every key that starts with ~"),
+            Self::TooLong(len) => write!(f, "{len} bytes with its prefix, limit {MAX_KEY_BYTES}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(tag: &str, key: &str) -> Result<String, String> {
+        let toml = r#"
+            [upstream]
+            servers = ["10.0.0.1:11211", "10.0.0.2:11211", "10.0.0.3:11211"]
+            [[listeners]]
+            listen = "127.0.0.1:11312"
+            runtime = "py2"
+            [namespaces.py2]
+            runtimes = "python <3"
+            [namespaces.py3]
+            runtimes = "python >=3"
+            epoch = 4
+            [[rules]]
+            prefix = "lock:"
+            mode = "shared"
+            [[rules]]
+        "#;
+        let config = Config::parse("test.toml", toml).unwrap();
+        let tag = RuntimeTag::parse(tag).unwrap();
+        explain(&config, &tag, key)
+            .map(|explanation| explanation.to_string())
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_isolated_key_has_siblings_that_deletes_reach() {
+        insta::assert_snapshot!(explained("cp311", "user:1").unwrap(), @r"
+        user:1
+          runtime    python/3.11
+          namespace  py3
+          rule       everything else
+          mode       isolate
+          space      py3
+          stored as  @py3.4///user:1
+          base64     QHB5My40Ly8vdXNlcjox
+          hashed     no
+          siblings   bare  user:1
+                     py2   @py2//user:1
+          deletes    reach every sibling
+          server     10.0.0.2:11211
+        ");
+    }
+
+    #[test]
+    fn a_shared_key_is_bare_and_alone() {
+        insta::assert_snapshot!(explained("py2.7", "lock:7").unwrap(), @r#"
+        lock:7
+          runtime    python/2.7
+          namespace  py2
+          rule       "lock:"
+          mode       shared
+          space      bare
+          stored as  lock:7
+          base64     bG9jazo3
+          hashed     no
+          siblings   py2  @py2//lock:7
+                     py3  @py3.4///lock:7
+          deletes    reach no sibling
+          server     10.0.0.2:11211
+        "#);
+    }
+
+    #[test]
+    fn hashed_keys_say_why() {
+        insta::assert_snapshot!(explained("py3", "~x").unwrap(), @r"
+        ~x
+          runtime    python/3
+          namespace  py3
+          rule       everything else
+          mode       isolate
+          space      py3
+          stored as  @py3.4///~Uvohc4z1ra6xQf7USJ4KeMVmlFGY8pc10BQZdr_v4zY
+          base64     QHB5My40Ly8vflV2b2hjNHoxcmE2eFFmN1VTSjRLZU1WbWxGR1k4cGMxMEJRWmRyX3Y0elk=
+          hashed     yes, as every key that starts with ~
+          siblings   bare  ~x
+                     py2   @py2//~Uvohc4z1ra6xQf7USJ4KeMVmlFGY8pc10BQZdr_v4zY
+          deletes    reach every sibling
+          server     10.0.0.2:11211
+        ");
+        let long = "k".repeat(245);
+        let text = explained("py2", &long).unwrap();
+        assert!(text.contains("hashed     yes, 251 bytes with its prefix, limit 250\n"));
+    }
+
+    #[test]
+    fn what_memcached_refuses_is_refused() {
+        let error = |tag, key: &str| explained(tag, key).unwrap_err();
+        assert_eq!(error("py3", ""), "key is empty");
+        assert_eq!(
+            error("py3", &"k".repeat(251)),
+            "key is 251 bytes, limit 250"
+        );
+        let spaced = error("py3", "a b");
+        assert_eq!(spaced, "key \"a b\" holds a space or a control character");
+        let broken = error("py3", "a\n");
+        assert_eq!(broken, "key \"a\\n\" holds a space or a control character");
+        assert_eq!(error("pypy/7", "a"), "no namespace is for pypy/7");
+    }
+}

@@ -1,0 +1,308 @@
+//! Metric families, and how a worker's plain counts become theirs. Nothing here
+//! runs while requests are served: counts are published when somebody looks.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics::{
+    Label, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::engine::{
+    Action, Direction, Invalidation, LATENCY_BOUNDS, Outcome, PROTOCOLS, Tally, UpstreamCounts,
+    Writer,
+};
+use crate::protocol::request::Verb;
+
+const REQUESTS: &str = "picklegate_requests_total";
+const DURATION: &str = "picklegate_request_duration_seconds";
+const PICKLES: &str = "picklegate_pickle_values_total";
+const READS: &str = "picklegate_cross_version_reads_total";
+const REJECTED: &str = "picklegate_rejected_writes_total";
+const INVALIDATIONS: &str = "picklegate_invalidations_total";
+const CONNECTIONS: &str = "picklegate_connections";
+const REFUSED: &str = "picklegate_refused_connections_total";
+const UPSTREAM_CONNECTIONS: &str = "picklegate_upstream_connections";
+const UPSTREAM_REQUESTS: &str = "picklegate_upstream_requests_total";
+const UPSTREAM_ERRORS: &str = "picklegate_upstream_errors_total";
+const UPSTREAM_RECONNECTS: &str = "picklegate_upstream_reconnects_total";
+const UPSTREAM_IN_FLIGHT: &str = "picklegate_upstream_in_flight";
+const ROLLOUT: &str = "picklegate_rollout_ratio";
+const GENERATION: &str = "picklegate_config_generation";
+const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
+const BUILD_INFO: &str = "picklegate_build_info";
+
+/// How verdicts are called, by their number.
+const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
+
+/// Installs the process's recorder and describes every family.
+///
+/// # Errors
+/// If a recorder is installed already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &LATENCY_BOUNDS)?
+        .install_recorder()?;
+    describe_counter!(REQUESTS, "Requests answered; retrievals count once per key");
+    describe_histogram!(
+        DURATION,
+        metrics::Unit::Seconds,
+        "From the whole request to its whole reply"
+    );
+    describe_counter!(
+        PICKLES,
+        "Pickles seen on their way, by the protocol they declare"
+    );
+    describe_counter!(
+        READS,
+        "Pickles read, by who wrote them and whether the reader loads them"
+    );
+    describe_counter!(
+        REJECTED,
+        "Stores refused because a reader of the key could not load them"
+    );
+    describe_counter!(
+        INVALIDATIONS,
+        "Copies in other namespaces deleted for coherence"
+    );
+    describe_gauge!(CONNECTIONS, "Downstream connections");
+    describe_counter!(
+        REFUSED,
+        "Downstream connections turned away at max_connections"
+    );
+    describe_gauge!(UPSTREAM_CONNECTIONS, "Established upstream connections");
+    describe_counter!(
+        UPSTREAM_REQUESTS,
+        "Requests sent upstream, copies deleted for coherence included"
+    );
+    describe_counter!(UPSTREAM_ERRORS, "Requests that an upstream did not answer");
+    describe_counter!(UPSTREAM_RECONNECTS, "Upstream connections that were lost");
+    describe_gauge!(
+        UPSTREAM_IN_FLIGHT,
+        "Requests sent upstream and not yet answered"
+    );
+    describe_gauge!(ROLLOUT, "Share of a rule's keys that is isolated");
+    describe_gauge!(GENERATION, "Configurations loaded since the start");
+    describe_gauge!(
+        LAST_SUCCESS,
+        metrics::Unit::Seconds,
+        "When the configuration was last loaded"
+    );
+    describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+/// A configuration was loaded: its number, and each rule's rollout.
+pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], bool)>) {
+    gauge!(GENERATION).set(f64::from(generation));
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    gauge!(LAST_SUCCESS).set(now.as_secs_f64());
+    for (prefix, isolated) in rollouts {
+        let rule = String::from_utf8_lossy(prefix).into_owned();
+        gauge!(ROLLOUT, "rule" => rule).set(if isolated { 1.0 } else { 0.0 });
+    }
+}
+
+/// A client was turned away.
+pub fn connection_refused(listener: &str) {
+    counter!(REFUSED, "listener" => listener.to_owned()).increment(1);
+}
+
+/// What the numbers of a [`Tally`] stand for.
+#[derive(Debug, Clone)]
+pub struct Labels {
+    /// The listener and the namespace of each origin.
+    pub origins: Vec<(String, String)>,
+    /// The name of each space, `bare` for the bare one.
+    pub spaces: Vec<String>,
+}
+
+/// The state of one lane.
+#[derive(Debug)]
+pub struct Gauges<'a> {
+    /// Its server.
+    pub server: &'a str,
+    /// Whether it is connected.
+    pub up: bool,
+    /// Requests not yet answered.
+    pub in_flight: usize,
+    /// Connections lost.
+    pub reconnects: u64,
+    /// Requests sent and failed.
+    pub counts: UpstreamCounts,
+}
+
+/// Publishes what one worker counted.
+#[derive(Debug)]
+pub struct Publisher {
+    labels: Labels,
+    /// What was published so far.
+    tally: Tally,
+    lanes: Vec<(UpstreamCounts, u64, bool, usize)>,
+}
+
+impl Publisher {
+    /// Nothing is published yet.
+    pub fn new(labels: Labels) -> Self {
+        let tally = Tally::new(labels.origins.len(), labels.spaces.len());
+        Self {
+            labels,
+            tally,
+            lanes: Vec::new(),
+        }
+    }
+
+    /// The number of an origin's connections changed.
+    pub fn connected(&self, origin: usize, by: f64) {
+        let (listener, namespace) = self.labels.origins[origin].clone();
+        gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(by);
+    }
+
+    /// Adds what was counted since the last call.
+    pub fn publish<'a>(&mut self, tally: &Tally, lanes: impl Iterator<Item = Gauges<'a>>) {
+        self.publish_requests(tally);
+        self.publish_pickles(tally);
+        self.publish_lanes(lanes);
+        self.tally.clone_from(tally);
+    }
+
+    fn publish_requests(&self, tally: &Tally) {
+        for (origin, (verbs, old)) in tally.requests.iter().zip(&self.tally.requests).enumerate() {
+            let (listener, namespace) = &self.labels.origins[origin];
+            for verb in Verb::ALL {
+                for outcome in Outcome::ALL {
+                    let (verb_at, outcome_at) = (verb.index(), outcome as usize);
+                    add(
+                        REQUESTS,
+                        verbs[verb_at][outcome_at] - old[verb_at][outcome_at],
+                        || {
+                            vec![
+                                Label::new("listener", listener.clone()),
+                                Label::new("namespace", namespace.clone()),
+                                Label::from_static_parts("command", verb.name()),
+                                Label::from_static_parts("result", outcome.name()),
+                            ]
+                        },
+                    );
+                }
+            }
+        }
+        for verb in Verb::ALL {
+            let buckets = tally.latency[verb.index()]
+                .iter()
+                .zip(&self.tally.latency[verb.index()]);
+            for (bucket, old) in buckets {
+                let count = bucket.count - old.count;
+                if count > 0 {
+                    // The mean lies in the bucket, so bucket and sum are exact.
+                    let mean_us = (bucket.sum_us - old.sum_us) as f64 / count as f64;
+                    let durations = histogram!(DURATION, "command" => verb.name());
+                    durations
+                        .record_many(mean_us / 1e6, usize::try_from(count).unwrap_or(usize::MAX));
+                }
+            }
+        }
+    }
+
+    fn publish_pickles(&self, tally: &Tally) {
+        let old = &self.tally;
+        for (space, name) in self.labels.spaces.iter().enumerate() {
+            let named = |key: &'static str| Label::new(key, name.clone());
+            for direction in Direction::ALL {
+                for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
+                    let d = direction as usize;
+                    add(
+                        PICKLES,
+                        tally.pickles[space][d][at] - old.pickles[space][d][at],
+                        || {
+                            vec![
+                                named("namespace"),
+                                Label::from_static_parts("direction", direction.name()),
+                                Label::from_static_parts("protocol", protocol),
+                            ]
+                        },
+                    );
+                }
+            }
+            for writer in Writer::ALL {
+                for (verdict, verdict_name) in VERDICTS.into_iter().enumerate() {
+                    for action in Action::ALL {
+                        let (w, a) = (writer as usize, action as usize);
+                        let more =
+                            tally.reads[space][w][verdict][a] - old.reads[space][w][verdict][a];
+                        add(READS, more, || {
+                            vec![
+                                Label::from_static_parts("writer", writer.name()),
+                                named("reader"),
+                                Label::from_static_parts("verdict", verdict_name),
+                                Label::from_static_parts("action", action.name()),
+                            ]
+                        });
+                    }
+                }
+            }
+            add(
+                REJECTED,
+                tally.rejected[space] - old.rejected[space],
+                || {
+                    vec![
+                        named("namespace"),
+                        Label::from_static_parts("reason", "protocol"),
+                    ]
+                },
+            );
+            for (target, target_name) in self.labels.spaces.iter().enumerate() {
+                let pair = space * self.labels.spaces.len() + target;
+                for result in Invalidation::ALL {
+                    let r = result as usize;
+                    add(
+                        INVALIDATIONS,
+                        tally.invalidations[pair][r] - old.invalidations[pair][r],
+                        || {
+                            vec![
+                                named("origin"),
+                                Label::new("target", target_name.clone()),
+                                Label::from_static_parts("result", result.name()),
+                            ]
+                        },
+                    );
+                }
+            }
+        }
+    }
+
+    fn publish_lanes<'a>(&mut self, lanes: impl Iterator<Item = Gauges<'a>>) {
+        for (at, lane) in lanes.enumerate() {
+            if self.lanes.len() <= at {
+                self.lanes.push(Default::default());
+            }
+            let (counts, reconnects, up, in_flight) = std::mem::replace(
+                &mut self.lanes[at],
+                (lane.counts, lane.reconnects, lane.up, lane.in_flight),
+            );
+            let server = || vec![Label::new("server", lane.server.to_owned())];
+            add(
+                UPSTREAM_REQUESTS,
+                lane.counts.requests - counts.requests,
+                server,
+            );
+            add(UPSTREAM_ERRORS, lane.counts.errors - counts.errors, server);
+            add(UPSTREAM_RECONNECTS, lane.reconnects - reconnects, server);
+            // Several lanes and workers share a gauge, so each adds its change.
+            gauge!(UPSTREAM_CONNECTIONS, server())
+                .increment(f64::from(i8::from(lane.up) - i8::from(up)));
+            gauge!(UPSTREAM_IN_FLIGHT, server())
+                .increment(lane.in_flight as f64 - in_flight as f64);
+        }
+    }
+}
+
+/// Adds to a series that comes into being with its first count.
+fn add(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
+    if more > 0 {
+        counter!(name, labels()).increment(more);
+    }
+}

@@ -1,0 +1,127 @@
+//! One compiled configuration, and the decision it makes for a key: which
+//! space, which rule, which server. Knows no wire format and no socket.
+
+mod key;
+mod ring;
+mod rules;
+mod runtime;
+
+pub use key::{KeyCodec, Restore, SpaceId};
+pub use ring::{Distribution, Ring};
+pub use rules::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff};
+pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
+
+use crate::pickle::{Encoding, Reader};
+
+/// One compiled, immutable configuration; each request is decided by exactly
+/// one.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// All key spaces: the bare one and one per namespace.
+    pub codec: KeyCodec,
+    /// The namespaces, in the order of their spaces (the first is
+    /// `SpaceId(1)`).
+    pub namespaces: Vec<Namespace>,
+    /// What to do with each family of keys.
+    pub rules: Rules,
+    /// Which server owns a key.
+    pub ring: Ring,
+    /// How clients mark pickles.
+    pub encoding: Encoding,
+    /// The largest value that is passed on, in bytes.
+    pub max_value_bytes: usize,
+    /// Whether `flush_all` is forwarded to every server.
+    pub forward_flush_all: bool,
+}
+
+/// A named key space for some runtimes.
+#[derive(Debug, Clone)]
+pub struct Namespace {
+    /// As configured.
+    pub name: Box<str>,
+    /// Its runtimes.
+    pub requirement: Requirement,
+    /// The most capable runtime that it admits.
+    pub reader: Reader,
+}
+
+impl Namespace {
+    /// Knows what the admitted runtimes can load.
+    pub fn new(name: &str, requirement: Requirement) -> Self {
+        let pythons = (0..=7)
+            .map(|minor| (2, minor))
+            .chain((0..=40).map(|minor| (3, minor)));
+        let reader = pythons
+            .filter(|&(major, minor)| requirement.allows_python(major, minor))
+            .map(|(major, minor)| Reader::of_python(major, minor))
+            .max()
+            .unwrap_or(Reader::NEWEST);
+        Self {
+            name: name.into(),
+            requirement,
+            reader,
+        }
+    }
+}
+
+/// Who asks: the runtime at the other end of a connection, resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Its namespace's space.
+    pub space: SpaceId,
+    /// What it can load.
+    pub reader: Reader,
+}
+
+/// What happens to one key of one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Decision<'s> {
+    /// The rule that applies.
+    pub rule: &'s Rule,
+    /// Where the key lives for this runtime.
+    pub space: SpaceId,
+}
+
+impl Snapshot {
+    /// The identity of a runtime; `None` if no namespace admits it.
+    pub fn identify(&self, tag: &RuntimeTag) -> Option<Identity> {
+        let at = self
+            .namespaces
+            .iter()
+            .position(|n| n.requirement.matches(tag))?;
+        // A configuration holds at most 255 namespaces.
+        Some(Identity {
+            space: SpaceId(at as u8 + 1),
+            reader: Reader::of_tag(tag),
+        })
+    }
+
+    /// Decides for a client key.
+    pub fn decide(&self, identity: Identity, key: &[u8]) -> Decision<'_> {
+        let rule = self.rules.find(key);
+        let space = match rule.mode {
+            Mode::Isolate => identity.space,
+            Mode::Shared | Mode::Observe | Mode::Guard => SpaceId::BARE,
+        };
+        Decision { rule, space }
+    }
+
+    /// The readers of a value stored in a space: its namespace's, or all.
+    pub fn readers(&self, space: SpaceId) -> impl Iterator<Item = &Namespace> {
+        let all = space == SpaceId::BARE;
+        self.namespaces
+            .iter()
+            .enumerate()
+            .filter(move |(i, _)| all || i + 1 == space.index())
+            .map(|(_, namespace)| namespace)
+    }
+}
+
+impl Decision<'_> {
+    /// The other copies that a delete must reach.
+    pub fn siblings(self, codec: &KeyCodec) -> impl Iterator<Item = SpaceId> + use<> {
+        let none = self.rule.mode == Mode::Shared || self.rule.coherence == Coherence::None;
+        let own = self.space;
+        codec.spaces().filter(move |&space| !none && space != own)
+    }
+}

@@ -1,0 +1,149 @@
+//! Rules: what to do with a family of client keys. The longest prefix wins.
+
+/// What to do with a family of client keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Client keys that start with this; empty for the catch-all.
+    pub prefix: Box<[u8]>,
+    /// Where keys live and what happens to values.
+    pub mode: Mode,
+    /// How closely values are looked at.
+    pub sniff: Sniff,
+    /// What a reader gets for a value that it cannot load (guard, isolate).
+    pub on_unloadable_read: OnUnloadableRead,
+    /// What happens to a store that some reader of the key cannot load.
+    pub on_unloadable_write: OnUnloadableWrite,
+    /// Which writes reach the siblings.
+    pub coherence: Coherence,
+}
+
+/// Where a rule's keys live, and whether values are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Bare keys, untouched.
+    Shared,
+    /// Bare keys, values sniffed and counted.
+    Observe,
+    /// Bare keys, unloadable values hidden or rejected.
+    Guard,
+    /// Each runtime its own namespace.
+    Isolate,
+}
+
+/// How closely values are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sniff {
+    /// Not at all.
+    Off,
+    /// The first bytes.
+    Header,
+}
+
+/// What a reader gets for a value that it cannot load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnloadableRead {
+    /// An ordinary miss.
+    Miss,
+    /// The value as it is.
+    Pass,
+}
+
+/// What happens to a store that some reader of its key cannot load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnloadableWrite {
+    /// Stored.
+    Accept,
+    /// `NOT_STORED`, and every copy deleted.
+    Reject,
+}
+
+/// Which writes reach the siblings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coherence {
+    /// None.
+    None,
+    /// Deletes.
+    Deletes,
+    /// Deletes, and every write that took effect.
+    Strict,
+}
+
+/// Compiled rules, looked up by longest prefix.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Sorted by prefix; the first is the catch-all.
+    rules: Vec<Rule>,
+    /// For each rule, the next shorter rule whose prefix starts its own.
+    parents: Vec<usize>,
+}
+
+impl Rules {
+    /// Compiles rules with distinct prefixes; `None` without a catch-all.
+    pub fn new(mut rules: Vec<Rule>) -> Option<Self> {
+        rules.sort_by(|a, b| a.prefix.cmp(&b.prefix));
+        if !rules.first()?.prefix.is_empty() {
+            return None;
+        }
+        let parents = (0..rules.len())
+            .map(|i| {
+                (0..i)
+                    .rev()
+                    .find(|&j| rules[i].prefix.starts_with(&rules[j].prefix))
+                    .unwrap_or(0)
+            })
+            .collect();
+        Some(Self { rules, parents })
+    }
+
+    /// The rule of a client key.
+    pub fn find(&self, key: &[u8]) -> &Rule {
+        // Every prefix of the key sorts at or before it, and the nearest one
+        // is an ancestor of the last rule at or before it.
+        let mut at = self
+            .rules
+            .partition_point(|rule| &*rule.prefix <= key)
+            .saturating_sub(1);
+        while !key.starts_with(&self.rules[at].prefix) {
+            at = self.parents[at];
+        }
+        &self.rules[at]
+    }
+
+    /// All rules, sorted by prefix.
+    pub fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rules(prefixes: &[&str]) -> Rules {
+        let rule = |prefix: &&str| Rule {
+            prefix: prefix.as_bytes().into(),
+            mode: Mode::Shared,
+            sniff: Sniff::Off,
+            on_unloadable_read: OnUnloadableRead::Miss,
+            on_unloadable_write: OnUnloadableWrite::Accept,
+            coherence: Coherence::Deletes,
+        };
+        Rules::new(prefixes.iter().map(rule).collect()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_prefix_wins(
+            mut prefixes in proptest::collection::btree_set("[ab:]{0,4}", 0..12),
+            key in "[ab:]{1,6}",
+        ) {
+            prefixes.insert(String::new());
+            let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+            let longest = prefixes.iter().filter(|p| key.starts_with(**p)).max_by_key(|p| p.len()).unwrap();
+            let rules = rules(&prefixes);
+            prop_assert_eq!(&*rules.find(key.as_bytes()).prefix, longest.as_bytes());
+        }
+    }
+}

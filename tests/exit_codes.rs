@@ -1,0 +1,64 @@
+//! What the command answers, and with which exit code.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+fn picklegate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_picklegate"))
+        .args(args)
+        .output()
+        .expect("cargo has built the command")
+}
+
+fn code(args: &[&str]) -> Option<i32> {
+    picklegate(args).status.code()
+}
+
+fn example(name: &str) -> String {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config");
+    folder.join(name).display().to_string()
+}
+
+#[test]
+fn usage_errors_are_64_and_help_is_0() {
+    assert_eq!(code(&["--help"]), Some(0));
+    assert_eq!(code(&["--version"]), Some(0));
+    assert_eq!(code(&[]), Some(64));
+    assert_eq!(code(&["serve"]), Some(64));
+    assert_eq!(code(&["check", "--confg", "x"]), Some(64));
+}
+
+#[test]
+fn check_accepts_or_says_why_not() {
+    let good = picklegate(&["check", "--config", &example("isolate.toml")]);
+    assert_eq!(good.status.code(), Some(0));
+    assert!(good.stdout.starts_with(b"listeners\n") && good.stderr.is_empty());
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let bad = picklegate(&["check", "--config", path]);
+    assert_eq!(bad.status.code(), Some(1));
+    let told = String::from_utf8(bad.stderr).unwrap();
+    assert!(told.starts_with(&format!("{path}:1: listeners: missing: ")));
+    assert!(bad.stdout.is_empty());
+}
+
+#[test]
+fn serve_refuses_a_bad_configuration_as_usage() {
+    assert_eq!(code(&["serve", "--config", "/no/such.toml"]), Some(64));
+    assert_eq!(
+        code(&["serve", "--listen", "a", "--upstream", "b"]),
+        Some(64)
+    );
+    assert_eq!(code(&["demo", "--admin", "nowhere"]), Some(64));
+}
+
+#[test]
+fn explain_tells_bad_questions_from_negative_answers() {
+    let file = example("isolate.toml");
+    let explain = |tag, key| code(&["explain", "--config", &file, "--runtime", tag, key]);
+    assert_eq!(explain("py311", "user:1"), Some(0));
+    assert_eq!(explain("pypy/7", "user:1"), Some(1));
+    assert_eq!(explain("ruby", "user:1"), Some(64));
+    assert_eq!(explain("py311", "two words"), Some(64));
+}
