@@ -219,9 +219,10 @@ impl Generator {
         }
         let place = self.rng.usize(..3);
         for i in 0..3 {
-            tokens.push(match i == place {
-                true => self.over_long_key().into(),
-                false => self.pick(&["k:0", "k:1"]).into(),
+            tokens.push(if i == place {
+                self.over_long_key().into()
+            } else {
+                self.pick(&["k:0", "k:1"]).into()
             });
         }
         self.line(tokens)
@@ -231,9 +232,10 @@ impl Generator {
         let verb = self.pick(&["set", "set", "set", "add", "replace", "append", "prepend"]);
         let grows = verb.ends_with("pend");
         let key = self.text_key().token;
-        let (flags, value) = match grows {
-            true => ("0".to_owned(), self.extension()),
-            false => self.value(),
+        let (flags, value) = if grows {
+            ("0".to_owned(), self.extension())
+        } else {
+            self.value()
         };
         let exptime = self.exptime();
         let length = value.len().to_string();
@@ -285,11 +287,15 @@ impl Generator {
 
     fn arithmetic(&mut self) -> Command {
         let verb = self.pick(&["incr", "incr", "decr", "decr", "decr"]);
-        let Some(key) = self.unread_key(true) else {
+        let Some(spelling) = self.unread_key(true) else {
             return self.delete();
         };
-        let delta = self.delta();
-        let mut tokens = vec![verb.into(), key.token.into(), delta.into()];
+        let key = if self.one_in(30) {
+            self.over_long_key().into()
+        } else {
+            spelling.token
+        };
+        let mut tokens = vec![verb.into(), key.into(), self.delta().into()];
         if self.one_in(20) {
             tokens.push("extra".into());
         } else {
@@ -299,11 +305,11 @@ impl Generator {
     }
 
     fn touch(&mut self) -> Command {
-        let exptime = match self.one_in(8) {
-            true => self
-                .pick(&["soon", "1.5", "99999999999999999999"])
-                .to_owned(),
-            false => self.exptime(),
+        let exptime = if self.one_in(8) {
+            self.pick(&["soon", "1.5", "99999999999999999999"])
+                .to_owned()
+        } else {
+            self.exptime()
         };
         let mut tokens = vec![
             "touch".into(),
@@ -492,7 +498,7 @@ impl Generator {
             // A flag is its first letter, whatever follows.
             3 => flags.push("salt".into()),
             4 if verb != "ms" => {
-                flags.extend("kvtsfhlcuqPLOIFDJ".chars().map(|c| c.to_string().into()))
+                flags.extend("kvtsfhlcuqPLOIFDJ".chars().map(|c| c.to_string().into()));
             }
             _ => {}
         }
@@ -513,28 +519,25 @@ impl Generator {
     fn bad_chunk(&mut self) -> Command {
         let key = self.text_key().token;
         let declared = self.rng.usize(..40);
-        let tokens: Vec<Token> = match self.rng.bool() {
-            true => {
-                let verb = self.pick(&["set", "add", "append"]);
-                let mut tokens = vec![
-                    verb.into(),
-                    key.into(),
-                    "0".into(),
-                    "0".into(),
-                    declared.to_string().into(),
-                ];
-                self.maybe_noreply(&mut tokens);
-                tokens
-            }
-            false => {
-                let quiet = self.pick(&["q", "c", "k"]);
-                vec![
-                    "ms".into(),
-                    key.into(),
-                    declared.to_string().into(),
-                    quiet.into(),
-                ]
-            }
+        let tokens: Vec<Token> = if self.rng.bool() {
+            let verb = self.pick(&["set", "add", "append"]);
+            let mut tokens = vec![
+                verb.into(),
+                key.into(),
+                "0".into(),
+                "0".into(),
+                declared.to_string().into(),
+            ];
+            self.maybe_noreply(&mut tokens);
+            tokens
+        } else {
+            let quiet = self.pick(&["q", "c", "k"]);
+            vec![
+                "ms".into(),
+                key.into(),
+                declared.to_string().into(),
+                quiet.into(),
+            ]
         };
         // The first declared + 2 bytes are the body and do not end in CRLF.
         let left_over = self.rng.usize(1..30);
@@ -629,15 +632,16 @@ impl Generator {
         }
         let value = vec![b'v'; 900 * 1024 + self.rng.usize(..1024)];
         let length = value.len().to_string();
-        let tokens: Vec<Token> = match self.rng.bool() {
-            true => vec![
+        let tokens: Vec<Token> = if self.rng.bool() {
+            vec![
                 "set".into(),
                 "large".into(),
                 "0".into(),
                 "0".into(),
                 length.into(),
-            ],
-            false => vec!["ms".into(), "large".into(), length.into(), "c".into()],
+            ]
+        } else {
+            vec!["ms".into(), "large".into(), length.into(), "c".into()]
         };
         self.line(tokens).with_body(&value)
     }
@@ -804,9 +808,10 @@ impl Generator {
     }
 
     fn text_key_or_over_long(&mut self) -> Vec<u8> {
-        match self.one_in(30) {
-            true => self.over_long_key().into(),
-            false => self.text_key().token,
+        if self.one_in(30) {
+            self.over_long_key().into()
+        } else {
+            self.text_key().token
         }
     }
 
@@ -849,13 +854,14 @@ impl Generator {
         if self.read.contains(&key) {
             return None;
         }
-        Some(match text {
-            true => Spelling {
+        Some(if text {
+            Spelling {
                 key,
                 token: self.keys[key].bytes.clone(),
                 base64: false,
-            },
-            false => self.spell(key),
+            }
+        } else {
+            self.spell(key)
         })
     }
 
@@ -890,10 +896,9 @@ impl Generator {
                 .bytes
                 .resize(command.bytes.len() + self.rng.usize(..3), b' ');
         }
-        command.bytes.extend(match self.one_in(20) {
-            true => &b"\n"[..],
-            false => b"\r\n",
-        });
+        command
+            .bytes
+            .extend(if self.one_in(20) { &b"\n"[..] } else { b"\r\n" });
         command
     }
 

@@ -8,7 +8,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Memcached, Picklegate, connect, exchange, free_port};
+use crate::support::{Memcached, Picklegate, connect, exchange, free_addr};
 
 /// One intended difference.
 pub(crate) struct Difference {
@@ -321,7 +321,7 @@ fn check_memcached(name: &str) {
 
 fn check_picklegate(name: &str) {
     let upstream = Memcached::start();
-    let listen = format!("127.0.0.1:{}", free_port());
+    let listen = free_addr();
     let limits = "[limits]\nmax_value_bytes = \"1KiB\"\n";
     let rule = format!("mode = \"shared\"\n{limits}");
     let _gate = Picklegate::with_config(&crate::config(&listen, &upstream.addr(), &rule));

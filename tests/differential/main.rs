@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 use generate::{Command, Generator, RUNTIME};
 use replies::{CasIds, Reply, parse};
-use support::{Memcached, Picklegate, connect, exchange, free_port};
+use support::{Memcached, Picklegate, connect, exchange, free_addr};
 
 /// Commands a stream has at least.
 const COMMANDS: usize = 20_000;
@@ -181,61 +181,39 @@ fn check<T>(name: &str, start: impl Fn() -> (T, [String; 2])) {
     );
     text += &difference.found;
     // The same stream again, a fence after each command.
-    match run(true) {
-        Err(single) => {
-            let asked: Vec<_> = single
-                .asked
-                .iter()
-                .map(|asked| shorten(asked, 600))
-                .collect();
-            writeln!(
-                text,
-                "one at a time, batch {} differs at {}",
-                single.batch,
-                asked.join(" ")
-            )
-            .expect("memory takes all");
-            text += &single.found;
-        }
-        Ok(()) => {
-            text += "one at a time it does not differ; the batch was\n";
-            for asked in &difference.asked {
-                writeln!(text, "  {}", shorten(asked, 160)).expect("memory takes all");
-            }
+    if let Err(single) = run(true) {
+        let asked: Vec<_> = single
+            .asked
+            .iter()
+            .map(|asked| shorten(asked, 600))
+            .collect();
+        writeln!(
+            text,
+            "one at a time, batch {} differs at {}",
+            single.batch,
+            asked.join(" ")
+        )
+        .expect("memory takes all");
+        text += &single.found;
+    } else {
+        text += "one at a time it does not differ; the batch was\n";
+        for asked in &difference.asked {
+            writeln!(text, "  {}", shorten(asked, 160)).expect("memory takes all");
         }
     }
     panic!("{text}");
 }
 
-/// The configuration of a listener in front of one upstream and one rule for all keys.
+/// The configuration of one listener in front of one upstream and one rule for all keys.
 fn config(listen: &str, upstream: &str, rule: &str) -> String {
-    format!(
-        r#"
-[upstream]
-servers = ["{upstream}"]
-
-[[listeners]]
-listen = "{listen}"
-runtime = "{RUNTIME}"
-
-[namespaces.py2]
-runtimes = "python <3"
-
-[namespaces.py3]
-runtimes = "python >=3"
-
-[[rules]]
-prefix = ""
-{rule}
-"#
-    )
+    support::config(&[(listen, RUNTIME)], &[upstream.to_owned()], rule)
 }
 
 /// Compares memcached with picklegate under `rule`.
 fn check_rule(name: &str, rule: &str) {
     check(name, || {
         let (direct, upstream) = (Memcached::start(), Memcached::start());
-        let listen = format!("127.0.0.1:{}", free_port());
+        let listen = free_addr();
         let gate = Picklegate::with_config(&config(&listen, &upstream.addr(), rule));
         let addrs = [direct.addr(), listen];
         ((direct, upstream, gate), addrs)
@@ -284,7 +262,7 @@ fn a_unix_upstream_is_no_different() {
         let dir = tempfile::TempDir::new().expect("a writable temporary directory");
         let socket = dir.path().join("memcached.sock");
         let (direct, upstream) = (Memcached::start(), Memcached::unix(&socket));
-        let listen = format!("127.0.0.1:{}", free_port());
+        let listen = free_addr();
         let server = format!("unix:{}", socket.display());
         let gate = Picklegate::with_config(&config(&listen, &server, r#"mode = "shared""#));
         let addrs = [direct.addr(), listen];

@@ -195,6 +195,37 @@ impl Drop for Picklegate {
     }
 }
 
+/// A configuration with namespaces `py2` and `py3`, a listener per `(address,
+/// runtime)` and one rule for all keys; `rule` may go on with further tables.
+pub(crate) fn config(listeners: &[(&str, &str)], servers: &[String], rule: &str) -> String {
+    let mut toml = format!(
+        r#"
+[upstream]
+servers = {servers:?}
+
+[namespaces.py2]
+runtimes = "python <3"
+
+[namespaces.py3]
+runtimes = "python >=3"
+
+[[rules]]
+prefix = ""
+{rule}
+"#
+    );
+    let listeners = listeners.iter().map(|(listen, runtime)| {
+        format!("\n[[listeners]]\nlisten = \"{listen}\"\nruntime = \"{runtime}\"\n")
+    });
+    toml.extend(listeners);
+    toml
+}
+
+/// A free loopback address.
+pub(crate) fn free_addr() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
 /// The values of all `listen = "..."` lines.
 fn listens_of(toml: &str) -> Vec<String> {
     toml.lines()
@@ -284,7 +315,7 @@ pub(crate) fn exchange<'a>(
             }
         });
         let mut received = Vec::new();
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         while !received.ends_with(until) {
             let error = match reader.read(&mut buffer) {
                 Ok(0) => None,
