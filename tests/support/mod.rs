@@ -111,6 +111,9 @@ fn spawn_memcached(args: &[&str]) -> Child {
     );
     let mut command = Command::new("memcached");
     command.args(["-U", "0", "-t", "1", "-m", "512"]);
+    // Its background threads hold items now and then; an incr of a held item
+    // replaces it, and what `me` or a shrinking number then shows is chance.
+    command.args(["-o", "no_lru_maintainer,no_lru_crawler"]);
     if std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         // memcached refuses to be root unless told so.
         command.args(["-u", "root"]);
@@ -190,6 +193,37 @@ impl Drop for Picklegate {
     fn drop(&mut self) {
         end(&mut self.child);
     }
+}
+
+/// A configuration with namespaces `py2` and `py3`, a listener per `(address,
+/// runtime)` and one rule for all keys; `rule` may go on with further tables.
+pub(crate) fn config(listeners: &[(&str, &str)], servers: &[String], rule: &str) -> String {
+    let mut toml = format!(
+        r#"
+[upstream]
+servers = {servers:?}
+
+[namespaces.py2]
+runtimes = "python <3"
+
+[namespaces.py3]
+runtimes = "python >=3"
+
+[[rules]]
+prefix = ""
+{rule}
+"#
+    );
+    let listeners = listeners.iter().map(|(listen, runtime)| {
+        format!("\n[[listeners]]\nlisten = \"{listen}\"\nruntime = \"{runtime}\"\n")
+    });
+    toml.extend(listeners);
+    toml
+}
+
+/// A free loopback address.
+pub(crate) fn free_addr() -> String {
+    format!("127.0.0.1:{}", free_port())
 }
 
 /// The values of all `listen = "..."` lines.
@@ -281,7 +315,7 @@ pub(crate) fn exchange<'a>(
             }
         });
         let mut received = Vec::new();
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = vec![0; 64 * 1024];
         while !received.ends_with(until) {
             let error = match reader.read(&mut buffer) {
                 Ok(0) => None,

@@ -1,0 +1,378 @@
+//! Everything in which picklegate answers otherwise than memcached 1.6.18, and
+//! why: the one list of intended differences, each shown on both.
+//!
+//! In a transcript `<N>` stands for N times `K`, `<N text>` for N times `text`;
+//! `|` ends a write that must be read before the next is sent; and `(closed)`
+//! ends a reply after which the connection is closed. Elsewhere it stays open.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{Memcached, Picklegate, connect, exchange, free_addr};
+
+/// One intended difference.
+pub(crate) struct Difference {
+    pub(crate) name: &'static str,
+    /// Why picklegate does not do as 1.6.18 does.
+    pub(crate) why: &'static str,
+    send: &'static str,
+    memcached: &'static str,
+    picklegate: &'static str,
+}
+
+macro_rules! differences {
+    ($($name:ident {
+        why: $why:expr,
+        send: $send:expr,
+        memcached: $memcached:expr,
+        picklegate: $picklegate:expr,
+    })*) => {
+        /// The intended differences, in the order in which a reader meets them.
+        pub(crate) const DIFFERENCES: &[Difference] = &[$(Difference {
+            name: stringify!($name),
+            why: $why,
+            send: $send,
+            memcached: $memcached,
+            picklegate: $picklegate,
+        }),*];
+
+        mod memcached {
+            $(#[test] fn $name() { super::check_memcached(stringify!($name)); })*
+        }
+        mod picklegate {
+            $(#[test] fn $name() { super::check_picklegate(stringify!($name)); })*
+        }
+    };
+}
+
+const SWALLOWS: &str = "the body of a refused store would run as commands; \
+    swallowed, as memcached 1.6.40 and later do";
+const CLOSES: &str = "without a length nothing tells the body from the next command";
+const REFUSED: &str = "acts on the whole server, which other clients and namespaces share";
+const SHOWS: &str = "shows or disturbs what other namespaces store";
+const BOUNDED: &str = "a line is held until it is whole, so its length has a bound: \
+    16 KiB, and 1 MiB for get, gets, gat and gats";
+
+const FORMAT: &str = "CLIENT_ERROR bad command line format\r\n";
+const FORMAT_RAN: &str = "CLIENT_ERROR bad command line format\r\nMN\r\n";
+const FORMAT_CLOSED: &str = "CLIENT_ERROR bad command line format\r\n(closed)";
+const TOO_LONG_CLOSED: &str = "CLIENT_ERROR line too long\r\n(closed)";
+
+differences! {
+    store_with_over_long_key {
+        why: SWALLOWS,
+        send: "set <251> 0 0 2\r\nmn\r\n",
+        memcached: FORMAT_RAN,
+        picklegate: FORMAT,
+    }
+    store_with_bad_flags {
+        why: SWALLOWS,
+        send: "set k x 0 2\r\nmn\r\n",
+        memcached: FORMAT_RAN,
+        picklegate: FORMAT,
+    }
+    store_with_bad_exptime {
+        why: SWALLOWS,
+        send: "add k 0 x 2\r\nmn\r\n",
+        memcached: FORMAT_RAN,
+        picklegate: FORMAT,
+    }
+    store_with_bad_cas {
+        why: SWALLOWS,
+        send: "cas k 0 0 2 x\r\nmn\r\n",
+        memcached: FORMAT_RAN,
+        picklegate: FORMAT,
+    }
+    meta_set_with_over_long_key {
+        why: SWALLOWS,
+        send: "ms <251> 2\r\nmn\r\n",
+        memcached: FORMAT_RAN,
+        picklegate: FORMAT,
+    }
+    meta_set_with_too_many_flags {
+        why: SWALLOWS,
+        send: "ms k 2 k q t v c s h f l u P L T0 N0 R0 F0 I O1\r\nmn\r\n",
+        memcached: "CLIENT_ERROR options flags too long\r\nMN\r\n",
+        picklegate: "CLIENT_ERROR options flags too long\r\n",
+    }
+    negative_length {
+        why: CLOSES,
+        send: "set k 0 0 -1\r\n",
+        memcached: FORMAT,
+        picklegate: FORMAT_CLOSED,
+    }
+    overflowing_length {
+        why: CLOSES,
+        send: "set k 0 0 99999999999999999999\r\n",
+        memcached: FORMAT,
+        picklegate: FORMAT_CLOSED,
+    }
+    worded_length {
+        why: CLOSES,
+        send: "set k 0 0 two\r\n",
+        memcached: FORMAT,
+        picklegate: FORMAT_CLOSED,
+    }
+    truncated_length {
+        why: "1.6.18 cuts a length to 32 bits and stores 2 bytes here; \
+            a proxy that reads it otherwise loses its place",
+        send: "set k 0 0 4294967298\r\nab\r\n",
+        memcached: "STORED\r\n",
+        picklegate: FORMAT_CLOSED,
+    }
+    negative_meta_length {
+        why: CLOSES,
+        send: "ms k -1\r\n",
+        memcached: FORMAT,
+        picklegate: FORMAT_CLOSED,
+    }
+    worded_meta_length {
+        why: CLOSES,
+        send: "ms k S2\r\n",
+        memcached: FORMAT,
+        picklegate: FORMAT_CLOSED,
+    }
+    truncated_meta_length {
+        why: "as for set",
+        send: "ms k 4294967298\r\nab\r\n",
+        memcached: "HD\r\n",
+        picklegate: FORMAT_CLOSED,
+    }
+    value_over_the_limit {
+        why: "picklegate has a limit of its own (1 KiB in this test), \
+            and deletes the old value as memcached does at its limit",
+        send: "set k 0 0 1\r\na\r\nset k 0 0 2048\r\n<2048>\r\nget k\r\n",
+        memcached: "STORED\r\nSTORED\r\nVALUE k 0 2048\r\n<2048>\r\nEND\r\n",
+        picklegate: "STORED\r\nSERVER_ERROR object too large for cache\r\nEND\r\n",
+    }
+    flush_all {
+        why: "empties what other clients and namespaces share; forwarded only if configured",
+        send: "set k 0 0 1\r\na\r\nflush_all\r\nget k\r\n",
+        memcached: "STORED\r\nOK\r\nEND\r\n",
+        picklegate: "STORED\r\nCLIENT_ERROR flush_all not allowed\r\nVALUE k 0 1\r\na\r\nEND\r\n",
+    }
+    flush_all_unheard {
+        why: "the same, and a refusal is as silent as the consent would be",
+        send: "set k 0 0 1\r\na\r\nflush_all noreply\r\nget k\r\n",
+        memcached: "STORED\r\nEND\r\n",
+        picklegate: "STORED\r\nVALUE k 0 1\r\na\r\nEND\r\n",
+    }
+    verbosity {
+        why: REFUSED,
+        send: "verbosity 1\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR verbosity not allowed\r\n",
+    }
+    cache_memlimit {
+        why: REFUSED,
+        send: "cache_memlimit 64\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR cache_memlimit not allowed\r\n",
+    }
+    slabs {
+        why: REFUSED,
+        send: "slabs automove 0\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR slabs not allowed\r\n",
+    }
+    lru {
+        why: REFUSED,
+        send: "lru tune 10 25 0.1 2.0\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR lru not allowed\r\n",
+    }
+    lru_crawler {
+        why: SHOWS,
+        send: "lru_crawler tocrawl 5\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR lru_crawler not allowed\r\n",
+    }
+    watch {
+        why: SHOWS,
+        send: "watch nothing\r\n",
+        memcached: "ERROR\r\n",
+        picklegate: "CLIENT_ERROR watch not allowed\r\n",
+    }
+    shutdown {
+        why: REFUSED,
+        send: "shutdown\r\n",
+        memcached: "ERROR: shutdown not enabled\r\n",
+        picklegate: "CLIENT_ERROR shutdown not allowed\r\n",
+    }
+    debugtime {
+        why: REFUSED,
+        send: "debugtime p\r\n",
+        memcached: "ERROR\r\n",
+        picklegate: "CLIENT_ERROR debugtime not allowed\r\n",
+    }
+    extstore {
+        why: REFUSED,
+        send: "extstore item_age 5\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR extstore not allowed\r\n",
+    }
+    misbehave {
+        why: REFUSED,
+        send: "misbehave\r\n",
+        memcached: "ERROR\r\n",
+        picklegate: "CLIENT_ERROR misbehave not allowed\r\n",
+    }
+    refresh_certs {
+        why: REFUSED,
+        send: "refresh_certs\r\n",
+        memcached: "Error TLS not enabled\r\n",
+        picklegate: "CLIENT_ERROR refresh_certs not allowed\r\n",
+    }
+    stats_cachedump {
+        why: SHOWS,
+        send: "stats cachedump 1 1\r\n",
+        memcached: "END\r\n",
+        picklegate: "CLIENT_ERROR stats cachedump not allowed\r\n",
+    }
+    stats_detail {
+        why: SHOWS,
+        send: "stats detail on\r\n",
+        memcached: "OK\r\n",
+        picklegate: "CLIENT_ERROR stats detail not allowed\r\n",
+    }
+    stats_reset {
+        why: REFUSED,
+        send: "stats reset\r\n",
+        memcached: "RESET\r\n",
+        picklegate: "CLIENT_ERROR stats reset not allowed\r\n",
+    }
+    slow_line_of_3_kib {
+        why: "memcached's own bound, 2,048 bytes without a line end, turns on how a line is cut \
+            into packets; picklegate's does not",
+        send: "xx <3000>|\r\n",
+        memcached: "(closed)",
+        picklegate: "ERROR\r\n",
+    }
+    slow_gat_of_3_kib {
+        why: "the same: picklegate lets gat and gats be as long as get and gets",
+        send: "gat 0<1500  k>|\r\n",
+        memcached: "(closed)",
+        picklegate: "END\r\n",
+    }
+    line_over_16_kib {
+        why: BOUNDED,
+        send: "xx <16382>",
+        memcached: "(closed)",
+        picklegate: TOO_LONG_CLOSED,
+    }
+    get_over_1_mib {
+        why: BOUNDED,
+        send: "get<524287  k>|\r\n",
+        memcached: "END\r\n",
+        picklegate: TOO_LONG_CLOSED,
+    }
+    bget {
+        why: "an undocumented name for get, gone for ten years; unknown commands are not forwarded",
+        send: "bget k\r\n",
+        memcached: "END\r\n",
+        picklegate: "ERROR\r\n",
+    }
+    quiet_creation_by_ma {
+        why: "q hides HD; 1.6.18 forgets to when ma creates the item",
+        send: "ma n N0 q\r\nma n N0 q\r\n",
+        memcached: "HD\r\n",
+        picklegate: "",
+    }
+    over_long_opaque_beside_an_effect {
+        why: "a refused command does nothing; 1.6.18 notices the opaque after N, T or ma has acted",
+        send: "mg k N30 O<32>\r\nmg k\r\n",
+        memcached: "CLIENT_ERROR opaque token too long\r\nHD\r\n",
+        picklegate: "CLIENT_ERROR opaque token too long\r\nEN\r\n",
+    }
+    over_long_get_behind_a_reply {
+        why: "1.6.18 drops the replies it still owes when a get has an over-long key",
+        send: "set k 0 0 1\r\na\r\nget <251>\r\n",
+        memcached: FORMAT,
+        picklegate: "STORED\r\nCLIENT_ERROR bad command line format\r\n",
+    }
+}
+
+#[test]
+fn every_difference_has_its_reason_and_is_one() {
+    for row in DIFFERENCES {
+        assert!(
+            !row.why.is_empty() && row.memcached != row.picklegate,
+            "{}",
+            row.name
+        );
+    }
+}
+
+fn row(name: &str) -> &'static Difference {
+    DIFFERENCES
+        .iter()
+        .find(|row| row.name == name)
+        .expect("the macro writes both")
+}
+
+fn check_memcached(name: &str) {
+    let server = Memcached::start();
+    let row = row(name);
+    assert_eq!(
+        transcript(&server.addr(), row.send, row.memcached),
+        fill(row.memcached)
+    );
+}
+
+fn check_picklegate(name: &str) {
+    let upstream = Memcached::start();
+    let listen = free_addr();
+    let limits = "[limits]\nmax_value_bytes = \"1KiB\"\n";
+    let rule = format!("mode = \"shared\"\n{limits}");
+    let _gate = Picklegate::with_config(&crate::config(&listen, &upstream.addr(), &rule));
+    let row = row(name);
+    assert_eq!(
+        transcript(&listen, row.send, row.picklegate),
+        fill(row.picklegate)
+    );
+}
+
+/// What the server at `addr` says to `send`. Behind it goes a fence, unless the
+/// row expects a close: a server that closes on unread bytes resets the
+/// connection, and its last words may be lost.
+fn transcript(addr: &str, send: &str, expected: &str) -> String {
+    const FENCE: &str = "mg fence Oend\r\n";
+    const FENCE_REPLY: &str = "EN Oend\r\n";
+    let stream = connect(addr);
+    let mut writes: Vec<String> = send.split('|').map(fill).collect();
+    if !expected.ends_with("(closed)") {
+        writes.push(FENCE.to_owned());
+    }
+    let chunks: Vec<&[u8]> = writes.iter().map(String::as_bytes).collect();
+    let paced = chunks.into_iter().enumerate().map(|(i, chunk)| {
+        if i > 0 && send.contains('|') {
+            // Long enough for the server to have read what came before.
+            thread::sleep(Duration::from_millis(100));
+        }
+        chunk
+    });
+    let (received, closed) = match exchange(&stream, paced, FENCE_REPLY.as_bytes()) {
+        Ok(received) => (received, ""),
+        Err(cut) if cut.is_close() => (cut.received, "(closed)"),
+        Err(cut) => (cut.received, "(silent)"),
+    };
+    let received = String::from_utf8_lossy(&received).into_owned();
+    received
+        .strip_suffix(FENCE_REPLY)
+        .unwrap_or(&received)
+        .to_owned()
+        + closed
+}
+
+/// Writes out `<N>` and `<N text>`.
+fn fill(template: &str) -> String {
+    let mut pieces = template.split('<');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (repeat, rest) = piece.split_once('>').expect("< has its >");
+        let (count, what) = repeat.split_once(' ').unwrap_or((repeat, "K"));
+        text += &what.repeat(count.parse().expect("a count"));
+        text += rest;
+    }
+    text
+}
