@@ -1,8 +1,9 @@
 //! From requests to what goes upstream: one method per kind of request, each
 //! deciding by the snapshot and writing to lanes.
 
-use super::lane::{Lane, Target};
-use super::session::{Invalidate, Look, Quiet, Sessions, Ticket, Work};
+use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
+use super::lane::{Lane, StoreHead, Target};
+use super::session::{Look, Quiet, Sessions, Ticket, Work};
 use super::tally::{Direction, Outcome};
 use crate::pickle::Verdict;
 use crate::policy::{
@@ -10,6 +11,7 @@ use crate::policy::{
 };
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, encode_base64_key};
 use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
+use crate::protocol::{Tokens, parse_u64};
 
 const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
 const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk";
@@ -30,6 +32,17 @@ pub(super) struct Dispatch<'e> {
     pub(super) lanes: &'e mut [Upstream],
     pub(super) client: u32,
     pub(super) lanes_per_server: usize,
+}
+
+/// A write as a client asked for it.
+#[derive(Clone, Copy)]
+struct Asked<'k> {
+    verb: Verb,
+    quiet: Quiet,
+    key: &'k [u8],
+    base64: bool,
+    /// It takes effect whatever is there: a `set`.
+    plain: bool,
 }
 
 /// A lane with its server's name and whether it may be written to.
@@ -252,64 +265,84 @@ impl<'e> Dispatch<'e> {
     }
 
     fn store(&mut self, store: &Store<'_>, body: &[u8]) -> Taken {
-        let Store { verb, key, .. } = *store;
-        let quiet = quiet(store.noreply);
-        let snapshot = self.snapshot;
-        if store.len > snapshot.max_value_bytes {
-            self.too_large(verb, quiet, key, false, verb == Verb::Set, store.len);
+        let Store {
+            verb,
+            key,
+            flags,
+            exptime,
+            len,
+            cas,
+            noreply,
+        } = *store;
+        let plain = verb == Verb::Set;
+        let asked = Asked {
+            verb,
+            quiet: quiet(noreply),
+            key,
+            base64: false,
+            plain,
+        };
+        if len > self.snapshot.max_value_bytes {
+            self.too_large(asked, len);
             return Taken::Body(0);
         }
-        let value = match self.body(verb, quiet, store.len, body) {
+        let value = match self.body(verb, asked.quiet, len, body) {
             Ok(value) => value,
             Err(taken) => return taken,
         };
         let decision = self.decide(key);
         let whole = !matches!(verb, Verb::Append | Verb::Prepend);
-        if whole && self.is_rejected(decision, store.flags, value) {
-            let reply: &[u8] = if verb == Verb::Cas {
-                b"EXISTS"
-            } else {
-                b"NOT_STORED"
-            };
-            self.reject(verb, quiet, key, false, verb == Verb::Set, reply);
-            return Taken::Body(store.len + 2);
+        if whole && self.is_rejected(decision, flags, value) {
+            self.reject(
+                asked,
+                if verb == Verb::Cas {
+                    b"EXISTS"
+                } else {
+                    b"NOT_STORED"
+                },
+            );
+            return Taken::Body(len + 2);
         }
-        let mut number = itoa::Buffer::new();
-        let mut exptime = itoa::Buffer::new();
-        let mut len = itoa::Buffer::new();
-        let mut cas = itoa::Buffer::new();
-        let unique = store.cas.map(|id| cas.format(id).as_bytes());
-        let rest: [&[u8]; 10] = [
-            b" ",
-            number.format(store.flags).as_bytes(),
-            b" ",
-            exptime.format(store.exptime).as_bytes(),
-            b" ",
-            len.format(store.len).as_bytes(),
-            if unique.is_some() { b" " } else { b"" },
-            unique.unwrap_or(b""),
-            b"\r\n",
-            value,
-        ];
-        self.write_through(
+        let refills = verb == Verb::Add && look(decision.rule) == Look::Hide;
+        let refill = refills.then(|| Refill {
+            head: RefillHead::Text { flags, exptime },
+            value: value.into(),
+        });
+        let head = StoreHead {
             verb,
-            quiet,
-            decision,
-            key,
-            false,
-            verb == Verb::Set,
-            |lane, sessions, ticket, target| {
-                lane.change(sessions, ticket, verb, target, &rest);
-            },
-        );
-        Taken::Body(store.len + 2)
+            flags,
+            exptime,
+            cas,
+        };
+        self.write_through(asked, decision, refill, |lane, sessions, ticket, target| {
+            lane.store(sessions, ticket, target, &head, value);
+        });
+        Taken::Body(len + 2)
     }
 
     fn meta_store(&mut self, meta: &Meta<'_>, body: &[u8]) -> Taken {
-        let quiet = meta_quiet(meta);
-        let snapshot = self.snapshot;
-        if meta.len > snapshot.max_value_bytes {
-            self.too_large(Verb::Ms, Quiet::No, &meta.key, meta.base64, true, meta.len);
+        let mode = meta
+            .argument(b'M')
+            .and_then(<[u8]>::first)
+            .copied()
+            .unwrap_or(b'S');
+        let conditional = mode != b'S' || meta.has(b'C');
+        let asked = Asked {
+            verb: Verb::Ms,
+            quiet: meta_quiet(meta),
+            key: &meta.key,
+            base64: meta.base64,
+            plain: !conditional,
+        };
+        if meta.len > self.snapshot.max_value_bytes {
+            self.too_large(
+                Asked {
+                    quiet: Quiet::No,
+                    plain: true,
+                    ..asked
+                },
+                meta.len,
+            );
             return Taken::Body(0);
         }
         let value = match self.body(Verb::Ms, Quiet::No, meta.len, body) {
@@ -317,34 +350,22 @@ impl<'e> Dispatch<'e> {
             Err(taken) => return taken,
         };
         let decision = self.decide(&meta.key);
-        let mode = meta
-            .argument(b'M')
-            .and_then(|mode| mode.first())
-            .copied()
-            .unwrap_or(b'S');
-        let plain = mode == b'S' && !meta.has(b'C');
-        let flags = meta
-            .argument(b'F')
-            .and_then(crate::protocol::parse_u64)
-            .and_then(|flags| u32::try_from(flags).ok())
-            .unwrap_or(0);
-        if !matches!(mode, b'A' | b'P') && self.is_rejected(decision, flags, value) {
+        let whole = !matches!(mode, b'A' | b'P');
+        if whole && self.is_rejected(decision, client_flags(meta), value) {
             let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
-            let reply = meta_reply(code, meta);
-            self.reject(Verb::Ms, quiet, &meta.key, meta.base64, plain, &reply);
+            self.reject(asked, &meta_reply(code, meta));
             return Taken::Body(meta.len + 2);
         }
-        self.write_through(
-            Verb::Ms,
-            quiet,
-            decision,
-            &meta.key,
-            meta.base64,
-            plain,
-            |lane, sessions, ticket, target| {
-                lane.meta(sessions, ticket, meta, target, Some(value), Look::Away);
+        let refills = mode == b'E' && look(decision.rule) == Look::Hide;
+        let refill = refills.then(|| Refill {
+            head: RefillHead::Meta {
+                flags: meta.flags.rest().into(),
             },
-        );
+            value: value.into(),
+        });
+        self.write_through(asked, decision, refill, |lane, sessions, ticket, target| {
+            lane.meta(sessions, ticket, meta, target, Some(value), Look::Away);
+        });
         Taken::Body(meta.len + 2)
     }
 
@@ -377,43 +398,31 @@ impl<'e> Dispatch<'e> {
 
     /// Refuses a store; a plain one also deletes every copy, so that nobody
     /// reads what it was meant to replace.
-    fn reject(
-        &mut self,
-        verb: Verb,
-        quiet: Quiet,
-        key: &[u8],
-        base64: bool,
-        plain: bool,
-        reply: &[u8],
-    ) {
-        let client = self.client;
-        let ticket = self
-            .sessions
-            .open_fixed(client, verb, quiet, Outcome::Rejected, reply);
-        if plain {
-            self.delete_all(ticket, key, base64);
-        }
-        self.sessions.finish(ticket);
+    fn reject(&mut self, asked: Asked<'_>, reply: &[u8]) {
+        self.refuse_store(asked, Outcome::Rejected, reply);
     }
 
-    fn too_large(
-        &mut self,
-        verb: Verb,
-        quiet: Quiet,
-        key: &[u8],
-        base64: bool,
-        plain: bool,
-        len: usize,
-    ) {
-        let client = self.client;
+    /// Refuses a store over the limit; its body is swallowed.
+    fn too_large(&mut self, asked: Asked<'_>, len: usize) {
+        self.refuse_store(asked, Outcome::Error, TOO_LARGE);
+        self.sessions.get(self.client).swallow = len + 2;
+    }
+
+    fn refuse_store(&mut self, asked: Asked<'_>, outcome: Outcome, reply: &[u8]) {
+        let Asked {
+            verb,
+            quiet,
+            key,
+            base64,
+            plain,
+        } = asked;
         let ticket = self
             .sessions
-            .open_fixed(client, verb, quiet, Outcome::Error, TOO_LARGE);
+            .open_fixed(self.client, verb, quiet, outcome, reply);
         if plain {
             self.delete_all(ticket, key, base64);
         }
         self.sessions.finish(ticket);
-        self.sessions.get(client).swallow = len + 2;
     }
 
     /// Deletes the own copy and its siblings under a reply that is known.
@@ -446,28 +455,33 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Sends a write and, under strict coherence, deletes the siblings: at once
-    /// behind a write that always takes effect, else once it did.
+    /// behind a plain one, which always takes effect, else once it did.
     fn write_through(
         &mut self,
-        verb: Verb,
-        quiet: Quiet,
-        decision: Decision<'_>,
-        key: &[u8],
-        base64: bool,
-        unconditional: bool,
+        asked: Asked<'_>,
+        decision: Decision<'e>,
+        refill: Option<Refill>,
         write: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
     ) {
+        let Asked {
+            verb,
+            quiet,
+            key,
+            base64,
+            plain,
+        } = asked;
         let Decision { rule, space } = decision;
-        let codec = &self.snapshot.codec;
         let strict = rule.coherence == Coherence::Strict && rule.mode != Mode::Shared;
         let lane = self.lane_of(key);
-        let work = if strict && !unconditional {
-            let key = KeyBuf::try_from(key).expect("the parser admits 250 bytes at most");
-            Work::Invalidate(Box::new(Invalidate {
-                key,
+        let work = if refill.is_some() || (strict && !plain) {
+            Work::Change(Box::new(Stepwise {
+                key: KeyBuf::try_from(key).expect("the parser admits 250 bytes at most"),
                 base64,
                 own: space,
                 lane,
+                invalidates: strict,
+                refill,
+                stage: Stage::Asked,
             }))
         } else {
             Work::Pass
@@ -477,24 +491,65 @@ impl<'e> Dispatch<'e> {
         self.send(lane, ticket, |lane, sessions| {
             write(lane, sessions, ticket, target)
         });
-        if strict && unconditional {
-            let siblings = decision.siblings(codec);
+        if strict && plain {
+            let siblings = decision.siblings(&self.snapshot.codec);
             self.delete_copies(ticket, lane, siblings, key, base64, None);
         }
         self.sessions.finish(ticket);
     }
 
-    /// Deletes the siblings of a conditional change that took effect.
-    pub(super) fn invalidate(&mut self, ticket: Ticket, change: &Invalidate) {
-        let Invalidate {
-            key,
-            base64,
-            own,
-            lane,
-        } = change;
-        let siblings = self.snapshot.codec.spaces().filter(|space| space != own);
-        self.delete_copies(ticket, *lane, siblings, key, *base64, None);
-        self.sessions.finish(ticket);
+    /// Sends the next step of a change.
+    pub(super) fn step(&mut self, ticket: Ticket, step: Step, change: Box<Stepwise>) {
+        let Stepwise {
+            own, lane, base64, ..
+        } = *change;
+        let target = self.target(own, &change.key, base64);
+        match step {
+            Step::Invalidate => {
+                let siblings = self.snapshot.codec.spaces().filter(|&space| space != own);
+                self.delete_copies(ticket, lane, siblings, &change.key, base64, None);
+                self.sessions.finish(ticket);
+                return;
+            }
+            Step::Probe => {
+                self.send(lane, ticket, |lane, sessions| {
+                    lane.probe(sessions, ticket, target)
+                });
+            }
+            Step::Swap(cas) => {
+                if let Some(refill) = &change.refill {
+                    self.swap(ticket, lane, target, refill, cas);
+                }
+            }
+        }
+        self.sessions.resume(ticket, change);
+    }
+
+    /// Stores what an `add` could not, in place of the value of this CAS id.
+    fn swap(&mut self, ticket: Ticket, lane: usize, target: Target<'_>, refill: &Refill, cas: u64) {
+        let value = &refill.value;
+        match &refill.head {
+            &RefillHead::Text { flags, exptime } => {
+                let head = StoreHead {
+                    verb: Verb::Cas,
+                    flags,
+                    exptime,
+                    cas: Some(cas),
+                };
+                self.send(lane, ticket, |lane, sessions| {
+                    lane.store(sessions, ticket, target, &head, value);
+                });
+            }
+            RefillHead::Meta { flags } => {
+                let kept = Tokens::new(flags).filter(|flag| !matches!(flag[0], b'M' | b'C'));
+                let mut flags = kept.collect::<Vec<_>>().join(&b' ');
+                flags.extend_from_slice(format!(" C{cas}").as_bytes());
+                let meta = Meta::store(target.key, target.base64, value.len(), &flags);
+                self.send(lane, ticket, |lane, sessions| {
+                    lane.meta(sessions, ticket, &meta, target, Some(value), Look::Away);
+                });
+            }
+        }
     }
 
     // Changes --------------------------------------------------------------
@@ -562,24 +617,30 @@ impl<'e> Dispatch<'e> {
             });
             self.sessions.finish(ticket);
         } else {
-            self.write_through(verb, quiet(noreply), decision, key, false, false, write);
+            let quiet = quiet(noreply);
+            let asked = Asked {
+                verb,
+                quiet,
+                key,
+                base64: false,
+                plain: false,
+            };
+            self.write_through(asked, decision, None, write);
         }
     }
 
     fn meta_change(&mut self, meta: &Meta<'_>) {
         let decision = self.decide(&meta.key);
-        let quiet = meta_quiet(meta);
-        self.write_through(
-            Verb::Ma,
-            quiet,
-            decision,
-            &meta.key,
-            meta.base64,
-            false,
-            |lane, sessions, ticket, target| {
-                lane.meta(sessions, ticket, meta, target, None, Look::Away);
-            },
-        );
+        let asked = Asked {
+            verb: Verb::Ma,
+            quiet: meta_quiet(meta),
+            key: &meta.key,
+            base64: meta.base64,
+            plain: false,
+        };
+        self.write_through(asked, decision, None, |lane, sessions, ticket, target| {
+            lane.meta(sessions, ticket, meta, target, None, Look::Away);
+        });
     }
 
     // Without a key --------------------------------------------------------
@@ -652,6 +713,13 @@ fn meta_quiet(meta: &Meta<'_>) -> Quiet {
     } else {
         Quiet::No
     }
+}
+
+fn client_flags(meta: &Meta<'_>) -> u32 {
+    let flags = meta.argument(b'F').and_then(parse_u64);
+    flags
+        .and_then(|flags| u32::try_from(flags).ok())
+        .unwrap_or(0)
 }
 
 /// How a rule has values looked at on their way to a reader.

@@ -39,6 +39,19 @@ pub struct Target<'a> {
     pub base64: bool,
 }
 
+/// What a store says beside its key and value.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreHead {
+    /// [`Verb::Set`] to [`Verb::Cas`].
+    pub verb: Verb,
+    /// The client flags.
+    pub flags: u32,
+    /// As memcached would cut it.
+    pub exptime: i32,
+    /// For `cas`.
+    pub cas: Option<u64>,
+}
+
 /// One upstream connection.
 #[derive(Debug, Default)]
 pub struct Lane {
@@ -78,6 +91,12 @@ enum Reply {
     Sibling { ticket: Ticket, target: SpaceId },
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
+    /// A value that is only looked at, then `END`: its CAS id, if it is hidden.
+    Probe {
+        ticket: Ticket,
+        meta: bool,
+        hidden: Option<u64>,
+    },
     /// Lines up to `END`.
     Stats { ticket: Ticket },
 }
@@ -289,6 +308,37 @@ impl Lane {
         self.wire.extend_from_slice(b"\r\n");
     }
 
+    /// Sends a store.
+    pub fn store(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        target: Target<'_>,
+        head: &StoreHead,
+        value: &[u8],
+    ) {
+        let (mut flags, mut exptime) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (mut len, mut cas) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let unique = head.cas.map_or("", |id| cas.format(id));
+        let rest = [
+            " ",
+            flags.format(head.flags),
+            " ",
+            exptime.format(head.exptime),
+            " ",
+            len.format(value.len()),
+            if unique.is_empty() { "" } else { " " },
+            unique,
+            "\r\n",
+        ];
+        let mut parts = [&b""[..]; 10];
+        for (part, text) in parts.iter_mut().zip(rest) {
+            *part = text.as_bytes();
+        }
+        parts[9] = value;
+        self.change(sessions, ticket, head.verb, target, &parts);
+    }
+
     /// Deletes a copy of a key other than the own one.
     pub fn delete_sibling(
         &mut self,
@@ -412,6 +462,29 @@ impl Lane {
         (restore, Spelling::Text)
     }
 
+    /// Asks for the value in the way of an `add`, to be looked at only.
+    pub fn probe(&mut self, sessions: &mut Sessions, ticket: Ticket, target: Target<'_>) {
+        // Only clients that use meta commands can count on the upstream's.
+        let meta = target.base64;
+        self.owe(
+            sessions,
+            ticket,
+            Reply::Probe {
+                ticket,
+                meta,
+                hidden: None,
+            },
+        );
+        self.wire
+            .extend_from_slice(if meta { b"mg " } else { b"gets " });
+        let (_, spelling) = self.spell_key(target);
+        if spelling == Spelling::Base64 {
+            self.wire.extend_from_slice(b" b");
+        }
+        self.wire
+            .extend_from_slice(if meta { b" f c v k\r\n" } else { b"\r\n" });
+    }
+
     /// Sends a line without a key that is answered by one line.
     pub fn plain(&mut self, sessions: &mut Sessions, ticket: Ticket, line: &[&[u8]]) {
         self.owe(sessions, ticket, Reply::Line { ticket });
@@ -519,6 +592,14 @@ impl Lane {
                 sessions.finish(ticket);
                 self.answered();
             }
+            Some(Reply::Probe {
+                ticket,
+                meta: true,
+                hidden,
+            }) => {
+                sessions.probed(*ticket, *hidden);
+                self.answered();
+            }
             _ => {}
         }
     }
@@ -554,6 +635,7 @@ impl Lane {
                 self.answered();
                 Some(0)
             }
+            Reply::Probe { .. } => self.take_probe(sessions, line.text, body)?,
             Reply::Stats { ticket } => {
                 let ticket = *ticket;
                 sessions.bytes(ticket, &[line.text, b"\r\n"]);
@@ -759,6 +841,47 @@ impl Lane {
         Ok(Some(0))
     }
 
+    /// `None` if more of the value is needed.
+    fn take_probe(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Owed {
+            start,
+            reply: Reply::Probe { ticket, hidden, .. },
+            ..
+        }) = self.owed.front_mut()
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let ticket = *ticket;
+        if !text.starts_with(b"VALUE ") && !text.starts_with(b"VA ") {
+            // The end, no value, or an error: what was told the client stands.
+            let hidden = *hidden;
+            sessions.probed(ticket, hidden);
+            self.answered();
+            return Ok(Some(0));
+        }
+        let physical = asked_key(&self.wire[(*start - self.base) as usize..]);
+        let physical = physical.ok_or(ReplyError::Malformed)?;
+        let probed = parse_probed(text, &physical)?;
+        if body.len() < sessions.encoding.bytes_needed(probed.flags, probed.len) {
+            return Ok(None);
+        }
+        let value = &body[..body.len().min(probed.len)];
+        if sessions.is_hidden(ticket, probed.flags, value) {
+            *hidden = Some(probed.cas);
+        }
+        self.reading = Reading::Body {
+            ticket,
+            left: probed.len,
+            visible: false,
+        };
+        Ok(Some(0))
+    }
+
     /// The front request is done with.
     fn answered(&mut self) {
         self.owed.pop_front();
@@ -825,6 +948,7 @@ impl Lane {
                 Reply::Line { ticket }
                 | Reply::Sibling { ticket, .. }
                 | Reply::Meta { ticket, .. }
+                | Reply::Probe { ticket, .. }
                 | Reply::Stats { ticket } => {
                     sessions.fail(ticket, error);
                     sessions.finish(ticket);
@@ -886,6 +1010,40 @@ fn asked_key(request: &[u8]) -> Option<KeyBuf> {
     } else {
         KeyBuf::try_from(token).ok()
     }
+}
+
+struct Probed {
+    flags: u32,
+    cas: u64,
+    len: usize,
+}
+
+/// `"VALUE <key> <flags> <bytes> <cas>"` or `"VA <bytes> f<flags> c<cas> k<key>"`.
+fn parse_probed(text: &[u8], physical: &[u8]) -> Result<Probed, ReplyError> {
+    if text.starts_with(b"VALUE ") {
+        let head = parse_value_head(text)?;
+        let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
+        return match cas {
+            Some(cas) if head.key == physical => Ok(Probed {
+                flags: head.flags,
+                cas,
+                len: head.len,
+            }),
+            Some(_) => Err(ReplyError::WrongKey),
+            None => Err(ReplyError::Malformed),
+        };
+    }
+    let mut tokens = Tokens::new(text).skip(2);
+    let mut number = |flag: &[u8]| tokens.next()?.strip_prefix(flag).and_then(parse_u64);
+    let (Some(flags), Some(cas)) = (number(b"f"), number(b"c")) else {
+        return Err(ReplyError::Malformed);
+    };
+    let len = parse_va_len(text)?;
+    Ok(Probed {
+        flags: u32::try_from(flags).unwrap_or(0),
+        cas,
+        len,
+    })
 }
 
 /// Rewrites a reply line for the client: its own key in place of the physical

@@ -6,6 +6,7 @@
 //! and [`Engine::lane_input`] for whatever was read; then write what
 //! [`Upstream::lane`] has unwritten, and what [`Engine::pop_dirty`] names.
 
+mod change;
 mod dispatch;
 mod lane;
 mod session;
@@ -239,14 +240,14 @@ impl Engine {
     /// and [`Engine::lane_lost`] called.
     pub fn lane_input(&mut self, lane: usize, input: &[u8]) -> Result<(), ReplyError> {
         let result = self.lanes[lane].lane.receive(&mut self.sessions, input);
-        self.invalidate();
+        self.go_on_with_changes();
         result
     }
 
-    /// Deletes the siblings of conditional changes that took effect.
-    fn invalidate(&mut self) {
-        while let Some((ticket, change)) = self.sessions.invalidations.pop() {
-            self.dispatch(ticket.client).invalidate(ticket, &change);
+    /// Sends the next steps of changes that need more than one.
+    fn go_on_with_changes(&mut self) {
+        while let Some((ticket, step, change)) = self.sessions.steps.pop() {
+            self.dispatch(ticket.client).step(ticket, step, change);
         }
     }
 
@@ -258,6 +259,6 @@ impl Engine {
         let owed = upstream.lane.in_flight();
         upstream.lane.reset(&mut self.sessions, &error, retry);
         upstream.counts.errors += (owed - upstream.lane.in_flight()) as u64;
-        self.invalidate();
+        self.go_on_with_changes();
     }
 }

@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
+use super::change::{Change, Stage, Step, replace_code};
 use super::tally::{Action, Direction, Invalidation, Outcome, Tally, Writer};
 use crate::pickle::{Encoding, Sniffer, Verdict};
 use crate::policy::{Identity, SpaceId};
-use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 
@@ -68,23 +68,10 @@ pub enum Work {
         /// Whether a sibling existed.
         existed: bool,
     },
-    /// A change that took effect deletes the siblings before it is answered.
-    Invalidate(Box<Invalidate>),
+    /// A change whose reply decides what comes next.
+    Change(Box<Change>),
     /// A reply known from the start, sent once the upstream has answered.
     Fixed,
-}
-
-/// A conditional change whose siblings wait for its outcome.
-#[derive(Debug)]
-pub struct Invalidate {
-    /// The client key.
-    pub key: KeyBuf,
-    /// Whether only base64 may spell it.
-    pub base64: bool,
-    /// Where the own copy lives.
-    pub own: SpaceId,
-    /// The lane it went to.
-    pub lane: usize,
 }
 
 #[derive(Debug)]
@@ -191,8 +178,8 @@ pub struct Sessions {
     pub slab: Slab<Session>,
     /// Clients with something new to send, to close or to read on.
     pub dirty: Vec<u32>,
-    /// Changes that took effect: their siblings are to be deleted.
-    pub invalidations: Vec<(Ticket, Box<Invalidate>)>,
+    /// Changes that need another step before they can be answered.
+    pub steps: Vec<(Ticket, Step, Box<Change>)>,
     /// What was counted.
     pub tally: Tally,
     /// The shared look at values.
@@ -212,7 +199,7 @@ impl Sessions {
         Self {
             slab: Slab::new(),
             dirty: Vec::new(),
-            invalidations: Vec::new(),
+            steps: Vec::new(),
             tally,
             sniffer: Sniffer::default(),
             encoding,
@@ -476,7 +463,7 @@ impl Sessions {
                 }
             }
             Kind::Single(Work::Pass) if !alone => self.stash(ticket, &[text, b"\r\n"]),
-            Kind::Single(Work::Delete { .. } | Work::Invalidate(_)) => {
+            Kind::Single(Work::Delete { .. } | Work::Change(_)) => {
                 self.stash(ticket, &[text, b"\r\n"]);
             }
             Kind::Stream | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
@@ -502,6 +489,29 @@ impl Sessions {
             // A value in the reply of `ma` is as nominal as "HD".
             Quiet::Meta => !matches!(outcome, Outcome::Ok | Outcome::Hit),
         }
+    }
+
+    /// Goes on with a change after its next step was sent.
+    pub fn resume(&mut self, ticket: Ticket, change: Box<Change>) {
+        self.slot(ticket).0.kind = Kind::Single(Work::Change(change));
+        self.finish(ticket);
+    }
+
+    /// Whether a value is hidden from the client of a ticket.
+    pub fn is_hidden(&mut self, ticket: Ticket, flags: u32, start: &[u8]) -> bool {
+        let reader = self.slab[ticket.client as usize].identity.reader;
+        self.sniffer
+            .sniff(&self.encoding, flags, start)
+            .is_some_and(|header| reader.verdict(header) == Verdict::Unloadable)
+    }
+
+    /// The value in the way of an `add` was looked at: its CAS id, if it is
+    /// hidden from the client.
+    pub fn probed(&mut self, ticket: Ticket, hidden: Option<u64>) {
+        if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).0.kind {
+            change.stage = Stage::Probed { hidden };
+        }
+        self.finish(ticket);
     }
 
     /// Counts a hidden value and says whether the client wants to hear of a
@@ -579,15 +589,23 @@ impl Sessions {
                 }
             }
             Kind::Single(work) => {
-                if matches!(work, Work::Invalidate(_)) && !deaf && is_success(&slot.stash) {
-                    if let Work::Invalidate(change) = std::mem::replace(work, Work::Pass) {
-                        slot.pending = 1;
-                        self.invalidations.push((ticket, change));
-                        return;
+                let next = match work {
+                    Work::Change(change) if !deaf => change.next(&mut slot.stash),
+                    _ => None,
+                };
+                if let Some(step) = next {
+                    slot.pending = 1;
+                    if let Work::Change(change) = std::mem::replace(work, Work::Pass) {
+                        self.steps.push((ticket, step, change));
                     }
+                    return;
                 }
                 if matches!(work, Work::Delete { existed: true }) {
-                    tell_existed(&mut slot.stash);
+                    // A sibling existed: the own copy's absence is not the answer.
+                    replace_code(
+                        &mut slot.stash,
+                        &[(b"NOT_FOUND", b"DELETED"), (b"NF", b"HD")],
+                    );
                 }
                 self.tell_stashed(ticket);
             }
@@ -649,23 +667,4 @@ impl Sessions {
 fn first_line(reply: &[u8]) -> Option<&[u8]> {
     let end = memchr::memchr(b'\r', reply)?;
     Some(&reply[..end])
-}
-
-/// Whether a change took effect.
-fn is_success(reply: &[u8]) -> bool {
-    match reply {
-        [b'H', b'D', ..] | [b'V', b'A', b' ', ..] => true,
-        [first, ..] if first.is_ascii_digit() => true,
-        _ => reply.starts_with(b"STORED\r\n"),
-    }
-}
-
-/// A sibling existed: the own copy's absence is not the answer.
-fn tell_existed(reply: &mut Vec<u8>) {
-    if reply.starts_with(b"NOT_FOUND") {
-        reply.clear();
-        reply.extend_from_slice(b"DELETED\r\n");
-    } else if reply.starts_with(b"NF") {
-        reply[..2].copy_from_slice(b"HD");
-    }
 }

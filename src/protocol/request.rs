@@ -262,6 +262,23 @@ pub struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
+    /// An `ms` for a key, with flags that are known to be distinct.
+    pub fn store(key: &[u8], base64: bool, len: usize, flags: &'a [u8]) -> Self {
+        let flags = Tokens::new(flags);
+        let seen = flags
+            .clone()
+            .fold(0, |seen, token| seen | 1 << (token[0] & 127));
+        let key = KeyBuf::try_from(key).expect("a client key is 250 bytes at most");
+        Self {
+            verb: Verb::Ms,
+            key,
+            base64,
+            len,
+            flags,
+            seen,
+        }
+    }
+
     /// Whether a flag is given.
     pub fn has(&self, flag: u8) -> bool {
         self.seen >> (flag & 127) & 1 == 1
@@ -489,7 +506,11 @@ fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     let mut len = 0;
     let mut bad = Bad::new(BAD_FORMAT);
     if verb == Verb::Ms {
-        let Some(parsed) = rest.next().and_then(parse_len) else {
+        // A length that is missing says nothing about a body, as in `set`.
+        let Some(token) = rest.next() else {
+            return Head::Bad(bad);
+        };
+        let Some(parsed) = parse_len(token) else {
             return Head::Bad(bad.closing());
         };
         len = parsed;
