@@ -9,7 +9,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::engine::{
-    Action, Direction, Invalidation, LATENCY_BOUNDS, Outcome, PROTOCOLS, Tally, UpstreamCounts,
+    Action, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS, Tally, UpstreamCounts,
     Writer,
 };
 use crate::protocol::request::Verb;
@@ -40,8 +40,9 @@ const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
 /// # Errors
 /// If a recorder is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let bounds = LATENCY_BOUNDS_US.map(|us| us as f64 / 1e6);
     let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &LATENCY_BOUNDS)?
+        .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &bounds)?
         .install_recorder()?;
     describe_counter!(REQUESTS, "Requests answered; retrievals count once per key");
     describe_histogram!(

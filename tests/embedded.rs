@@ -4,6 +4,8 @@
 //!
 //! A failure prints its seed, which `PICKLEGATE_SEED` replays.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;

@@ -373,7 +373,7 @@ mod tests {
         ),
         (
             "ma c\r\nma c N0 J41 v\r\nma c v t c\r\nma c MD D100 v q\r\nma c MD D1 v\r\n",
-            concat!("NF\r\nVA 2\r\n41\r\nVA 2 t-1 c17\r\n42\r\nVA 1\r\n0\r\n",),
+            "NF\r\nVA 2\r\n41\r\nVA 2 t-1 c17\r\n42\r\nVA 1\r\n0\r\n",
         ),
         (
             "ma a\r\nma c Mx\r\nma c Dx\r\nma c C1 k\r\n",
@@ -386,7 +386,7 @@ mod tests {
         ),
         (
             "md a C1 k\r\nmd a k O2\r\nmd a q\r\nmd a b k\r\n",
-            concat!("EX ka\r\nHD ka O2\r\nNF\r\nCLIENT_ERROR invalid or duplicate flag\r\n",),
+            "EX ka\r\nHD ka O2\r\nNF\r\nCLIENT_ERROR invalid or duplicate flag\r\n",
         ),
         (
             "ms Zm9v 3 b k T0\r\nbar\r\nmg foo k v\r\nmg Zm9v b k\r\n",
@@ -412,9 +412,7 @@ mod tests {
         ),
         (
             "mg foo O12345678901234567890123456789012 v\r\nms a 2 q\r\nzzz\r\n",
-            concat!(
-                "CLIENT_ERROR opaque token too long\r\nCLIENT_ERROR bad data chunk\r\nERROR\r\n",
-            ),
+            "CLIENT_ERROR opaque token too long\r\nCLIENT_ERROR bad data chunk\r\nERROR\r\n",
         ),
         (
             "ms e 1 E500 c\r\nx\r\nmd e x E501\r\nmg e v c\r\n",
@@ -542,7 +540,7 @@ mod tests {
             now: NOW,
             out: &mut out,
         };
-        session.serve(context, &[b'x'; 1 << 20]);
+        session.serve(context, &vec![b'x'; 1 << 20]);
         assert!(session.is_closed() && out.is_empty());
     }
 }

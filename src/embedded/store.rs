@@ -518,7 +518,7 @@ mod tests {
                 panic!("{start}: {counted:?}");
             };
             assert_eq!((count.value, count.cas), (value, 2), "{start}");
-            assert_eq!(super::tests::value(&mut store, "n", NOW).unwrap(), stored);
+            assert_eq!(tests::value(&mut store, "n", NOW).unwrap(), stored);
         }
         for text in ["", " ", "x", "7x", "18446744073709551616", "-1"] {
             let mut store = Store::new(0);

@@ -91,7 +91,7 @@ impl Change {
 }
 
 /// Puts one code in another's place at the start of a reply.
-pub fn replace_code(reply: &mut Vec<u8>, codes: &[(&[u8], &[u8])]) {
+pub(super) fn replace_code(reply: &mut Vec<u8>, codes: &[(&[u8], &[u8])]) {
     let ends = |at: usize| reply.get(at).is_some_and(|&b| b == b' ' || b == b'\r');
     let found = codes
         .iter()

@@ -489,7 +489,7 @@ impl<'e> Dispatch<'e> {
         let ticket = self.sessions.open(self.client, verb, quiet, work);
         let target = self.target(space, key, base64);
         self.send(lane, ticket, |lane, sessions| {
-            write(lane, sessions, ticket, target)
+            write(lane, sessions, ticket, target);
         });
         if strict && plain {
             let siblings = decision.siblings(&self.snapshot.codec);
@@ -513,7 +513,7 @@ impl<'e> Dispatch<'e> {
             }
             Step::Probe => {
                 self.send(lane, ticket, |lane, sessions| {
-                    lane.probe(sessions, ticket, target)
+                    lane.probe(sessions, ticket, target);
                 });
             }
             Step::Swap(cas) => {
@@ -613,7 +613,7 @@ impl<'e> Dispatch<'e> {
             let lane = self.lane_of(key);
             let target = self.target(decision.space, key, false);
             self.send(lane, ticket, |lane, sessions| {
-                write(lane, sessions, ticket, target)
+                write(lane, sessions, ticket, target);
             });
             self.sessions.finish(ticket);
         } else {
@@ -651,7 +651,7 @@ impl<'e> Dispatch<'e> {
             .open_stream(self.client, Verb::Version, Quiet::No);
         let lane = self.lane_at(0);
         self.send(lane, ticket, |lane, sessions| {
-            lane.plain(sessions, ticket, &[b"version"])
+            lane.plain(sessions, ticket, &[b"version"]);
         });
         self.sessions.finish(ticket);
     }
@@ -667,7 +667,7 @@ impl<'e> Dispatch<'e> {
             .open_stream(self.client, Verb::Stats, Quiet::No);
         let lane = self.lane_at(0);
         self.send(lane, ticket, |lane, sessions| {
-            lane.stats(sessions, ticket, section)
+            lane.stats(sessions, ticket, section);
         });
         self.sessions.finish(ticket);
     }
@@ -690,13 +690,13 @@ impl<'e> Dispatch<'e> {
         let delay = delay.map_or("", |delay| number.format(delay));
         for server in 0..self.snapshot.ring.servers() {
             let lane = self.lane_at(server);
-            let line: [&[u8]; 3] = [
+            let words: [&[u8]; 3] = [
                 b"flush_all",
                 if delay.is_empty() { b"" } else { b" " },
                 delay.as_bytes(),
             ];
             self.send(lane, ticket, |lane, sessions| {
-                lane.plain(sessions, ticket, &line)
+                lane.plain(sessions, ticket, &words);
             });
         }
         self.sessions.finish(ticket);

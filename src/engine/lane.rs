@@ -57,7 +57,7 @@ pub struct StoreHead {
 pub struct Lane {
     /// Requests, from the oldest unanswered one on.
     wire: Vec<u8>,
-    /// 0 <= answered <= written <= wire.len()
+    /// `0 <= answered <= written <= wire.len()`
     answered: usize,
     written: usize,
     /// Stream position of `wire[0]`.
@@ -452,12 +452,12 @@ impl Lane {
         let restore = target
             .codec
             .encode(target.space, target.key, &mut self.wire);
-        if target.base64 {
-            if let Some(token) = encode_base64_key(&self.wire[start..]) {
-                self.wire.truncate(start);
-                self.wire.extend_from_slice(&token);
-                return (restore, Spelling::Base64);
-            }
+        if target.base64
+            && let Some(token) = encode_base64_key(&self.wire[start..])
+        {
+            self.wire.truncate(start);
+            self.wire.extend_from_slice(&token);
+            return (restore, Spelling::Base64);
         }
         (restore, Spelling::Text)
     }
@@ -933,8 +933,7 @@ impl Lane {
                 Reply::Values { verb, keys } => {
                     let keys = old.keys.drain(..keys as usize).collect::<Vec<_>>();
                     if keep && matches!(verb, Verb::Get | Verb::Gets) {
-                        owed.reply = Reply::Values { verb, keys: 0 };
-                        self.adopt_values(owed, verb, keys, &old);
+                        self.adopt_values((owed.since_us, owed.retried), verb, keys, &old);
                         continue;
                     }
                     for key in keys {
@@ -958,7 +957,13 @@ impl Lane {
     }
 
     /// Takes over a retrieval's unanswered keys.
-    fn adopt_values(&mut self, owed: Owed, verb: Verb, keys: Vec<OwedKey>, old: &Self) {
+    fn adopt_values(
+        &mut self,
+        (since_us, retried): (u64, bool),
+        verb: Verb,
+        keys: Vec<OwedKey>,
+        old: &Self,
+    ) {
         if keys.is_empty() {
             return;
         }
@@ -979,7 +984,8 @@ impl Lane {
         self.owed.push_back(Owed {
             start,
             reply,
-            ..owed
+            since_us,
+            retried,
         });
     }
 

@@ -18,7 +18,7 @@ pub use dispatch::{Upstream, UpstreamCounts};
 pub use lane::Lane;
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
 pub use tally::{
-    Action, Direction, Invalidation, LATENCY_BOUNDS, LatencyBucket, Outcome, PROTOCOLS, Tally,
+    Action, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome, PROTOCOLS, Tally,
     Writer,
 };
 

@@ -111,7 +111,7 @@ pub struct Session {
     pub origin: usize,
     /// Bytes for the client; the first `sent` were written.
     pub out: Vec<u8>,
-    /// 0 <= sent <= out.len()
+    /// `0 <= sent <= out.len()`
     pub sent: usize,
     /// Bytes of a refused body still to be dropped.
     pub swallow: usize,
@@ -581,8 +581,7 @@ impl Sessions {
         let (slot, front) = self.slot(ticket);
         let (verb, started_us) = (slot.verb, slot.started_us);
         match &mut slot.kind {
-            Kind::Stream => {}
-            Kind::Retrieve { more: true } => {}
+            Kind::Stream | Kind::Retrieve { more: true } => {}
             Kind::Retrieve { more: false } => {
                 if !deaf {
                     self.write(ticket, &[b"END\r\n"]);

@@ -2,6 +2,7 @@
 
 use crate::pickle::Verdict;
 use crate::policy::SpaceId;
+use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 
 /// What came of one request, or of one key of a retrieval.
@@ -55,16 +56,13 @@ impl Outcome {
     pub fn of_line(text: &[u8]) -> Self {
         match text {
             b"STORED" => Self::Stored,
-            b"NOT_STORED" => Self::NotStored,
-            b"EXISTS" => Self::Exists,
-            b"NOT_FOUND" => Self::NotFound,
-            [b'V', b'A', b' ', ..] => Self::Hit,
-            [b'H', b'D', ..] => Self::Ok,
-            [b'E', b'N', rest @ ..] if rest.first().is_none_or(|&b| b == b' ') => Self::Miss,
-            [b'N', b'F', ..] => Self::NotFound,
-            [b'N', b'S', ..] => Self::NotStored,
+            b"NOT_STORED" | [b'N', b'S', ..] => Self::NotStored,
+            b"NOT_FOUND" | [b'N', b'F', ..] => Self::NotFound,
+            // EXISTS, too.
             [b'E', b'X', ..] => Self::Exists,
-            _ if crate::protocol::reply::is_error(text) => Self::Error,
+            [b'V', b'A', b' ', ..] => Self::Hit,
+            b"EN" | [b'E', b'N', b' ', ..] => Self::Miss,
+            _ if is_error(text) => Self::Error,
             _ => Self::Ok,
         }
     }
@@ -169,9 +167,10 @@ impl Invalidation {
 /// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.
 pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknown"];
 
-/// Upper bounds of the latency buckets, in seconds.
-pub const LATENCY_BOUNDS: [f64; 14] = [
-    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
+/// Upper bounds of the latency buckets, in microseconds.
+pub const LATENCY_BOUNDS_US: [u64; 14] = [
+    50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000,
 ];
 
 /// Count and sum of the latencies in one bucket.
@@ -190,7 +189,7 @@ pub struct Tally {
     /// By origin (a listener and its namespace), verb and outcome.
     pub requests: Vec<[[u64; Outcome::ALL.len()]; Verb::ALL.len()]>,
     /// By verb.
-    pub latency: [[LatencyBucket; LATENCY_BOUNDS.len() + 1]; Verb::ALL.len()],
+    pub latency: [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.len()],
     /// By the reading or writing namespace's space, direction and protocol.
     pub pickles: Vec<[[u64; PROTOCOLS.len()]; 2]>,
     /// By reading space, writer, verdict and action.
@@ -222,7 +221,7 @@ impl Tally {
 
     /// Counts how long a request took.
     pub fn latency(&mut self, verb: Verb, us: u64) {
-        let at = LATENCY_BOUNDS.partition_point(|bound| bound * 1e6 < us as f64);
+        let at = LATENCY_BOUNDS_US.partition_point(|&bound| bound < us);
         let bucket = &mut self.latency[verb.index()][at];
         bucket.count += 1;
         bucket.sum_us += us;

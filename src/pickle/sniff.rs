@@ -139,6 +139,8 @@ mod tests {
         Sniffer::default().sniff(&encoding, flags, &value[..needed])
     }
 
+    // The form in which `sniff` answers.
+    #[allow(clippy::unnecessary_wraps)]
     fn header(protocol: u8) -> Option<Header> {
         Some(Header {
             protocol: Some(protocol),

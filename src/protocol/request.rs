@@ -263,6 +263,9 @@ pub struct Meta<'a> {
 
 impl<'a> Meta<'a> {
     /// An `ms` for a key, with flags that are known to be distinct.
+    ///
+    /// # Panics
+    /// If the key is over 250 bytes.
     pub fn store(key: &[u8], base64: bool, len: usize, flags: &'a [u8]) -> Self {
         let flags = Tokens::new(flags);
         let seen = flags

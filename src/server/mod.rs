@@ -235,9 +235,9 @@ fn start_workers(config: &Config, addresses: &[Arc<Address>]) -> io::Result<Work
             .name(format!("worker-{number}"))
             .spawn(move || {
                 let served = block_on(async {
-                    Worker::new(engine, &addresses, limits, publisher, received, clients)
-                        .run()
-                        .await;
+                    let worker =
+                        Worker::new(engine, &addresses, limits, publisher, received, clients);
+                    Box::pin(worker.run()).await;
                     Ok(())
                 });
                 if let Err(error) = served {

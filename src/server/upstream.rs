@@ -91,7 +91,7 @@ impl LaneConnection {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(0)) => self.lost(engine, "closed the connection", true, now),
                 Poll::Ready(Err(error)) => {
-                    self.lost(engine, &format!("is lost: {error}"), true, now)
+                    self.lost(engine, &format!("is lost: {error}"), true, now);
                 }
                 Poll::Ready(Ok(bytes)) => match engine.lane_input(self.lane, &scratch[..bytes]) {
                     Ok(()) => self.failures = 0,
@@ -116,7 +116,7 @@ impl LaneConnection {
                 Poll::Pending => return,
                 Poll::Ready(Ok(bytes)) => lane.wrote(bytes),
                 Poll::Ready(Err(error)) => {
-                    self.lost(engine, &format!("is lost: {error}"), true, now)
+                    self.lost(engine, &format!("is lost: {error}"), true, now);
                 }
             }
         }
