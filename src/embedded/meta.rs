@@ -8,7 +8,8 @@ use crate::protocol::key::encode_base64_key;
 use crate::protocol::request::{Meta, Verb};
 use crate::protocol::{parse_i32, parse_u64};
 
-const KNOWN_FLAGS: &[u8] = b"bcfhklqstuvCDEFIJLMNOPRTx";
+/// Known flags without a number in them.
+const PLAIN_FLAGS: &[u8] = b"bcfhklqstuvILOPx";
 /// Longest `O` flag.
 const MAX_OPAQUE_TOKEN: usize = 32;
 
@@ -35,7 +36,7 @@ enum Tone {
 type Answer = Result<Tone, &'static str>;
 
 /// The flags that carry numbers, read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Options {
     /// `N`, `T`, `R`: when the item dies, would die, or counts as about to.
     vivify: Option<u64>,
@@ -50,36 +51,50 @@ struct Options {
 }
 
 impl Options {
+    /// Of several mistakes memcached tells the last, but stops at an unknown
+    /// flag; a bad `F` has no words of its own.
     fn read(meta: &Meta<'_>, now: u64) -> Result<Self, &'static str> {
-        if meta.flags.clone().any(|t| !KNOWN_FLAGS.contains(&t[0])) {
-            return Err(BAD_FLAG);
+        let mut options = Self {
+            delta: 1,
+            ..Self::default()
+        };
+        let mut error = None;
+        for token in meta.flags.clone() {
+            match options.take(token, now) {
+                Ok(()) => {}
+                Err(BAD_FLAG) => return Err(BAD_FLAG),
+                Err(BAD_FORMAT) => error = error.or(Some(BAD_FORMAT)),
+                Err(told) => error = Some(told),
+            }
         }
-        let number = |flag, error| {
-            let token = meta.argument(flag);
-            token.map(|t| parse_u64(t).ok_or(error)).transpose()
+        error.map_or(Ok(options), Err)
+    }
+
+    fn take(&mut self, token: &[u8], now: u64) -> Result<(), &'static str> {
+        let (flag, argument) = (token[0], &token[1..]);
+        let number = |error| parse_u64(argument).ok_or(error);
+        let time = || {
+            let exptime = parse_i32(argument).ok_or(BAD_TOKEN);
+            exptime.map(|exptime| Some(expiry(exptime, now)))
         };
-        let time = |flag| {
-            let exptime = meta.argument(flag).map(parse_i32);
-            let expires = exptime.map(|t| t.map(|t| expiry(t, now)).ok_or(BAD_TOKEN));
-            expires.transpose()
-        };
-        let mode = match meta.argument(b'M') {
-            None => None,
-            Some([mode]) => Some(*mode),
-            Some(_) => return Err(BAD_MODE_LENGTH),
-        };
-        Ok(Self {
-            vivify: time(b'N')?,
-            ttl: time(b'T')?,
-            recache: time(b'R')?,
+        match flag {
+            b'N' => self.vivify = time()?,
+            b'T' => self.ttl = time()?,
+            b'R' => self.recache = time()?,
             // Cut to its 32 bits, as in memcached.
-            client_flags: number(b'F', BAD_FORMAT)?.unwrap_or(0) as u32,
-            compare: number(b'C', BAD_TOKEN)?,
-            assign: number(b'E', BAD_TOKEN)?,
-            mode,
-            initial: number(b'J', BAD_INITIAL)?.unwrap_or(0),
-            delta: number(b'D', BAD_DELTA)?.unwrap_or(1),
-        })
+            b'F' => self.client_flags = number(BAD_FORMAT)? as u32,
+            b'C' => self.compare = Some(number(BAD_TOKEN)?),
+            b'E' => self.assign = Some(number(BAD_TOKEN)?),
+            b'J' => self.initial = number(BAD_INITIAL)?,
+            b'D' => self.delta = number(BAD_DELTA)?,
+            b'M' => match argument {
+                [mode] => self.mode = Some(*mode),
+                _ => return Err(BAD_MODE_LENGTH),
+            },
+            _ if PLAIN_FLAGS.contains(&flag) => {}
+            _ => return Err(BAD_FLAG),
+        }
+        Ok(())
     }
 
     fn cas_rule(&self) -> CasRule {
@@ -205,6 +220,12 @@ fn get(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answer 
         return Ok(Tone::Nominal);
     };
     let item = &mut *item;
+    // The read is noted last where the request could tell.
+    let notes = !meta.has(b'u');
+    let late = b"hlNRT".iter().any(|&flag| meta.has(flag));
+    if notes && !late {
+        item.bump(now);
+    }
     if meta.has(b'v') {
         push_number(out, b"VA ", item.value.len() as u64);
     } else {
@@ -244,7 +265,7 @@ fn get(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answer 
         push_lines(out, &[b""]);
         out.extend_from_slice(&item.value);
     }
-    if !meta.has(b'u') {
+    if notes && late {
         item.bump(now);
     }
     Ok(Tone::Telling)

@@ -400,10 +400,11 @@ mod tests {
             ),
         ),
         (
-            "mg a v v\r\nmg a !\r\nmg a Nx\r\nms a 1 Mxy\r\nz\r\nms a 1 Mx\r\nz\r\nms a 1 Fx\r\nz\r\n",
+            "mg a v v\r\nmg a Nx !\r\nmg a Jx Fx\r\nmg a Nx\r\nms a 1 Mxy\r\nz\r\nms a 1 Mx\r\nz\r\nms a 1 Fx\r\nz\r\n",
             concat!(
                 "CLIENT_ERROR duplicate flag\r\n",
                 "CLIENT_ERROR invalid flag\r\n",
+                "CLIENT_ERROR invalid numeric initial value\r\n",
                 "CLIENT_ERROR bad token in command line format\r\n",
                 "CLIENT_ERROR incorrect length for M token\r\n",
                 "CLIENT_ERROR invalid mode for ms M token\r\n",
