@@ -14,6 +14,7 @@ use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
 
 const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
+const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format";
 const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk";
 
 /// How far a request was understood.
@@ -224,6 +225,11 @@ impl<'e> Dispatch<'e> {
     }
 
     fn meta_retrieve(&mut self, meta: &Meta<'_>) {
+        if meta.verb == Verb::Me && meta.key.contains(&b'\n') {
+            // memcached would name it as it is: its reply would be no line.
+            self.answer(Verb::Me, Outcome::Error, BAD_FORMAT);
+            return;
+        }
         let quiet = meta_quiet(meta);
         let Decision { rule, space } = self.decide(&meta.key);
         // Without the value there is nothing to look at.

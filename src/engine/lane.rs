@@ -113,6 +113,35 @@ struct MetaReply {
     force_base64: bool,
     /// Asking again changes nothing.
     is_read: bool,
+    unnamed: Option<Unnamed>,
+}
+
+/// A key with a line end in it, which memcached may answer with as it is: it is
+/// never asked to. The reply is known by its opaque, and the client's `k` is
+/// put where it belongs.
+#[derive(Debug, Clone, Copy)]
+struct Unnamed {
+    /// How many flags of a hit, and of a miss, come before the client's `k`.
+    before_key: (usize, usize),
+    /// The client asked for no opaque.
+    own_opaque: bool,
+}
+
+impl Unnamed {
+    fn new(meta: &Meta<'_>) -> Option<Self> {
+        let unnamed = meta.verb == Verb::Mg && meta.key.contains(&b'\n');
+        unnamed.then(|| {
+            let before = || meta.flags.clone().take_while(|flag| flag[0] != b'k');
+            let answered = before()
+                .filter(|flag| b"hltscfO".contains(&flag[0]))
+                .count();
+            let opaques = before().filter(|flag| flag[0] == b'O').count();
+            Self {
+                before_key: (answered, opaques),
+                own_opaque: !meta.has(b'O'),
+            }
+        })
+    }
 }
 
 /// How the client key is found again.
@@ -403,7 +432,12 @@ impl Lane {
             self.wire.extend_from_slice(b" b");
         }
         // Servers ignore P and L, and some refuse them; b is spelled above.
-        let passed = |flag: &[u8]| !matches!(flag[0], b'q' | b'P' | b'L' | b'b');
+        let unnamed = Unnamed::new(meta);
+        let passed = |flag: &[u8]| match flag[0] {
+            b'q' | b'P' | b'L' | b'b' => false,
+            b'k' => unnamed.is_none(),
+            _ => true,
+        };
         for flag in meta.flags.clone().filter(|flag| passed(flag)) {
             self.wire.push(b' ');
             self.wire.extend_from_slice(flag);
@@ -411,7 +445,11 @@ impl Lane {
         let wants_key = meta.has(b'k');
         let wants_flags = meta.has(b'f');
         if meta.verb == Verb::Mg {
-            if !wants_key {
+            if unnamed.is_some_and(|unnamed| unnamed.own_opaque) {
+                self.wire.extend_from_slice(b" O");
+                self.wire
+                    .extend_from_slice(itoa::Buffer::new().format(start).as_bytes());
+            } else if unnamed.is_none() && !wants_key {
                 self.wire.extend_from_slice(b" k");
             }
             if look != Look::Away && !wants_flags {
@@ -436,6 +474,7 @@ impl Lane {
                     Verb::Mg => !b"NRTE".iter().any(|&flag| meta.has(flag)),
                     verb => verb == Verb::Me,
                 },
+                unnamed,
             },
         };
         self.owed.push_back(Owed {
@@ -775,7 +814,13 @@ impl Lane {
         }
         let mut line = Vec::new();
         std::mem::swap(&mut line, &mut sessions.line_buffer);
-        let rewritten = rewrite_meta(text, meta, &physical, &mut line);
+        let rewritten = match meta.unnamed {
+            None => rewrite_meta(text, meta, &physical, &mut line),
+            Some(unnamed) => {
+                let opaque = asked_opaque(&self.wire[start..]);
+                rewrite_unnamed(text, meta, unnamed, opaque, &physical, &mut line)
+            }
+        };
         let taken = match rewritten {
             Err(error) => Err(error),
             Ok(flags) if text.starts_with(b"VA ") => {
@@ -1107,6 +1152,73 @@ fn rewrite_meta(
     Ok(client_flags)
 }
 
+/// The opaque of a meta request, from its own line.
+fn asked_opaque(request: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\r', request).unwrap_or(request.len());
+    let opaque = Tokens::new(&request[..end])
+        .skip(2)
+        .find(|flag| flag[0] == b'O');
+    opaque.unwrap_or_default()
+}
+
+/// Rewrites the reply for a key that was not asked to be named.
+fn rewrite_unnamed(
+    text: &[u8],
+    meta: &MetaReply,
+    unnamed: Unnamed,
+    opaque: &[u8],
+    physical: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<u32, ReplyError> {
+    let is_va = text.starts_with(b"VA ");
+    let code = if is_va { 2 } else { 1 };
+    let before_key = match text {
+        [b'E', b'N', ..] => unnamed.before_key.1,
+        _ => unnamed.before_key.0,
+    };
+    let mut client_flags = 0;
+    let mut checked = false;
+    let mut answered = 0;
+    let name_key = |out: &mut Vec<u8>, answered: usize| {
+        if meta.wants_key && answered == before_key {
+            out.extend_from_slice(b" k");
+            push_key(out, meta.restore.client_key(physical), true);
+        }
+    };
+    for (at, token) in Tokens::new(text).enumerate() {
+        if at < code {
+            out.extend_from_slice(if at == 0 { b"" } else { b" " });
+            out.extend_from_slice(token);
+            continue;
+        }
+        let mut ours = false;
+        match token[0] {
+            b'O' if token == opaque => {
+                checked = true;
+                ours = unnamed.own_opaque;
+            }
+            b'f' => {
+                let flags = parse_u64(&token[1..]).ok_or(ReplyError::Malformed)?;
+                client_flags = u32::try_from(flags).unwrap_or(0);
+                ours = !meta.wants_flags;
+            }
+            _ => {}
+        }
+        if !ours {
+            name_key(out, answered);
+            answered += 1;
+            out.push(b' ');
+            out.extend_from_slice(token);
+        }
+    }
+    name_key(out, answered);
+    if checked {
+        Ok(client_flags)
+    } else {
+        Err(ReplyError::WrongKey)
+    }
+}
+
 /// Finds the physical key where a reply names it: how many bytes it takes, and
 /// whether it is spelled in base64. An item that `mg` created for a base64 key
 /// is named by its bare bytes, spaces and all.
@@ -1149,13 +1261,17 @@ fn restore_debug(text: &[u8], meta: &MetaReply, physical: &[u8]) -> Result<Vec<u
     let Some(rest) = text.strip_prefix(b"ME ") else {
         return Ok(text.to_vec());
     };
-    let end = memchr::memchr(b' ', rest).ok_or(ReplyError::Malformed)?;
-    let (token, fields) = rest.split_at(end);
+    let encoded = encode_base64_key(physical);
+    let named = |key: &[u8]| {
+        rest.strip_prefix(key)
+            .filter(|fields| fields.starts_with(b" "))
+    };
+    let (base64, fields) = match (named(physical), encoded.as_deref().and_then(named)) {
+        (Some(fields), _) => (false, fields),
+        (None, Some(fields)) => (true, fields),
+        (None, None) => return Err(ReplyError::WrongKey),
+    };
     let key = meta.restore.client_key(physical);
-    let base64 = encode_base64_key(physical).is_some_and(|encoded| encoded[..] == *token);
-    if !base64 && token != physical {
-        return Err(ReplyError::WrongKey);
-    }
     let key = match encode_base64_key(key).filter(|_| base64 || meta.force_base64) {
         Some(token) => token,
         None => KeyBuf::try_from(key).map_err(|_| ReplyError::Malformed)?,

@@ -75,10 +75,18 @@ impl Side {
 
 /// Runs one stream against two servers; with `single` each command gets a fence
 /// of its own, so that a difference names it.
-fn compare(addrs: [&str; 2], seed: u64, commands: usize, single: bool) -> Result<(), Difference> {
+fn compare(
+    addrs: [&str; 2],
+    looks: bool,
+    seed: u64,
+    commands: usize,
+    single: bool,
+) -> Result<(), Difference> {
     let mut generator = Generator::new(seed);
     let mut cutter = generator.cutter();
     let [mut direct, mut proxied] = addrs.map(Side::new);
+    direct.ids.looks = looks;
+    proxied.ids.looks = looks;
     let (mut sent, mut fence) = (0, 0);
     for number in 0.. {
         let batch = generator.batch();
@@ -162,7 +170,7 @@ fn shorten(bytes: &[u8], most: usize) -> String {
 
 /// Compares two servers made afresh by `start`, which returns what keeps them
 /// alive and their addresses: memcached's own first.
-fn check<T>(name: &str, start: impl Fn() -> (T, [String; 2])) {
+fn check<T>(name: &str, looks: bool, start: impl Fn() -> (T, [String; 2])) {
     let from_env = |name| {
         std::env::var(name)
             .ok()
@@ -172,7 +180,7 @@ fn check<T>(name: &str, start: impl Fn() -> (T, [String; 2])) {
     let commands = from_env("PICKLEGATE_COMMANDS").map_or(COMMANDS, |commands| commands as usize);
     let run = |single| {
         let (_alive, addrs) = start();
-        compare([&addrs[0], &addrs[1]], seed, commands, single)
+        compare([&addrs[0], &addrs[1]], looks, seed, commands, single)
     };
     let Err(difference) = run(false) else { return };
     let mut text = format!(
@@ -211,7 +219,7 @@ fn config(listen: &str, upstream: &str, rule: &str) -> String {
 
 /// Compares memcached with picklegate under `rule`.
 fn check_rule(name: &str, rule: &str) {
-    check(name, || {
+    check(name, name != "shared", || {
         let (direct, upstream) = (Memcached::start(), Memcached::start());
         let listen = free_addr();
         let gate = Picklegate::with_config(&config(&listen, &upstream.addr(), rule));
@@ -223,7 +231,7 @@ fn check_rule(name: &str, rule: &str) {
 #[test]
 fn two_memcacheds_agree() {
     // Proves the generator and the comparison: what differs elsewhere is ours.
-    check("memcached", || {
+    check("memcached", false, || {
         let both = [Memcached::start(), Memcached::start()];
         let addrs = both.each_ref().map(Memcached::addr);
         (both, addrs)
@@ -258,7 +266,7 @@ fn a_guard_over_loadable_values_is_invisible() {
 
 #[test]
 fn a_unix_upstream_is_no_different() {
-    check("unix", || {
+    check("unix", false, || {
         let dir = tempfile::TempDir::new().expect("a writable temporary directory");
         let socket = dir.path().join("memcached.sock");
         let (direct, upstream) = (Memcached::start(), Memcached::unix(&socket));

@@ -9,6 +9,9 @@ use std::collections::HashMap;
 pub(crate) struct CasIds {
     ids: Vec<u64>,
     places: HashMap<u64, usize>,
+    /// Whether it may differ that an item was fetched: an `add` that finds a
+    /// value has picklegate look whether the client can load it.
+    pub(crate) looks: bool,
 }
 
 impl CasIds {
@@ -81,6 +84,7 @@ fn normalise(line: &[u8], ids: &mut CasIds) -> Reply {
             for word in &mut words[1..] {
                 match (word.first(), number(word.get(1..).unwrap_or_default())) {
                     (Some(b'c'), Some(id)) => *word = show_cas(&mut cas, b"c", ids.place(id)),
+                    (Some(b'h'), Some(_)) if ids.looks => *word = b"h*".to_vec(),
                     (Some(b't' | b'l'), Some(_)) => word.splice(1.., *b"*").for_each(drop),
                     (Some(b'k'), _) if key.is_none() => key = Some(word[1..].to_vec()),
                     _ => {}
@@ -95,6 +99,7 @@ fn normalise(line: &[u8], ids: &mut CasIds) -> Reply {
                     .position(|&byte| byte == b'=')
                     .map_or(0, |at| at + 1);
                 match (&word[..name], number(&word[name..])) {
+                    (b"fetch=", _) if ids.looks => *word = b"fetch=*".to_vec(),
                     (b"cas=", Some(id)) => *word = show_cas(&mut cas, b"cas=", ids.place(id)),
                     (b"exp=" | b"la=" | b"cls=" | b"size=", _) if word[name..] != *b"-1" => {
                         word.splice(name.., *b"*").for_each(drop);
