@@ -8,7 +8,8 @@
 //!   holds the item, and then a shrinking number is replaced instead of padded;
 //! - numbers from 2^63 up, and `-` in any key or value: memcached looks for a
 //!   minus sign past the number's end, into whatever the chunk held before;
-//! - an over-long key in a `get` behind other replies, which it then drops.
+//! - an over-long key in a `get` behind other replies, which it then drops, or
+//!   behind keys that exist, which it then has touched.
 
 use std::collections::{HashMap, HashSet};
 
@@ -211,7 +212,8 @@ impl Generator {
         self.line(tokens)
     }
 
-    /// One key too many bytes fails the whole command; only safe behind a fence.
+    /// One key of too many bytes fails the whole command. Only safe behind a fence,
+    /// and only beside keys that the part done before can have no effect on.
     fn over_long_read(&mut self) -> Command {
         let verb = self.pick(&["get", "gets", "gat", "gats"]);
         let mut tokens = vec![Token::from(verb)];
@@ -223,7 +225,7 @@ impl Generator {
             tokens.push(if i == place {
                 self.over_long_key().into()
             } else {
-                self.pick(&["k:0", "k:1"]).into()
+                self.pick(&["absent:1", "absent:2"]).into()
             });
         }
         self.line(tokens)
