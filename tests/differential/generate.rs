@@ -8,7 +8,8 @@
 //!   holds the item, and then a shrinking number is replaced instead of padded;
 //! - numbers from 2^63 up, and `-` in any key or value: memcached looks for a
 //!   minus sign past the number's end, into whatever the chunk held before;
-//! - an over-long key in a `get` behind other replies, which it then drops.
+//! - an over-long key in a `get` behind other replies, which it then drops, or
+//!   behind keys that exist, which it then has touched.
 
 use std::collections::{HashMap, HashSet};
 
@@ -67,7 +68,8 @@ struct Key {
     bytes: Vec<u8>,
     /// Whether a line can carry it as it is.
     text: bool,
-    /// Whether a reply that shows it raw stays one line.
+    /// Whether it stays one line when shown raw. N, arithmetic and appending lose
+    /// the mark that a key is base64, so they keep off the keys that do not.
     one_line: bool,
 }
 
@@ -210,7 +212,8 @@ impl Generator {
         self.line(tokens)
     }
 
-    /// One key too many bytes fails the whole command; only safe behind a fence.
+    /// One key of too many bytes fails the whole command. Only safe behind a fence,
+    /// and only beside keys that the part done before can have no effect on.
     fn over_long_read(&mut self) -> Command {
         let verb = self.pick(&["get", "gets", "gat", "gats"]);
         let mut tokens = vec![Token::from(verb)];
@@ -222,7 +225,7 @@ impl Generator {
             tokens.push(if i == place {
                 self.over_long_key().into()
             } else {
-                self.pick(&["k:0", "k:1"]).into()
+                self.pick(&["absent:1", "absent:2"]).into()
             });
         }
         self.line(tokens)
@@ -329,7 +332,6 @@ impl Generator {
         self.read.insert(spelling.key);
         let mut flags = self.some(&["v", "v", "v", "f", "c", "t", "s", "h", "l", "u", "q"]);
         for (flag, odds) in [("N", 6), ("T", 10)] {
-            // A vivified item forgets that its key was base64 and shows it raw.
             if self.one_in(odds) && (flag != "N" || self.keys[spelling.key].one_line) {
                 flags.push(format!("{flag}{}", self.exptime()).into());
             }
@@ -356,7 +358,9 @@ impl Generator {
         flags.push(format!("F{client_flags}").into());
         let mut value = value;
         if self.one_in(3) {
-            let mode = self.pick(&["E", "A", "P", "R", "S"]);
+            let appends = self.keys[spelling.key].one_line;
+            let modes = ["E", "R", "S", "A", "P"];
+            let mode = self.pick(&modes[..if appends { 5 } else { 3 }]);
             if "AP".contains(mode) {
                 value = self.extension();
             }
@@ -407,9 +411,8 @@ impl Generator {
         let Some(spelling) = self.unread_key(false) else {
             return self.meta_delete();
         };
-        let one_line = self.keys[spelling.key].one_line;
         let mut flags = self.some(&["v", "v", "c", "t"]);
-        if self.one_in(3) && one_line {
+        if self.one_in(3) {
             // With N there is no q: 1.6.18 then answers a creation aloud.
             flags.push(format!("N{}", self.exptime()).into());
             if self.one_in(2) {
@@ -435,7 +438,7 @@ impl Generator {
     }
 
     fn meta_debug(&mut self) -> Command {
-        let key = self.any_key(|key| key.one_line);
+        let key = self.any_key(|_| true);
         let spelling = self.spell(key);
         let mut tokens = vec!["me".into(), spelling.token.into()];
         if spelling.base64 {
@@ -471,7 +474,7 @@ impl Generator {
         fixed: Vec<Token>,
         mut flags: Vec<Token>,
     ) -> Command {
-        if self.one_in(3) && self.keys[spelling.key].one_line {
+        if self.one_in(3) {
             flags.push("k".into());
         }
         if self.one_in(3) {
@@ -842,7 +845,7 @@ impl Generator {
 
     /// A key that arithmetic may touch, preferably a number.
     fn unread_key(&mut self, text: bool) -> Option<Spelling> {
-        let key = self.any_key(|key| key.text || !text);
+        let key = self.any_key(|key| key.text || (!text && key.one_line));
         let counters: Vec<_> = (0..self.keys.len())
             .filter(|&key| self.keys[key].bytes.starts_with(b"n:"))
             .collect();

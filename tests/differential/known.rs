@@ -284,6 +284,12 @@ differences! {
         memcached: "CLIENT_ERROR opaque token too long\r\nHD\r\n",
         picklegate: "CLIENT_ERROR opaque token too long\r\nEN\r\n",
     }
+    over_long_key_behind_others {
+        why: "a refused command does nothing; 1.6.18 has read or touched the keys before it",
+        send: "set k 0 0 1\r\na\r\n|get k <251>\r\nmg k h\r\n",
+        memcached: "STORED\r\nCLIENT_ERROR bad command line format\r\nHD h1\r\n",
+        picklegate: "STORED\r\nCLIENT_ERROR bad command line format\r\nHD h0\r\n",
+    }
     over_long_get_behind_a_reply {
         why: "1.6.18 drops the replies it still owes when a get has an over-long key",
         send: "set k 0 0 1\r\na\r\nget <251>\r\n",
