@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::config::{Config, Word};
-use crate::policy::{Decision, KeyCodec, Restore, Rule, RuntimeTag, SpaceId};
+use crate::policy::{Decision, KeyCodec, Restore, Rule, RuntimeTag, SpaceId, physical_limit};
 use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
 
 /// The answer for one key and one runtime; its display is for people.
@@ -48,8 +48,8 @@ pub struct StoredCopy {
 pub enum Hashed {
     /// The client key starts with `~`, which marks digests.
     Marked,
-    /// That many bytes with its prefix.
-    TooLong(usize),
+    /// Longer with its prefix than such a key may be, both in bytes.
+    TooLong(usize, usize),
 }
 
 /// Why there is no answer.
@@ -136,7 +136,10 @@ fn copy(codec: &KeyCodec, space: SpaceId, key: &str) -> StoredCopy {
     let hashed = (restore == Restore::Hashed).then(|| match key.strip_prefix('~') {
         Some(_) => Hashed::Marked,
         // What stands before the digest and its mark is the prefix.
-        None => Hashed::TooLong(physical.len() - DIGEST_BYTES + key.len()),
+        None => Hashed::TooLong(
+            physical.len() - DIGEST_BYTES + key.len(),
+            physical_limit(key.as_bytes()),
+        ),
     });
     StoredCopy {
         space: space_name(codec, space).to_owned(),
@@ -191,7 +194,12 @@ impl fmt::Display for Hashed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Marked => f.write_str("as every key that starts with ~"),
-            Self::TooLong(len) => write!(f, "{len} bytes with its prefix, limit {MAX_KEY_BYTES}"),
+            Self::TooLong(len, limit) => {
+                write!(
+                    f,
+                    "{len} bytes with its prefix, limit {limit} for its length"
+                )
+            }
         }
     }
 }
@@ -281,7 +289,9 @@ mod tests {
         ");
         let long = "k".repeat(245);
         let text = explained("py2", &long).unwrap();
-        assert!(text.contains("hashed     yes, 251 bytes with its prefix, limit 250\n"));
+        assert!(
+            text.contains("hashed     yes, 251 bytes with its prefix, limit 250 for its length\n")
+        );
     }
 
     #[test]

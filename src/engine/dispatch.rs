@@ -362,7 +362,7 @@ impl<'e> Dispatch<'e> {
             self.reject(asked, &meta_reply(code, meta));
             return Taken::Body(meta.len + 2);
         }
-        let refills = mode == b'E' && look(decision.rule) == Look::Hide;
+        let refills = mode == b'E' && look(decision.rule) == Look::Hide && is_token(&meta.key);
         let refill = refills.then(|| Refill {
             head: RefillHead::Meta {
                 flags: meta.flags.rest().into(),
@@ -719,6 +719,12 @@ fn meta_quiet(meta: &Meta<'_>) -> Quiet {
     } else {
         Quiet::No
     }
+}
+
+/// Whether a text command can spell a key. Other keys keep what is hidden until
+/// it expires: memcached has no way to look at it without a trace.
+fn is_token(key: &[u8]) -> bool {
+    !key.iter().any(|b| matches!(b, b' ' | b'\n' | 0))
 }
 
 fn client_flags(meta: &Meta<'_>) -> u32 {

@@ -92,11 +92,7 @@ enum Reply {
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
     /// A value that is only looked at, then `END`: its CAS id, if it is hidden.
-    Probe {
-        ticket: Ticket,
-        meta: bool,
-        hidden: Option<u64>,
-    },
+    Probe { ticket: Ticket, hidden: Option<u64> },
     /// Lines up to `END`.
     Stats { ticket: Ticket },
 }
@@ -109,8 +105,6 @@ struct MetaReply {
     wants_key: bool,
     wants_flags: bool,
     restore: OwedRestore,
-    /// The client spelled its key in base64 but memcached was told it as text.
-    force_base64: bool,
     /// Asking again changes nothing.
     is_read: bool,
     unnamed: Option<Unnamed>,
@@ -390,8 +384,8 @@ impl Lane {
             b"delete "
         };
         self.wire.extend_from_slice(verb);
-        let (_, spelling) = self.spell_key(target);
-        if spelling == Spelling::Base64 {
+        self.spell_key(target);
+        if target.base64 {
             self.wire.extend_from_slice(b" b");
         }
         // A condition on the CAS id binds the own copy only.
@@ -422,13 +416,13 @@ impl Lane {
         let start = self.end();
         self.wire.extend_from_slice(meta.verb.name().as_bytes());
         self.wire.push(b' ');
-        let (restore, spelling) = self.spell_key(target);
+        let restore = self.spell_key(target);
         if body.is_some() {
             self.wire.push(b' ');
             self.wire
                 .extend_from_slice(itoa::Buffer::new().format(meta.len).as_bytes());
         }
-        if spelling == Spelling::Base64 {
+        if target.base64 {
             self.wire.extend_from_slice(b" b");
         }
         // Servers ignore P and L, and some refuse them; b is spelled above.
@@ -469,7 +463,6 @@ impl Lane {
                 wants_key,
                 wants_flags,
                 restore: OwedRestore::new(restore, target.key),
-                force_base64: meta.base64 && spelling == Spelling::Text,
                 is_read: match meta.verb {
                     Verb::Mg => !b"NRTE".iter().any(|&flag| meta.has(flag)),
                     verb => verb == Verb::Me,
@@ -485,43 +478,37 @@ impl Lane {
         });
     }
 
-    /// Writes a physical key, in base64 if the client did and it fits.
-    fn spell_key(&mut self, target: Target<'_>) -> (Restore, Spelling) {
+    /// Writes a physical key, in base64 if the client did.
+    fn spell_key(&mut self, target: Target<'_>) -> Restore {
         let start = self.wire.len();
         let restore = target
             .codec
             .encode(target.space, target.key, &mut self.wire);
-        if target.base64
-            && let Some(token) = encode_base64_key(&self.wire[start..])
-        {
+        if target.base64 {
+            let token = encode_base64_key(&self.wire[start..])
+                .expect("the codec keeps physical keys of base64 keys spellable");
             self.wire.truncate(start);
             self.wire.extend_from_slice(&token);
-            return (restore, Spelling::Base64);
         }
-        (restore, Spelling::Text)
+        restore
     }
 
-    /// Asks for the value in the way of an `add`, to be looked at only.
+    /// Asks for the value in the way of an `add`, to be looked at only: with
+    /// `gets`, since a look with `mg` would win the token of a stale item.
     pub fn probe(&mut self, sessions: &mut Sessions, ticket: Ticket, target: Target<'_>) {
-        // Only clients that use meta commands can count on the upstream's.
-        let meta = target.base64;
         self.owe(
             sessions,
             ticket,
             Reply::Probe {
                 ticket,
-                meta,
                 hidden: None,
             },
         );
-        self.wire
-            .extend_from_slice(if meta { b"mg " } else { b"gets " });
-        let (_, spelling) = self.spell_key(target);
-        if spelling == Spelling::Base64 {
-            self.wire.extend_from_slice(b" b");
-        }
-        self.wire
-            .extend_from_slice(if meta { b" f c v k\r\n" } else { b"\r\n" });
+        self.wire.extend_from_slice(b"gets ");
+        target
+            .codec
+            .encode(target.space, target.key, &mut self.wire);
+        self.wire.extend_from_slice(b"\r\n");
     }
 
     /// Sends a line without a key that is answered by one line.
@@ -629,14 +616,6 @@ impl Lane {
             Some(Reply::Meta { ticket, .. }) => {
                 let ticket = *ticket;
                 sessions.finish(ticket);
-                self.answered();
-            }
-            Some(Reply::Probe {
-                ticket,
-                meta: true,
-                hidden,
-            }) => {
-                sessions.probed(*ticket, *hidden);
                 self.answered();
             }
             _ => {}
@@ -902,7 +881,7 @@ impl Lane {
             return Err(ReplyError::Unasked);
         };
         let ticket = *ticket;
-        if !text.starts_with(b"VALUE ") && !text.starts_with(b"VA ") {
+        if !text.starts_with(b"VALUE ") {
             // The end, no value, or an error: what was told the client stands.
             let hidden = *hidden;
             sessions.probed(ticket, hidden);
@@ -911,17 +890,20 @@ impl Lane {
         }
         let physical = asked_key(&self.wire[(*start - self.base) as usize..]);
         let physical = physical.ok_or(ReplyError::Malformed)?;
-        let probed = parse_probed(text, &physical)?;
-        if body.len() < sessions.encoding.bytes_needed(probed.flags, probed.len) {
+        let head = parse_value_head(text)?;
+        if head.key != &physical[..] {
+            return Err(ReplyError::WrongKey);
+        }
+        let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
+        if body.len() < sessions.encoding.bytes_needed(head.flags, head.len) {
             return Ok(None);
         }
-        let value = &body[..body.len().min(probed.len)];
-        if sessions.is_hidden(ticket, probed.flags, value) {
-            *hidden = Some(probed.cas);
+        if sessions.is_hidden(ticket, head.flags, &body[..body.len().min(head.len)]) {
+            *hidden = cas;
         }
         self.reading = Reading::Body {
             ticket,
-            left: probed.len,
+            left: head.len,
             visible: false,
         };
         Ok(Some(0))
@@ -1044,12 +1026,6 @@ impl Lane {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spelling {
-    Text,
-    Base64,
-}
-
 /// The physical key of a meta request, from its own line.
 fn asked_key(request: &[u8]) -> Option<KeyBuf> {
     let line = &request[..memchr::memchr(b'\n', request)?];
@@ -1061,40 +1037,6 @@ fn asked_key(request: &[u8]) -> Option<KeyBuf> {
     } else {
         KeyBuf::try_from(token).ok()
     }
-}
-
-struct Probed {
-    flags: u32,
-    cas: u64,
-    len: usize,
-}
-
-/// `"VALUE <key> <flags> <bytes> <cas>"` or `"VA <bytes> f<flags> c<cas> k<key>"`.
-fn parse_probed(text: &[u8], physical: &[u8]) -> Result<Probed, ReplyError> {
-    if text.starts_with(b"VALUE ") {
-        let head = parse_value_head(text)?;
-        let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
-        return match cas {
-            Some(cas) if head.key == physical => Ok(Probed {
-                flags: head.flags,
-                cas,
-                len: head.len,
-            }),
-            Some(_) => Err(ReplyError::WrongKey),
-            None => Err(ReplyError::Malformed),
-        };
-    }
-    let mut tokens = Tokens::new(text).skip(2);
-    let mut number = |flag: &[u8]| tokens.next()?.strip_prefix(flag).and_then(parse_u64);
-    let (Some(flags), Some(cas)) = (number(b"f"), number(b"c")) else {
-        return Err(ReplyError::Malformed);
-    };
-    let len = parse_va_len(text)?;
-    Ok(Probed {
-        flags: u32::try_from(flags).unwrap_or(0),
-        cas,
-        len,
-    })
 }
 
 /// Rewrites a reply line for the client: its own key in place of the physical
@@ -1128,7 +1070,7 @@ fn rewrite_meta(
                 if meta.wants_key {
                     out.extend_from_slice(b" k");
                     let key = meta.restore.client_key(physical);
-                    push_key(out, key, base64 || meta.force_base64);
+                    push_key(out, key, base64);
                 }
             }
             b'f' => {
@@ -1272,7 +1214,7 @@ fn restore_debug(text: &[u8], meta: &MetaReply, physical: &[u8]) -> Result<Vec<u
         (None, None) => return Err(ReplyError::WrongKey),
     };
     let key = meta.restore.client_key(physical);
-    let key = match encode_base64_key(key).filter(|_| base64 || meta.force_base64) {
+    let key = match encode_base64_key(key).filter(|_| base64) {
         Some(token) => token,
         None => KeyBuf::try_from(key).map_err(|_| ReplyError::Malformed)?,
     };

@@ -8,9 +8,10 @@
 //! | starts with `~` | prefix, `~`, digest | key |
 //! | too long once prefixed | prefix, `~`, digest | `@//~`, digest |
 //!
-//! Text and base64 keys share one key space in memcached, so the choice between
-//! the plain and the hashed form depends on the key's bytes alone, never on the
-//! form in which a client spelled it.
+//! Too long is over 250 bytes, or over 186 where base64 can spell the client key
+//! (up to 186 bytes), so that it can spell the physical one as well. Text and
+//! base64 keys share one key space in memcached, so the choice depends on the
+//! key's bytes alone, never on the form in which a client spelled it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -107,7 +108,7 @@ impl KeyCodec {
             _ => &self.spaces[space.index()].prefix,
         };
         out.extend_from_slice(prefix);
-        if key[0] == HASHED || prefix.len() + key.len() > physical_limit(prefix.len(), key) {
+        if key[0] == HASHED || prefix.len() + key.len() > physical_limit(key) {
             out.push(HASHED);
             out.extend_from_slice(&digest(key));
             return Restore::Hashed;
@@ -142,18 +143,15 @@ fn namespace_prefix(name: &str, epoch: u64) -> Vec<u8> {
     prefix
 }
 
-/// A key that only base64 can spell must fit in its base64 form.
-fn physical_limit(prefix: usize, key: &[u8]) -> usize {
-    if prefix + key.len() <= MAX_BASE64_KEY_BYTES || is_text(key) {
-        MAX_KEY_BYTES
-    } else {
+/// The most bytes of a plain physical key. Where base64 can spell the client
+/// key, it must be able to spell the physical one; longer keys are only ever
+/// spelled as text.
+pub fn physical_limit(key: &[u8]) -> usize {
+    if key.len() <= MAX_BASE64_KEY_BYTES {
         MAX_BASE64_KEY_BYTES
+    } else {
+        MAX_KEY_BYTES
     }
-}
-
-/// Whether a key can be spelled as a text token everywhere.
-fn is_text(key: &[u8]) -> bool {
-    key.iter().all(|&b| b > b' ' && b != 0x7f)
 }
 
 fn digest(key: &[u8]) -> [u8; 43] {
@@ -224,12 +222,18 @@ mod tests {
     #[test]
     fn long_keys_are_hashed_exactly_where_they_must() {
         let text = [b'k'; 250];
-        assert_eq!(encode(1, &text[..244]).1, Restore::Strip(6));
-        assert_eq!(encode(1, &text[..245]).1, Restore::Hashed);
-        assert_eq!(encode(0, &text).1, Restore::Strip(0));
-        let binary = [b' '; 186];
-        assert_eq!(encode(1, &binary[..180]).1, Restore::Strip(6));
-        assert_eq!(encode(1, &binary[..181]).1, Restore::Hashed);
+        for (len, restore) in [
+            (180, Restore::Strip(6)),
+            (181, Restore::Hashed),
+            (186, Restore::Hashed),
+            (187, Restore::Strip(6)),
+            (244, Restore::Strip(6)),
+            (245, Restore::Hashed),
+            (250, Restore::Hashed),
+        ] {
+            assert_eq!(encode(1, &text[..len]).1, restore, "{len}");
+            assert_eq!(encode(0, &text[..len]).1, Restore::Strip(0));
+        }
     }
 
     fn any_key() -> impl Strategy<Value = Vec<u8>> {
@@ -279,9 +283,9 @@ mod tests {
         }
 
         #[test]
-        fn what_base64_alone_can_spell_fits_base64(key in any_key(), space in 1u8..5) {
-            let (physical, _) = encode(space, &key);
-            if !is_text(&key) {
+        fn what_base64_can_spell_fits_base64(key in any_key(), space in 0u8..5) {
+            if encode_base64_key(&key).is_some() {
+                let (physical, _) = encode(space, &key);
                 prop_assert!(encode_base64_key(&physical).is_some());
             }
         }

@@ -6,7 +6,7 @@ mod ring;
 mod rules;
 mod runtime;
 
-pub use key::{KeyCodec, Restore, SpaceId};
+pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
 pub use rules::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};

@@ -5,8 +5,8 @@ use md5::{Digest, Md5};
 
 /// The port that libmemcached leaves out of a server's name on the ring.
 const DEFAULT_PORT: u16 = 11211;
-/// MD5 digests per server; each gives four points, 160 in all.
-const DIGESTS_PER_SERVER: u32 = 40;
+/// Points per server on the ring; each MD5 digest gives four.
+const POINTS_PER_SERVER: f32 = 160.0;
 
 /// How client keys are spread over servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +32,7 @@ impl Ring {
         let mut points = Vec::new();
         if distribution == Distribution::Ketama && servers.len() > 1 {
             for (index, (host, port)) in (0u32..).zip(servers) {
-                for digest in 0..DIGESTS_PER_SERVER {
+                for digest in 0..digests_per_server(servers.len()) {
                     let name = if *port == DEFAULT_PORT {
                         format!("{host}-{digest}")
                     } else {
@@ -70,6 +70,15 @@ impl Ring {
     }
 }
 
+/// 40, or what is left of it: libmemcached takes each server's share in single
+/// precision and rounds down, so that from 25 servers on it is sometimes 39.
+fn digests_per_server(servers: usize) -> u32 {
+    let servers = servers as f32;
+    let share = 1.0 / servers;
+    // Positive and at most 40.
+    (share * POINTS_PER_SERVER / 4.0 * servers + 1e-10).floor() as u32
+}
+
 fn le_u32(bytes: &[u8]) -> u32 {
     bytes
         .iter()
@@ -81,7 +90,8 @@ fn le_u32(bytes: &[u8]) -> u32 {
 /// Bob Jenkins' one-at-a-time hash, libmemcached's default.
 fn one_at_a_time(key: &[u8]) -> u32 {
     let mut hash = key.iter().fold(0u32, |hash, &byte| {
-        let hash = hash.wrapping_add(u32::from(byte));
+        // It hashes `char`, which is signed.
+        let hash = hash.wrapping_add_signed(i32::from(byte.cast_signed()));
         let hash = hash.wrapping_add(hash << 10);
         hash ^ hash >> 6
     });

@@ -572,7 +572,7 @@ fn flag_set(flags: Tokens<'_>) -> Result<u128, FlagError> {
     let mut seen = 0u128;
     let mut known = true;
     let mut opaque = 0;
-    for token in flags {
+    for token in flags.clone() {
         let flag = token[0];
         if known && (flag >= 127 || seen >> flag & 1 == 1) {
             return Err(FlagError::Duplicate);
@@ -584,11 +584,23 @@ fn flag_set(flags: Tokens<'_>) -> Result<u128, FlagError> {
         known &= KNOWN_FLAGS.contains(&flag);
         seen |= 1 << (flag & 127);
     }
-    // Checked before anything is done; memcached does so after, for some.
-    if known && opaque > MAX_OPAQUE_BYTES {
+    // Checked before anything is done; memcached does so after, for some, but
+    // looks at numbers first.
+    if known && opaque > MAX_OPAQUE_BYTES && !flags.clone().any(is_bad_argument) {
         return Err(FlagError::OpaqueTooLong);
     }
     Ok(seen)
+}
+
+/// Whether a flag's argument is one that memcached refuses.
+fn is_bad_argument(flag: &[u8]) -> bool {
+    let argument = &flag[1..];
+    match flag[0] {
+        b'N' | b'T' | b'R' => parse_i64(argument).is_none(),
+        b'F' | b'C' | b'J' | b'D' => parse_u64(argument).is_none(),
+        b'M' => argument.len() != 1,
+        _ => false,
+    }
 }
 
 fn decode_key(token: &[u8], base64: bool) -> Option<KeyBuf> {

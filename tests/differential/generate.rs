@@ -438,7 +438,7 @@ impl Generator {
     }
 
     fn meta_debug(&mut self) -> Command {
-        let key = self.any_key(|_| true);
+        let key = self.any_key(|key| key.one_line);
         let spelling = self.spell(key);
         let mut tokens = vec!["me".into(), spelling.token.into()];
         if spelling.base64 {

@@ -272,6 +272,12 @@ differences! {
         memcached: "END\r\n",
         picklegate: "ERROR\r\n",
     }
+    debug_of_a_key_with_a_line_end {
+        why: "memcached may name such a key as it is, which breaks its reply line",
+        send: "me Cg== b\r\n",
+        memcached: "EN\r\n",
+        picklegate: FORMAT,
+    }
     quiet_creation_by_ma {
         why: "q hides HD; 1.6.18 forgets to when ma creates the item",
         send: "ma n N0 q\r\nma n N0 q\r\n",
