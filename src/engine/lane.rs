@@ -763,8 +763,9 @@ impl Lane {
     fn answered(&mut self) {
         self.owed.pop_front();
         self.answered = match self.owed.front() {
-            Some(next) => (next.start - self.base) as usize,
-            None => self.written.min(self.wire.len()),
+            // A refusal may come before all of its request was written.
+            Some(next) => self.written.min((next.start - self.base) as usize),
+            None => self.written,
         };
     }
 
