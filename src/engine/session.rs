@@ -553,13 +553,16 @@ impl Sessions {
         }
     }
 
-    /// The later slots of a failed retrieval write nothing.
+    /// The later slots of a failed retrieval write nothing, and lose what they
+    /// hold: behind the error it would be a reply of its own.
     fn fail_rest(&mut self, ticket: Ticket) {
         let session = &mut self.slab[ticket.client as usize];
         let at = ticket.slot.wrapping_sub(session.first) as usize;
-        let rest = session.slots.range_mut(at..);
-        for slot in rest {
+        for (nth, slot) in session.slots.range_mut(at..).enumerate() {
             slot.failed = true;
+            if nth > 0 {
+                slot.stash = Vec::new();
+            }
             if !matches!(slot.kind, Kind::Retrieve { more: true }) {
                 break;
             }
