@@ -140,6 +140,9 @@ pub struct Session {
     pub paused: bool,
     dirty: bool,
     slots: VecDeque<Slot>,
+    /// Bytes of streamed replies that wait for their turn: the stashes of all
+    /// slots but [`Kind::Single`], which hold a line each.
+    waiting: usize,
     /// The number of `slots[0]`.
     first: u32,
 }
@@ -159,6 +162,7 @@ impl Session {
             paused: false,
             dirty: false,
             slots: VecDeque::new(),
+            waiting: 0,
             first: 0,
         }
     }
@@ -170,7 +174,12 @@ impl Session {
 
     /// Whether it has enough under way.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= MAX_IN_FLIGHT || self.out.len() - self.sent >= MAX_UNSENT
+        self.slots.len() >= MAX_IN_FLIGHT || self.backlog() >= MAX_UNSENT
+    }
+
+    /// Bytes held for the client, those that wait for their turn included.
+    fn backlog(&self) -> usize {
+        self.out.len() - self.sent + self.waiting
     }
 
     /// Whether nothing is owed any more.
@@ -367,7 +376,11 @@ impl Sessions {
         let buffer = if front {
             &mut session.out
         } else {
-            &mut session.slots[at].stash
+            let slot = &mut session.slots[at];
+            if !matches!(slot.kind, Kind::Single(_)) {
+                session.waiting += parts.iter().map(|part| part.len()).sum::<usize>();
+            }
+            &mut slot.stash
         };
         if buffer.capacity() == 0 {
             *buffer = pool.pop().unwrap_or_default();
@@ -375,11 +388,11 @@ impl Sessions {
         for part in parts {
             buffer.extend_from_slice(part);
         }
-        let backlog = buffer.len();
+        let given_up = session.backlog() > MAX_BACKLOG;
         if front {
             self.mark_dirty(ticket.client);
         }
-        if backlog > MAX_BACKLOG {
+        if given_up {
             self.abort(ticket.client);
         }
     }
@@ -402,6 +415,7 @@ impl Sessions {
         session.out = Vec::new();
         session.sent = 0;
         session.inbox = Vec::new();
+        session.waiting = 0;
         for slot in &mut session.slots {
             slot.stash = Vec::new();
         }
@@ -561,7 +575,7 @@ impl Sessions {
         for (nth, slot) in session.slots.range_mut(at..).enumerate() {
             slot.failed = true;
             if nth > 0 {
-                slot.stash = Vec::new();
+                session.waiting -= std::mem::take(&mut slot.stash).len();
             }
             if !matches!(slot.kind, Kind::Retrieve { more: true }) {
                 break;
@@ -630,6 +644,9 @@ impl Sessions {
             let ready = front.pending == 0 || !matches!(front.kind, Kind::Single(_));
             if ready && !front.stash.is_empty() && !session.dead {
                 let stash = std::mem::take(&mut front.stash);
+                if !matches!(front.kind, Kind::Single(_)) {
+                    session.waiting -= stash.len();
+                }
                 if session.out.is_empty() && session.sent == 0 {
                     let old = std::mem::replace(&mut session.out, stash);
                     self.recycle(old);
