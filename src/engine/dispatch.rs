@@ -590,7 +590,7 @@ impl<'e> Dispatch<'e> {
             .open_stream(self.client, Verb::Version, Quiet::No);
         let lane = self.lane_at(0);
         self.send(lane, ticket, |lane, sessions| {
-            lane.plain(sessions, ticket, &[b"version"])
+            lane.plain(sessions, ticket, Verb::Version, &[b"version"])
         });
         self.sessions.finish(ticket);
     }
@@ -635,7 +635,7 @@ impl<'e> Dispatch<'e> {
                 delay.as_bytes(),
             ];
             self.send(lane, ticket, |lane, sessions| {
-                lane.plain(sessions, ticket, &line)
+                lane.plain(sessions, ticket, Verb::FlushAll, &line)
             });
         }
         self.sessions.finish(ticket);
