@@ -12,6 +12,7 @@ use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, encode_base64_key};
 use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
 
 const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
+const UNNAMEABLE: &[u8] = b"CLIENT_ERROR N not allowed for a key with a line end";
 const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk";
 
 /// How far a request was understood.
@@ -211,6 +212,9 @@ impl<'e> Dispatch<'e> {
     }
 
     fn meta_retrieve(&mut self, meta: &Meta<'_>) {
+        if self.refuse_unnameable(meta) {
+            return;
+        }
         let quiet = meta_quiet(meta);
         let Decision { rule, space } = self.decide(&meta.key);
         // Without the value there is nothing to look at.
@@ -567,6 +571,9 @@ impl<'e> Dispatch<'e> {
     }
 
     fn meta_change(&mut self, meta: &Meta<'_>) {
+        if self.refuse_unnameable(meta) {
+            return;
+        }
         let decision = self.decide(&meta.key);
         let quiet = meta_quiet(meta);
         self.write_through(
@@ -580,6 +587,17 @@ impl<'e> Dispatch<'e> {
                 lane.meta(sessions, ticket, meta, target, None, Look::Away);
             },
         );
+    }
+
+    /// Refuses to create an item that memcached would name by its bare bytes
+    /// with a line end among them: nobody could tell such a reply's end, and
+    /// everybody on the lane would lose it. `ms` stores such keys well.
+    fn refuse_unnameable(&mut self, meta: &Meta<'_>) -> bool {
+        let refused = meta.has(b'N') && meta.key.contains(&b'\n');
+        if refused {
+            self.answer(meta.verb, Outcome::Error, UNNAMEABLE);
+        }
+        refused
     }
 
     // Without a key --------------------------------------------------------

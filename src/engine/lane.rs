@@ -1008,13 +1008,22 @@ fn restore_debug(text: &[u8], meta: &MetaReply, physical: &[u8]) -> Result<Vec<u
     let Some(rest) = text.strip_prefix(b"ME ") else {
         return Ok(text.to_vec());
     };
-    let end = memchr::memchr(b' ', rest).ok_or(ReplyError::Malformed)?;
-    let (token, fields) = rest.split_at(end);
-    let key = meta.restore.client_key(physical);
-    let base64 = encode_base64_key(physical).is_some_and(|encoded| encoded[..] == *token);
-    if !base64 && token != physical {
+    // The key may hold spaces: see [`match_key`].
+    let bare = rest
+        .strip_prefix(physical)
+        .filter(|fields| fields.starts_with(b" "));
+    let (fields, base64) = match bare {
+        Some(fields) => (fields, false),
+        None => {
+            let token = encode_base64_key(physical).ok_or(ReplyError::WrongKey)?;
+            let fields = rest.strip_prefix(&token[..]).ok_or(ReplyError::WrongKey)?;
+            (fields, true)
+        }
+    };
+    if !fields.starts_with(b" ") {
         return Err(ReplyError::WrongKey);
     }
+    let key = meta.restore.client_key(physical);
     let key = match encode_base64_key(key).filter(|_| base64 || meta.force_base64) {
         Some(token) => token,
         None => KeyBuf::try_from(key).map_err(|_| ReplyError::Malformed)?,
