@@ -309,28 +309,6 @@ fn with_deletes_only_writes_leave_siblings() {
 }
 
 #[test]
-#[ignore = "fill-aware coherence is not built yet"]
-fn a_fill_after_a_miss_leaves_siblings_and_any_other_write_does_not() {
-    let fleet = Fleet::new("mode = \"isolate\"\nrollout = 100\ncoherence = \"fill-aware\"");
-    for (read, miss) in [("get k\r\n", "END\r\n"), ("mg k v\r\n", "EN\r\n")] {
-        fleet.plant(&["@py2//k"]);
-        assert_eq!(ask_text(&fleet.py3, read), miss);
-        ask_text(&fleet.py3, "set k 0 0 1\r\n6\r\n");
-        assert_eq!(
-            fleet.copies(),
-            ["@py2//k", "@py3//k"],
-            "a fill after {read}"
-        );
-        ask_text(&fleet.py3, "set k 0 0 1\r\n7\r\n");
-        assert_eq!(
-            fleet.copies(),
-            ["@py3//k"],
-            "an update after a fill after {read}"
-        );
-    }
-}
-
-#[test]
 fn a_rejected_set_deletes_the_old_value_and_its_body_is_swallowed() {
     // Protocol 4, which Python 2 cannot load, on the key that both read; behind it
     // what would be a command of its own.

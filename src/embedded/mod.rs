@@ -23,7 +23,8 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use session::{Context, Session};
+use session::Context;
+pub use session::Session;
 use store::Store;
 
 /// Bytes asked for in one read.
@@ -66,10 +67,39 @@ impl Embedded {
     }
 }
 
+/// The cache alone: no thread, no socket and no clock.
+#[derive(Debug)]
+pub struct Cache {
+    store: Store,
+}
+
+impl Cache {
+    /// An empty cache of about this many bytes, of 4 MiB at least.
+    pub fn new(bytes: u64) -> Self {
+        Self {
+            store: Store::new(bytes),
+        }
+    }
+
+    /// Answers what it can of a connection's `input` at the unix second `now`
+    /// and returns how many bytes that took. If that left replies in `out`,
+    /// there may be more to answer without new input; if not, there is not.
+    pub fn serve(
+        &mut self,
+        session: &mut Session,
+        now: u64,
+        input: &[u8],
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let store = &mut self.store;
+        session.serve(Context { store, now, out }, input)
+    }
+}
+
 /// What every connection shares.
 #[derive(Debug)]
 struct Shared {
-    store: RefCell<Store>,
+    cache: RefCell<Cache>,
     started: Instant,
     /// The unix second of the start.
     epoch: u64,
@@ -79,21 +109,17 @@ impl Shared {
     fn new(bytes: u64) -> Self {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
-            store: RefCell::new(Store::new(bytes)),
+            cache: RefCell::new(Cache::new(bytes)),
             started: Instant::now(),
             epoch: epoch.unwrap_or_default().as_secs(),
         }
     }
 
-    /// [`Session::serve`], now.
+    /// [`Cache::serve`], now.
     fn serve(&self, session: &mut Session, input: &[u8], out: &mut Vec<u8>) -> usize {
-        let context = Context {
-            store: &mut self.store.borrow_mut(),
-            // Never goes back, whatever the system's clock does.
-            now: self.epoch + self.started.elapsed().as_secs(),
-            out,
-        };
-        session.serve(context, input)
+        // Never goes back, whatever the system's clock does.
+        let now = self.epoch + self.started.elapsed().as_secs();
+        self.cache.borrow_mut().serve(session, now, input, out)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Context<'a> {
 
 /// A connection between two requests, or within a long one.
 #[derive(Debug, Default)]
-pub(super) struct Session {
+pub struct Session {
     /// Bytes yet to come of a body that nobody wants.
     swallow: usize,
     /// Keys already answered of the retrieval at hand.
@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// Whether the client asked, or has to, leave.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed
     }
 

@@ -657,7 +657,7 @@ impl<'e> Dispatch<'e> {
             .open_stream(self.client, Verb::Version, Quiet::No);
         let lane = self.lane_at(0);
         self.send(lane, ticket, |lane, sessions| {
-            lane.plain(sessions, ticket, &[b"version"]);
+            lane.plain(sessions, ticket, Verb::Version, &[b"version"]);
         });
         self.sessions.finish(ticket);
     }
@@ -702,7 +702,7 @@ impl<'e> Dispatch<'e> {
                 delay.as_bytes(),
             ];
             self.send(lane, ticket, |lane, sessions| {
-                lane.plain(sessions, ticket, &words);
+                lane.plain(sessions, ticket, Verb::FlushAll, &words);
             });
         }
         self.sessions.finish(ticket);

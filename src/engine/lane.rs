@@ -14,7 +14,7 @@ use super::tally::Outcome;
 use crate::policy::{KeyCodec, Restore, SpaceId};
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use crate::protocol::reply::{
-    ReplyError, find_reply_line, is_error, is_single_line, parse_va_len, parse_value_head,
+    ReplyError, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
 };
 use crate::protocol::request::{Meta, Verb};
 use crate::protocol::{Tokens, parse_u64};
@@ -23,6 +23,8 @@ use crate::protocol::{Tokens, parse_u64};
 const MAX_KEYS: u32 = 64;
 /// Bytes of one upstream `gat` line: memcached closes over 2,048.
 const MAX_GAT_BYTES: usize = 1800;
+/// Digits of the largest number, in 64 bits.
+const MAX_NUMBER_BYTES: usize = 20;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
 
@@ -86,9 +88,13 @@ enum Reply {
     /// Values of the next `keys` owed keys, then `END`.
     Values { verb: Verb, keys: u32 },
     /// One line.
-    Line { ticket: Ticket },
+    Line { ticket: Ticket, verb: Verb },
     /// One line for the deletion of a sibling.
-    Sibling { ticket: Ticket, target: SpaceId },
+    Sibling {
+        ticket: Ticket,
+        verb: Verb,
+        target: SpaceId,
+    },
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
     /// A value that is only looked at, then `END`: its CAS id, if it is hidden.
@@ -319,7 +325,7 @@ impl Lane {
         target: Target<'_>,
         rest: &[&[u8]],
     ) {
-        self.owe(sessions, ticket, Reply::Line { ticket });
+        self.owe(sessions, ticket, Reply::Line { ticket, verb });
         self.wire.extend_from_slice(verb.name().as_bytes());
         self.wire.push(b' ');
         target
@@ -370,20 +376,22 @@ impl Lane {
         target: Target<'_>,
         meta: Option<&Meta<'_>>,
     ) {
+        let verb = if meta.is_some() || target.base64 {
+            Verb::Md
+        } else {
+            Verb::Delete
+        };
         self.owe(
             sessions,
             ticket,
             Reply::Sibling {
                 ticket,
+                verb,
                 target: target.space,
             },
         );
-        let verb: &[u8] = if meta.is_some() || target.base64 {
-            b"md "
-        } else {
-            b"delete "
-        };
-        self.wire.extend_from_slice(verb);
+        self.wire.extend_from_slice(verb.name().as_bytes());
+        self.wire.push(b' ');
         self.spell_key(target);
         if target.base64 {
             self.wire.extend_from_slice(b" b");
@@ -512,8 +520,8 @@ impl Lane {
     }
 
     /// Sends a line without a key that is answered by one line.
-    pub fn plain(&mut self, sessions: &mut Sessions, ticket: Ticket, line: &[&[u8]]) {
-        self.owe(sessions, ticket, Reply::Line { ticket });
+    pub fn plain(&mut self, sessions: &mut Sessions, ticket: Ticket, verb: Verb, line: &[&[u8]]) {
+        self.owe(sessions, ticket, Reply::Line { ticket, verb });
         for part in line {
             self.wire.extend_from_slice(part);
         }
@@ -638,16 +646,21 @@ impl Lane {
         let taken = match &owed.reply {
             Reply::Values { .. } => self.take_value_head(sessions, line.text, body)?,
             Reply::Meta { .. } => self.take_meta(sessions, line.text, body)?,
-            Reply::Line { .. } | Reply::Sibling { .. } if !is_single_line(line.text) => {
+            Reply::Line { verb, .. } | Reply::Sibling { verb, .. }
+                if !is_reply_to(*verb, line.text) =>
+            {
                 return Err(ReplyError::Malformed);
             }
-            Reply::Line { ticket } => {
+            Reply::Stats { .. } if !is_reply_to(Verb::Stats, line.text) => {
+                return Err(ReplyError::Malformed);
+            }
+            Reply::Line { ticket, .. } => {
                 let ticket = *ticket;
                 sessions.line(ticket, line.text);
                 self.answered();
                 Some(0)
             }
-            Reply::Sibling { ticket, target } => {
+            Reply::Sibling { ticket, target, .. } => {
                 let (ticket, target) = (*ticket, *target);
                 sessions.sibling(ticket, target, line.text);
                 self.answered();
@@ -778,6 +791,9 @@ impl Lane {
             return Err(ReplyError::Unasked);
         };
         let ticket = *ticket;
+        if !is_reply_to(meta.verb, text) {
+            return Err(ReplyError::Malformed);
+        }
         if is_error(text) {
             sessions.line(ticket, text);
             self.answered();
@@ -831,8 +847,14 @@ impl Lane {
         let len = parse_va_len(line)?;
         if meta.verb != Verb::Mg {
             // A number: short enough to wait for.
-            if body.len() < len + 2 {
+            if len > MAX_NUMBER_BYTES {
+                return Err(ReplyError::Malformed);
+            }
+            let Some(number) = body.get(..len + 2) else {
                 return Ok(None);
+            };
+            if !number.ends_with(b"\r\n") {
+                return Err(ReplyError::Malformed);
             }
             line.extend_from_slice(b"\r\n");
             line.extend_from_slice(&body[..len]);
@@ -913,8 +935,9 @@ impl Lane {
     fn answered(&mut self) {
         self.owed.pop_front();
         self.answered = match self.owed.front() {
-            Some(next) => (next.start - self.base) as usize,
-            None => self.written.min(self.wire.len()),
+            // A refusal may come before all of its request was written.
+            Some(next) => self.written.min((next.start - self.base) as usize),
+            None => self.written,
         };
     }
 
@@ -971,7 +994,7 @@ impl Lane {
                     }
                 }
                 Reply::Meta { ref meta, .. } if keep && meta.is_read => self.adopt_line(owed, &old),
-                Reply::Line { ticket }
+                Reply::Line { ticket, .. }
                 | Reply::Sibling { ticket, .. }
                 | Reply::Meta { ticket, .. }
                 | Reply::Probe { ticket, .. }

@@ -127,6 +127,9 @@ pub struct Session {
     pub paused: bool,
     dirty: bool,
     slots: VecDeque<Slot>,
+    /// Bytes of streamed replies that wait for their turn: the stashes of all
+    /// slots but [`Kind::Single`], which hold a line each.
+    waiting: usize,
     /// The number of `slots[0]`.
     first: u32,
 }
@@ -146,6 +149,7 @@ impl Session {
             paused: false,
             dirty: false,
             slots: VecDeque::new(),
+            waiting: 0,
             first: 0,
         }
     }
@@ -157,7 +161,12 @@ impl Session {
 
     /// Whether it has enough under way.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= MAX_IN_FLIGHT || self.out.len() - self.sent >= MAX_UNSENT
+        self.slots.len() >= MAX_IN_FLIGHT || self.backlog() >= MAX_UNSENT
+    }
+
+    /// Bytes held for the client, those that wait for their turn included.
+    fn backlog(&self) -> usize {
+        self.out.len() - self.sent + self.waiting
     }
 
     /// Whether nothing is owed any more.
@@ -354,7 +363,11 @@ impl Sessions {
         let buffer = if front {
             &mut session.out
         } else {
-            &mut session.slots[at].stash
+            let slot = &mut session.slots[at];
+            if !matches!(slot.kind, Kind::Single(_)) {
+                session.waiting += parts.iter().map(|part| part.len()).sum::<usize>();
+            }
+            &mut slot.stash
         };
         if buffer.capacity() == 0 {
             *buffer = pool.pop().unwrap_or_default();
@@ -362,11 +375,11 @@ impl Sessions {
         for part in parts {
             buffer.extend_from_slice(part);
         }
-        let backlog = buffer.len();
+        let given_up = session.backlog() > MAX_BACKLOG;
         if front {
             self.mark_dirty(ticket.client);
         }
-        if backlog > MAX_BACKLOG {
+        if given_up {
             self.abort(ticket.client);
         }
     }
@@ -389,6 +402,7 @@ impl Sessions {
         session.out = Vec::new();
         session.sent = 0;
         session.inbox = Vec::new();
+        session.waiting = 0;
         for slot in &mut session.slots {
             slot.stash = Vec::new();
         }
@@ -563,13 +577,16 @@ impl Sessions {
         }
     }
 
-    /// The later slots of a failed retrieval write nothing.
+    /// The later slots of a failed retrieval write nothing, and lose what they
+    /// hold: behind the error it would be a reply of its own.
     fn fail_rest(&mut self, ticket: Ticket) {
         let session = &mut self.slab[ticket.client as usize];
         let at = ticket.slot.wrapping_sub(session.first) as usize;
-        let rest = session.slots.range_mut(at..);
-        for slot in rest {
+        for (nth, slot) in session.slots.range_mut(at..).enumerate() {
             slot.failed = true;
+            if nth > 0 {
+                session.waiting -= std::mem::take(&mut slot.stash).len();
+            }
             if !matches!(slot.kind, Kind::Retrieve { more: true }) {
                 break;
             }
@@ -644,6 +661,9 @@ impl Sessions {
             let ready = front.pending == 0 || !matches!(front.kind, Kind::Single(_));
             if ready && !front.stash.is_empty() && !session.dead {
                 let stash = std::mem::take(&mut front.stash);
+                if !matches!(front.kind, Kind::Single(_)) {
+                    session.waiting -= stash.len();
+                }
                 if session.out.is_empty() && session.sent == 0 {
                     let old = std::mem::replace(&mut session.out, stash);
                     self.recycle(old);

@@ -1,5 +1,6 @@
 //! Replies of memcached: where one ends and what it says. Knows bytes only.
 
+use super::request::Verb;
 use super::token::{Tokens, parse_u64};
 
 /// Longest reply line that memcached sends; past it the stream is not its.
@@ -110,14 +111,34 @@ pub fn is_error(text: &[u8]) -> bool {
         || text.starts_with(b"ERROR")
 }
 
-/// Whether a line is a whole reply to a store, a change or a plain command.
-pub fn is_single_line(text: &[u8]) -> bool {
-    matches!(
-        text,
-        b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND" | b"DELETED" | b"TOUCHED" | b"OK"
-    ) || text.first().is_some_and(u8::is_ascii_digit)
-        || [&b"HD"[..], b"NF", b"NS", b"EX", b"VERSION "]
-            .iter()
-            .any(|code| text.starts_with(code))
-        || is_error(text)
+/// Whether a line can begin the reply to a verb that is no retrieval.
+pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
+    if is_error(text) {
+        return true;
+    }
+    let code = Tokens::new(text).next().unwrap_or_default();
+    match verb {
+        Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {
+            matches!(text, b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND")
+        }
+        Verb::Delete => matches!(text, b"DELETED" | b"NOT_FOUND"),
+        Verb::Incr | Verb::Decr => text == b"NOT_FOUND" || is_number(text),
+        Verb::Touch => matches!(text, b"TOUCHED" | b"NOT_FOUND"),
+        Verb::Mg => matches!(code, b"VA" | b"HD" | b"EN"),
+        Verb::Ms => matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Md => matches!(code, b"HD" | b"EX" | b"NF"),
+        Verb::Ma => matches!(code, b"VA" | b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Me => matches!(code, b"ME" | b"EN"),
+        Verb::Stats => code == b"STAT" || text == b"END",
+        Verb::Version => code == b"VERSION",
+        Verb::FlushAll => text == b"OK",
+        Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats | Verb::Mn | Verb::Other => false,
+    }
+}
+
+/// Digits, which some memcached pads with spaces.
+fn is_number(text: &[u8]) -> bool {
+    let mut tokens = Tokens::new(text);
+    let is_digits = |token: &[u8]| token.iter().all(u8::is_ascii_digit);
+    tokens.next().is_some_and(is_digits) && tokens.next().is_none()
 }

@@ -529,7 +529,7 @@ fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
             _ => "CLIENT_ERROR options flags too long",
         });
     }
-    let seen = match flag_set(rest.clone()) {
+    let seen = match flag_set(&rest) {
         Ok(seen) => seen,
         Err(FlagError::OpaqueTooLong) => return fail("CLIENT_ERROR opaque token too long"),
         Err(FlagError::Duplicate) => {
@@ -568,7 +568,7 @@ enum FlagError {
     OpaqueTooLong,
 }
 
-fn flag_set(flags: Tokens<'_>) -> Result<u128, FlagError> {
+fn flag_set(flags: &Tokens<'_>) -> Result<u128, FlagError> {
     let mut seen = 0u128;
     let mut known = true;
     let mut opaque = 0;
