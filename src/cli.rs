@@ -29,7 +29,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the proxy
     Serve(Serve),
-    /// Try it out: an embedded cache, two listeners, a page, sample traffic
+    /// Try it out: an embedded cache, two listeners, sample traffic
     Demo(Demo),
     /// Say whether a configuration is valid, and what it means
     Check(Check),
@@ -56,23 +56,26 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR", requires = "listen")]
     pub(crate) upstream: Vec<String>,
 
-    /// Serve the page, metrics and health here
+    /// Serve metrics and health here
     #[arg(long, value_name = "ADDR", requires = "listen")]
     pub(crate) admin: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Run the sample traffic once, report, and exit
+    /// Run the sample traffic, report, and exit
     #[arg(long)]
     pub(crate) once: bool,
 
-    /// Accept one runtime's clients; repeatable
-    #[arg(long, value_name = "ADDR=RUNTIME")]
-    #[arg(default_values = ["127.0.0.1:11312=python/2.7", "127.0.0.1:11313=python/3.11"])]
-    pub(crate) listen: Vec<String>,
+    /// Accept clients of Python 2 here
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:11312")]
+    pub(crate) py2: String,
 
-    /// Serve the page, metrics and health here
+    /// Accept clients of Python 3 here
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:11313")]
+    pub(crate) py3: String,
+
+    /// Serve metrics and health here
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
     pub(crate) admin: String,
 }
@@ -133,7 +136,7 @@ mod tests {
 
         Commands:
           serve    Run the proxy
-          demo     Try it out: an embedded cache, two listeners, a page, sample traffic
+          demo     Try it out: an embedded cache, two listeners, sample traffic
           check    Say whether a configuration is valid, and what it means
           explain  Show where keys live: namespace, rule, physical key, siblings, server
           help     Print this message or the help of the given subcommand(s)
@@ -158,7 +161,7 @@ mod tests {
               --config <FILE>          Configuration file (TOML)
               --listen <ADDR=RUNTIME>  Accept one runtime's clients, e.g. 127.0.0.1:11312=python/2.7; repeatable
               --upstream <ADDR>        A memcached; repeatable, keys are spread over all
-              --admin <ADDR>           Serve the page, metrics and health here
+              --admin <ADDR>           Serve metrics and health here
           -h, --help                   Print help
 
         ADDR is host:port, [v6]:port or unix:/path. --upstream also takes embedded:SIZE,
@@ -167,15 +170,16 @@ mod tests {
         RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
         ");
         insta::assert_snapshot!(help("demo"), @r"
-        Try it out: an embedded cache, two listeners, a page, sample traffic
+        Try it out: an embedded cache, two listeners, sample traffic
 
         Usage: picklegate demo [OPTIONS]
 
         Options:
-              --once                   Run the sample traffic once, report, and exit
-              --listen <ADDR=RUNTIME>  Accept one runtime's clients; repeatable [default: 127.0.0.1:11312=python/2.7 127.0.0.1:11313=python/3.11]
-              --admin <ADDR>           Serve the page, metrics and health here [default: 127.0.0.1:9151]
-          -h, --help                   Print help
+              --once             Run the sample traffic, report, and exit
+              --py2 <HOST:PORT>  Accept clients of Python 2 here [default: 127.0.0.1:11312]
+              --py3 <HOST:PORT>  Accept clients of Python 3 here [default: 127.0.0.1:11313]
+              --admin <ADDR>     Serve metrics and health here [default: 127.0.0.1:9151]
+          -h, --help             Print help
         ");
         insta::assert_snapshot!(help("check"), @r"
         Say whether a configuration is valid, and what it means
@@ -227,7 +231,10 @@ mod tests {
             panic!("another command");
         };
         assert!(!demo.once);
-        assert_eq!(demo.listen.len(), 2);
+        assert_eq!(
+            (demo.py2.as_str(), demo.py3.as_str()),
+            ("127.0.0.1:11312", "127.0.0.1:11313")
+        );
         assert_eq!(demo.admin, "127.0.0.1:9151");
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod config;
+pub mod demo;
 pub mod embedded;
 pub mod engine;
 pub mod explain;

@@ -11,16 +11,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use picklegate::check;
 use picklegate::config::{Config, ConfigErrors};
+use picklegate::demo::{self, Addresses};
 use picklegate::explain::{ExplainError, explain};
 use picklegate::policy::RuntimeTag;
-use picklegate::server;
+use picklegate::server::{self, Server};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use cli::{Cli, Command};
-
-/// What the demo's cache holds.
-const DEMO_UPSTREAM: &str = "embedded:64MiB";
 
 /// Why a command ends without what was asked for. The codes for usage and
 /// internal errors are those of `sysexits.h`.
@@ -71,13 +69,34 @@ fn run_serve(args: &cli::Serve) -> Result<(), Failure> {
 }
 
 fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
-    let upstream = [DEMO_UPSTREAM.to_owned()];
-    let config = Config::from_flags(&args.listen, &upstream, Some(&args.admin));
-    serve(&config.map_err(usage)?)
+    let addresses = Addresses {
+        py2: &args.py2,
+        py3: &args.py3,
+        admin: &args.admin,
+    };
+    let config = Config::parse("demo", &demo::configuration(&addresses)).map_err(usage)?;
+    log_to_stderr(LevelFilter::WARN);
+    let ran = server::block_on(async {
+        let server = Server::start(&config).await?;
+        let report = demo::replay(&config).await?;
+        let outlook = if args.once {
+            String::new()
+        } else {
+            demo::outlook(&addresses)
+        };
+        // Whoever has gone away wants no more of it.
+        let _ = print(&format!("{report}{outlook}"));
+        if args.once {
+            server.drain(config.limits.drain_timeout).await;
+            return Ok(());
+        }
+        server.run(config.limits.drain_timeout).await
+    });
+    ran.map_err(|error| Failure::Internal(error.to_string()))
 }
 
 fn serve(config: &Config) -> Result<(), Failure> {
-    log_to_stderr();
+    log_to_stderr(LevelFilter::INFO);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -85,9 +104,9 @@ fn serve(config: &Config) -> Result<(), Failure> {
 }
 
 /// Structured logs; `PICKLEGATE_LOG=debug` (or any filter) shows more.
-fn log_to_stderr() {
+fn log_to_stderr(level: LevelFilter) {
     let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
+        .with_default_directive(level.into())
         .with_env_var("PICKLEGATE_LOG")
         .from_env_lossy();
     tracing_subscriber::fmt()

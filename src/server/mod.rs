@@ -60,15 +60,10 @@ pub enum ServeError {
 /// Why serving could not start.
 pub fn serve(config: &Config) -> Result<(), ServeError> {
     block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let server = Server::start(config).await?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        server.drain(config.limits.drain_timeout).await;
-        Ok(())
+        Server::start(config)
+            .await?
+            .run(config.limits.drain_timeout)
+            .await
     })
 }
 
@@ -146,6 +141,21 @@ impl Server {
             workers,
             ended,
         })
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// If signals cannot be waited for.
+    pub async fn run(self, drain_timeout: Duration) -> Result<(), ServeError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.drain(drain_timeout).await;
+        Ok(())
     }
 
     /// Stops accepting, lets every worker finish what it owes, and gives up on
