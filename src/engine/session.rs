@@ -70,8 +70,9 @@ pub enum Work {
     },
     /// A change whose reply decides what comes next.
     Change(Box<Change>),
-    /// A reply known from the start, sent once the upstream has answered.
-    Fixed,
+    /// A reply known from the start, and what it counts as; sent once the
+    /// upstream has answered.
+    Fixed(Outcome),
 }
 
 #[derive(Debug)]
@@ -282,8 +283,7 @@ impl Sessions {
         outcome: Outcome,
         reply: &[u8],
     ) -> Ticket {
-        let ticket = self.open(client, verb, quiet, Work::Fixed);
-        self.count(client, verb, outcome);
+        let ticket = self.open(client, verb, quiet, Work::Fixed(outcome));
         self.slot(ticket).0.told = true;
         if quiet != Quiet::Noreply && !reply.is_empty() {
             self.stash(ticket, &[reply, b"\r\n"]);
@@ -457,7 +457,7 @@ impl Sessions {
         let alone = slot.pending == 1;
         match slot.kind {
             _ if deaf => {}
-            Kind::Single(Work::Fixed) => {
+            Kind::Single(Work::Fixed(_)) => {
                 if is_error(text) {
                     self.fail(ticket, text);
                 }
@@ -581,6 +581,12 @@ impl Sessions {
         let (slot, front) = self.slot(ticket);
         let (verb, started_us) = (slot.verb, slot.started_us);
         match &mut slot.kind {
+            Kind::Single(Work::Fixed(outcome)) => {
+                let outcome = *outcome;
+                if !slot.failed {
+                    self.count_slot(ticket, outcome);
+                }
+            }
             Kind::Stream | Kind::Retrieve { more: true } => {}
             Kind::Retrieve { more: false } => {
                 if !deaf {
