@@ -615,11 +615,24 @@ impl Sessions {
                 self.tell_stashed(ticket);
             }
         }
-        self.tally
-            .latency(verb, self.now_us.saturating_sub(started_us));
+        if self.is_last_part(ticket) {
+            self.tally
+                .latency(verb, self.now_us.saturating_sub(started_us));
+        }
         if front {
             self.advance(ticket.client);
         }
+    }
+
+    /// Whether all other slots of a ticket's request are complete.
+    fn is_last_part(&self, ticket: Ticket) -> bool {
+        let session = &self.slab[ticket.client as usize];
+        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let goes_on = |slot: &&Slot| matches!(slot.kind, Kind::Retrieve { more: true });
+        let before = session.slots.range(..at).rev().take_while(goes_on);
+        let after = session.slots.range(at..).take_while(goes_on).count();
+        let mut parts = before.chain(session.slots.range(at..=at + after));
+        parts.all(|slot| slot.pending == 0)
     }
 
     /// Counts a reply that was kept aside and drops it if nobody wants it.
