@@ -646,12 +646,12 @@ fn a_silent_upstream_times_out_and_the_other_server_is_unaffected() {
         .unwrap();
     let asked = Instant::now();
     let hit = String::from_utf8(value(&good, b"1")).unwrap();
-    for _ in 0..100 {
+    for _ in 0..10 {
         say(&other, format!("get {good}\r\n").as_bytes(), &hit);
     }
     assert!(asked.elapsed() < Duration::from_millis(250));
     say(&waiting, b"", &timed_out);
-    assert!(asked.elapsed() < Duration::from_millis(900));
+    assert!(asked.elapsed() < Duration::from_secs(2));
 }
 
 #[test]
