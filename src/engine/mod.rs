@@ -130,7 +130,12 @@ impl Engine {
             let swallowed = session.swallow.min(input.len() - at);
             session.swallow -= swallowed;
             at += swallowed;
-            if session.closing || at == input.len() {
+            if session.closing {
+                // It may be owed nothing that would bring it up.
+                self.sessions.mark_dirty(client);
+                break;
+            }
+            if at == input.len() {
                 break;
             }
             if session.is_full() {

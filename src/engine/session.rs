@@ -70,8 +70,9 @@ pub enum Work {
     },
     /// A change whose reply decides what comes next.
     Change(Box<Change>),
-    /// A reply known from the start, sent once the upstream has answered.
-    Fixed,
+    /// A reply known from the start, and what it counts as; sent once the
+    /// upstream has answered.
+    Fixed(Outcome),
 }
 
 #[derive(Debug)]
@@ -291,8 +292,7 @@ impl Sessions {
         outcome: Outcome,
         reply: &[u8],
     ) -> Ticket {
-        let ticket = self.open(client, verb, quiet, Work::Fixed);
-        self.count(client, verb, outcome);
+        let ticket = self.open(client, verb, quiet, Work::Fixed(outcome));
         self.slot(ticket).0.told = true;
         if quiet != Quiet::Noreply && !reply.is_empty() {
             self.stash(ticket, &[reply, b"\r\n"]);
@@ -471,7 +471,7 @@ impl Sessions {
         let alone = slot.pending == 1;
         match slot.kind {
             _ if deaf => {}
-            Kind::Single(Work::Fixed) => {
+            Kind::Single(Work::Fixed(_)) => {
                 if is_error(text) {
                     self.fail(ticket, text);
                 }
@@ -598,6 +598,12 @@ impl Sessions {
         let (slot, front) = self.slot(ticket);
         let (verb, started_us) = (slot.verb, slot.started_us);
         match &mut slot.kind {
+            Kind::Single(Work::Fixed(outcome)) => {
+                let outcome = *outcome;
+                if !slot.failed {
+                    self.count_slot(ticket, outcome);
+                }
+            }
             Kind::Stream | Kind::Retrieve { more: true } => {}
             Kind::Retrieve { more: false } => {
                 if !deaf {
@@ -626,11 +632,24 @@ impl Sessions {
                 self.tell_stashed(ticket);
             }
         }
-        self.tally
-            .latency(verb, self.now_us.saturating_sub(started_us));
+        if self.is_last_part(ticket) {
+            self.tally
+                .latency(verb, self.now_us.saturating_sub(started_us));
+        }
         if front {
             self.advance(ticket.client);
         }
+    }
+
+    /// Whether all other slots of a ticket's request are complete.
+    fn is_last_part(&self, ticket: Ticket) -> bool {
+        let session = &self.slab[ticket.client as usize];
+        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let goes_on = |slot: &&Slot| matches!(slot.kind, Kind::Retrieve { more: true });
+        let before = session.slots.range(..at).rev().take_while(goes_on);
+        let after = session.slots.range(at..).take_while(goes_on).count();
+        let mut parts = before.chain(session.slots.range(at..=at + after));
+        parts.all(|slot| slot.pending == 0)
     }
 
     /// Counts a reply that was kept aside and drops it if nobody wants it.

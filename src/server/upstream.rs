@@ -23,7 +23,8 @@ type Connecting = Pin<Box<dyn Future<Output = io::Result<Stream>>>>;
 
 enum State {
     Connecting(Connecting),
-    Up(Stream),
+    /// Since then.
+    Up(Stream, Instant),
     /// Until then.
     Paused(Instant),
 }
@@ -62,7 +63,7 @@ impl LaneConnection {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.state, State::Up(_))
+        matches!(self.state, State::Up(..))
     }
 
     /// Goes on with connecting and reads what came; whether there may be more.
@@ -79,12 +80,12 @@ impl LaneConnection {
                 Poll::Ready(Ok(stream)) => {
                     tracing::debug!(server = %self.address.server, "upstream connected");
                     engine.lane(self.lane).down = None;
-                    self.state = State::Up(stream);
+                    self.state = State::Up(stream, now);
                 }
             }
         }
         for _ in 0..READS_PER_TURN {
-            let State::Up(stream) = &mut self.state else {
+            let State::Up(stream, _) = &mut self.state else {
                 return true;
             };
             match stream.poll_read(&mut cx, scratch) {
@@ -107,7 +108,7 @@ impl LaneConnection {
     pub(super) fn flush(&mut self, engine: &mut Engine, now: Instant) {
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
-        while let State::Up(stream) = &mut self.state {
+        while let State::Up(stream, _) = &mut self.state {
             let lane = &mut engine.lane(self.lane).lane;
             if lane.unwritten().is_empty() {
                 return;
@@ -133,7 +134,7 @@ impl LaneConnection {
     ) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
-            State::Paused(_) | State::Up(_) | State::Connecting(_) => {}
+            State::Paused(_) | State::Up(..) | State::Connecting(_) => {}
         }
         let oldest_us = engine.lane(self.lane).lane.oldest_us();
         let overdue = oldest_us.is_some_and(|at| u128::from(now_us - at) > timeout.as_micros());
@@ -147,11 +148,16 @@ impl LaneConnection {
         }
     }
 
-    /// The connection went. The first time it is opened again at once, and
-    /// reads may be tried again on it.
+    /// The connection went. One that answered or stood for a while is opened
+    /// again at once, and reads may be tried again on it.
     fn lost(&mut self, engine: &mut Engine, why: &str, retry: bool, now: Instant) {
         tracing::warn!(server = %self.address.server, "upstream {why}");
         self.reconnects += 1;
+        let stood = matches!(self.state, State::Up(_, since) if now - since >= LONGEST_PAUSE);
+        if retry && stood {
+            // A server that closes what idles is not failing.
+            self.failures = 0;
+        }
         if self.failures == 0 {
             engine.lane_lost(self.lane, why, retry);
             self.failures = 1;

@@ -77,6 +77,16 @@ impl Memcached {
         panic!("memcached {extra:?} does not start");
     }
 
+    /// Starts where another one was, or will be looked for.
+    pub(crate) fn on(port: u16) -> Self {
+        let mut child = spawn_memcached(&["-l", "127.0.0.1", "-p", &port.to_string()]);
+        assert!(
+            wait_for(&mut child, || connect_tcp(&format!("127.0.0.1:{port}"))),
+            "memcached does not start on port {port}"
+        );
+        Self { port, child }
+    }
+
     /// Listens on a unix socket only; `port` is 0.
     pub(crate) fn unix(path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
@@ -180,6 +190,26 @@ impl Picklegate {
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to finish, as an init system does.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill")
+            .args(["-TERM", &self.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill failed");
+    }
+
+    /// The exit code, once it ended by itself.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child of ours") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "picklegate does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Everything the child wrote to stderr so far.
