@@ -1,4 +1,53 @@
 //! A version-aware memcache proxy that isolates pickle namespaces.
+//!
+//! # Bird's eye
+//!
+//! A client connects to a listener, whose runtime tag gives it a namespace.
+//! Each request is parsed, decided for by one [`policy::Snapshot`], and written
+//! with its physical key onto a *lane*: one of few upstream connections that all
+//! clients of a worker share. Replies come back in the order of the requests,
+//! are checked against the key owed, get the client's key back and go out in
+//! the order of the client's own requests.
+//!
+//! # Map
+//!
+//! | room | owns | knows nothing of |
+//! |---|---|---|
+//! | [`protocol`] | bytes to requests and replies | namespaces, sockets |
+//! | [`pickle`] | what the first bytes of a value say | memcache |
+//! | [`policy`] | tags, namespaces, key codec, rules, servers: the decision for a key | the wire |
+//! | [`engine`] | one worker's clients and lanes as state machines | sockets, clocks, threads |
+//! | [`server`] | listeners, workers, upstream connections, admin, signals | what the bytes mean |
+//! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
+//! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
+//! | [`embedded`] | an in-process memcached for trying things out | the proxy |
+//! | [`check`], [`explain`], [`demo`] | what people read | |
+//!
+//! Imports point one way: `protocol` and `pickle` under `policy`, that under
+//! `engine`, that under `server`.
+//!
+//! # Invariants
+//!
+//! - The core (`protocol`, `pickle`, `policy`, `engine`) opens no socket, reads
+//!   no clock, spawns nothing, locks nothing.
+//! - Every request on a lane is answered exactly once, in order. A reply that is
+//!   not its request's drops the lane and fails what was owed on it.
+//! - Replies leave in request order on every connection.
+//! - A client stays on one lane of each server, so its requests for a key are
+//!   carried out in their order.
+//! - A value reaches a lane only whole; its bytes are never changed, and nothing
+//!   outside the key and the hushing flags of a request is.
+//! - Pickled bytes are never executed.
+//! - Peer bytes can end their own connection; they cannot panic, stall others or
+//!   grow memory past the limits. Every queue and buffer has a named bound.
+//! - Counting is adding to plain numbers; labels are resolved when somebody
+//!   looks.
+//!
+//! # Reading order
+//!
+//! [`protocol::request`], then `policy/key.rs`, then `engine/mod.rs`,
+//! `engine/dispatch.rs`, `engine/lane.rs` and `engine/session.rs`, then
+//! `server/worker.rs`.
 #![forbid(unsafe_code)]
 
 pub mod check;

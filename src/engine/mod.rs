@@ -9,6 +9,7 @@
 mod change;
 mod dispatch;
 mod lane;
+mod meta;
 mod session;
 mod tally;
 
@@ -119,6 +120,9 @@ impl Engine {
             inbox.drain(..taken);
             session.inbox = inbox;
         }
+        if session.eof && !session.paused {
+            self.client_eof(client);
+        }
     }
 
     /// Takes whole requests off the input; gives the number of bytes taken.
@@ -185,7 +189,10 @@ impl Engine {
 
     /// The client sends no more: what it asked for is still answered.
     pub fn client_eof(&mut self, client: u32) {
-        self.sessions.get(client).closing = true;
+        let session = self.sessions.get(client);
+        session.eof = true;
+        // What waits in the inbox of a paused client is still to be taken.
+        session.closing |= !session.paused;
         self.sessions.mark_dirty(client);
     }
 

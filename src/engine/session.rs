@@ -120,7 +120,9 @@ pub struct Session {
     pub inbox: Vec<u8>,
     /// Bytes of `inbox` without which nothing can go on.
     pub need: usize,
-    /// No more requests are read; closes once all is sent.
+    /// The client sends no more than what is in the inbox.
+    pub eof: bool,
+    /// No more requests are taken; closes once all is sent.
     pub closing: bool,
     /// Nothing more can be sent.
     pub dead: bool,
@@ -145,6 +147,7 @@ impl Session {
             swallow: 0,
             inbox: Vec::new(),
             need: 0,
+            eof: false,
             closing: false,
             dead: false,
             paused: false,

@@ -5,8 +5,6 @@ mod sniff;
 
 pub use sniff::{Encoding, Header, SNIFF_BYTES, Sniffer};
 
-use crate::policy::RuntimeTag;
-
 /// What a Python runtime can load, as far as a pickle's header can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reader {
@@ -17,16 +15,6 @@ pub struct Reader {
 impl Reader {
     /// Loads every protocol there is.
     pub const NEWEST: Self = Self { max_protocol: 5 };
-
-    /// The reader behind a tag. Where the tag leaves the minor version open,
-    /// the most capable runtime it may mean: a value is only ever withheld for
-    /// certain.
-    pub fn of_tag(tag: &RuntimeTag) -> Self {
-        match tag.version("python") {
-            None => Self::NEWEST,
-            Some(v) => Self::of_python(v.major, v.minor.unwrap_or(u64::MAX)),
-        }
-    }
 
     /// Python 2.3 and later load protocols up to 2; 3.0 to 3.3 up to 3; 3.4 to
     /// 3.7 up to 4; 3.8 and later up to 5 (PEP 307, PEP 3154, PEP 574).

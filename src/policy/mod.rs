@@ -92,7 +92,7 @@ impl Snapshot {
         // A configuration holds at most 255 namespaces.
         Some(Identity {
             space: SpaceId(at as u8 + 1),
-            reader: Reader::of_tag(tag),
+            reader: reader_of(tag),
         })
     }
 
@@ -115,6 +115,14 @@ impl Snapshot {
             .filter(move |(i, _)| all || i + 1 == space.index())
             .map(|(_, namespace)| namespace)
     }
+}
+
+/// The reader behind a tag. Where the tag leaves the minor version open, the most
+/// capable runtime it may mean: a value is only ever withheld for certain.
+fn reader_of(tag: &RuntimeTag) -> Reader {
+    tag.version("python").map_or(Reader::NEWEST, |version| {
+        Reader::of_python(version.major, version.minor.unwrap_or(u64::MAX))
+    })
 }
 
 impl Decision<'_> {

@@ -1,0 +1,272 @@
+//! Replies of meta commands: put into the client's words, with its own key and
+//! without what was only asked to check them. Knows lines, not connections.
+
+use super::session::Look;
+use crate::policy::Restore;
+use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
+use crate::protocol::reply::ReplyError;
+use crate::protocol::request::{Meta, Verb};
+use crate::protocol::{Tokens, parse_u64};
+
+#[derive(Debug)]
+pub(super) struct MetaReply {
+    pub(super) verb: Verb,
+    pub(super) look: Look,
+    /// What the client asked to see; what else comes back was ours to ask.
+    pub(super) wants_key: bool,
+    pub(super) wants_flags: bool,
+    pub(super) restore: OwedRestore,
+    /// Asking again changes nothing.
+    pub(super) is_read: bool,
+    pub(super) unnamed: Option<Unnamed>,
+}
+
+/// A key with a line end in it, which memcached may answer with as it is: it is
+/// never asked to. The reply is known by its opaque, and the client's `k` is
+/// put where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unnamed {
+    /// How many flags of a hit, and of a miss, come before the client's `k`.
+    pub(super) before_key: (usize, usize),
+    /// The client asked for no opaque.
+    pub(super) own_opaque: bool,
+}
+
+impl Unnamed {
+    pub(super) fn new(meta: &Meta<'_>) -> Option<Self> {
+        let unnamed = meta.verb == Verb::Mg && meta.key.contains(&b'\n');
+        unnamed.then(|| {
+            let before = || meta.flags.clone().take_while(|flag| flag[0] != b'k');
+            let answered = before()
+                .filter(|flag| b"hltscfO".contains(&flag[0]))
+                .count();
+            let opaques = before().filter(|flag| flag[0] == b'O').count();
+            Self {
+                before_key: (answered, opaques),
+                own_opaque: !meta.has(b'O'),
+            }
+        })
+    }
+}
+
+/// How the client key is found again.
+#[derive(Debug)]
+pub(super) enum OwedRestore {
+    Strip(u8),
+    Kept(Box<[u8]>),
+}
+
+impl OwedRestore {
+    pub(super) fn new(restore: Restore, client_key: &[u8]) -> Self {
+        match restore {
+            Restore::Strip(bytes) => Self::Strip(bytes),
+            Restore::Hashed => Self::Kept(client_key.into()),
+        }
+    }
+
+    pub(super) fn client_key<'a>(&'a self, physical: &'a [u8]) -> &'a [u8] {
+        match self {
+            Self::Strip(bytes) => &physical[usize::from(*bytes)..],
+            Self::Kept(key) => key,
+        }
+    }
+}
+
+/// The physical key of a meta request, from its own line.
+pub(super) fn asked_key(request: &[u8]) -> Option<KeyBuf> {
+    let line = &request[..memchr::memchr(b'\n', request)?];
+    let line = line.strip_suffix(b"\r")?;
+    let mut tokens = Tokens::new(line).skip(1);
+    let token = tokens.next()?;
+    if tokens.any(|flag| flag == b"b") {
+        decode_base64_key(token)
+    } else {
+        KeyBuf::try_from(token).ok()
+    }
+}
+
+/// Rewrites a reply line for the client: its own key in place of the physical
+/// one, and nothing that it did not ask for. Gives the client flags (0 if they
+/// were not asked).
+pub(super) fn rewrite_meta(
+    text: &[u8],
+    meta: &MetaReply,
+    physical: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<u32, ReplyError> {
+    let is_va = text.starts_with(b"VA ");
+    let mut tokens = Tokens::new(text);
+    out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
+    if is_va {
+        out.push(b' ');
+        out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
+    }
+    let mut rest = tokens.rest();
+    let mut client_flags = 0;
+    let mut checked = false;
+    while let Some(flag) = Tokens::new(rest).next() {
+        let start = rest.iter().position(|&b| b != b' ').unwrap_or(0);
+        rest = &rest[start + flag.len()..];
+        match flag[0] {
+            b'k' => {
+                checked = true;
+                let found = &text[text.len() - rest.len() - flag.len() + 1..];
+                let (len, base64) = match_key(found, physical).ok_or(ReplyError::WrongKey)?;
+                rest = &found[len..];
+                if meta.wants_key {
+                    out.extend_from_slice(b" k");
+                    let key = meta.restore.client_key(physical);
+                    push_key(out, key, base64);
+                }
+            }
+            b'f' => {
+                let flags = parse_u64(&flag[1..]).ok_or(ReplyError::Malformed)?;
+                client_flags = u32::try_from(flags).unwrap_or(0);
+                if meta.wants_flags {
+                    out.push(b' ');
+                    out.extend_from_slice(flag);
+                }
+            }
+            _ => {
+                out.push(b' ');
+                out.extend_from_slice(flag);
+            }
+        }
+    }
+    let hit = is_va || text.starts_with(b"HD");
+    if meta.verb == Verb::Mg && hit && !checked {
+        return Err(ReplyError::WrongKey);
+    }
+    Ok(client_flags)
+}
+
+/// The opaque of a meta request, from its own line.
+pub(super) fn asked_opaque(request: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\r', request).unwrap_or(request.len());
+    let opaque = Tokens::new(&request[..end])
+        .skip(2)
+        .find(|flag| flag[0] == b'O');
+    opaque.unwrap_or_default()
+}
+
+/// Rewrites the reply for a key that was not asked to be named.
+pub(super) fn rewrite_unnamed(
+    text: &[u8],
+    meta: &MetaReply,
+    unnamed: Unnamed,
+    opaque: &[u8],
+    physical: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<u32, ReplyError> {
+    let is_va = text.starts_with(b"VA ");
+    let code = if is_va { 2 } else { 1 };
+    let before_key = match text {
+        [b'E', b'N', ..] => unnamed.before_key.1,
+        _ => unnamed.before_key.0,
+    };
+    let mut client_flags = 0;
+    let mut checked = false;
+    let mut answered = 0;
+    let name_key = |out: &mut Vec<u8>, answered: usize| {
+        if meta.wants_key && answered == before_key {
+            out.extend_from_slice(b" k");
+            push_key(out, meta.restore.client_key(physical), true);
+        }
+    };
+    for (at, token) in Tokens::new(text).enumerate() {
+        if at < code {
+            out.extend_from_slice(if at == 0 { b"" } else { b" " });
+            out.extend_from_slice(token);
+            continue;
+        }
+        let mut ours = false;
+        match token[0] {
+            b'O' if token == opaque => {
+                checked = true;
+                ours = unnamed.own_opaque;
+            }
+            b'f' => {
+                let flags = parse_u64(&token[1..]).ok_or(ReplyError::Malformed)?;
+                client_flags = u32::try_from(flags).unwrap_or(0);
+                ours = !meta.wants_flags;
+            }
+            _ => {}
+        }
+        if !ours {
+            name_key(out, answered);
+            answered += 1;
+            out.push(b' ');
+            out.extend_from_slice(token);
+        }
+    }
+    name_key(out, answered);
+    if checked {
+        Ok(client_flags)
+    } else {
+        Err(ReplyError::WrongKey)
+    }
+}
+
+/// Finds the physical key where a reply names it: how many bytes it takes, and
+/// whether it is spelled in base64. An item that `mg` created for a base64 key
+/// is named by its bare bytes, spaces and all.
+pub(super) fn match_key(found: &[u8], physical: &[u8]) -> Option<(usize, bool)> {
+    let ends = |len: usize| found.get(len).is_none_or(|&b| b == b' ');
+    if found.starts_with(physical) && ends(physical.len()) {
+        return Some((physical.len(), false));
+    }
+    let token = Tokens::new(found).next()?;
+    let is_flagged = found[token.len()..].starts_with(b" b") && ends(token.len() + 2);
+    let matches = decode_base64_key(token).is_some_and(|key| key[..] == *physical);
+    (is_flagged && matches).then_some((token.len() + 2, true))
+}
+
+/// A key in the form that memcached answers with: `foo`, or `Zm9v b`.
+pub(super) fn push_key(out: &mut Vec<u8>, key: &[u8], base64: bool) {
+    match encode_base64_key(key).filter(|_| base64) {
+        Some(token) => {
+            out.extend_from_slice(&token);
+            out.extend_from_slice(b" b");
+        }
+        None => out.extend_from_slice(key),
+    }
+}
+
+/// Turns the line of a hit into that of a miss, which keeps opaque and key.
+pub(super) fn hide_meta(line: &mut Vec<u8>) {
+    let hit = std::mem::take(line);
+    line.extend_from_slice(b"EN");
+    for token in Tokens::new(&hit).skip(2) {
+        if matches!(token[0], b'O' | b'k') || token == b"b" {
+            line.push(b' ');
+            line.extend_from_slice(token);
+        }
+    }
+}
+
+/// `"ME <key> exp=..."` with the client's key.
+pub(super) fn restore_debug(
+    text: &[u8],
+    meta: &MetaReply,
+    physical: &[u8],
+) -> Result<Vec<u8>, ReplyError> {
+    let Some(rest) = text.strip_prefix(b"ME ") else {
+        return Ok(text.to_vec());
+    };
+    let encoded = encode_base64_key(physical);
+    let named = |key: &[u8]| {
+        rest.strip_prefix(key)
+            .filter(|fields| fields.starts_with(b" "))
+    };
+    let (base64, fields) = match (named(physical), encoded.as_deref().and_then(named)) {
+        (Some(fields), _) => (false, fields),
+        (None, Some(fields)) => (true, fields),
+        (None, None) => return Err(ReplyError::WrongKey),
+    };
+    let key = meta.restore.client_key(physical);
+    let key = match encode_base64_key(key).filter(|_| base64) {
+        Some(token) => token,
+        None => KeyBuf::try_from(key).map_err(|_| ReplyError::Malformed)?,
+    };
+    Ok([b"ME ", &key[..], fields].concat())
+}
