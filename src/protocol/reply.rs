@@ -116,7 +116,8 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
     if is_error(text) {
         return true;
     }
-    let code = Tokens::new(text).next().unwrap_or_default();
+    let code = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    let is_value = text.starts_with(b"VA ");
     match verb {
         Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {
             matches!(text, b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND")
@@ -124,13 +125,13 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
         Verb::Delete => matches!(text, b"DELETED" | b"NOT_FOUND"),
         Verb::Incr | Verb::Decr => text == b"NOT_FOUND" || is_number(text),
         Verb::Touch => matches!(text, b"TOUCHED" | b"NOT_FOUND"),
-        Verb::Mg => matches!(code, b"VA" | b"HD" | b"EN"),
+        Verb::Mg => is_value || matches!(code, b"HD" | b"EN"),
         Verb::Ms => matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
         Verb::Md => matches!(code, b"HD" | b"EX" | b"NF"),
-        Verb::Ma => matches!(code, b"VA" | b"HD" | b"NS" | b"EX" | b"NF"),
-        Verb::Me => matches!(code, b"ME" | b"EN"),
-        Verb::Stats => code == b"STAT" || text == b"END",
-        Verb::Version => code == b"VERSION",
+        Verb::Ma => is_value || matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Me => text.starts_with(b"ME ") || code == b"EN",
+        Verb::Stats => text.starts_with(b"STAT ") || text == b"END",
+        Verb::Version => text.starts_with(b"VERSION "),
         Verb::FlushAll => text == b"OK",
         Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats | Verb::Mn | Verb::Other => false,
     }
