@@ -72,10 +72,18 @@ pub fn parse_value_head(text: &[u8]) -> Result<ValueHead<'_>, ReplyError> {
     let rest = text.strip_prefix(b"VALUE ").ok_or(ReplyError::Malformed)?;
     let end = memchr::memchr(b' ', rest).ok_or(ReplyError::Malformed)?;
     let (key, tail) = rest.split_at(end);
-    let mut numbers = Tokens::new(tail).map(parse_u64);
+    // The tail reaches clients as it is: it must be what memcached writes.
+    let mut numbers = tail[1..].split(|&b| b == b' ').map(parse_digits);
     let (Some(Some(flags)), Some(Some(len))) = (numbers.next(), numbers.next()) else {
         return Err(ReplyError::Malformed);
     };
+    let is_whole = match numbers.next() {
+        None => true,
+        Some(cas) => cas.is_some() && numbers.next().is_none(),
+    };
+    if !is_whole || key.is_empty() {
+        return Err(ReplyError::Malformed);
+    }
     Ok(ValueHead {
         key,
         tail,
@@ -92,9 +100,15 @@ pub fn parse_va_len(text: &[u8]) -> Result<usize, ReplyError> {
     let mut tokens = Tokens::new(text).skip(1);
     let len = tokens
         .next()
-        .and_then(parse_u64)
+        .and_then(parse_digits)
         .ok_or(ReplyError::Malformed)?;
     body_len(len)
+}
+
+/// A number as memcached writes it; requests may spell it in other ways.
+fn parse_digits(token: &[u8]) -> Option<u64> {
+    let plain = token.iter().all(u8::is_ascii_digit);
+    parse_u64(token).filter(|_| plain)
 }
 
 fn body_len(len: u64) -> Result<usize, ReplyError> {
@@ -140,6 +154,5 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
 /// Digits, which some memcached pads with spaces.
 fn is_number(text: &[u8]) -> bool {
     let mut tokens = Tokens::new(text);
-    let is_digits = |token: &[u8]| token.iter().all(u8::is_ascii_digit);
-    tokens.next().is_some_and(is_digits) && tokens.next().is_none()
+    tokens.next().and_then(parse_digits).is_some() && tokens.next().is_none()
 }
