@@ -156,3 +156,171 @@ fn is_number(text: &[u8]) -> bool {
     let mut tokens = Tokens::new(text);
     tokens.next().and_then(parse_digits).is_some() && tokens.next().is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_line_is_found_once_it_is_whole() {
+        let input = b"VALUE k 0 1\r\nx\r\n";
+        for cut in 0..input.len() {
+            let found = find_reply_line(&input[..cut]);
+            let expected = (cut >= 13).then_some(ReplyLine {
+                text: b"VALUE k 0 1",
+                total: 13,
+            });
+            assert_eq!(found, Ok(expected), "cut at {cut}");
+        }
+        for (input, text) in [
+            ("\r\n", ""),
+            ("\n", ""),
+            ("END\n", "END"),
+            ("a\r\r\n", "a\r"),
+        ] {
+            let line = find_reply_line(input.as_bytes()).unwrap().unwrap();
+            assert_eq!((line.text, line.total), (text.as_bytes(), input.len()));
+        }
+    }
+
+    #[test]
+    fn a_reply_line_has_an_end() {
+        let mut line = vec![b'x'; MAX_REPLY_LINE_BYTES - 1];
+        assert_eq!(find_reply_line(&line), Ok(None));
+        line.push(b'x');
+        assert_eq!(find_reply_line(&line), Err(ReplyError::LineTooLong));
+        line[MAX_REPLY_LINE_BYTES - 1] = b'\n';
+        assert!(find_reply_line(&line).unwrap().is_some());
+    }
+
+    #[test]
+    fn value_heads_are_read_as_memcached_writes_them() {
+        for (text, key, flags, len) in [
+            ("VALUE k 0 5", "k", 0, 5),
+            ("VALUE @py2//k 4294967295 0 77", "@py2//k", u32::MAX, 0),
+            // Flags of 64 bits are not ours to understand.
+            ("VALUE k 4294967296 1", "k", 0, 1),
+            ("VALUE k\t 1 4294967295", "k\t", 1, u32::MAX as usize),
+        ] {
+            let head = parse_value_head(text.as_bytes()).unwrap();
+            assert_eq!(
+                (head.key, head.flags, head.len),
+                (key.as_bytes(), flags, len)
+            );
+            assert_eq!([b"VALUE ", head.key, head.tail].concat(), text.as_bytes());
+        }
+        for bad in [
+            "VALUE",
+            "VALUE ",
+            "VALUE k",
+            "VALUE k 0",
+            "VALUE k 0 ",
+            "VALUE  0 1",
+            "VALUE k  0 1",
+            "VALUE k 0 1 ",
+            "VALUE k 0 1 x",
+            "VALUE k 0 1 2 3",
+            "VALUE k x 1",
+            "VALUE k 0 -1",
+            "VALUE k +0 1",
+            "VALUE k 0 1\r",
+            "VALUE k 0 4294967296",
+            "VALUE k 0 99999999999999999999",
+            "VALUES k 0 1",
+            "value k 0 1",
+        ] {
+            assert_eq!(
+                parse_value_head(bad.as_bytes()),
+                Err(ReplyError::Malformed),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn meta_values_say_their_length() {
+        assert_eq!(parse_va_len(b"VA 5"), Ok(5));
+        assert_eq!(parse_va_len(b"VA 0 f1 k"), Ok(0));
+        for bad in [
+            "VA",
+            "VA ",
+            "VA x",
+            "VA -1",
+            "VA +1",
+            "VA 1\r",
+            "VA 4294967296",
+        ] {
+            assert_eq!(
+                parse_va_len(bad.as_bytes()),
+                Err(ReplyError::Malformed),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_verb_has_replies_of_its_own() {
+        let lines = [
+            "STORED",
+            "NOT_STORED",
+            "EXISTS",
+            "NOT_FOUND",
+            "DELETED",
+            "TOUCHED",
+            "OK",
+            "END",
+            "7",
+            "VERSION 1.6.18",
+            "STAT pid 1",
+            "HD",
+            "HD O1",
+            "EN",
+            "NS",
+            "EX",
+            "NF",
+            "VA 1",
+            "ME k a=b",
+            "MN",
+            "VALUE k 0 1",
+            "",
+            "7x",
+            "7 7",
+            "HDx",
+            "VA",
+            "ME",
+            "STAT",
+            "VERSION",
+            "stored",
+        ];
+        for (verb, own) in [
+            (
+                Verb::Set,
+                &["STORED", "NOT_STORED", "EXISTS", "NOT_FOUND"][..],
+            ),
+            (Verb::Cas, &["STORED", "NOT_STORED", "EXISTS", "NOT_FOUND"]),
+            (Verb::Delete, &["NOT_FOUND", "DELETED"]),
+            (Verb::Incr, &["NOT_FOUND", "7"]),
+            (Verb::Decr, &["NOT_FOUND", "7"]),
+            (Verb::Touch, &["NOT_FOUND", "TOUCHED"]),
+            (Verb::FlushAll, &["OK"]),
+            (Verb::Version, &["VERSION 1.6.18"]),
+            (Verb::Stats, &["END", "STAT pid 1"]),
+            (Verb::Mg, &["HD", "HD O1", "EN", "VA 1"]),
+            (Verb::Ms, &["HD", "HD O1", "NS", "EX", "NF"]),
+            (Verb::Md, &["HD", "HD O1", "EX", "NF"]),
+            (Verb::Ma, &["HD", "HD O1", "NS", "EX", "NF", "VA 1"]),
+            (Verb::Me, &["EN", "ME k a=b"]),
+            (Verb::Get, &[]),
+            (Verb::Other, &[]),
+        ] {
+            let found = lines
+                .iter()
+                .filter(|line| is_reply_to(verb, line.as_bytes()));
+            assert_eq!(found.copied().collect::<Vec<_>>(), own, "{verb:?}");
+            for error in ["ERROR", "CLIENT_ERROR bad", "SERVER_ERROR out of memory"] {
+                assert!(is_reply_to(verb, error.as_bytes()), "{verb:?}");
+            }
+        }
+        assert!(is_reply_to(Verb::Decr, b"7  "));
+    }
+}
