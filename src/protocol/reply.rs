@@ -120,9 +120,8 @@ fn body_len(len: u64) -> Result<usize, ReplyError> {
 
 /// Whether a reply's line is one of memcached's errors.
 pub fn is_error(text: &[u8]) -> bool {
-    text.starts_with(b"SERVER_ERROR")
-        || text.starts_with(b"CLIENT_ERROR")
-        || text.starts_with(b"ERROR")
+    let code = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    matches!(code, b"SERVER_ERROR" | b"CLIENT_ERROR" | b"ERROR")
 }
 
 /// Whether a line can begin the reply to a verb that is no retrieval.
@@ -320,6 +319,7 @@ mod tests {
             for error in ["ERROR", "CLIENT_ERROR bad", "SERVER_ERROR out of memory"] {
                 assert!(is_reply_to(verb, error.as_bytes()), "{verb:?}");
             }
+            assert!(!is_reply_to(verb, b"ERRORS"), "{verb:?}");
         }
         assert!(is_reply_to(Verb::Decr, b"7  "));
     }
