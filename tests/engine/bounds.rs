@@ -23,7 +23,7 @@ fn a_client_with_enough_under_way_is_paused_and_goes_on() {
     rig.flush_clients();
     assert!(!rig.engine.resume(client));
     rig.write_lane(0, usize::MAX);
-    rig.read_lane(0, "STORED\r\n".len()).unwrap();
+    rig.read_on(0, "STORED\r\n".len());
     rig.flush_clients();
     assert_eq!(rig.received(client), b"STORED\r\n");
     assert_eq!(rig.engine.lane(0).lane.in_flight(), MAX_IN_FLIGHT);
@@ -45,7 +45,7 @@ fn a_client_that_does_not_read_is_paused() {
     while !rig.engine.session(client).paused {
         rig.engine.client_input(client, b"get a\r\nmn\r\n");
         rig.write_lane(0, usize::MAX);
-        rig.read_lane(0, usize::MAX).unwrap();
+        rig.read_on(0, usize::MAX);
         requests += 1;
     }
     let held = rig.engine.session(client).unsent().len();
@@ -73,7 +73,7 @@ fn store_large(rig: &mut Rig, servers: usize, keys: &[String]) {
 /// What a client makes the engine hold for it.
 fn pump_unread(rig: &mut Rig, client: u32, lane: usize) {
     while !rig.engine.session(client).dead {
-        let moved = rig.write_lane(lane, usize::MAX) + rig.read_lane(lane, READ_BYTES).unwrap();
+        let moved = rig.write_lane(lane, usize::MAX) + rig.read_on(lane, READ_BYTES);
         assert!(rig.engine.session(client).unsent().len() <= MAX_BACKLOG + READ_BYTES);
         assert!(moved > 0, "it is not given up");
     }
@@ -98,14 +98,14 @@ fn a_client_that_never_reads_is_given_up() {
 fn a_client_is_given_up_for_all_that_waits_for_its_turn() {
     let mut rig = Rig::new(&config(2, ISOLATE), 1);
     let client = rig.open("py2");
-    let ring = rig.config.snapshot.ring.clone();
+    let snapshot = rig.config.snapshot.clone();
     let key_of = |server| {
         let mut keys = (0..).map(|n| format!("key:{n}"));
-        keys.find(|key| ring.server(key.as_bytes()) == server)
+        keys.find(|key| snapshot.ring.server(key.as_bytes()) == server)
             .unwrap()
     };
     let (first, second) = (key_of(0), key_of(1));
-    store_large(&mut rig, 2, &[second.clone()]);
+    store_large(&mut rig, 2, std::slice::from_ref(&second));
     // The first server never answers, so that the rest has to wait: each
     // request holds 20 MB.
     let request = format!("get{}\r\n", format!(" {second}").repeat(20)).repeat(20);
@@ -113,7 +113,7 @@ fn a_client_is_given_up_for_all_that_waits_for_its_turn() {
     let mut delivered = 0;
     while !rig.engine.session(client).dead {
         let moved = rig.write_lane(1, usize::MAX);
-        let read = rig.read_lane(1, READ_BYTES).unwrap();
+        let read = rig.read_on(1, READ_BYTES);
         delivered += read;
         assert!(moved + read > 0, "it is not given up");
         assert!(
@@ -175,9 +175,10 @@ fn held_of_endless(start: &str) -> usize {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);
     let client = rig.open("py2");
     rig.send(client, start.as_bytes());
+    let piece = vec![b'x'; READ_BYTES];
     let mut most = 0;
     for _ in 0..4 * MAX_RETRIEVAL_LINE_BYTES / READ_BYTES {
-        rig.send(client, &[b'x'; READ_BYTES]);
+        rig.send(client, &piece);
         most = most.max(rig.engine.session(client).inbox.len());
     }
     rig.flush_clients();

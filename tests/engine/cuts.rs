@@ -33,8 +33,8 @@ fn spelled(name: &'static str, requests: &str, expected: &str) -> Sample {
 fn deflate(bytes: &[u8]) -> Vec<u8> {
     let level = flate2::Compression::default();
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("a vector takes all");
+    encoder.finish().expect("a vector takes all")
 }
 
 /// A value in the key spaces of every rule.
@@ -100,7 +100,7 @@ fn samples() -> Vec<Sample> {
             "bad lines",
             &format!(
                 "\r\n\nget\r\nset a 1\r\nhello\r\nGET a\r\nget {long}\r\nget a {long} b\r\nset {long} 0 0 2\r\nxx\r\n\
-                 set a x 0 2\r\nab\r\nset a 0 x 2\r\nab\r\ncas a 0 0 2 x\r\nab\r\nincr a\r\ntouch a\r\n\
+                 set a x 0 2\r\nab\r\nset a 0 x 2\r\nab\r\ncas a 0 0 2 x\r\nab\r\nincr a\r\ntouch a\r\nincr a noreply\r\ndecr a noreply 1\r\ntouch a noreply\r\n\
                  delete a x\r\ngat x a\r\nmg\r\nmg a v v\r\nmg a !\r\nms {long} 2\r\nab\r\nms a 2 v v\r\nab\r\n\
                  mg {longest}\r\nget {longest}\r\nget a\0b\r\nmd a x x\r\nmn\r\n"
             ),

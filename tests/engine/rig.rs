@@ -53,10 +53,9 @@ impl Cut {
     /// The size of the piece that comes after `done` bytes, at most `ready`.
     fn piece(self, done: usize, ready: usize) -> usize {
         match self {
-            Self::Whole => ready,
             Self::Bytes => ready.min(1),
             Self::At(at) if done < at => ready.min(at - done),
-            Self::At(_) => ready,
+            Self::At(_) | Self::Whole => ready,
         }
     }
 }
@@ -218,6 +217,12 @@ impl Rig {
         Ok(count)
     }
 
+    /// [`Rig::read_lane`], of replies that are right.
+    pub(crate) fn read_on(&mut self, lane: usize, most: usize) -> usize {
+        let read = self.read_lane(lane, most);
+        read.expect("the caches answer what they are asked")
+    }
+
     /// Loses a lane's connection and opens a new one.
     pub(crate) fn lose_lane(&mut self, lane: usize, why: &str, retry: bool) {
         self.peers[lane] = Peer::default();
@@ -311,10 +316,12 @@ fn reply_len(stream: &[u8]) -> Option<usize> {
             text.trim_end().parse().ok()
         };
         at += line;
+        let number =
+            |nth| number(nth).unwrap_or_else(|| panic!("no length in {}", text(&rest[..line])));
         if rest.starts_with(b"VALUE ") {
-            at += number(3).expect("a length") + 2;
+            at += number(3) + 2;
         } else if rest.starts_with(b"VA ") {
-            at += number(1).expect("a length") + 2;
+            at += number(1) + 2;
             return (at <= stream.len()).then_some(at);
         } else if !rest.starts_with(b"STAT ") {
             return Some(at);
