@@ -187,6 +187,21 @@ fn hidden_samples() -> Vec<Sample> {
     vec![
         hidden("hidden values", get, &shown),
         hidden("hidden meta values", meta, &meta_shown),
+        // Two more steps stand between the add and its reply: what follows
+        // must not overtake them.
+        hidden(
+            "adds in the way of hidden values",
+            "add four 0 0 1\r\nx\r\nget four\r\nms zip 1 ME\r\ny\r\nappend zip 0 0 1\r\nz\r\nmg zip v\r\n\
+             add noise 0 0 1 noreply\r\nx\r\ndelete noise\r\nadd noise 0 0 1\r\ny\r\nget noise two\r\n\
+             add two 0 0 1\r\nx\r\nmn\r\n",
+            &[
+                b"STORED\r\nVALUE four 0 1\r\nx\r\nEND\r\nHD\r\nSTORED\r\nVA 2\r\nyz\r\nDELETED\r\nSTORED\r\n",
+                &value("noise", 0, b"y")[..],
+                &value("two", 1, two),
+                b"END\r\nNOT_STORED\r\nMN\r\n",
+            ]
+            .concat(),
+        ),
     ]
 }
 
