@@ -31,7 +31,7 @@ const MISTAKES: &[&str] = &[
     "Jx",
     "MX",
     "MSS",
-    "O12345678901234567890123456789012",
+    "O1234567890123456789012345678901",
 ];
 
 /// A memcached on a socket of its own, killed when dropped.

@@ -186,7 +186,8 @@ struct Report {
 
 impl Report {
     fn heading(&mut self, key: &str, meaning: &str) {
-        let _ = writeln!(self.text, "\n{key}  ({meaning})");
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(self.text, "{gap}{key}  ({meaning})");
     }
 
     fn step(&mut self, who: &str, verb: &str, reply: &str, fate: Fate) -> io::Result<()> {

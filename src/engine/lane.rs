@@ -591,6 +591,12 @@ impl Lane {
             {
                 return Err(ReplyError::Malformed);
             }
+            // It was asked for no flags and under no condition.
+            Reply::Sibling { verb: Verb::Md, .. }
+                if !is_error(line.text) && !matches!(line.text, b"HD" | b"NF") =>
+            {
+                return Err(ReplyError::Malformed);
+            }
             Reply::Stats { .. } if !is_reply_to(Verb::Stats, line.text) => {
                 return Err(ReplyError::Malformed);
             }

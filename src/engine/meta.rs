@@ -142,8 +142,10 @@ pub(super) fn rewrite_meta(
 
 /// The opaque of a meta request, from its own line.
 pub(super) fn asked_opaque(request: &[u8]) -> &[u8] {
-    let end = memchr::memchr(b'\r', request).unwrap_or(request.len());
-    let opaque = Tokens::new(&request[..end])
+    // A "\r" may stand within a line, after a number.
+    let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
+    let line = &request[..end];
+    let opaque = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line))
         .skip(2)
         .find(|flag| flag[0] == b'O');
     opaque.unwrap_or_default()

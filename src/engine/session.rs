@@ -99,6 +99,9 @@ struct Slot {
     told: bool,
     /// Microseconds of the engine's clock.
     started_us: u64,
+    /// It is an `add` that may take more steps: the client's next requests wait
+    /// for it, or they would overtake those.
+    holds_up: bool,
     /// What the client gets when its turn comes.
     stash: Vec<u8>,
 }
@@ -133,6 +136,8 @@ pub struct Session {
     /// Bytes of streamed replies that wait for their turn: the stashes of all
     /// slots but [`Kind::Single`], which hold a line each.
     waiting: usize,
+    /// Slots that hold up what comes after them.
+    holding_up: u32,
     /// The number of `slots[0]`.
     first: u32,
 }
@@ -154,6 +159,7 @@ impl Session {
             dirty: false,
             slots: VecDeque::new(),
             waiting: 0,
+            holding_up: 0,
             first: 0,
         }
     }
@@ -163,9 +169,9 @@ impl Session {
         &self.out[self.sent..]
     }
 
-    /// Whether it has enough under way.
+    /// Whether nothing can be added to what is under way.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= MAX_IN_FLIGHT || self.backlog() >= MAX_UNSENT
+        self.slots.len() >= MAX_IN_FLIGHT || self.backlog() >= MAX_UNSENT || self.holding_up > 0
     }
 
     /// Bytes held for the client, those that wait for their turn included.
@@ -315,7 +321,10 @@ impl Sessions {
 
     fn push(&mut self, client: u32, verb: Verb, quiet: Quiet, kind: Kind) -> Ticket {
         let started_us = self.now_us;
+        let holds_up =
+            matches!(&kind, Kind::Single(Work::Change(change)) if change.refill.is_some());
         let session = &mut self.slab[client as usize];
+        session.holding_up += u32::from(holds_up);
         let slot = session.first.wrapping_add(session.slots.len() as u32);
         session.slots.push_back(Slot {
             verb,
@@ -325,6 +334,7 @@ impl Sessions {
             failed: false,
             told: false,
             started_us,
+            holds_up,
             stash: Vec::new(),
         });
         Ticket { client, slot }
@@ -634,6 +644,10 @@ impl Sessions {
                 }
                 self.tell_stashed(ticket);
             }
+        }
+        if self.slot(ticket).0.holds_up {
+            self.slab[ticket.client as usize].holding_up -= 1;
+            self.mark_dirty(ticket.client);
         }
         if self.is_last_part(ticket) {
             self.tally

@@ -72,10 +72,18 @@ pub fn parse_value_head(text: &[u8]) -> Result<ValueHead<'_>, ReplyError> {
     let rest = text.strip_prefix(b"VALUE ").ok_or(ReplyError::Malformed)?;
     let end = memchr::memchr(b' ', rest).ok_or(ReplyError::Malformed)?;
     let (key, tail) = rest.split_at(end);
-    let mut numbers = Tokens::new(tail).map(parse_u64);
+    // The tail reaches clients as it is: it must be what memcached writes.
+    let mut numbers = tail[1..].split(|&b| b == b' ').map(parse_digits);
     let (Some(Some(flags)), Some(Some(len))) = (numbers.next(), numbers.next()) else {
         return Err(ReplyError::Malformed);
     };
+    let is_whole = match numbers.next() {
+        None => true,
+        Some(cas) => cas.is_some() && numbers.next().is_none(),
+    };
+    if !is_whole || key.is_empty() {
+        return Err(ReplyError::Malformed);
+    }
     Ok(ValueHead {
         key,
         tail,
@@ -92,9 +100,15 @@ pub fn parse_va_len(text: &[u8]) -> Result<usize, ReplyError> {
     let mut tokens = Tokens::new(text).skip(1);
     let len = tokens
         .next()
-        .and_then(parse_u64)
+        .and_then(parse_digits)
         .ok_or(ReplyError::Malformed)?;
     body_len(len)
+}
+
+/// A number as memcached writes it; requests may spell it in other ways.
+fn parse_digits(token: &[u8]) -> Option<u64> {
+    let plain = token.iter().all(u8::is_ascii_digit);
+    parse_u64(token).filter(|_| plain)
 }
 
 fn body_len(len: u64) -> Result<usize, ReplyError> {
@@ -106,9 +120,8 @@ fn body_len(len: u64) -> Result<usize, ReplyError> {
 
 /// Whether a reply's line is one of memcached's errors.
 pub fn is_error(text: &[u8]) -> bool {
-    text.starts_with(b"SERVER_ERROR")
-        || text.starts_with(b"CLIENT_ERROR")
-        || text.starts_with(b"ERROR")
+    let code = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    matches!(code, b"SERVER_ERROR" | b"CLIENT_ERROR" | b"ERROR")
 }
 
 /// Whether a line can begin the reply to a verb that is no retrieval.
@@ -116,7 +129,8 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
     if is_error(text) {
         return true;
     }
-    let code = Tokens::new(text).next().unwrap_or_default();
+    let code = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    let is_value = text.starts_with(b"VA ");
     match verb {
         Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {
             matches!(text, b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND")
@@ -124,13 +138,13 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
         Verb::Delete => matches!(text, b"DELETED" | b"NOT_FOUND"),
         Verb::Incr | Verb::Decr => text == b"NOT_FOUND" || is_number(text),
         Verb::Touch => matches!(text, b"TOUCHED" | b"NOT_FOUND"),
-        Verb::Mg => matches!(code, b"VA" | b"HD" | b"EN"),
+        Verb::Mg => is_value || matches!(code, b"HD" | b"EN"),
         Verb::Ms => matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
         Verb::Md => matches!(code, b"HD" | b"EX" | b"NF"),
-        Verb::Ma => matches!(code, b"VA" | b"HD" | b"NS" | b"EX" | b"NF"),
-        Verb::Me => matches!(code, b"ME" | b"EN"),
-        Verb::Stats => code == b"STAT" || text == b"END",
-        Verb::Version => code == b"VERSION",
+        Verb::Ma => is_value || matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Me => text.starts_with(b"ME ") || code == b"EN",
+        Verb::Stats => text.starts_with(b"STAT ") || text == b"END",
+        Verb::Version => text.starts_with(b"VERSION "),
         Verb::FlushAll => text == b"OK",
         Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats | Verb::Mn | Verb::Other => false,
     }
@@ -139,6 +153,174 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
 /// Digits, which some memcached pads with spaces.
 fn is_number(text: &[u8]) -> bool {
     let mut tokens = Tokens::new(text);
-    let is_digits = |token: &[u8]| token.iter().all(u8::is_ascii_digit);
-    tokens.next().is_some_and(is_digits) && tokens.next().is_none()
+    tokens.next().and_then(parse_digits).is_some() && tokens.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_line_is_found_once_it_is_whole() {
+        let input = b"VALUE k 0 1\r\nx\r\n";
+        for cut in 0..input.len() {
+            let found = find_reply_line(&input[..cut]);
+            let expected = (cut >= 13).then_some(ReplyLine {
+                text: b"VALUE k 0 1",
+                total: 13,
+            });
+            assert_eq!(found, Ok(expected), "cut at {cut}");
+        }
+        for (input, text) in [
+            ("\r\n", ""),
+            ("\n", ""),
+            ("END\n", "END"),
+            ("a\r\r\n", "a\r"),
+        ] {
+            let line = find_reply_line(input.as_bytes()).unwrap().unwrap();
+            assert_eq!((line.text, line.total), (text.as_bytes(), input.len()));
+        }
+    }
+
+    #[test]
+    fn a_reply_line_has_an_end() {
+        let mut line = vec![b'x'; MAX_REPLY_LINE_BYTES - 1];
+        assert_eq!(find_reply_line(&line), Ok(None));
+        line.push(b'x');
+        assert_eq!(find_reply_line(&line), Err(ReplyError::LineTooLong));
+        line[MAX_REPLY_LINE_BYTES - 1] = b'\n';
+        assert!(find_reply_line(&line).unwrap().is_some());
+    }
+
+    #[test]
+    fn value_heads_are_read_as_memcached_writes_them() {
+        for (text, key, flags, len) in [
+            ("VALUE k 0 5", "k", 0, 5),
+            ("VALUE @py2//k 4294967295 0 77", "@py2//k", u32::MAX, 0),
+            // Flags of 64 bits are not ours to understand.
+            ("VALUE k 4294967296 1", "k", 0, 1),
+            ("VALUE k\t 1 4294967295", "k\t", 1, u32::MAX as usize),
+        ] {
+            let head = parse_value_head(text.as_bytes()).unwrap();
+            assert_eq!(
+                (head.key, head.flags, head.len),
+                (key.as_bytes(), flags, len)
+            );
+            assert_eq!([b"VALUE ", head.key, head.tail].concat(), text.as_bytes());
+        }
+        for bad in [
+            "VALUE",
+            "VALUE ",
+            "VALUE k",
+            "VALUE k 0",
+            "VALUE k 0 ",
+            "VALUE  0 1",
+            "VALUE k  0 1",
+            "VALUE k 0 1 ",
+            "VALUE k 0 1 x",
+            "VALUE k 0 1 2 3",
+            "VALUE k x 1",
+            "VALUE k 0 -1",
+            "VALUE k +0 1",
+            "VALUE k 0 1\r",
+            "VALUE k 0 4294967296",
+            "VALUE k 0 99999999999999999999",
+            "VALUES k 0 1",
+            "value k 0 1",
+        ] {
+            assert_eq!(
+                parse_value_head(bad.as_bytes()),
+                Err(ReplyError::Malformed),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn meta_values_say_their_length() {
+        assert_eq!(parse_va_len(b"VA 5"), Ok(5));
+        assert_eq!(parse_va_len(b"VA 0 f1 k"), Ok(0));
+        for bad in [
+            "VA",
+            "VA ",
+            "VA x",
+            "VA -1",
+            "VA +1",
+            "VA 1\r",
+            "VA 4294967296",
+        ] {
+            assert_eq!(
+                parse_va_len(bad.as_bytes()),
+                Err(ReplyError::Malformed),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_verb_has_replies_of_its_own() {
+        let lines = [
+            "STORED",
+            "NOT_STORED",
+            "EXISTS",
+            "NOT_FOUND",
+            "DELETED",
+            "TOUCHED",
+            "OK",
+            "END",
+            "7",
+            "VERSION 1.6.18",
+            "STAT pid 1",
+            "HD",
+            "HD O1",
+            "EN",
+            "NS",
+            "EX",
+            "NF",
+            "VA 1",
+            "ME k a=b",
+            "MN",
+            "VALUE k 0 1",
+            "",
+            "7x",
+            "7 7",
+            "HDx",
+            "VA",
+            "ME",
+            "STAT",
+            "VERSION",
+            "stored",
+        ];
+        for (verb, own) in [
+            (
+                Verb::Set,
+                &["STORED", "NOT_STORED", "EXISTS", "NOT_FOUND"][..],
+            ),
+            (Verb::Cas, &["STORED", "NOT_STORED", "EXISTS", "NOT_FOUND"]),
+            (Verb::Delete, &["NOT_FOUND", "DELETED"]),
+            (Verb::Incr, &["NOT_FOUND", "7"]),
+            (Verb::Decr, &["NOT_FOUND", "7"]),
+            (Verb::Touch, &["NOT_FOUND", "TOUCHED"]),
+            (Verb::FlushAll, &["OK"]),
+            (Verb::Version, &["VERSION 1.6.18"]),
+            (Verb::Stats, &["END", "STAT pid 1"]),
+            (Verb::Mg, &["HD", "HD O1", "EN", "VA 1"]),
+            (Verb::Ms, &["HD", "HD O1", "NS", "EX", "NF"]),
+            (Verb::Md, &["HD", "HD O1", "EX", "NF"]),
+            (Verb::Ma, &["HD", "HD O1", "NS", "EX", "NF", "VA 1"]),
+            (Verb::Me, &["EN", "ME k a=b"]),
+            (Verb::Get, &[]),
+            (Verb::Other, &[]),
+        ] {
+            let found = lines
+                .iter()
+                .filter(|line| is_reply_to(verb, line.as_bytes()));
+            assert_eq!(found.copied().collect::<Vec<_>>(), own, "{verb:?}");
+            for error in ["ERROR", "CLIENT_ERROR bad", "SERVER_ERROR out of memory"] {
+                assert!(is_reply_to(verb, error.as_bytes()), "{verb:?}");
+            }
+            assert!(!is_reply_to(verb, b"ERRORS"), "{verb:?}");
+        }
+        assert!(is_reply_to(Verb::Decr, b"7  "));
+    }
 }

@@ -1,0 +1,200 @@
+//! What one client can make the engine hold is bounded.
+
+use picklegate::engine::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT};
+use picklegate::protocol::request::{MAX_LINE_BYTES, MAX_RETRIEVAL_LINE_BYTES};
+
+use crate::rig::{Rig, config, text};
+
+const ISOLATE: &str = "mode = \"isolate\"";
+/// What a socket gives at once.
+const READ_BYTES: usize = 64 << 10;
+/// What the heads below declare.
+const DECLARED: usize = 1 << 30;
+
+#[test]
+fn a_client_with_enough_under_way_is_paused_and_goes_on() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open("py2");
+    let requests = "set a 0 0 1\r\nx\r\n".repeat(3 * MAX_IN_FLIGHT);
+    rig.send(client, requests.as_bytes());
+    assert!(rig.engine.session(client).paused);
+    assert_eq!(rig.engine.lane(0).lane.in_flight(), MAX_IN_FLIGHT);
+    // Nothing was answered yet: it stays so.
+    rig.flush_clients();
+    assert!(!rig.engine.resume(client));
+    rig.write_lane(0, usize::MAX);
+    rig.read_on(0, "STORED\r\n".len());
+    rig.flush_clients();
+    assert_eq!(rig.received(client), b"STORED\r\n");
+    assert_eq!(rig.engine.lane(0).lane.in_flight(), MAX_IN_FLIGHT);
+    rig.settle();
+    assert_eq!(
+        rig.received(client),
+        "STORED\r\n".repeat(3 * MAX_IN_FLIGHT).as_bytes()
+    );
+    assert!(!rig.engine.session(client).paused);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_paused() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open("py2");
+    let value = "x".repeat(1000);
+    rig.ask_cache(0, format!("set @py2//a 0 0 1000\r\n{value}\r\n").as_bytes());
+    let mut requests = 0;
+    while !rig.engine.session(client).paused {
+        rig.engine.client_input(client, b"get a\r\nmn\r\n");
+        rig.write_lane(0, usize::MAX);
+        rig.read_on(0, usize::MAX);
+        requests += 1;
+    }
+    let held = rig.engine.session(client).unsent().len();
+    assert!((MAX_UNSENT..MAX_UNSENT + 2000).contains(&held), "{held}");
+    // Nothing of it is lost.
+    rig.settle();
+    let reply = format!("VALUE a 0 1000\r\n{value}\r\nEND\r\nMN\r\n");
+    assert_eq!(
+        text(rig.received(client)),
+        text(reply.repeat(requests).as_bytes())
+    );
+}
+
+/// Stores a value of 1 MiB, more or less, under `keys` on each server.
+fn store_large(rig: &mut Rig, servers: usize, keys: &[String]) {
+    let value = "x".repeat(1_000_000);
+    for server in 0..servers {
+        for key in keys {
+            let set = format!("set @py2//{key} 0 0 {}\r\n{value}\r\n", value.len());
+            rig.ask_cache(server, set.as_bytes());
+        }
+    }
+}
+
+/// What a client makes the engine hold for it.
+fn pump_unread(rig: &mut Rig, client: u32, lane: usize) {
+    while !rig.engine.session(client).dead {
+        let moved = rig.write_lane(lane, usize::MAX) + rig.read_on(lane, READ_BYTES);
+        assert!(rig.engine.session(client).unsent().len() <= MAX_BACKLOG + READ_BYTES);
+        assert!(moved > 0, "it is not given up");
+    }
+}
+
+#[test]
+fn a_client_that_never_reads_is_given_up() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let [client, other] = ["py2", "py2"].map(|runtime| rig.open(runtime));
+    store_large(&mut rig, 1, &["a".to_owned()]);
+    rig.send(client, format!("get{}\r\n", " a".repeat(200)).as_bytes());
+    pump_unread(&mut rig, client, 0);
+    assert!(rig.engine.session(client).unsent().is_empty());
+    // What was owed to it is still read, and others are served.
+    rig.send(other, b"get z\r\n");
+    rig.settle();
+    assert!(rig.engine.session(client).is_finished());
+    assert_eq!(rig.received(other), b"END\r\n");
+}
+
+#[test]
+fn a_client_is_given_up_for_all_that_waits_for_its_turn() {
+    let mut rig = Rig::new(&config(2, ISOLATE), 1);
+    let client = rig.open("py2");
+    let snapshot = rig.config.snapshot.clone();
+    let key_of = |server| {
+        let mut keys = (0..).map(|n| format!("key:{n}"));
+        keys.find(|key| snapshot.ring.server(key.as_bytes()) == server)
+            .unwrap()
+    };
+    let (first, second) = (key_of(0), key_of(1));
+    store_large(&mut rig, 2, std::slice::from_ref(&second));
+    // The first server never answers, so that the rest has to wait: each
+    // request holds 20 MB.
+    let request = format!("get{}\r\n", format!(" {second}").repeat(20)).repeat(20);
+    rig.send(client, format!("get {first}\r\n{request}").as_bytes());
+    let mut delivered = 0;
+    while !rig.engine.session(client).dead {
+        let moved = rig.write_lane(1, usize::MAX);
+        let read = rig.read_on(1, READ_BYTES);
+        delivered += read;
+        assert!(moved + read > 0, "it is not given up");
+        assert!(
+            delivered <= MAX_BACKLOG + 2 * READ_BYTES,
+            "{delivered} bytes are held"
+        );
+    }
+}
+
+#[test]
+fn what_is_declared_too_large_is_swallowed_and_not_held() {
+    let limited = "mode = \"isolate\"\n[limits]\nmax_value_bytes = \"64KiB\"";
+    let mut rig = Rig::new(&config(1, limited), 1);
+    let client = rig.open("py2");
+
+    let piece = vec![b'x'; READ_BYTES];
+    for head in [
+        "set a 0 0 1073741824\r\n",
+        "ms a 1073741824\r\n",
+        "set a x 0 1073741824\r\n",
+    ] {
+        rig.send(client, head.as_bytes());
+        let mut left = DECLARED;
+        while left > 0 {
+            rig.send(client, &piece[..left.min(READ_BYTES)]);
+            left -= left.min(READ_BYTES);
+            assert_eq!(rig.engine.session(client).inbox.capacity(), 0);
+        }
+        rig.send(client, b"\r\nmn\r\n");
+        rig.settle();
+        let found = text(&rig.take_received(client));
+        assert!(
+            found.ends_with("_ERROR object too large for cache\\r\\nMN\\r\\n")
+                || found.ends_with("format\\r\\nMN\\r\\n"),
+            "{found}"
+        );
+        assert_eq!(rig.engine.lane(0).lane.unwritten(), b"");
+    }
+}
+
+#[test]
+fn a_body_is_held_once_and_no_more() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open("py2");
+    let head = format!("set a 0 0 {}\r\n", 1 << 20);
+    rig.send(client, head.as_bytes());
+    let bound = head.len() + (1 << 20) + 2;
+    let mut left = (1 << 20) + 1;
+    while left > 0 {
+        let count = left.min(1000);
+        rig.send(client, &vec![b'x'; count]);
+        left -= count;
+        assert!(rig.engine.session(client).inbox.capacity() <= bound);
+    }
+}
+
+/// The most that is held of a line that never ends.
+fn held_of_endless(start: &str) -> usize {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open("py2");
+    rig.send(client, start.as_bytes());
+    let piece = vec![b'x'; READ_BYTES];
+    let mut most = 0;
+    for _ in 0..4 * MAX_RETRIEVAL_LINE_BYTES / READ_BYTES {
+        rig.send(client, &piece);
+        most = most.max(rig.engine.session(client).inbox.len());
+    }
+    rig.flush_clients();
+    assert_eq!(
+        text(rig.received(client)),
+        "CLIENT_ERROR line too long\\r\\n"
+    );
+    assert!(rig.engine.session(client).is_finished());
+    most
+}
+
+#[test]
+fn an_endless_line_closes() {
+    assert!(held_of_endless("set ") <= MAX_LINE_BYTES);
+    assert!(held_of_endless("") <= MAX_LINE_BYTES);
+    for retrieval in ["get ", "gets ", "gat 0 ", "gats "] {
+        assert!(held_of_endless(retrieval) <= MAX_RETRIEVAL_LINE_BYTES + READ_BYTES);
+    }
+}

@@ -1,0 +1,13 @@
+//! The whole data path without a socket: an [`Engine`] between clients and
+//! caches of this process, every byte moved by hand.
+//!
+//! Random tests print their seed, which `PICKLEGATE_SEED` replays.
+//!
+//! [`Engine`]: picklegate::engine::Engine
+
+mod bounds;
+mod cuts;
+mod isolation;
+mod order;
+mod rig;
+mod wrong;

@@ -1,0 +1,337 @@
+//! An engine whose lanes end in caches of this process: bytes move only when
+//! told to, in pieces of any size. Opens no socket and reads no clock.
+
+// Every test binary compiles its own copy and uses a part of it.
+#![allow(dead_code)]
+
+use picklegate::config::Config;
+use picklegate::embedded::{Cache, Session as CacheSession};
+use picklegate::engine::Engine;
+use picklegate::policy::{Identity, RuntimeTag};
+use picklegate::protocol::reply::ReplyError;
+
+/// The unix second at which everything happens.
+pub(crate) const NOW: u64 = 1_700_000_000;
+
+/// A configuration of one rule for all keys, which `rule` spells and may go on
+/// from with further tables, and of this many servers.
+pub(crate) fn config(servers: usize, rule: &str) -> Config {
+    let servers: Vec<String> = (1..=servers)
+        .map(|n| format!("\"10.0.0.{n}:11211\""))
+        .collect();
+    let toml = format!(
+        r#"
+[upstream]
+servers = [{}]
+
+[[listeners]]
+listen  = "127.0.0.1:1"
+runtime = "py3"
+
+[[rules]]
+prefix = ""
+{rule}
+"#,
+        servers.join(", ")
+    );
+    Config::parse("rig", &toml).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// Bytes of replies past which a cache waits for its reader.
+const HIGH_WATER: usize = 256 << 10;
+
+/// How a stream of bytes is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Whole,
+    Bytes,
+    /// Once, after this many bytes.
+    At(usize),
+}
+
+impl Cut {
+    /// The size of the piece that comes after `done` bytes, at most `ready`.
+    fn piece(self, done: usize, ready: usize) -> usize {
+        match self {
+            Self::Bytes => ready.min(1),
+            Self::At(at) if done < at => ready.min(at - done),
+            Self::At(_) | Self::Whole => ready,
+        }
+    }
+}
+
+/// The other end of a lane.
+#[derive(Debug, Default)]
+struct Peer {
+    session: CacheSession,
+    /// Requests that the cache did not take yet.
+    input: Vec<u8>,
+    /// Replies that the engine did not get yet.
+    output: Vec<u8>,
+    /// Bytes of replies that it got.
+    delivered: usize,
+}
+
+/// An engine, the caches behind it, and what its clients received.
+#[derive(Debug)]
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) config: Config,
+    lanes_per_server: usize,
+    caches: Vec<Cache>,
+    peers: Vec<Peer>,
+    /// By client.
+    received: Vec<Vec<u8>>,
+}
+
+impl Rig {
+    pub(crate) fn new(config: &Config, lanes_per_server: usize) -> Self {
+        let servers: Vec<String> = config
+            .upstream
+            .servers
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let lanes = servers.len() * lanes_per_server;
+        Self {
+            engine: Engine::new(config.snapshot.clone(), &servers, lanes_per_server, 1),
+            config: config.clone(),
+            lanes_per_server,
+            caches: servers.iter().map(|_| Cache::new(0)).collect(),
+            peers: (0..lanes).map(|_| Peer::default()).collect(),
+            received: Vec::new(),
+        }
+    }
+
+    pub(crate) fn identity(&self, runtime: &str) -> Identity {
+        let tag = RuntimeTag::parse(runtime).expect("a runtime tag");
+        let identity = self.config.snapshot.identify(&tag);
+        identity.expect("a namespace for every Python")
+    }
+
+    pub(crate) fn lanes(&self) -> usize {
+        self.peers.len()
+    }
+
+    // Caches ---------------------------------------------------------------
+
+    /// What a server answers to requests that do not pass the engine.
+    pub(crate) fn ask_cache(&mut self, server: usize, requests: &[u8]) -> Vec<u8> {
+        ask(&mut self.caches[server], requests)
+    }
+
+    // Clients --------------------------------------------------------------
+
+    pub(crate) fn open(&mut self, runtime: &str) -> u32 {
+        let client = self.engine.open(self.identity(runtime), 0);
+        self.received.resize(client as usize + 1, Vec::new());
+        client
+    }
+
+    pub(crate) fn send(&mut self, client: u32, bytes: &[u8]) {
+        self.engine.client_input(client, bytes);
+    }
+
+    /// Lets every client take what there is for it, and go on.
+    pub(crate) fn flush_clients(&mut self) {
+        while let Some(client) = self.engine.pop_dirty() {
+            self.flush_client(client);
+        }
+    }
+
+    pub(crate) fn flush_client(&mut self, client: u32) {
+        loop {
+            let unsent = self.engine.session(client).unsent();
+            let bytes = unsent.len();
+            self.received[client as usize].extend_from_slice(unsent);
+            self.engine.client_sent(client, bytes);
+            if !self.engine.resume(client) {
+                return;
+            }
+        }
+    }
+
+    /// Everything that a client received so far.
+    pub(crate) fn received(&self, client: u32) -> &[u8] {
+        &self.received[client as usize]
+    }
+
+    /// Takes what a client received so far.
+    pub(crate) fn take_received(&mut self, client: u32) -> Vec<u8> {
+        std::mem::take(&mut self.received[client as usize])
+    }
+
+    /// Sends requests and gives what they are answered.
+    pub(crate) fn ask(&mut self, client: u32, requests: &[u8]) -> Vec<u8> {
+        self.send(client, requests);
+        self.settle();
+        self.take_received(client)
+    }
+
+    // Lanes ----------------------------------------------------------------
+
+    /// Writes up to `most` bytes of a lane's requests; how many there were.
+    pub(crate) fn write_lane(&mut self, lane: usize, most: usize) -> usize {
+        let bytes = self.engine.lane(lane).lane.unwritten();
+        let count = bytes.len().min(most);
+        let peer = &mut self.peers[lane];
+        peer.input.extend_from_slice(&bytes[..count]);
+        self.engine.lane(lane).lane.wrote(count);
+        self.serve(lane);
+        count
+    }
+
+    fn serve(&mut self, lane: usize) {
+        let cache = &mut self.caches[lane / self.lanes_per_server];
+        let peer = &mut self.peers[lane];
+        while peer.output.len() < HIGH_WATER {
+            let before = peer.output.len();
+            let mut out = Vec::new();
+            let used = cache.serve(&mut peer.session, NOW, &peer.input, &mut out);
+            peer.input.drain(..used);
+            peer.output.extend_from_slice(&out);
+            if peer.output.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// Replies of a lane's cache that the engine did not get yet.
+    pub(crate) fn unread(&self, lane: usize) -> &[u8] {
+        &self.peers[lane].output
+    }
+
+    /// Delivers up to `most` bytes of a lane's replies; how many there were.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) fn read_lane(&mut self, lane: usize, most: usize) -> Result<usize, ReplyError> {
+        let peer = &mut self.peers[lane];
+        let count = peer.output.len().min(most);
+        let bytes: Vec<u8> = peer.output.drain(..count).collect();
+        peer.delivered += count;
+        self.serve(lane);
+        if count > 0 {
+            self.engine.lane_input(lane, &bytes)?;
+        }
+        Ok(count)
+    }
+
+    /// [`Rig::read_lane`], of replies that are right.
+    pub(crate) fn read_on(&mut self, lane: usize, most: usize) -> usize {
+        let read = self.read_lane(lane, most);
+        read.expect("the caches answer what they are asked")
+    }
+
+    /// Loses a lane's connection and opens a new one.
+    pub(crate) fn lose_lane(&mut self, lane: usize, why: &str, retry: bool) {
+        self.peers[lane] = Peer::default();
+        self.engine.lane_lost(lane, why, retry);
+    }
+
+    /// Moves everything, replies cut as told, until nothing moves any more.
+    pub(crate) fn settle_cut(&mut self, upstream: Cut) -> Result<(), ReplyError> {
+        loop {
+            self.flush_clients();
+            let mut moved = 0;
+            for lane in 0..self.lanes() {
+                moved += self.write_lane(lane, usize::MAX);
+                let Peer {
+                    delivered, output, ..
+                } = &self.peers[lane];
+                let most = upstream.piece(*delivered, output.len());
+                moved += self.read_lane(lane, most)?;
+            }
+            if moved == 0 {
+                self.flush_clients();
+                return Ok(());
+            }
+        }
+    }
+
+    pub(crate) fn settle(&mut self) {
+        self.settle_cut(Cut::Whole)
+            .expect("the caches answer what they are asked");
+    }
+
+    /// Sends a client's requests, cut as told; nothing is owed afterwards.
+    pub(crate) fn feed(
+        &mut self,
+        client: u32,
+        requests: &[u8],
+        downstream: Cut,
+        upstream: Cut,
+    ) -> Result<(), ReplyError> {
+        let mut sent = 0;
+        while sent < requests.len() {
+            let count = downstream.piece(sent, requests.len() - sent);
+            self.send(client, &requests[sent..sent + count]);
+            self.settle_cut(upstream)?;
+            sent += count;
+        }
+        Ok(())
+    }
+}
+
+/// What a cache answers on a connection of its own.
+pub(crate) fn ask(cache: &mut Cache, requests: &[u8]) -> Vec<u8> {
+    let mut session = CacheSession::default();
+    let (mut at, mut all) = (0, Vec::new());
+    loop {
+        let before = all.len();
+        let mut out = Vec::new();
+        at += cache.serve(&mut session, NOW, &requests[at..], &mut out);
+        all.extend_from_slice(&out);
+        if all.len() == before {
+            return all;
+        }
+    }
+}
+
+/// What a fresh cache answers, without an engine in front.
+pub(crate) fn ask_alone(requests: &[u8]) -> Vec<u8> {
+    ask(&mut Cache::new(0), requests)
+}
+
+/// Cuts a client's stream into replies; what is left over if the last is not
+/// whole.
+pub(crate) fn replies(mut stream: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let mut all = Vec::new();
+    while let Some(len) = reply_len(stream) {
+        let (reply, rest) = stream.split_at(len);
+        all.push(reply);
+        stream = rest;
+    }
+    (all, stream)
+}
+
+/// How long the first reply is; `None` if it is not whole.
+fn reply_len(stream: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = &stream[at..];
+        let line = rest.iter().position(|&b| b == b'\n')? + 1;
+        let number = |nth: usize| -> Option<usize> {
+            let text = std::str::from_utf8(rest[..line].split(|&b| b == b' ').nth(nth)?).ok()?;
+            text.trim_end().parse().ok()
+        };
+        at += line;
+        let number =
+            |nth| number(nth).unwrap_or_else(|| panic!("no length in {}", text(&rest[..line])));
+        if rest.starts_with(b"VALUE ") {
+            at += number(3) + 2;
+        } else if rest.starts_with(b"VA ") {
+            at += number(1) + 2;
+            return (at <= stream.len()).then_some(at);
+        } else if !rest.starts_with(b"STAT ") {
+            return Some(at);
+        }
+        if at > stream.len() {
+            return None;
+        }
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
+}

@@ -1,0 +1,6 @@
+//! Any bytes as requests.
+#![no_main]
+
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::request(data));
