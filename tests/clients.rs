@@ -38,11 +38,19 @@ struct Side {
     at: String,
 }
 
+/// What the clients' cache is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upstream {
+    Memcached,
+    Embedded,
+}
+
 /// Every side, and the processes they talk to.
 struct Fleet {
     sides: Vec<Side>,
-    upstream: String,
-    _memcached: Memcached,
+    /// Where its keys can be seen as they are stored.
+    direct: String,
+    _memcached: Option<Memcached>,
     picklegate: Picklegate,
 }
 
@@ -58,30 +66,38 @@ impl Fleet {
     /// A fleet of every Python on loopback ports; `rule` is what the one rule
     /// says, `more` other tables of the configuration. `None` where the machine
     /// lacks what it takes.
-    fn start(rule: &str, more: &str) -> Option<Self> {
-        let sides = pythons()?
+    fn start(on: Upstream, rule: &str, more: &str) -> Option<Self> {
+        let sides: Vec<Side> = pythons()?
             .into_iter()
             .map(|python| Side {
                 python,
                 at: format!("127.0.0.1:{}", support::free_port()),
             })
             .collect();
-        let memcached = Memcached::start();
-        let upstream = memcached.addr();
-        Some(Self::on(sides, memcached, upstream, rule, more))
+        let memcached = (on == Upstream::Memcached).then(Memcached::start);
+        let upstream = memcached
+            .as_ref()
+            .map_or("embedded:64MiB".to_owned(), Memcached::addr);
+        let mut fleet = Self::on(sides, memcached, &upstream, rule, more);
+        if on == Upstream::Embedded {
+            // Nobody else gets at that cache; but the newest Python's listener
+            // shows bare keys as they are, for nothing is hidden from it.
+            fleet.direct = fleet.newest().at.clone();
+        }
+        Some(fleet)
     }
 
     fn on(
         sides: Vec<Side>,
-        memcached: Memcached,
-        upstream: String,
+        memcached: Option<Memcached>,
+        upstream: &str,
         rule: &str,
         more: &str,
     ) -> Self {
-        let picklegate = Picklegate::with_config(&config(&sides, &upstream, rule, more));
+        let picklegate = Picklegate::with_config(&config(&sides, upstream, rule, more));
         Self {
             sides,
-            upstream,
+            direct: upstream.to_owned(),
             _memcached: memcached,
             picklegate,
         }
@@ -216,6 +232,29 @@ fn say(text: &str) {
     }
 }
 
+macro_rules! on_each_upstream {
+    ($($name:ident)*) => {
+        mod memcached {
+            $(#[test] fn $name() { super::$name(super::Upstream::Memcached); })*
+        }
+        mod embedded {
+            $(#[test] fn $name() { super::$name(super::Upstream::Embedded); })*
+        }
+    };
+}
+
+on_each_upstream! {
+    isolated_sides_read_back_exactly_what_they_wrote
+    a_delete_by_one_side_is_a_miss_for_every_side
+    a_guarded_reader_misses_only_protocols_it_does_not_know
+    pickles_without_flags_are_guarded_when_bytes_are_detected
+    a_rejected_write_is_a_plain_failure_and_the_old_value_is_gone
+    observed_values_pass_byte_for_byte
+    every_client_method_works_as_on_memcached_when_shared
+    every_client_method_works_as_on_memcached_when_isolated
+    a_denied_flush_all_fails_at_once_and_nothing_is_lost
+}
+
 #[test]
 fn without_picklegate_the_sides_meet() {
     let Some(pythons) = pythons() else { return };
@@ -232,18 +271,16 @@ fn without_picklegate_the_sides_meet() {
     );
 }
 
-#[test]
-fn isolated_sides_read_back_exactly_what_they_wrote() {
-    let Some(fleet) = Fleet::start(ISOLATE, "") else {
+fn isolated_sides_read_back_exactly_what_they_wrote(on: Upstream) {
+    let Some(fleet) = Fleet::start(on, ISOLATE, "") else {
         return;
     };
     fleet.all(&["fill"]);
     fleet.all(&["verify"]);
 }
 
-#[test]
-fn a_delete_by_one_side_is_a_miss_for_every_side() {
-    let Some(fleet) = Fleet::start(ISOLATE, "") else {
+fn a_delete_by_one_side_is_a_miss_for_every_side(on: Upstream) {
+    let Some(fleet) = Fleet::start(on, ISOLATE, "") else {
         return;
     };
     for deleter in [fleet.oldest(), fleet.newest()] {
@@ -253,17 +290,15 @@ fn a_delete_by_one_side_is_a_miss_for_every_side() {
     }
 }
 
-#[test]
-fn a_guarded_reader_misses_only_protocols_it_does_not_know() {
-    let Some(fleet) = Fleet::start(GUARD, "") else {
+fn a_guarded_reader_misses_only_protocols_it_does_not_know(on: Upstream) {
+    let Some(fleet) = Fleet::start(on, GUARD, "") else {
         return;
     };
     guarded(&fleet, "flags");
 }
 
-#[test]
-fn pickles_without_flags_are_guarded_when_bytes_are_detected() {
-    let Some(mut fleet) = Fleet::start(GUARD, "\n[pickle]\ndetect = \"both\"\n") else {
+fn pickles_without_flags_are_guarded_when_bytes_are_detected(on: Upstream) {
+    let Some(mut fleet) = Fleet::start(on, GUARD, "\n[pickle]\ndetect = \"both\"\n") else {
         return;
     };
     // The one such client is for Python 3.
@@ -276,7 +311,7 @@ fn pickles_without_flags_are_guarded_when_bytes_are_detected() {
 /// Everybody writes, everybody reads everybody's; then the oldest side adds
 /// where it saw nothing of the newest's.
 fn guarded(fleet: &Fleet, trait_: &str) {
-    let common = ["--direct", &fleet.upstream, "--traits", trait_];
+    let common = ["--direct", &fleet.direct, "--traits", trait_];
     fleet.all_apart(&[&["fill", "--portable"][..], &common].concat());
     fleet.all(&[&["guarded", "--families", &fleet.versions()][..], &common].concat());
     let newest = fleet.newest().python.version();
@@ -284,40 +319,37 @@ fn guarded(fleet: &Fleet, trait_: &str) {
     fleet.oldest().check(&refill);
 }
 
-#[test]
-fn a_rejected_write_is_a_plain_failure_and_the_old_value_is_gone() {
+fn a_rejected_write_is_a_plain_failure_and_the_old_value_is_gone(on: Upstream) {
     let rule = format!("{GUARD}on_unloadable_write = \"reject\"\n");
-    let Some(fleet) = Fleet::start(&rule, "") else {
+    let Some(fleet) = Fleet::start(on, &rule, "") else {
         return;
     };
     let limit = fleet.oldest().python.highest_protocol().to_string();
     fleet.all_apart(&["rejected", "--limit", &limit, "--traits", "flags"]);
 }
 
-#[test]
-fn observed_values_pass_byte_for_byte() {
-    let Some(fleet) = Fleet::start("mode = \"observe\"\nsniff = \"header\"\n", "") else {
+fn observed_values_pass_byte_for_byte(on: Upstream) {
+    let Some(fleet) = Fleet::start(on, "mode = \"observe\"\nsniff = \"header\"\n", "") else {
         return;
     };
-    let direct = ["--direct", &fleet.upstream];
+    let direct = ["--direct", &fleet.direct];
     fleet.all_apart(&[&["untouched"][..], &direct].concat());
     fleet.all(&[&["served", "--families", &fleet.versions()][..], &direct].concat());
 }
 
-#[test]
-fn every_client_method_works_as_on_memcached_when_shared() {
-    conform("mode = \"shared\"\n");
+fn every_client_method_works_as_on_memcached_when_shared(on: Upstream) {
+    conform(on, "mode = \"shared\"\n");
 }
 
-#[test]
-fn every_client_method_works_as_on_memcached_when_isolated() {
-    conform(ISOLATE);
+fn every_client_method_works_as_on_memcached_when_isolated(on: Upstream) {
+    conform(on, ISOLATE);
 }
 
 /// Compares with a second memcached, one side after the other: the steps end
 /// with a flush.
-fn conform(rule: &str) {
-    let Some(fleet) = Fleet::start(rule, "\n[admin_commands]\nflush_all = \"forward\"\n") else {
+fn conform(on: Upstream, rule: &str) {
+    let Some(fleet) = Fleet::start(on, rule, "\n[admin_commands]\nflush_all = \"forward\"\n")
+    else {
         return;
     };
     let alone = Memcached::start();
@@ -326,9 +358,9 @@ fn conform(rule: &str) {
     }
 }
 
-#[test]
-fn a_denied_flush_all_fails_at_once_and_nothing_is_lost() {
-    let Some(fleet) = Fleet::start(ISOLATE, "\n[admin_commands]\nflush_all = \"deny\"\n") else {
+fn a_denied_flush_all_fails_at_once_and_nothing_is_lost(on: Upstream) {
+    let Some(fleet) = Fleet::start(on, ISOLATE, "\n[admin_commands]\nflush_all = \"deny\"\n")
+    else {
         return;
     };
     fleet.all(&["denied"]);
@@ -348,7 +380,13 @@ fn unix_sockets_serve_on_both_ends() {
         .collect();
     let upstream = socket("memcached");
     let memcached = Memcached::unix(&upstream);
-    let fleet = Fleet::on(sides, memcached, format!("unix:{upstream}"), ISOLATE, "");
+    let fleet = Fleet::on(
+        sides,
+        Some(memcached),
+        &format!("unix:{upstream}"),
+        ISOLATE,
+        "",
+    );
     fleet.all(&["fill", "--portable"]);
     fleet.all(&["verify", "--portable"]);
 }

@@ -5,6 +5,7 @@ use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
 use super::lane::{Lane, StoreHead, Target};
 use super::session::{Look, Quiet, Sessions, Ticket, Work};
 use super::tally::{Direction, Outcome};
+use super::upstream::Upstream;
 use crate::pickle::Verdict;
 use crate::policy::{
     Coherence, Decision, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Snapshot, Sniff, SpaceId,
@@ -44,35 +45,6 @@ struct Asked<'k> {
     base64: bool,
     /// It takes effect whatever is there: a `set`.
     plain: bool,
-}
-
-/// A lane with its server's name and whether it may be written to.
-#[derive(Debug)]
-pub struct Upstream {
-    /// The multiplexed connection.
-    pub lane: Lane,
-    /// The server, as configured.
-    pub server: String,
-    /// Why requests are refused at once, while reconnecting is put off.
-    pub down: Option<String>,
-    /// Requests sent and failed since the start.
-    pub counts: UpstreamCounts,
-}
-
-/// What one lane counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UpstreamCounts {
-    /// Requests of clients that went to it, retrievals once per key.
-    pub requests: u64,
-    /// Requests that were answered for it, because it could not.
-    pub errors: u64,
-}
-
-impl Upstream {
-    /// The error line for clients.
-    pub(super) fn error(&self, why: &str) -> Vec<u8> {
-        format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()
-    }
 }
 
 impl<'e> Dispatch<'e> {
@@ -561,41 +533,40 @@ impl<'e> Dispatch<'e> {
     // Changes --------------------------------------------------------------
 
     fn delete(&mut self, change: &Change<'_>) {
-        let quiet = quiet(change.noreply);
-        let work = Work::Delete { existed: false };
-        let ticket = self.sessions.open(self.client, Verb::Delete, quiet, work);
-        let lane = self.lane_of(change.key);
-        let codec = &self.snapshot.codec;
-        let decision = self.decide(change.key);
-        let target = self.target(decision.space, change.key, false);
-        self.send(lane, ticket, |lane, sessions| {
+        let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
             lane.change(sessions, ticket, Verb::Delete, target, &[]);
-        });
-        self.delete_copies(
-            ticket,
-            lane,
-            decision.siblings(codec),
-            change.key,
-            false,
-            None,
-        );
-        self.sessions.finish(ticket);
+        };
+        let key = (change.key, false);
+        self.delete_everywhere(Verb::Delete, quiet(change.noreply), key, None, own);
     }
 
     fn meta_delete(&mut self, meta: &Meta<'_>) {
-        let work = Work::Delete { existed: false };
-        let ticket = self
-            .sessions
-            .open(self.client, Verb::Md, meta_quiet(meta), work);
-        let lane = self.lane_of(&meta.key);
-        let codec = &self.snapshot.codec;
-        let decision = self.decide(&meta.key);
-        let target = self.target(decision.space, &meta.key, meta.base64);
-        self.send(lane, ticket, |lane, sessions| {
+        let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
             lane.meta(sessions, ticket, meta, target, None, Look::Away);
+        };
+        let key = (&meta.key[..], meta.base64);
+        self.delete_everywhere(Verb::Md, meta_quiet(meta), key, Some(meta), own);
+    }
+
+    /// Deletes the own copy as the client asked, and its siblings behind it.
+    fn delete_everywhere(
+        &mut self,
+        verb: Verb,
+        quiet: Quiet,
+        (key, base64): (&[u8], bool),
+        meta: Option<&Meta<'_>>,
+        own: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
+    ) {
+        let work = Work::Delete { existed: false };
+        let ticket = self.sessions.open(self.client, verb, quiet, work);
+        let lane = self.lane_of(key);
+        let decision = self.decide(key);
+        let target = self.target(decision.space, key, base64);
+        self.send(lane, ticket, |lane, sessions| {
+            own(lane, sessions, ticket, target);
         });
-        let siblings = decision.siblings(codec);
-        self.delete_copies(ticket, lane, siblings, &meta.key, meta.base64, Some(meta));
+        let siblings = decision.siblings(&self.snapshot.codec);
+        self.delete_copies(ticket, lane, siblings, key, base64, meta);
         self.sessions.finish(ticket);
     }
 

@@ -166,11 +166,16 @@ impl Lane {
         self.base + self.wire.len() as u64
     }
 
+    /// One more reply is owed, to a request that starts here.
     fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
         sessions.expect(ticket);
-        let since_us = sessions.now_us;
+        self.push_owed(sessions.now_us, reply);
+    }
+
+    fn push_owed(&mut self, since_us: u64, reply: Reply) {
+        let start = self.end();
         self.owed.push_back(Owed {
-            start: self.end(),
+            start,
             reply,
             since_us,
             retried: false,
@@ -192,14 +197,7 @@ impl Lane {
         if self.can_extend(verb, exptime) {
             self.wire.truncate(self.wire.len() - 2);
         } else {
-            let since_us = sessions.now_us;
-            let reply = Reply::Values { verb, keys: 0 };
-            self.owed.push_back(Owed {
-                start: self.end(),
-                reply,
-                since_us,
-                retried: false,
-            });
+            self.push_owed(sessions.now_us, Reply::Values { verb, keys: 0 });
             self.wire.extend_from_slice(verb.name().as_bytes());
             if let Some(exptime) = exptime {
                 self.wire.push(b' ');
@@ -373,8 +371,8 @@ impl Lane {
         if target.base64 {
             self.wire.extend_from_slice(b" b");
         }
-        // Servers ignore P and L, and some refuse them; b is spelled above.
         let unnamed = Unnamed::new(meta);
+        // Servers ignore P and L, and some refuse them; b is spelled above.
         let passed = |flag: &[u8]| match flag[0] {
             b'q' | b'P' | b'L' | b'b' => false,
             b'k' => unnamed.is_none(),

@@ -12,16 +12,18 @@ mod lane;
 mod meta;
 mod session;
 mod tally;
+mod upstream;
 
 use std::sync::Arc;
 
-pub use dispatch::{Upstream, UpstreamCounts};
 pub use lane::Lane;
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
 pub use tally::{
     Action, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome, PROTOCOLS, Tally,
     Writer,
 };
+
+pub use upstream::{Upstream, UpstreamCounts};
 
 use dispatch::{Dispatch, Taken};
 use session::Sessions;
@@ -52,12 +54,7 @@ impl Engine {
         let lanes = servers
             .iter()
             .flat_map(|server| std::iter::repeat_n(server, lanes_per_server))
-            .map(|server| Upstream {
-                lane: Lane::default(),
-                server: server.clone(),
-                down: None,
-                counts: UpstreamCounts::default(),
-            })
+            .map(|server| Upstream::new(server))
             .collect();
         let tally = Tally::new(origins, snapshot.codec.spaces().len());
         let sessions = Sessions::new(tally, snapshot.encoding);

@@ -1,0 +1,42 @@
+//! A lane and what the engine knows of its server.
+
+use super::lane::Lane;
+
+/// A lane with its server's name and whether it may be written to.
+#[derive(Debug)]
+pub struct Upstream {
+    /// The multiplexed connection.
+    pub lane: Lane,
+    /// The server, as configured.
+    pub server: String,
+    /// Why requests are refused at once, while reconnecting is put off.
+    pub down: Option<String>,
+    /// Requests sent and failed since the start.
+    pub counts: UpstreamCounts,
+}
+
+/// What one lane counted since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpstreamCounts {
+    /// Requests of clients that went to it, retrievals once per key.
+    pub requests: u64,
+    /// Requests that were answered for it, because it could not.
+    pub errors: u64,
+}
+
+impl Upstream {
+    /// Nothing was asked of it yet.
+    pub(super) fn new(server: &str) -> Self {
+        Self {
+            lane: Lane::default(),
+            server: server.to_owned(),
+            down: None,
+            counts: UpstreamCounts::default(),
+        }
+    }
+
+    /// The error line for clients.
+    pub(super) fn error(&self, why: &str) -> Vec<u8> {
+        format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()
+    }
+}
