@@ -214,13 +214,13 @@ pub(super) fn rewrite_unnamed(
 /// is named by its bare bytes, spaces and all.
 pub(super) fn match_key(found: &[u8], physical: &[u8]) -> Option<(usize, bool)> {
     let ends = |len: usize| found.get(len).is_none_or(|&b| b == b' ');
-    if found.starts_with(physical) && ends(physical.len()) {
+    let is_flagged = |len: usize| found[len..].starts_with(b" b") && ends(len + 2);
+    if found.starts_with(physical) && ends(physical.len()) && !is_flagged(physical.len()) {
         return Some((physical.len(), false));
     }
     let token = Tokens::new(found).next()?;
-    let is_flagged = found[token.len()..].starts_with(b" b") && ends(token.len() + 2);
     let matches = decode_base64_key(token).is_some_and(|key| key[..] == *physical);
-    (is_flagged && matches).then_some((token.len() + 2, true))
+    (is_flagged(token.len()) && matches).then_some((token.len() + 2, true))
 }
 
 /// A key in the form that memcached answers with: `foo`, or `Zm9v b`.

@@ -141,6 +141,8 @@ fn a_wrong_reply_drops_the_lane() {
                 "VA 6 k@py2//a fx\r\nsecret\r\n",
             ],
         ),
+        // The base64 form of another key.
+        ("mg Zm9v v\r\n", &["VA 6 k@py2//Zm9v b\r\nsecret\r\n"]),
         (
             "mg YQ== b v\r\n",
             &[
