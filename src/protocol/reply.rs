@@ -152,8 +152,8 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
 
 /// Digits, which some memcached pads with spaces.
 fn is_number(text: &[u8]) -> bool {
-    let mut tokens = Tokens::new(text);
-    tokens.next().and_then(parse_digits).is_some() && tokens.next().is_none()
+    let end = text.iter().rposition(|&b| b != b' ').map_or(0, |at| at + 1);
+    parse_digits(&text[..end]).is_some()
 }
 
 #[cfg(test)]
@@ -322,5 +322,6 @@ mod tests {
             assert!(!is_reply_to(verb, b"ERRORS"), "{verb:?}");
         }
         assert!(is_reply_to(Verb::Decr, b"7  "));
+        assert!(!is_reply_to(Verb::Incr, b" 7"));
     }
 }
