@@ -130,7 +130,14 @@ impl<'e> Dispatch<'e> {
     ) -> bool {
         let upstream = &mut self.lanes[lane];
         upstream.counts.requests += 1;
-        if let Some(why) = &upstream.down {
+        let refusal = match &upstream.down {
+            Some(why) => Some(why.as_str()),
+            None => upstream
+                .lane
+                .is_full()
+                .then_some("has too much waiting for it"),
+        };
+        if let Some(why) = refusal {
             let error = upstream.error(why);
             upstream.counts.errors += 1;
             self.sessions.fail(ticket, &error);

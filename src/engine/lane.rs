@@ -29,6 +29,8 @@ const MAX_KEYS: u32 = 64;
 const MAX_GAT_BYTES: usize = 1800;
 /// Digits of the largest number, in 64 bits.
 const MAX_NUMBER_BYTES: usize = 20;
+/// Bytes of requests that may wait for an upstream's answers.
+const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
 
@@ -145,6 +147,11 @@ impl Lane {
     /// Notes that bytes were written.
     pub fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
+    }
+
+    /// Whether so much waits for the upstream that no more may.
+    pub fn is_full(&self) -> bool {
+        self.wire.len() > MAX_WAITING_BYTES
     }
 
     /// Whether nothing is owed.

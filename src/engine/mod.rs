@@ -144,8 +144,13 @@ impl Engine {
                 break;
             }
             let rest = &input[at..];
-            match find_line(rest, 0) {
-                Line::Partial => break,
+            // What was searched before is at the start of the input.
+            let searched = std::mem::take(&mut session.searched);
+            match find_line(rest, searched) {
+                Line::Partial => {
+                    session.searched = rest.len();
+                    break;
+                }
                 Line::TooLong => {
                     session.closing = true;
                     let reply = b"CLIENT_ERROR line too long";

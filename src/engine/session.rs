@@ -121,6 +121,8 @@ pub struct Session {
     pub swallow: usize,
     /// Input not yet understood.
     pub inbox: Vec<u8>,
+    /// Bytes of `inbox` that are known to hold no line end.
+    pub searched: usize,
     /// Bytes of `inbox` without which nothing can go on.
     pub need: usize,
     /// The client sends no more than what is in the inbox.
@@ -151,6 +153,7 @@ impl Session {
             sent: 0,
             swallow: 0,
             inbox: Vec::new(),
+            searched: 0,
             need: 0,
             eof: false,
             closing: false,

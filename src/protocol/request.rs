@@ -17,6 +17,9 @@ pub const MAX_RETRIEVAL_LINE_BYTES: usize = 1 << 20;
 const MAX_BODY_BYTES: usize = i32::MAX as usize - 2;
 /// memcached's limit on the tokens of a meta command.
 const MAX_META_TOKENS: usize = 19;
+/// Longest number or flag that is passed on. The longest that means anything is
+/// an opaque of 32 bytes, and memcached closes connections over lines of 2,048.
+const MAX_ARGUMENT_BYTES: usize = 64;
 /// How many tokens memcached cuts a line into before it looks at them.
 const MAX_TOKENS: usize = 23;
 
@@ -394,7 +397,7 @@ fn parse_retrieve(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     let exptime = matches!(verb, Verb::Gat | Verb::Gats)
         .then(|| keys.next())
         .flatten();
-    if exptime.is_some_and(|token| parse_i64(token).is_none()) {
+    if exptime.is_some_and(|token| token.len() > MAX_ARGUMENT_BYTES || parse_i64(token).is_none()) {
         return Head::Bad(Bad::new(BAD_EXPTIME));
     }
     if keys.clone().any(|key| key.len() > MAX_KEY_BYTES) {
@@ -489,7 +492,8 @@ fn parse_change(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     };
     let noreply = is_noreply(&all);
     // Passed on, it would end the line, and the upstream would not reply.
-    if all[1] == b"noreply" && all[0].len() <= MAX_KEY_BYTES {
+    let hushes = all[1] == b"noreply";
+    if (hushes || all[1].len() > MAX_ARGUMENT_BYTES) && all[0].len() <= MAX_KEY_BYTES {
         let reply = match verb {
             Verb::Touch => BAD_EXPTIME,
             _ => BAD_DELTA,
@@ -542,6 +546,7 @@ fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     let seen = match flag_set(&rest) {
         Ok(seen) => seen,
         Err(FlagError::OpaqueTooLong) => return fail("CLIENT_ERROR opaque token too long"),
+        Err(FlagError::TooLong) => return fail("CLIENT_ERROR options flags too long"),
         Err(FlagError::Duplicate) => {
             return fail(match verb {
                 Verb::Mg | Verb::Ms => "CLIENT_ERROR duplicate flag",
@@ -576,6 +581,7 @@ const MAX_OPAQUE_BYTES: usize = 32;
 enum FlagError {
     Duplicate,
     OpaqueTooLong,
+    TooLong,
 }
 
 fn flag_set(flags: &Tokens<'_>) -> Result<u128, FlagError> {
@@ -593,6 +599,15 @@ fn flag_set(flags: &Tokens<'_>) -> Result<u128, FlagError> {
         // An unknown flag is the upstream's to refuse.
         known &= KNOWN_FLAGS.contains(&flag);
         seen |= 1 << (flag & 127);
+    }
+    // P and L go no further.
+    let passed = flags.clone().filter(|flag| !matches!(flag[0], b'P' | b'L'));
+    if passed.clone().any(|flag| flag.len() > MAX_ARGUMENT_BYTES) {
+        return Err(if opaque > MAX_ARGUMENT_BYTES {
+            FlagError::OpaqueTooLong
+        } else {
+            FlagError::TooLong
+        });
     }
     // Checked before anything is done; memcached does so after, for some, but
     // looks at numbers first.
@@ -946,6 +961,24 @@ mod tests {
         // What no memcached knows is the upstream's to refuse.
         check("mg k ! !", "mg k len=0 ! !");
         check("mg k \u{7f}", "bad \"CLIENT_ERROR duplicate flag\"");
+    }
+
+    #[test]
+    fn arguments_longer_than_any_that_means_something_go_no_further() {
+        let long = "0".repeat(65);
+        for (request, reply) in [
+            ("incr k ", "invalid numeric delta argument"),
+            ("touch k ", "invalid exptime argument"),
+            ("mg k T", "options flags too long"),
+            ("md k O", "opaque token too long"),
+        ] {
+            let told = format!("bad \"CLIENT_ERROR {reply}\"");
+            check(&format!("{request}{long}"), &told);
+        }
+        check(
+            &format!("gat {long} k"),
+            "bad \"CLIENT_ERROR invalid exptime argument\"",
+        );
     }
 
     #[test]

@@ -278,6 +278,12 @@ differences! {
         memcached: "EN\r\n",
         picklegate: FORMAT,
     }
+    argument_over_64_bytes {
+        why: "no number is that long, and an upstream closes connections over long lines",
+        send: "set n 0 0 1\r\n5\r\nincr n <64 0>1\r\n",
+        memcached: "STORED\r\n6\r\n",
+        picklegate: "STORED\r\nCLIENT_ERROR invalid numeric delta argument\r\n",
+    }
     quiet_creation_by_ma {
         why: "q hides HD; 1.6.18 forgets to when ma creates the item",
         send: "ma n N0 q\r\nma n N0 q\r\n",
