@@ -125,6 +125,9 @@ fn starts_old_pickle(first: u8) -> bool {
 mod tests {
     use std::io::Write as _;
 
+    use proptest::prelude::*;
+    use serde_pickle::SerOptions;
+
     use super::*;
 
     fn deflate(bytes: &[u8], level: u32) -> Vec<u8> {
@@ -160,6 +163,23 @@ mod tests {
         assert_eq!(sniff(by_flags, 1, b"\xff\x00"), BROKEN);
         assert_eq!(sniff(by_flags, 0, b"\x80\x04K\x01."), None);
         assert_eq!(sniff(by_flags, 16, b"\x80\x04K\x01."), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_pickled_tells_its_protocol(
+            value in proptest::collection::vec((".*", any::<f64>()), 0..20),
+            level in 0u32..=9,
+        ) {
+            let pickled = |options| serde_pickle::to_vec(&value, options).unwrap();
+            let (two, three) = (SerOptions::new().proto_v2(), SerOptions::new());
+            for (protocol, options) in [(2, two), (3, three)] {
+                let pickle = pickled(options);
+                prop_assert_eq!(sniff(Encoding::default(), 1, &pickle), header(protocol));
+                let compressed = deflate(&pickle, level);
+                prop_assert_eq!(sniff(Encoding::default(), 9, &compressed), header(protocol));
+            }
+        }
     }
 
     #[test]
