@@ -721,7 +721,7 @@ fn sigterm_finishes_what_is_owed() {
     let asked = Instant::now();
     gate.terminate();
     assert_eq!(rest(&idle), "");
-    assert_eq!((&unix_idle).read(&mut [0]).unwrap(), 0);
+    assert_eq!((&unix_idle).read_to_end(&mut Vec::new()).unwrap(), 0);
     let refused = TcpStream::connect(&listen).map_err(|error| error.kind());
     assert_eq!(refused.unwrap_err(), ErrorKind::ConnectionRefused);
     assert!(asked.elapsed() < Duration::from_millis(350));

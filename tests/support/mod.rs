@@ -353,6 +353,8 @@ pub(crate) fn exchange<'a>(
                     received.extend_from_slice(&buffer[..n]);
                     continue;
                 }
+                // A stopped and continued process sees this on timed reads.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => Some(error),
             };
             // The writer may be stuck on a peer that stopped reading.
