@@ -46,7 +46,7 @@
 //! # Reading order
 //!
 //! [`protocol::request`], then `policy/key.rs`, then `engine/mod.rs`,
-//! `engine/dispatch.rs`, `engine/lane.rs` and `engine/session.rs`, then
+//! `engine/dispatch.rs`, `engine/lane/` and `engine/session.rs`, then
 //! `server/worker.rs`.
 #![forbid(unsafe_code)]
 

@@ -7,58 +7,31 @@
 //! all that was owed on it, so that a reply off by one can never become
 //! another client's data.
 
+mod requests;
+
 use std::collections::VecDeque;
 
+pub(super) use requests::{StoreHead, Target};
+
 use super::meta::{
-    MetaReply, OwedRestore, Unnamed, asked_key, asked_opaque, hide_meta, restore_debug,
-    rewrite_meta, rewrite_unnamed,
+    MetaReply, OwedRestore, asked_key, asked_opaque, hide_meta, restore_debug, rewrite_meta,
+    rewrite_unnamed,
 };
 use super::session::{Look, Sessions, Ticket};
 use super::tally::Outcome;
-use crate::policy::{KeyCodec, Restore, SpaceId};
-use crate::protocol::key::encode_base64_key;
+use crate::policy::SpaceId;
 use crate::protocol::reply::{
     ReplyError, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
 };
-use crate::protocol::request::{Meta, Verb};
+use crate::protocol::request::Verb;
 use crate::protocol::{Tokens, parse_u64};
 
-/// Keys that one upstream retrieval may carry.
-const MAX_KEYS: u32 = 64;
-/// Bytes of one upstream `gat` line: memcached closes over 2,048.
-const MAX_GAT_BYTES: usize = 1800;
 /// Digits of the largest number, in 64 bits.
 const MAX_NUMBER_BYTES: usize = 20;
 /// Bytes of requests that may wait for an upstream's answers.
 const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
-
-/// A key as a client asked for it, and where it goes.
-#[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
-    /// All key spaces.
-    pub codec: &'a KeyCodec,
-    /// The one that this request addresses.
-    pub space: SpaceId,
-    /// The client key.
-    pub key: &'a [u8],
-    /// Whether the client spelled it in base64.
-    pub base64: bool,
-}
-
-/// What a store says beside its key and value.
-#[derive(Debug, Clone, Copy)]
-pub struct StoreHead {
-    /// [`Verb::Set`] to [`Verb::Cas`].
-    pub verb: Verb,
-    /// The client flags.
-    pub flags: u32,
-    /// As memcached would cut it.
-    pub exptime: i32,
-    /// For `cas`.
-    pub cas: Option<u64>,
-}
 
 /// One upstream connection.
 #[derive(Debug, Default)]
@@ -137,7 +110,7 @@ enum Reading {
 }
 
 impl Lane {
-    // Requests -------------------------------------------------------------
+    // What waits -----------------------------------------------------------
 
     /// Bytes to be written.
     pub fn unwritten(&self) -> &[u8] {
@@ -187,301 +160,6 @@ impl Lane {
             since_us,
             retried: false,
         });
-    }
-
-    /// Asks for one key of a retrieval, in one line with the keys before it
-    /// where that was not written yet: memcached answers one line with many
-    /// keys at a fraction of the cost of many lines.
-    pub fn retrieve(
-        &mut self,
-        sessions: &mut Sessions,
-        verb: Verb,
-        exptime: Option<&[u8]>,
-        target: Target<'_>,
-        for_ticket: (Ticket, Look, bool),
-    ) {
-        let (ticket, look, last) = for_ticket;
-        if self.can_extend(verb, exptime) {
-            self.wire.truncate(self.wire.len() - 2);
-        } else {
-            self.push_owed(sessions.now_us, Reply::Values { verb, keys: 0 });
-            self.wire.extend_from_slice(verb.name().as_bytes());
-            if let Some(exptime) = exptime {
-                self.wire.push(b' ');
-                self.wire.extend_from_slice(exptime);
-            }
-        }
-        if let Some(Owed {
-            reply: Reply::Values { keys, .. },
-            ..
-        }) = self.owed.back_mut()
-        {
-            *keys += 1;
-        }
-        self.wire.push(b' ');
-        let at = self.end();
-        let restore = target
-            .codec
-            .encode(target.space, target.key, &mut self.wire);
-        self.keys.push_back(OwedKey {
-            ticket,
-            at,
-            // The codec never exceeds 250 bytes.
-            len: (self.end() - at) as u8,
-            look,
-            last,
-            restore: OwedRestore::new(restore, target.key),
-        });
-        self.wire.extend_from_slice(b"\r\n");
-        if last {
-            sessions.expect(ticket);
-        }
-    }
-
-    /// Whether the last request is a retrieval of the same kind with room, and
-    /// was not written yet.
-    fn can_extend(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
-        let Some(Owed {
-            start,
-            reply: Reply::Values { verb: open, keys },
-            ..
-        }) = self.owed.back()
-        else {
-            return false;
-        };
-        let start = (start - self.base) as usize;
-        if *open != verb || *keys >= MAX_KEYS || start < self.written {
-            return false;
-        }
-        let Some(exptime) = exptime else {
-            return true;
-        };
-        let line = &self.wire[start..];
-        line.len() < MAX_GAT_BYTES && Tokens::new(line).nth(1) == Some(exptime)
-    }
-
-    /// Sends a request of one line that is answered by one line: the verb, the
-    /// key, and what follows it from the space on.
-    pub fn change(
-        &mut self,
-        sessions: &mut Sessions,
-        ticket: Ticket,
-        verb: Verb,
-        target: Target<'_>,
-        rest: &[&[u8]],
-    ) {
-        self.owe(sessions, ticket, Reply::Line { ticket, verb });
-        self.wire.extend_from_slice(verb.name().as_bytes());
-        self.wire.push(b' ');
-        target
-            .codec
-            .encode(target.space, target.key, &mut self.wire);
-        for part in rest {
-            self.wire.extend_from_slice(part);
-        }
-        self.wire.extend_from_slice(b"\r\n");
-    }
-
-    /// Sends a store.
-    pub fn store(
-        &mut self,
-        sessions: &mut Sessions,
-        ticket: Ticket,
-        target: Target<'_>,
-        head: &StoreHead,
-        value: &[u8],
-    ) {
-        let (mut flags, mut exptime) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let (mut len, mut cas) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let unique = head.cas.map_or("", |id| cas.format(id));
-        let rest = [
-            " ",
-            flags.format(head.flags),
-            " ",
-            exptime.format(head.exptime),
-            " ",
-            len.format(value.len()),
-            if unique.is_empty() { "" } else { " " },
-            unique,
-            "\r\n",
-        ];
-        let mut parts = [&b""[..]; 10];
-        for (part, text) in parts.iter_mut().zip(rest) {
-            *part = text.as_bytes();
-        }
-        parts[9] = value;
-        self.change(sessions, ticket, head.verb, target, &parts);
-    }
-
-    /// Deletes a copy of a key other than the own one.
-    pub fn delete_sibling(
-        &mut self,
-        sessions: &mut Sessions,
-        ticket: Ticket,
-        target: Target<'_>,
-        meta: Option<&Meta<'_>>,
-    ) {
-        let verb = if meta.is_some() || target.base64 {
-            Verb::Md
-        } else {
-            Verb::Delete
-        };
-        self.owe(
-            sessions,
-            ticket,
-            Reply::Sibling {
-                ticket,
-                verb,
-                target: target.space,
-            },
-        );
-        self.wire.extend_from_slice(verb.name().as_bytes());
-        self.wire.push(b' ');
-        self.spell_key(target);
-        if target.base64 {
-            self.wire.extend_from_slice(b" b");
-        }
-        // A condition on the CAS id binds the own copy only.
-        let same = |flag: &[u8]| matches!(flag[0], b'I' | b'T' | b'x');
-        for flag in meta
-            .into_iter()
-            .flat_map(|meta| meta.flags.clone())
-            .filter(|flag| same(flag))
-        {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(flag);
-        }
-        self.wire.extend_from_slice(b"\r\n");
-    }
-
-    /// Sends a meta command with the client's flags, without those that hush
-    /// it, and with what checking the reply needs.
-    pub fn meta(
-        &mut self,
-        sessions: &mut Sessions,
-        ticket: Ticket,
-        meta: &Meta<'_>,
-        target: Target<'_>,
-        body: Option<&[u8]>,
-        look: Look,
-    ) {
-        sessions.expect(ticket);
-        let start = self.end();
-        self.wire.extend_from_slice(meta.verb.name().as_bytes());
-        self.wire.push(b' ');
-        let restore = self.spell_key(target);
-        if body.is_some() {
-            self.wire.push(b' ');
-            self.wire
-                .extend_from_slice(itoa::Buffer::new().format(meta.len).as_bytes());
-        }
-        if target.base64 {
-            self.wire.extend_from_slice(b" b");
-        }
-        let unnamed = Unnamed::new(meta);
-        // Servers ignore P and L, and some refuse them; b is spelled above.
-        let passed = |flag: &[u8]| match flag[0] {
-            b'q' | b'P' | b'L' | b'b' => false,
-            b'k' => unnamed.is_none(),
-            _ => true,
-        };
-        for flag in meta.flags.clone().filter(|flag| passed(flag)) {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(flag);
-        }
-        let wants_key = meta.has(b'k');
-        let wants_flags = meta.has(b'f');
-        if meta.verb == Verb::Mg {
-            if unnamed.is_some_and(|unnamed| unnamed.own_opaque) {
-                self.wire.extend_from_slice(b" O");
-                self.wire
-                    .extend_from_slice(itoa::Buffer::new().format(start).as_bytes());
-            } else if unnamed.is_none() && !wants_key {
-                self.wire.extend_from_slice(b" k");
-            }
-            if look != Look::Away && !wants_flags {
-                self.wire.extend_from_slice(b" f");
-            }
-        }
-        self.wire.extend_from_slice(b"\r\n");
-        if let Some(body) = body {
-            self.wire.extend_from_slice(body);
-            self.wire.extend_from_slice(b"\r\n");
-        }
-        let reply = Reply::Meta {
-            ticket,
-            meta: MetaReply {
-                verb: meta.verb,
-                look,
-                wants_key,
-                wants_flags,
-                restore: OwedRestore::new(restore, target.key),
-                is_read: match meta.verb {
-                    Verb::Mg => !b"NRTE".iter().any(|&flag| meta.has(flag)),
-                    verb => verb == Verb::Me,
-                },
-                unnamed,
-            },
-        };
-        self.owed.push_back(Owed {
-            start,
-            reply,
-            since_us: sessions.now_us,
-            retried: false,
-        });
-    }
-
-    /// Writes a physical key, in base64 if the client did.
-    fn spell_key(&mut self, target: Target<'_>) -> Restore {
-        let start = self.wire.len();
-        let restore = target
-            .codec
-            .encode(target.space, target.key, &mut self.wire);
-        if target.base64 {
-            let token = encode_base64_key(&self.wire[start..])
-                .expect("the codec keeps physical keys of base64 keys spellable");
-            self.wire.truncate(start);
-            self.wire.extend_from_slice(&token);
-        }
-        restore
-    }
-
-    /// Asks for the value in the way of an `add`, to be looked at only: with
-    /// `gets`, since a look with `mg` would win the token of a stale item.
-    pub fn probe(&mut self, sessions: &mut Sessions, ticket: Ticket, target: Target<'_>) {
-        self.owe(
-            sessions,
-            ticket,
-            Reply::Probe {
-                ticket,
-                hidden: None,
-            },
-        );
-        self.wire.extend_from_slice(b"gets ");
-        target
-            .codec
-            .encode(target.space, target.key, &mut self.wire);
-        self.wire.extend_from_slice(b"\r\n");
-    }
-
-    /// Sends a line without a key that is answered by one line.
-    pub fn plain(&mut self, sessions: &mut Sessions, ticket: Ticket, verb: Verb, line: &[&[u8]]) {
-        self.owe(sessions, ticket, Reply::Line { ticket, verb });
-        for part in line {
-            self.wire.extend_from_slice(part);
-        }
-        self.wire.extend_from_slice(b"\r\n");
-    }
-
-    /// Asks for statistics.
-    pub fn stats(&mut self, sessions: &mut Sessions, ticket: Ticket, section: &[u8]) {
-        self.owe(sessions, ticket, Reply::Stats { ticket });
-        self.wire.extend_from_slice(b"stats");
-        if !section.is_empty() {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(section);
-        }
-        self.wire.extend_from_slice(b"\r\n");
     }
 
     // Replies --------------------------------------------------------------
