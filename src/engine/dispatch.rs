@@ -412,12 +412,9 @@ impl<'e> Dispatch<'e> {
 
     /// Deletes the own copy and its siblings under a reply that is known.
     fn delete_all(&mut self, ticket: Ticket, key: &[u8], base64: bool) {
-        let codec = &self.snapshot.codec;
         let decision = self.decide(key);
-        let own = decision.space;
-        let spaces: Vec<SpaceId> = std::iter::once(own)
-            .chain(decision.siblings(codec))
-            .collect();
+        let siblings = decision.siblings(&self.snapshot.codec);
+        let spaces = std::iter::once(decision.space).chain(siblings);
         self.delete_copies(ticket, self.lane_of(key), spaces, key, base64, None);
     }
 
