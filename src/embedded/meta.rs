@@ -161,8 +161,8 @@ pub(super) fn prepare_set(
     if meta.flags.clone().any(is_long_opaque) {
         return Err(LONG_OPAQUE);
     }
-    if too_large(&meta.key, options.client_flags, meta.len) {
-        context.store.delete(&meta.key, context.now);
+    if too_large(meta.key, options.client_flags, meta.len) {
+        context.store.delete(meta.key, context.now);
         return Err(TOO_LARGE);
     }
     Ok(Write {
@@ -190,7 +190,7 @@ pub(super) fn set(context: &mut Context<'_>, meta: &Meta<'_>, write: Write, valu
     } = write;
     new.value = value.to_vec();
     let start = out.len();
-    let outcome = store.store(&meta.key, new, mode, rule, *now);
+    let outcome = store.store(meta.key, new, mode, rule, *now);
     let (code, cas, tone) = match outcome {
         Outcome::Stored(cas) => (b"HD", cas, Tone::Nominal),
         Outcome::NotStored => (b"NS", 0, Tone::Telling),
@@ -208,7 +208,7 @@ pub(super) fn set(context: &mut Context<'_>, meta: &Meta<'_>, write: Write, valu
 
 fn get(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answer {
     let Context { store, now, out } = context;
-    let (key, now) = (meta.key.as_slice(), *now);
+    let (key, now) = (meta.key, *now);
     let missing = store.read(key, now).is_none();
     let created = missing && options.vivify.is_some();
     if created {
@@ -276,7 +276,7 @@ fn delete(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answ
     let start = out.len();
     out.extend_from_slice(b"HD");
     push_echoes(out, meta)?;
-    let (key, now) = (meta.key.as_slice(), *now);
+    let (key, now) = (meta.key, *now);
     let Some(old) = store.live(key, now).map(|item| item.cas) else {
         out[start..start + 2].copy_from_slice(b"NF");
         return Ok(Tone::Telling);
@@ -310,7 +310,7 @@ fn delete(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answ
 
 fn count(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answer {
     let Context { store, now, out } = context;
-    let (key, now) = (meta.key.as_slice(), *now);
+    let (key, now) = (meta.key, *now);
     let up = match options.mode {
         None | Some(b'I' | b'+') => true,
         Some(b'D' | b'-') => false,
@@ -380,7 +380,7 @@ fn count(context: &mut Context<'_>, meta: &Meta<'_>, options: &Options) -> Answe
 
 fn debug(context: &mut Context<'_>, meta: &Meta<'_>) -> Tone {
     let Context { store, now, out } = context;
-    let key = meta.key.as_slice();
+    let key = meta.key;
     let Some(item) = store.live(key, *now) else {
         out.extend_from_slice(b"EN");
         return Tone::Telling;
@@ -414,7 +414,7 @@ fn push_flags(
     for token in meta.flags.clone() {
         match token[0] {
             b'O' => push_opaque(out, token)?,
-            b'k' => push_key(out, &meta.key, meta.base64),
+            b'k' => push_key(out, meta.key, meta.base64),
             flag => other(out, flag),
         }
     }

@@ -3,6 +3,7 @@
 
 use super::meta;
 use super::store::{CasRule, Counted, Item, Mode, Outcome, Store, expiry, too_large};
+use crate::protocol::key::KeyBuf;
 use crate::protocol::request::{Change, Head, Line, Retrieve, Verb, find_line, parse_head};
 use crate::protocol::{parse_i32, parse_u64};
 
@@ -69,7 +70,7 @@ impl Session {
             Line::Whole { text, total } => (text, total),
         };
         let (line, rest) = (&input[..text], &input[total..]);
-        match parse_head(line) {
+        match parse_head(line, &mut KeyBuf::new()) {
             Head::Retrieve(head) => self.retrieve(context, head)?,
             Head::Store(head) => {
                 let mut new = Item {

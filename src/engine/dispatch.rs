@@ -122,14 +122,8 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Writes to a lane, or answers for it if it is down.
-    fn send(
-        &mut self,
-        lane: usize,
-        ticket: Ticket,
-        write: impl FnOnce(&mut Lane, &mut Sessions),
-    ) -> bool {
+    fn send(&mut self, lane: usize, ticket: Ticket, write: impl FnOnce(&mut Lane, &mut Sessions)) {
         let upstream = &mut self.lanes[lane];
-        upstream.counts.requests += 1;
         let refusal = match &upstream.down {
             Some(why) => Some(why.as_str()),
             None => upstream
@@ -139,67 +133,69 @@ impl<'e> Dispatch<'e> {
         };
         if let Some(why) = refusal {
             let error = upstream.error(why);
-            upstream.counts.errors += 1;
+            upstream.refused += 1;
             self.sessions.fail(ticket, &error);
-            return false;
+            return;
         }
         write(&mut upstream.lane, self.sessions);
-        true
     }
 
     // Retrievals -----------------------------------------------------------
 
     fn retrieve(&mut self, retrieve: &Retrieve<'_>) {
-        let Retrieve { verb, .. } = *retrieve;
         let ring = &self.snapshot.ring;
-        let mut keys = retrieve.keys.clone();
-        let first = keys.next().map_or(0, |key| ring.server(key));
-        if ring.servers() == 1 || keys.next().is_none() {
-            let ticket = self.sessions.open_retrieve(self.client, verb, false);
-            self.retrieve_part(retrieve, ticket, first, |_| true);
+        if ring.servers() == 1 || retrieve.keys.is_empty() {
+            let ticket = self
+                .sessions
+                .open_retrieve(self.client, retrieve.verb, false);
+            self.retrieve_part(retrieve, ticket, 0, retrieve.keys.clone());
             return;
         }
+        let mut owners = std::mem::take(&mut self.sessions.owners);
+        owners.extend(retrieve.keys.clone().map(|key| ring.server(key)));
         // A slot per server keeps each server's values together and in order.
-        let mut asked = vec![false; ring.servers()];
-        for key in retrieve.keys.clone() {
-            asked[ring.server(key)] = true;
+        let asked = || (0..ring.servers()).filter(|server| owners.contains(server));
+        let parts = asked().count();
+        let open = |part| {
+            let more = part < parts;
+            self.sessions
+                .open_retrieve(self.client, retrieve.verb, more)
+        };
+        let first = (1..=parts).map(open).reduce(|first, _| first);
+        for (server, ticket) in asked().zip(first.into_iter().flat_map(Ticket::onwards)) {
+            let pairs = retrieve.keys.clone().zip(&owners);
+            let own = pairs.filter_map(|(key, &owner)| (owner == server).then_some(key));
+            self.retrieve_part(retrieve, ticket, server, own);
         }
-        let servers: Vec<usize> = (0..ring.servers())
-            .filter(|&server| asked[server])
-            .collect();
-        let tickets: Vec<Ticket> = (1..=servers.len())
-            .map(|part| {
-                self.sessions
-                    .open_retrieve(self.client, verb, part < servers.len())
-            })
-            .collect();
-        for (&server, ticket) in servers.iter().zip(tickets) {
-            self.retrieve_part(retrieve, ticket, server, |key| ring.server(key) == server);
-        }
+        owners.clear();
+        self.sessions.owners = owners;
     }
 
-    /// Asks a server for those keys that are its own.
-    fn retrieve_part(
+    /// Asks a server for keys of its own.
+    fn retrieve_part<'k>(
         &mut self,
         retrieve: &Retrieve<'_>,
         ticket: Ticket,
         server: usize,
-        is_own: impl Fn(&[u8]) -> bool,
-    ) {
+        keys: impl Iterator<Item = &'k [u8]>,
+    ) where
+        'e: 'k,
+    {
         let Retrieve { verb, exptime, .. } = *retrieve;
-        let lane = self.lane_at(server);
-        let mut keys = retrieve.keys.clone().filter(|key| is_own(key)).peekable();
-        while let Some(key) = keys.next() {
-            let Decision { rule, space } = self.decide(key);
-            let target = self.target(space, key, false);
-            let asked = (ticket, look(rule), keys.peek().is_none());
-            let sent = self.send(lane, ticket, |lane, sessions| {
-                lane.retrieve(sessions, verb, exptime, target, asked);
-            });
-            if !sent {
-                break;
-            }
-        }
+        let (snapshot, identity) = (self.snapshot, self.sessions.get(self.client).identity);
+        let keys = keys.map(|key| {
+            let Decision { rule, space } = snapshot.decide(identity, key);
+            let target = Target {
+                codec: &snapshot.codec,
+                space,
+                key,
+                base64: false,
+            };
+            (target, look(rule))
+        });
+        self.send(self.lane_at(server), ticket, |lane, sessions| {
+            lane.retrieve(sessions, ticket, (verb, exptime), keys);
+        });
         self.sessions.finish(ticket);
     }
 
@@ -210,7 +206,7 @@ impl<'e> Dispatch<'e> {
             return;
         }
         let quiet = meta_quiet(meta);
-        let Decision { rule, space } = self.decide(&meta.key);
+        let Decision { rule, space } = self.decide(meta.key);
         // Without the value there is nothing to look at.
         let look = if meta.has(b'v') {
             look(rule)
@@ -218,8 +214,8 @@ impl<'e> Dispatch<'e> {
             Look::Away
         };
         let ticket = self.sessions.open_stream(self.client, meta.verb, quiet);
-        let lane = self.lane_of(&meta.key);
-        let target = self.target(space, &meta.key, meta.base64);
+        let lane = self.lane_of(meta.key);
+        let target = self.target(space, meta.key, meta.base64);
         self.send(lane, ticket, |lane, sessions| {
             lane.meta(sessions, ticket, meta, target, None, look);
         });
@@ -315,7 +311,7 @@ impl<'e> Dispatch<'e> {
         let asked = Asked {
             verb: Verb::Ms,
             quiet: meta_quiet(meta),
-            key: &meta.key,
+            key: meta.key,
             base64: meta.base64,
             plain: !conditional,
         };
@@ -334,14 +330,14 @@ impl<'e> Dispatch<'e> {
             Ok(value) => value,
             Err(taken) => return taken,
         };
-        let decision = self.decide(&meta.key);
+        let decision = self.decide(meta.key);
         let whole = !matches!(mode, b'A' | b'P');
         if whole && self.is_rejected(decision, client_flags(meta), value) {
             let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
             self.reject(asked, &meta_reply(code, meta));
             return Taken::Body(meta.len + 2);
         }
-        let refills = mode == b'E' && look(decision.rule) == Look::Hide && is_token(&meta.key);
+        let refills = mode == b'E' && look(decision.rule) == Look::Hide && is_token(meta.key);
         let refill = refills.then(|| Refill {
             head: RefillHead::Meta {
                 flags: meta.flags.rest().into(),
@@ -548,7 +544,7 @@ impl<'e> Dispatch<'e> {
         let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
             lane.meta(sessions, ticket, meta, target, None, Look::Away);
         };
-        let key = (&meta.key[..], meta.base64);
+        let key = (meta.key, meta.base64);
         self.delete_everywhere(Verb::Md, meta_quiet(meta), key, Some(meta), own);
     }
 
@@ -611,11 +607,11 @@ impl<'e> Dispatch<'e> {
     }
 
     fn meta_change(&mut self, meta: &Meta<'_>) {
-        let decision = self.decide(&meta.key);
+        let decision = self.decide(meta.key);
         let asked = Asked {
             verb: Verb::Ma,
             quiet: meta_quiet(meta),
-            key: &meta.key,
+            key: meta.key,
             base64: meta.base64,
             plain: false,
         };
@@ -734,9 +730,9 @@ fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
             }
             b'k' => {
                 reply.extend_from_slice(b" k");
-                match encode_base64_key(&meta.key).filter(|_| meta.base64) {
+                match encode_base64_key(meta.key).filter(|_| meta.base64) {
                     Some(token) => reply.extend([&token[..], b" b"].concat()),
-                    None => reply.extend_from_slice(&meta.key),
+                    None => reply.extend_from_slice(meta.key),
                 }
             }
             b'c' => reply.extend_from_slice(b" c0"),

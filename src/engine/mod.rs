@@ -29,6 +29,7 @@ use dispatch::{Dispatch, Taken};
 use session::Sessions;
 
 use crate::policy::{Identity, Snapshot};
+use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Line, find_line, parse_head};
 
@@ -159,7 +160,8 @@ impl Engine {
                     break;
                 }
                 Line::Whole { text, total } => {
-                    let head = parse_head(&rest[..text]);
+                    let mut decoded = KeyBuf::new();
+                    let head = parse_head(&rest[..text], &mut decoded);
                     let mut dispatch = self.dispatch(client);
                     match dispatch.take(head, &rest[total..]) {
                         Taken::Body(body) => at += total + body,
@@ -247,13 +249,22 @@ impl Engine {
         &mut self.lanes[lane]
     }
 
-    /// Takes bytes that an upstream sent.
+    /// Takes bytes that an upstream sent. Large values do not wait to be written:
+    /// `send` gets the pieces that a client is to be sent at once, in their
+    /// order, and says how many of their bytes were taken, or `None` if the
+    /// client is gone.
     ///
     /// # Errors
     /// They are no replies to what was asked: the connection must be dropped
     /// and [`Engine::lane_lost`] called.
-    pub fn lane_input(&mut self, lane: usize, input: &[u8]) -> Result<(), ReplyError> {
+    pub fn lane_input(
+        &mut self,
+        lane: usize,
+        input: &[u8],
+        send: impl FnMut(u32, &[&[u8]]) -> Option<usize>,
+    ) -> Result<(), ReplyError> {
         let result = self.lanes[lane].lane.receive(&mut self.sessions, input);
+        self.sessions.send_carried(input, send);
         self.go_on_with_changes();
         result
     }
@@ -272,7 +283,7 @@ impl Engine {
         let error = upstream.error(why);
         let owed = upstream.lane.in_flight();
         upstream.lane.reset(&mut self.sessions, &error, retry);
-        upstream.counts.errors += (owed - upstream.lane.in_flight()) as u64;
+        upstream.lost += (owed - upstream.lane.in_flight()) as u64;
         self.go_on_with_changes();
     }
 }

@@ -6,7 +6,9 @@
 //! leave in request order whatever mix of lanes they come from.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use arrayvec::ArrayVec;
 use slab::Slab;
 
 use super::change::{Change, Stage, Step, replace_code};
@@ -23,6 +25,11 @@ pub const MAX_UNSENT: usize = 256 << 10;
 /// Unsent bytes past which a client that does not read is closed. A retrieval
 /// of a hundred 1 MiB values fits.
 pub const MAX_BACKLOG: usize = 128 << 20;
+/// Pieces of values from which on they are carried to their client from where
+/// they were read, not copied.
+pub(super) const CARRIED_BYTES: usize = 4 << 10;
+/// Pieces of one input that are carried; more are copied.
+pub(super) const MAX_CARRIED: usize = 64;
 /// Buffers kept for reuse, and the largest one worth keeping.
 const POOL_BUFFERS: usize = 256;
 const POOL_BUFFER_BYTES: usize = 64 << 10;
@@ -34,6 +41,16 @@ pub struct Ticket {
     pub client: u32,
     /// The slot's number, counted from the session's start, wrapping.
     pub slot: u32,
+}
+
+impl Ticket {
+    /// This slot and those that were opened after it.
+    pub fn onwards(self) -> impl Iterator<Item = Self> {
+        (0..).map(move |slots| Self {
+            slot: self.slot.wrapping_add(slots),
+            ..self
+        })
+    }
 }
 
 /// When a nominal reply is not sent.
@@ -140,6 +157,8 @@ pub struct Session {
     waiting: usize,
     /// Slots that hold up what comes after them.
     holding_up: u32,
+    /// Slots whose request goes on in the next.
+    parted: u32,
     /// The number of `slots[0]`.
     first: u32,
 }
@@ -163,6 +182,7 @@ impl Session {
             slots: VecDeque::new(),
             waiting: 0,
             holding_up: 0,
+            parted: 0,
             first: 0,
         }
     }
@@ -212,7 +232,21 @@ pub struct Sessions {
     pub now_us: u64,
     /// Where reply lines are rewritten.
     pub line_buffer: Vec<u8>,
+    /// Where the servers of one retrieval's keys are gathered.
+    pub owners: Vec<usize>,
     pool: Vec<Vec<u8>>,
+    /// Pieces of the input at hand that are sent before the next one.
+    carried: Vec<Carried>,
+}
+
+/// A piece of an input that stands between bytes of a client's `out`.
+#[derive(Debug)]
+struct Carried {
+    client: u32,
+    /// Its place in `out`.
+    at: usize,
+    /// Its place in the input.
+    input: Range<usize>,
 }
 
 impl Sessions {
@@ -227,7 +261,9 @@ impl Sessions {
             encoding,
             now_us: 0,
             line_buffer: Vec::new(),
+            owners: Vec::new(),
             pool: Vec::new(),
+            carried: Vec::new(),
         }
     }
 
@@ -328,6 +364,7 @@ impl Sessions {
             matches!(&kind, Kind::Single(Work::Change(change)) if change.refill.is_some());
         let session = &mut self.slab[client as usize];
         session.holding_up += u32::from(holds_up);
+        session.parted += u32::from(matches!(kind, Kind::Retrieve { more: true }));
         let slot = session.first.wrapping_add(session.slots.len() as u32);
         session.slots.push_back(Slot {
             verb,
@@ -419,6 +456,8 @@ impl Sessions {
         session.sent = 0;
         session.inbox = Vec::new();
         session.waiting = 0;
+        self.carried.retain(|carried| carried.client != client);
+        let session = &mut self.slab[client as usize];
         for slot in &mut session.slots {
             slot.stash = Vec::new();
         }
@@ -432,30 +471,127 @@ impl Sessions {
 
     /// A value's first bytes: counts it and says whether the client sees it.
     pub fn inspect(&mut self, ticket: Ticket, look: Look, flags: u32, start: &[u8]) -> bool {
-        if look == Look::Away {
-            return true;
-        }
-        let Some(header) = self.sniffer.sniff(&self.encoding, flags, start) else {
-            return true;
-        };
-        let Identity { space, reader } = self.slab[ticket.client as usize].identity;
-        let verdict = reader.verdict(header);
-        let hidden = verdict == Verdict::Unloadable && look == Look::Hide;
-        let action = if hidden {
-            Action::Hidden
-        } else {
-            Action::Served
-        };
-        self.tally.pickle(space, Direction::Read, header.protocol);
-        self.tally
-            .read(space, Writer::of_protocol(header.protocol), verdict, action);
-        !hidden
+        let identity = self.slab[ticket.client as usize].identity;
+        let Self {
+            sniffer,
+            encoding,
+            tally,
+            ..
+        } = self;
+        inspect((sniffer, encoding, tally), identity, look, (flags, start))
     }
 
-    /// A hit of a retrieval: the head of its value.
-    pub fn value_head(&mut self, ticket: Ticket, key: &[u8], tail: &[u8]) {
-        self.count_slot(ticket, Outcome::Hit);
-        self.bytes(ticket, &[b"VALUE ", key, tail, b"\r\n"]);
+    /// Lets values of one retrieval be passed on to its slot.
+    pub(super) fn values<R>(
+        &mut self,
+        ticket: Ticket,
+        pass: impl FnOnce(&mut Values<'_>) -> R,
+    ) -> R {
+        let session = &mut self.slab[ticket.client as usize];
+        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let slot = &mut session.slots[at];
+        let deaf = session.dead || slot.failed;
+        let buffer = if at == 0 {
+            &mut session.out
+        } else {
+            &mut slot.stash
+        };
+        if buffer.capacity() == 0 && !deaf {
+            *buffer = self.pool.pop().unwrap_or_default();
+        }
+        let before = buffer.len();
+        let mut values = Values {
+            buffer,
+            deaf,
+            identity: session.identity,
+            sniffer: &mut self.sniffer,
+            encoding: &self.encoding,
+            tally: &mut self.tally,
+            hits: 0,
+            hidden: 0,
+        };
+        let result = pass(&mut values);
+        let Values { hits, hidden, .. } = values;
+        let added = buffer.len() - before;
+        let counts = self.tally.requests_of(session.origin, slot.verb);
+        counts[Outcome::Hit as usize] += hits;
+        counts[Outcome::Hidden as usize] += hidden;
+        if at > 0 {
+            session.waiting += added;
+        }
+        let given_up = session.backlog() > MAX_BACKLOG;
+        if at == 0 && added > 0 {
+            self.mark_dirty(ticket.client);
+        }
+        if given_up {
+            self.abort(ticket.client);
+        }
+        result
+    }
+
+    /// A piece of a value on its way, which stands at `origin` of the input, if
+    /// it is to be sent from there.
+    pub fn carry(&mut self, ticket: Ticket, piece: &[u8], origin: Option<usize>) {
+        let front = self.slot(ticket).1;
+        let deaf = self.is_deaf(ticket);
+        let session = &self.slab[ticket.client as usize];
+        // A client that is behind gets it in its turn.
+        let carries = front
+            && !deaf
+            && piece.len() >= CARRIED_BYTES
+            && session.unsent().len() < CARRIED_BYTES
+            && self.carried.len() < MAX_CARRIED;
+        match origin.filter(|_| carries) {
+            Some(start) => self.carried.push(Carried {
+                client: ticket.client,
+                at: session.out.len(),
+                input: start..start + piece.len(),
+            }),
+            None => self.bytes(ticket, &[piece]),
+        }
+    }
+
+    /// Sends what was carried out of an input, and all that is unsent for the
+    /// same clients, by `send`: it gets the pieces in their order and says how
+    /// many bytes were taken, or `None` if the client is gone. What was not taken
+    /// is kept.
+    pub fn send_carried(
+        &mut self,
+        input: &[u8],
+        mut send: impl FnMut(u32, &[&[u8]]) -> Option<usize>,
+    ) {
+        while let Some(client) = self.carried.first().map(|carried| carried.client) {
+            let session = &self.slab[client as usize];
+            let mut pieces = ArrayVec::<&[u8], { 2 * MAX_CARRIED + 1 }>::new();
+            let mut from = session.sent;
+            for carried in self
+                .carried
+                .iter()
+                .filter(|carried| carried.client == client)
+            {
+                pieces.push(&session.out[from..carried.at]);
+                pieces.push(&input[carried.input.clone()]);
+                from = carried.at;
+            }
+            pieces.push(&session.out[from..]);
+            let written = send(client, &pieces);
+            let mut kept = self.pool.pop().unwrap_or_default();
+            let mut taken = written.unwrap_or_default();
+            for piece in pieces {
+                let skipped = taken.min(piece.len());
+                taken -= skipped;
+                kept.extend_from_slice(&piece[skipped..]);
+            }
+            self.carried.retain(|carried| carried.client != client);
+            let session = &mut self.slab[client as usize];
+            session.sent = 0;
+            let old = std::mem::replace(&mut session.out, kept);
+            self.recycle(old);
+            if written.is_none() {
+                self.abort(client);
+            }
+            self.mark_dirty(client);
+        }
     }
 
     /// Bytes of a reply that streams through.
@@ -610,47 +746,16 @@ impl Sessions {
     }
 
     fn complete(&mut self, ticket: Ticket) {
-        let deaf = self.is_deaf(ticket);
         let (slot, front) = self.slot(ticket);
         let (verb, started_us) = (slot.verb, slot.started_us);
-        match &mut slot.kind {
-            Kind::Single(Work::Fixed(outcome)) => {
-                let outcome = *outcome;
-                if !slot.failed {
-                    self.count_slot(ticket, outcome);
-                }
-            }
+        match slot.kind {
             Kind::Stream | Kind::Retrieve { more: true } => {}
-            Kind::Retrieve { more: false } => {
-                if !deaf {
-                    self.write(ticket, &[b"END\r\n"]);
-                }
-            }
-            Kind::Single(work) => {
-                let next = match work {
-                    Work::Change(change) if !deaf => change.next(&mut slot.stash),
-                    _ => None,
-                };
-                if let Some(step) = next {
-                    slot.pending = 1;
-                    if let Work::Change(change) = std::mem::replace(work, Work::Pass) {
-                        self.steps.push((ticket, step, change));
-                    }
+            Kind::Retrieve { more: false } => self.bytes(ticket, &[b"END\r\n"]),
+            Kind::Single(_) => {
+                if !self.complete_single(ticket) {
                     return;
                 }
-                if matches!(work, Work::Delete { existed: true }) {
-                    // A sibling existed: the own copy's absence is not the answer.
-                    replace_code(
-                        &mut slot.stash,
-                        &[(b"NOT_FOUND", b"DELETED"), (b"NF", b"HD")],
-                    );
-                }
-                self.tell_stashed(ticket);
             }
-        }
-        if self.slot(ticket).0.holds_up {
-            self.slab[ticket.client as usize].holding_up -= 1;
-            self.mark_dirty(ticket.client);
         }
         if self.is_last_part(ticket) {
             self.tally
@@ -661,14 +766,57 @@ impl Sessions {
         }
     }
 
+    /// Settles what a reply of one piece says; whether it is final.
+    fn complete_single(&mut self, ticket: Ticket) -> bool {
+        let deaf = self.is_deaf(ticket);
+        let (slot, _) = self.slot(ticket);
+        let Kind::Single(work) = &mut slot.kind else {
+            return true;
+        };
+        if let Work::Change(change) = work
+            && !deaf
+            && let Some(step) = change.next(&mut slot.stash)
+        {
+            slot.pending = 1;
+            if let Work::Change(change) = std::mem::replace(work, Work::Pass) {
+                self.steps.push((ticket, step, change));
+            }
+            return false;
+        }
+        match work {
+            &mut Work::Fixed(outcome) => {
+                if !slot.failed {
+                    self.count_slot(ticket, outcome);
+                }
+            }
+            Work::Delete { existed: true } => {
+                // A sibling existed: the own copy's absence is not the answer.
+                replace_code(
+                    &mut slot.stash,
+                    &[(b"NOT_FOUND", b"DELETED"), (b"NF", b"HD")],
+                );
+                self.tell_stashed(ticket);
+            }
+            Work::Pass | Work::Delete { .. } | Work::Change(_) => self.tell_stashed(ticket),
+        }
+        if self.slot(ticket).0.holds_up {
+            self.slab[ticket.client as usize].holding_up -= 1;
+            self.mark_dirty(ticket.client);
+        }
+        true
+    }
+
     /// Whether all other slots of a ticket's request are complete.
     fn is_last_part(&self, ticket: Ticket) -> bool {
         let session = &self.slab[ticket.client as usize];
         let at = ticket.slot.wrapping_sub(session.first) as usize;
+        if session.parted == 0 {
+            return true;
+        }
         let goes_on = |slot: &&Slot| matches!(slot.kind, Kind::Retrieve { more: true });
         let before = session.slots.range(..at).rev().take_while(goes_on);
         let after = session.slots.range(at..).take_while(goes_on).count();
-        let mut parts = before.chain(session.slots.range(at..=at + after));
+        let mut parts = before.chain(session.slots.range(at + 1..=at + after));
         parts.all(|slot| slot.pending == 0)
     }
 
@@ -715,11 +863,75 @@ impl Sessions {
             if session.slots.front().is_some_and(|slot| slot.pending > 0) {
                 break;
             }
-            session.slots.pop_front();
+            let done = session.slots.pop_front();
+            let parted =
+                done.is_some_and(|slot| matches!(slot.kind, Kind::Retrieve { more: true }));
+            session.parted -= u32::from(parted);
             session.first = session.first.wrapping_add(1);
         }
         self.mark_dirty(client);
     }
+}
+
+/// Where the values of one slot go, and how they are looked at.
+pub(super) struct Values<'s> {
+    buffer: &'s mut Vec<u8>,
+    /// Nobody gets to see them.
+    deaf: bool,
+    identity: Identity,
+    sniffer: &'s mut Sniffer,
+    encoding: &'s Encoding,
+    tally: &'s mut Tally,
+    hits: u64,
+    hidden: u64,
+}
+
+impl Values<'_> {
+    /// Passes a value on, or its head, if the client may see it; says whether.
+    /// `seen` are its client flags and first bytes.
+    #[inline]
+    pub(super) fn pass(&mut self, look: Look, seen: (u32, &[u8]), parts: &[&[u8]]) -> bool {
+        let looker = (&mut *self.sniffer, self.encoding, &mut *self.tally);
+        let visible = inspect(looker, self.identity, look, seen);
+        if !visible {
+            self.hidden += 1;
+            return false;
+        }
+        self.hits += 1;
+        if !self.deaf {
+            for part in parts {
+                self.buffer.extend_from_slice(part);
+            }
+        }
+        true
+    }
+}
+
+/// Looks at a value's flags and first bytes: counts it and says whether the
+/// client sees it.
+#[inline]
+fn inspect(
+    (sniffer, encoding, tally): (&mut Sniffer, &Encoding, &mut Tally),
+    Identity { space, reader }: Identity,
+    look: Look,
+    (flags, start): (u32, &[u8]),
+) -> bool {
+    if look == Look::Away {
+        return true;
+    }
+    let Some(header) = sniffer.sniff(encoding, flags, start) else {
+        return true;
+    };
+    let verdict = reader.verdict(header);
+    let hidden = verdict == Verdict::Unloadable && look == Look::Hide;
+    let action = if hidden {
+        Action::Hidden
+    } else {
+        Action::Served
+    };
+    tally.pickle(space, Direction::Read, header.protocol);
+    tally.read(space, Writer::of_protocol(header.protocol), verdict, action);
+    !hidden
 }
 
 fn first_line(reply: &[u8]) -> Option<&[u8]> {

@@ -216,7 +216,16 @@ impl Tally {
 
     /// Counts a request, or one key of a retrieval.
     pub fn request(&mut self, origin: usize, verb: Verb, outcome: Outcome) {
-        self.requests[origin][verb.index()][outcome as usize] += 1;
+        self.requests_of(origin, verb)[outcome as usize] += 1;
+    }
+
+    /// The counters of an origin's requests of one kind, by outcome.
+    pub(super) fn requests_of(
+        &mut self,
+        origin: usize,
+        verb: Verb,
+    ) -> &mut [u64; Outcome::ALL.len()] {
+        &mut self.requests[origin][verb.index()]
     }
 
     /// Counts how long a request took.

@@ -11,8 +11,10 @@ pub struct Upstream {
     pub server: String,
     /// Why requests are refused at once, while reconnecting is put off.
     pub down: Option<String>,
-    /// Requests sent and failed since the start.
-    pub counts: UpstreamCounts,
+    /// Requests that were answered for it at once, because it could not.
+    pub(super) refused: u64,
+    /// Requests that it was sent and did not answer.
+    pub(super) lost: u64,
 }
 
 /// What one lane counted since the start.
@@ -31,7 +33,16 @@ impl Upstream {
             lane: Lane::default(),
             server: server.to_owned(),
             down: None,
-            counts: UpstreamCounts::default(),
+            refused: 0,
+            lost: 0,
+        }
+    }
+
+    /// Requests sent and failed since the start.
+    pub fn counts(&self) -> UpstreamCounts {
+        UpstreamCounts {
+            requests: self.lane.requests + self.refused,
+            errors: self.lost + self.refused,
         }
     }
 

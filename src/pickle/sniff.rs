@@ -82,6 +82,7 @@ impl Default for Sniffer {
 impl Sniffer {
     /// The header of a value, or `None` if it is no pickle. `start` holds at
     /// least [`Encoding::bytes_needed`] leading bytes of it.
+    #[inline]
     pub fn sniff(&mut self, encoding: &Encoding, flags: u32, start: &[u8]) -> Option<Header> {
         if !encoding.may_be_pickle(flags) {
             return None;
@@ -107,6 +108,7 @@ impl Sniffer {
         }
     }
 
+    #[cold]
     fn inflate<'o>(&mut self, start: &[u8], out: &'o mut [u8; 2]) -> &'o [u8] {
         self.inflate.reset(true);
         let start = &start[..start.len().min(SNIFF_BYTES)];

@@ -97,6 +97,7 @@ impl KeyCodec {
 
     /// Appends the physical key of a client key of 1 to 250 bytes; what is
     /// appended is at most 250 bytes.
+    #[inline]
     pub fn encode(&self, space: SpaceId, key: &[u8], out: &mut Vec<u8>) -> Restore {
         debug_assert!(!key.is_empty() && key.len() <= MAX_KEY_BYTES);
         let prefix: &[u8] = match space {
@@ -108,7 +109,8 @@ impl KeyCodec {
             _ => &self.spaces[space.index()].prefix,
         };
         out.extend_from_slice(prefix);
-        if key[0] == HASHED || prefix.len() + key.len() > physical_limit(key) {
+        let len = prefix.len() + key.len();
+        if key[0] == HASHED || (len > MAX_BASE64_KEY_BYTES && len > physical_limit(key)) {
             out.push(HASHED);
             out.extend_from_slice(&digest(key));
             return Restore::Hashed;
@@ -154,6 +156,7 @@ pub fn physical_limit(key: &[u8]) -> usize {
     }
 }
 
+#[cold]
 fn digest(key: &[u8]) -> [u8; 43] {
     let mut text = [0; 43];
     URL_SAFE_NO_PAD

@@ -1,7 +1,7 @@
 //! Replies of memcached: where one ends and what it says. Knows bytes only.
 
 use super::request::Verb;
-use super::token::{Tokens, parse_u64};
+use super::token::{Tokens, leading_digits, parse_u64};
 
 /// Longest reply line that memcached sends; past it the stream is not its.
 pub const MAX_REPLY_LINE_BYTES: usize = 2048;
@@ -62,6 +62,37 @@ pub struct ValueHead<'a> {
     pub flags: u32,
     /// Bytes of the value.
     pub len: usize,
+}
+
+/// Parses a `VALUE` line of this very key, line end and all, at the start of a
+/// buffer; gives its length, too. `None` where anything else stands there or the
+/// line is not whole: [`find_reply_line`] and [`parse_value_head`] then tell.
+pub fn parse_value_of<'a>(buf: &'a [u8], key: &[u8]) -> Option<(ValueHead<'a>, usize)> {
+    let rest = buf.strip_prefix(b"VALUE ")?;
+    let tail = rest.strip_prefix(key)?;
+    let (flags, after) = spaced_number(tail)?;
+    let (len, mut after) = spaced_number(after)?;
+    if after.first() == Some(&b' ') {
+        // The CAS id.
+        (_, after) = spaced_number(after)?;
+    }
+    if !after.starts_with(b"\r\n") {
+        return None;
+    }
+    let head = ValueHead {
+        key: &rest[..key.len()],
+        tail: &tail[..tail.len() - after.len()],
+        flags: u32::try_from(flags).unwrap_or(0),
+        len: body_len(len).ok()?,
+    };
+    Some((head, buf.len() - after.len() + 2))
+}
+
+/// `" <digits>"`, and what follows it.
+fn spaced_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let text = text.strip_prefix(b" ")?;
+    let (number, digits) = leading_digits(text);
+    (digits > 0).then_some((number, &text[digits..]))
 }
 
 /// Parses the text of a line that starts with `VALUE `.
@@ -202,6 +233,13 @@ mod tests {
             ("VALUE k\t 1 4294967295", "k\t", 1, u32::MAX as usize),
         ] {
             let head = parse_value_head(text.as_bytes()).unwrap();
+            let line = [text.as_bytes(), b"\r\nvalue"].concat();
+            let whole = parse_value_of(&line, key.as_bytes());
+            assert_eq!(whole, Some((head, text.len() + 2)));
+            for cut in 0..text.len() + 2 {
+                assert_eq!(parse_value_of(&line[..cut], key.as_bytes()), None, "{cut}");
+            }
+            assert_eq!(parse_value_of(&line, &key.as_bytes()[1..]), None);
             assert_eq!(
                 (head.key, head.flags, head.len),
                 (key.as_bytes(), flags, len)
@@ -233,6 +271,8 @@ mod tests {
                 Err(ReplyError::Malformed),
                 "{bad}"
             );
+            let line = [bad.as_bytes(), b"\r\n"].concat();
+            assert_eq!(parse_value_of(&line, b"k"), None, "{bad}");
         }
     }
 

@@ -31,8 +31,6 @@ const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
 
 /// A request without its body.
 #[derive(Debug, Clone)]
-// It lives on the stack of one parse; a box would allocate per meta request.
-#[allow(clippy::large_enum_variant)]
 pub enum Head<'a> {
     /// `get`, `gets`, `gat`, `gats`.
     Retrieve(Retrieve<'a>),
@@ -255,7 +253,7 @@ pub struct Meta<'a> {
     /// [`Verb::Mg`] to [`Verb::Me`].
     pub verb: Verb,
     /// The client key, decoded.
-    pub key: KeyBuf,
+    pub key: &'a [u8],
     /// Whether the client spelled it in base64.
     pub base64: bool,
     /// Bytes of the body of an `ms`, without its line end.
@@ -267,15 +265,11 @@ pub struct Meta<'a> {
 
 impl<'a> Meta<'a> {
     /// An `ms` for a key, with flags that are known to be distinct.
-    ///
-    /// # Panics
-    /// If the key is over 250 bytes.
-    pub fn store(key: &[u8], base64: bool, len: usize, flags: &'a [u8]) -> Self {
+    pub fn store(key: &'a [u8], base64: bool, len: usize, flags: &'a [u8]) -> Self {
         let flags = Tokens::new(flags);
         let seen = flags
             .clone()
             .fold(0, |seen, token| seen | 1 << (token[0] & 127));
-        let key = KeyBuf::try_from(key).expect("a client key is 250 bytes at most");
         Self {
             verb: Verb::Ms,
             key,
@@ -352,11 +346,14 @@ fn line_limit(line: &[u8]) -> usize {
     }
 }
 
-/// Parses one line without its line end.
-pub fn parse_head(line: &[u8]) -> Head<'_> {
+/// Parses one line without its line end; a base64 key is decoded into `decoded`.
+pub fn parse_head<'a>(line: &'a [u8], decoded: &'a mut KeyBuf) -> Head<'a> {
     // memcached works on C strings: a NUL ends the line's text.
     let line = &line[..memchr::memchr(0, line).unwrap_or(line.len())];
     let mut tokens = Tokens::new(line);
+    if let Some(keys) = line.strip_prefix(b"get ") {
+        return parse_retrieve(Verb::Get, Tokens::new(keys));
+    }
     let Some(verb) = tokens.next().filter(|verb| verb.len() > 1) else {
         return Head::Bad(Bad::new(ERROR));
     };
@@ -375,11 +372,11 @@ pub fn parse_head(line: &[u8]) -> Head<'_> {
         b"incr" => parse_change(Verb::Incr, tokens),
         b"decr" => parse_change(Verb::Decr, tokens),
         b"touch" => parse_change(Verb::Touch, tokens),
-        b"mg" => parse_meta(Verb::Mg, tokens),
-        b"ms" => parse_meta(Verb::Ms, tokens),
-        b"md" => parse_meta(Verb::Md, tokens),
-        b"ma" => parse_meta(Verb::Ma, tokens),
-        b"me" => parse_meta_debug(tokens),
+        b"mg" => parse_meta(Verb::Mg, tokens, decoded),
+        b"ms" => parse_meta(Verb::Ms, tokens, decoded),
+        b"md" => parse_meta(Verb::Md, tokens, decoded),
+        b"ma" => parse_meta(Verb::Ma, tokens, decoded),
+        b"me" => parse_meta_debug(tokens, decoded),
         b"mn" => Head::MetaNoop,
         b"version" => Head::Version,
         b"quit" => Head::Quit,
@@ -391,7 +388,7 @@ pub fn parse_head(line: &[u8]) -> Head<'_> {
 
 fn parse_retrieve(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     let mut keys = tokens;
-    if keys.clone().next().is_none() {
+    if keys.is_empty() {
         return Head::Bad(Bad::new(ERROR));
     }
     let exptime = matches!(verb, Verb::Gat | Verb::Gats)
@@ -400,7 +397,7 @@ fn parse_retrieve(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
     if exptime.is_some_and(|token| token.len() > MAX_ARGUMENT_BYTES || parse_i64(token).is_none()) {
         return Head::Bad(Bad::new(BAD_EXPTIME));
     }
-    if keys.clone().any(|key| key.len() > MAX_KEY_BYTES) {
+    if keys.any_over(MAX_KEY_BYTES) {
         return Head::Bad(Bad::new(BAD_FORMAT));
     }
     Head::Retrieve(Retrieve {
@@ -515,7 +512,7 @@ fn change<'a>(verb: Verb, key: &'a [u8], argument: Option<&'a [u8]>, noreply: bo
     })
 }
 
-fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
+fn parse_meta<'a>(verb: Verb, tokens: Tokens<'a>, decoded: &'a mut KeyBuf) -> Head<'a> {
     let mut rest = tokens.clone();
     let Some(token) = rest.next() else {
         return Head::Bad(Bad::new(ERROR));
@@ -555,7 +552,7 @@ fn parse_meta(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
         }
     };
     let base64 = seen >> b'b' & 1 == 1;
-    let Some(key) = decode_key(token, base64) else {
+    let Some(key) = decode_key(token, base64, decoded) else {
         return fail(match verb {
             Verb::Mg | Verb::Ms => "CLIENT_ERROR error decoding key",
             _ => "CLIENT_ERROR invalid or duplicate flag",
@@ -628,20 +625,21 @@ fn is_bad_argument(flag: &[u8]) -> bool {
     }
 }
 
-fn decode_key(token: &[u8], base64: bool) -> Option<KeyBuf> {
+fn decode_key<'a>(token: &'a [u8], base64: bool, decoded: &'a mut KeyBuf) -> Option<&'a [u8]> {
     if base64 {
-        decode_base64_key(token)
+        *decoded = decode_base64_key(token)?;
+        Some(decoded)
     } else {
-        KeyBuf::try_from(token).ok()
+        Some(token)
     }
 }
 
 /// `"me <key> [b]"`: whatever else follows is ignored.
-fn parse_meta_debug(tokens: Tokens<'_>) -> Head<'_> {
+fn parse_meta_debug<'a>(tokens: Tokens<'a>, decoded: &'a mut KeyBuf) -> Head<'a> {
     let mut rest = tokens;
     let token = rest.next().filter(|token| token.len() <= MAX_KEY_BYTES);
     let base64 = rest.next().is_some_and(|flag| flag == b"b");
-    match token.and_then(|token| decode_key(token, base64)) {
+    match token.and_then(|token| decode_key(token, base64, decoded)) {
         None => Head::Bad(Bad::new(BAD_FORMAT)),
         Some(key) => Head::Meta(Meta {
             verb: Verb::Me,
@@ -800,7 +798,11 @@ mod tests {
     /// `K` stands for a key of 251 bytes.
     fn check(line: &str, expected: &str) {
         let line = line.replace('K', &"k".repeat(251));
-        assert_eq!(told(&parse_head(line.as_bytes())), expected, "{line:?}");
+        assert_eq!(
+            told(&parse_head(line.as_bytes(), &mut KeyBuf::new())),
+            expected,
+            "{line:?}"
+        );
     }
 
     const ERROR: &str = "bad \"ERROR\"";

@@ -16,6 +16,24 @@ impl<'a> Tokens<'a> {
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
+
+    /// Whether no token is left.
+    pub fn is_empty(&self) -> bool {
+        self.rest.iter().all(|&b| b == b' ')
+    }
+
+    /// Whether a token is over `limit` bytes. Looks at one byte in `limit`, not
+    /// at each token.
+    pub fn any_over(&self, limit: usize) -> bool {
+        let mut rest = self.rest;
+        while let Some(window) = rest.get(..=limit) {
+            match memchr::memrchr(b' ', window) {
+                Some(at) => rest = &rest[at + 1..],
+                None => return true,
+            }
+        }
+        false
+    }
 }
 
 impl<'a> Iterator for Tokens<'a> {
@@ -50,6 +68,11 @@ pub fn parse_i32(token: &[u8]) -> Option<i32> {
 
 /// An unsigned number as memcached's `safe_strtoull` reads it.
 pub fn parse_u64(token: &[u8]) -> Option<u64> {
+    // As nearly all are spelled.
+    let (plain, digits) = leading_digits(token);
+    if digits == token.len() && digits > 0 {
+        return Some(plain);
+    }
     let (negative, digits) = split_number(token)?;
     let magnitude = magnitude(digits)?;
     if !negative {
@@ -58,6 +81,21 @@ pub fn parse_u64(token: &[u8]) -> Option<u64> {
     // strtoull negates; memcached then refuses what looks negative.
     let wrapped = magnitude.wrapping_neg();
     i64::try_from(wrapped).is_ok().then_some(wrapped)
+}
+
+/// The number that a text starts with, and how many digits it has: 19 at most,
+/// which always fit.
+#[inline]
+pub fn leading_digits(text: &[u8]) -> (u64, usize) {
+    let (mut number, mut digits) = (0, 0);
+    while digits < 19
+        && let Some(&byte) = text.get(digits)
+        && byte.is_ascii_digit()
+    {
+        number = number * 10 + u64::from(byte - b'0');
+        digits += 1;
+    }
+    (number, digits)
 }
 
 fn is_space(b: u8) -> bool {
@@ -86,6 +124,16 @@ fn magnitude(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn overlong_tokens_are_found(line in "[a ]{0,40}", limit in 1usize..12) {
+            let tokens = Tokens::new(line.as_bytes());
+            let expected = tokens.clone().any(|token| token.len() > limit);
+            proptest::prop_assert_eq!(tokens.any_over(limit), expected);
+            proptest::prop_assert_eq!(tokens.is_empty(), tokens.clone().next().is_none());
+        }
+    }
 
     #[test]
     fn spaces_alone_delimit() {

@@ -1,5 +1,7 @@
 //! Which of a worker's connections have something to do: one bit each, set by
-//! their wakers without a lock, so that one task can drive all of them.
+//! their wakers without a lock, so that one task can drive all of them. A second
+//! level says which words hold a bit, so that a turn costs what is ready, not
+//! what is connected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,6 +13,8 @@ use atomic_waker::AtomicWaker;
 #[derive(Debug)]
 pub(super) struct ReadySet {
     words: Box<[AtomicU64]>,
+    /// A bit for each word that may hold one; set after the word's own.
+    summary: Box<[AtomicU64]>,
     /// The task was woken and has not looked since.
     awake: AtomicBool,
     task: AtomicWaker,
@@ -18,10 +22,10 @@ pub(super) struct ReadySet {
 
 impl ReadySet {
     pub(super) fn new(capacity: usize) -> Arc<Self> {
+        let zeros = |bits: usize| (0..bits.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
-            words: (0..capacity.div_ceil(64))
-                .map(|_| AtomicU64::new(0))
-                .collect(),
+            words: zeros(capacity),
+            summary: zeros(capacity.div_ceil(64)),
             awake: AtomicBool::new(false),
             task: AtomicWaker::new(),
         })
@@ -40,30 +44,18 @@ impl ReadySet {
 
     /// Marks a connection and wakes the task.
     pub(super) fn mark(&self, connection: usize) {
-        self.words[connection / 64].fetch_or(1 << (connection % 64), Ordering::Release);
+        set(&self.words, connection);
+        set(&self.summary, connection / 64);
         if !self.awake.swap(true, Ordering::AcqRel) {
             self.task.wake();
         }
     }
 
-    /// Takes the marked connections of one word, lowest first.
-    pub(super) fn take(&self, word: usize) -> impl Iterator<Item = usize> + use<> {
-        let mut bits = match self.words[word].load(Ordering::Relaxed) {
-            0 => 0,
-            _ => self.words[word].swap(0, Ordering::Acquire),
-        };
-        std::iter::from_fn(move || {
-            let bit = bits.trailing_zeros() as usize;
-            (bits != 0).then(|| {
-                bits &= bits - 1;
-                word * 64 + bit
-            })
-        })
-    }
-
-    /// How many words there are to take.
-    pub(super) fn words(&self) -> usize {
-        self.words.len()
+    /// Takes the marked connections, lowest first.
+    pub(super) fn take(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.summary.len())
+            .flat_map(|at| take_bits(&self.summary, at))
+            .flat_map(|word| take_bits(&self.words, word))
     }
 
     /// A waker that marks one connection.
@@ -74,6 +66,25 @@ impl ReadySet {
             connection,
         }))
     }
+}
+
+fn set(words: &[AtomicU64], bit: usize) {
+    words[bit / 64].fetch_or(1 << (bit % 64), Ordering::Release);
+}
+
+/// Clears one word; gives the numbers of the bits that were set in it.
+fn take_bits(words: &[AtomicU64], at: usize) -> impl Iterator<Item = usize> + use<> {
+    let mut bits = match words[at].load(Ordering::Relaxed) {
+        0 => 0,
+        _ => words[at].swap(0, Ordering::Acquire),
+    };
+    std::iter::from_fn(move || {
+        let bit = bits.trailing_zeros() as usize;
+        (bits != 0).then(|| {
+            bits &= bits - 1;
+            at * 64 + bit
+        })
+    })
 }
 
 struct Mark {
@@ -97,16 +108,14 @@ mod tests {
 
     #[test]
     fn marked_connections_are_taken_once() {
-        let set = ReadySet::new(130);
-        for connection in [0, 63, 64, 129, 64] {
+        let set = ReadySet::new(64 * 64 + 2);
+        for connection in [0, 63, 64, 129, 64, 64 * 64 + 1] {
             set.waker(connection).wake();
         }
-        let all = || {
-            (0..set.words())
-                .flat_map(|word| set.take(word))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(all(), [0, 63, 64, 129]);
+        let all = || set.take().collect::<Vec<_>>();
+        assert_eq!(all(), [0, 63, 64, 129, 64 * 64 + 1]);
         assert_eq!(all(), []);
+        set.mark(129);
+        assert_eq!(all(), [129]);
     }
 }

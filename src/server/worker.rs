@@ -3,12 +3,14 @@
 //! client and lane, so that requests of a turn share their system calls.
 
 use std::future::Future as _;
+use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use arrayvec::ArrayVec;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
@@ -24,6 +26,8 @@ use crate::policy::Identity;
 const SCRATCH_BYTES: usize = 64 << 10;
 /// Reads of one client before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// Pieces written at once.
+const MAX_PIECES: usize = 64;
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -52,6 +56,24 @@ struct Client {
     waker: Waker,
     /// There may be more to read that no waker will tell of.
     unread: bool,
+}
+
+impl Client {
+    /// Sends what the socket takes of some pieces; `None` if the client is gone.
+    fn send(&mut self, pieces: &[&[u8]]) -> Option<usize> {
+        let mut cx = Context::from_waker(&self.waker);
+        let mut slices = ArrayVec::<_, MAX_PIECES>::new();
+        slices.extend(
+            pieces
+                .iter()
+                .take(MAX_PIECES)
+                .map(|piece| IoSlice::new(piece)),
+        );
+        match self.stream.as_mut()?.poll_write_vectored(&mut cx, &slices) {
+            Poll::Pending => Some(0),
+            Poll::Ready(written) => written.ok(),
+        }
+    }
 }
 
 /// One worker's connections and engine.
@@ -180,7 +202,7 @@ impl Worker {
             up: connection.is_up(),
             in_flight: upstream.lane.in_flight(),
             reconnects: connection.reconnects,
-            counts: upstream.counts,
+            counts: upstream.counts(),
         });
         self.publisher.publish(self.engine.tally(), lanes);
     }
@@ -218,18 +240,22 @@ impl Worker {
     }
 
     fn poll_ready(&mut self, now: Instant) {
-        for word in 0..self.ready.words() {
-            for connection in self.ready.take(word) {
-                match connection.checked_sub(self.lanes.len()) {
-                    None => self.poll_lane(connection, now),
-                    Some(client) => self.read_client(client),
-                }
+        let ready = Arc::clone(&self.ready);
+        for connection in ready.take() {
+            match connection.checked_sub(self.lanes.len()) {
+                None => self.poll_lane(connection, now),
+                Some(client) => self.read_client(client),
             }
         }
     }
 
     fn poll_lane(&mut self, lane: usize, now: Instant) {
-        if self.lanes[lane].poll(&mut self.engine, &mut self.scratch, now) {
+        let clients = &mut self.clients;
+        let send = |client: u32, pieces: &[&[u8]]| match &mut clients[client as usize] {
+            Some(client) => client.send(pieces),
+            None => None,
+        };
+        if self.lanes[lane].poll(&mut self.engine, &mut self.scratch, send, now) {
             self.ready.mark(lane);
         }
     }

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use picklegate::config::Config;
+use picklegate::protocol::key::KeyBuf;
 use picklegate::protocol::request::{
     Head, Line, MAX_LINE_BYTES, Meta, Store, Verb, find_line, parse_head,
 };
@@ -69,7 +70,7 @@ fn check_head(line: &[u8]) {
         assert!(!key.iter().any(|b| b" \n\0".contains(b)));
         within(key);
     };
-    match parse_head(line) {
+    match parse_head(line, &mut KeyBuf::new()) {
         Head::Retrieve(retrieve) => {
             retrieve.exptime.inspect(|exptime| within(exptime));
             retrieve.keys.for_each(check_key);
@@ -125,7 +126,8 @@ fn check_store(store: &Store<'_>) {
     spelled.extend(format!(" {flags} {exptime} {len}").bytes());
     spelled.extend(cas.map(|id| format!(" {id}")).unwrap_or_default().bytes());
     spelled.extend_from_slice(if noreply { b" noreply" } else { b"" });
-    let Head::Store(again) = parse_head(&spelled) else {
+    let mut decoded = KeyBuf::new();
+    let Head::Store(again) = parse_head(&spelled, &mut decoded) else {
         panic!("{} is no store", text(&spelled));
     };
     assert_eq!(format!("{again:?}"), format!("{store:?}"));
@@ -202,7 +204,7 @@ pub(crate) fn reply(data: &[u8]) {
         cut => usize::from(cut),
     };
     for piece in stream.chunks(size) {
-        if rig.engine.lane_input(0, piece).is_err() {
+        if rig.lane_input(0, piece).is_err() {
             break;
         }
         rig.flush_clients();

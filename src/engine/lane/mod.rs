@@ -17,11 +17,12 @@ use super::meta::{
     MetaReply, OwedRestore, asked_key, asked_opaque, hide_meta, restore_debug, rewrite_meta,
     rewrite_unnamed,
 };
-use super::session::{Look, Sessions, Ticket};
+use super::session::{CARRIED_BYTES, Look, Sessions, Ticket};
 use super::tally::Outcome;
 use crate::policy::SpaceId;
 use crate::protocol::reply::{
-    ReplyError, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
+    ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
+    parse_value_of,
 };
 use crate::protocol::request::Verb;
 use crate::protocol::{Tokens, parse_u64};
@@ -30,6 +31,8 @@ use crate::protocol::{Tokens, parse_u64};
 const MAX_NUMBER_BYTES: usize = 20;
 /// Bytes of requests that may wait for an upstream's answers.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+/// How much of the input goes behind what was cut off before it, at a time.
+const PIECE_BYTES: usize = 1024;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
 
@@ -50,6 +53,8 @@ pub struct Lane {
     /// Input that ends in the middle of something.
     inbox: Vec<u8>,
     reading: Reading,
+    /// Requests of clients since the start, retrievals once per key.
+    pub requests: u64,
 }
 
 #[derive(Debug)]
@@ -92,6 +97,14 @@ struct OwedKey {
     /// Whether it is the last of its ticket.
     last: bool,
     restore: OwedRestore,
+}
+
+impl OwedKey {
+    /// The key, in a wire that starts at `base` of the stream.
+    fn physical<'w>(&self, base: u64, wire: &'w [u8]) -> &'w [u8] {
+        let start = (self.at - base) as usize;
+        &wire[start..start + usize::from(self.len)]
+    }
 }
 
 /// What the next input byte belongs to.
@@ -149,6 +162,7 @@ impl Lane {
     /// One more reply is owed, to a request that starts here.
     fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
         sessions.expect(ticket);
+        self.requests += 1;
         self.push_owed(sessions.now_us, reply);
     }
 
@@ -169,31 +183,45 @@ impl Lane {
     /// # Errors
     /// What came is no reply to what was asked: the lane must be dropped.
     pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
-        if self.inbox.is_empty() {
-            let taken = self.take(sessions, input)?;
-            self.inbox.extend_from_slice(&input[taken..]);
-        } else {
+        let mut at = 0;
+        while !self.inbox.is_empty() && at < input.len() {
+            // Only what was cut off is copied, not all that comes behind it.
+            let piece = &input[at..input.len().min(at + PIECE_BYTES)];
             let mut inbox = std::mem::take(&mut self.inbox);
-            inbox.extend_from_slice(input);
-            let taken = self.take(sessions, &inbox)?;
-            inbox.drain(..taken);
+            let before = inbox.len();
+            inbox.extend_from_slice(piece);
+            let taken = self.take(sessions, &inbox, None)?;
+            if taken < before {
+                at += piece.len();
+                inbox.drain(..taken);
+            } else {
+                at += taken - before;
+                inbox.clear();
+            }
             self.inbox = inbox;
         }
+        let taken = self.take(sessions, &input[at..], Some(at))?;
+        self.inbox.extend_from_slice(&input[at + taken..]);
         self.forget_answered();
         Ok(())
     }
 
-    fn take(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+    /// Takes whole pieces off what stands at `origin` of the input, if that is
+    /// where it stands.
+    fn take(
+        &mut self,
+        sessions: &mut Sessions,
+        input: &[u8],
+        origin: Option<usize>,
+    ) -> Result<usize, ReplyError> {
         let mut at = 0;
         loop {
             let rest = &input[at..];
             let taken = match self.reading {
                 Reading::Head => self.take_head(sessions, rest)?,
-                Reading::Body {
-                    ticket,
-                    left,
-                    visible,
-                } => self.take_body(sessions, rest, ticket, left, visible)?,
+                Reading::Body { .. } => {
+                    self.take_body(sessions, rest, origin.map(|origin| origin + at))?
+                }
             };
             if taken == 0 {
                 return Ok(at);
@@ -207,10 +235,16 @@ impl Lane {
         &mut self,
         sessions: &mut Sessions,
         input: &[u8],
-        ticket: Ticket,
-        left: usize,
-        visible: bool,
+        origin: Option<usize>,
     ) -> Result<usize, ReplyError> {
+        let Reading::Body {
+            ticket,
+            left,
+            visible,
+        } = self.reading
+        else {
+            return Ok(0);
+        };
         let whole = input.len() >= left + 2;
         let taken = if whole {
             left + 2
@@ -221,7 +255,7 @@ impl Lane {
             return Err(ReplyError::Malformed);
         }
         if visible {
-            sessions.bytes(ticket, &[&input[..taken]]);
+            sessions.carry(ticket, &input[..taken], origin);
         }
         if whole {
             self.reading = Reading::Head;
@@ -256,6 +290,17 @@ impl Lane {
     /// Takes the first line of a reply, and with a value the bytes that must be
     /// looked at before anything of it is passed on.
     fn take_head(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        if input.is_empty() {
+            return Ok(0);
+        }
+        match self.owed.front() {
+            Some(owed) if owed.start < self.base + self.written as u64 => {}
+            Some(_) | None => return Err(ReplyError::Unasked),
+        }
+        let taken = self.take_values(sessions, input)?;
+        if taken > 0 {
+            return Ok(taken);
+        }
         let Some(line) = find_reply_line(input)? else {
             return Ok(0);
         };
@@ -263,11 +308,8 @@ impl Lane {
         let Some(owed) = self.owed.front() else {
             return Err(ReplyError::Unasked);
         };
-        if owed.start >= self.base + self.written as u64 {
-            return Err(ReplyError::Unasked);
-        }
         let taken = match &owed.reply {
-            Reply::Values { .. } => self.take_value_head(sessions, line.text, body)?,
+            Reply::Values { .. } => self.take_value_line(sessions, line.text, body)?,
             Reply::Meta { .. } => self.take_meta(sessions, line.text, body)?,
             Reply::Line { verb, .. } | Reply::Sibling { verb, .. }
                 if !is_reply_to(*verb, line.text) =>
@@ -310,8 +352,65 @@ impl Lane {
         Ok(taken.map_or(0, |body| line.total + body))
     }
 
+    /// Takes small, whole values of the keys that are owed next, as long as they
+    /// go to one client.
+    fn take_values(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        let Some(Owed {
+            reply: Reply::Values {
+                keys: left @ 1.., ..
+            },
+            ..
+        }) = self.owed.front_mut()
+        else {
+            return Ok(0);
+        };
+        let (base, wire, keys) = (self.base, &self.wire, &mut self.keys);
+        let ticket = keys[0].ticket;
+        let mut at = 0;
+        let mut finished = false;
+        let result = sessions.values(ticket, |values| {
+            while let Some(key) = keys.front().filter(|key| *left > 0 && key.ticket == ticket) {
+                let rest = &input[at..];
+                let Some((head, line)) = parse_value_of(rest, key.physical(base, wire)) else {
+                    break;
+                };
+                let total = line + head.len + 2;
+                if head.len >= CARRIED_BYTES || total > rest.len() {
+                    break;
+                }
+                if &rest[total - 2..total] != b"\r\n" {
+                    return Err(ReplyError::Malformed);
+                }
+                let value = &rest[line..total - 2];
+                let seen = (head.flags, value);
+                match &key.restore {
+                    // The client's key, what follows and the value in one piece.
+                    OwedRestore::Strip(prefix) => {
+                        let start = b"VALUE ".len() + usize::from(*prefix);
+                        values.pass(key.look, seen, &[b"VALUE ", &rest[start..total]]);
+                    }
+                    OwedRestore::Kept(kept) => {
+                        let start = b"VALUE ".len() + head.key.len();
+                        let parts = [b"VALUE ", &kept[..], &rest[start..total]];
+                        values.pass(key.look, seen, &parts);
+                    }
+                }
+                at += total;
+                *left -= 1;
+                finished = key.last;
+                keys.pop_front();
+            }
+            Ok(())
+        });
+        result?;
+        if finished {
+            sessions.finish(ticket);
+        }
+        Ok(at)
+    }
+
     /// `None` if more of the value is needed.
-    fn take_value_head(
+    fn take_value_line(
         &mut self,
         sessions: &mut Sessions,
         text: &[u8],
@@ -329,6 +428,18 @@ impl Lane {
         }
         let head = parse_value_head(text)?;
         let missed = self.find_key(head.key).ok_or(ReplyError::WrongKey)?;
+        self.take_value(sessions, missed, &head, body)
+    }
+
+    /// Takes a value's line, of `total` bytes. `None` if more of the value is
+    /// needed.
+    fn take_value(
+        &mut self,
+        sessions: &mut Sessions,
+        missed: usize,
+        head: &ValueHead<'_>,
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
         let look = self.keys[missed].look;
         let needed = match look {
             Look::Away => 0,
@@ -340,13 +451,10 @@ impl Lane {
         self.pass_keys(sessions, missed as u32);
         let key = &self.keys[0];
         let ticket = key.ticket;
-        let start = &body[..body.len().min(head.len)];
-        let visible = sessions.inspect(ticket, look, head.flags, start);
-        if visible {
-            sessions.value_head(ticket, key.restore.client_key(head.key), head.tail);
-        } else {
-            sessions.count_slot(ticket, Outcome::Hidden);
-        }
+        let seen = (head.flags, &body[..body.len().min(head.len)]);
+        let client_key = key.restore.client_key(head.key);
+        let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
+        let visible = sessions.values(ticket, |values| values.pass(look, seen, &line));
         self.reading = Reading::Body {
             ticket,
             left: head.len,
@@ -356,8 +464,7 @@ impl Lane {
     }
 
     fn physical(&self, key: &OwedKey) -> &[u8] {
-        let start = (key.at - self.base) as usize;
-        &self.wire[start..start + usize::from(key.len)]
+        key.physical(self.base, &self.wire)
     }
 
     /// How many owed keys of the front retrieval come before this one.
@@ -606,6 +713,7 @@ impl Lane {
         }
         let mut old = std::mem::take(self);
         self.base = old.base;
+        self.requests = old.requests;
         while let Some(mut owed) = old.owed.pop_front() {
             let keep = retry && !std::mem::replace(&mut owed.retried, true);
             match owed.reply {

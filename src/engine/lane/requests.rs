@@ -27,6 +27,22 @@ pub struct Target<'a> {
     pub base64: bool,
 }
 
+/// A retrieval that is being written; without room at first.
+#[derive(Default)]
+struct Line {
+    /// Its place in the wire.
+    start: usize,
+    keys: u32,
+    max_bytes: usize,
+}
+
+fn max_line_bytes(exptime: Option<&[u8]>) -> usize {
+    match exptime {
+        Some(_) => MAX_GAT_BYTES,
+        None => usize::MAX,
+    }
+}
+
 /// What a store says beside its key and value.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreHead {
@@ -41,75 +57,100 @@ pub struct StoreHead {
 }
 
 impl Lane {
-    /// Asks for one key of a retrieval, in one line with the keys before it
+    /// Asks for keys of one retrieval, in one line with the keys before them
     /// where that was not written yet: memcached answers one line with many
     /// keys at a fraction of the cost of many lines.
-    pub fn retrieve(
+    pub fn retrieve<'k>(
         &mut self,
         sessions: &mut Sessions,
-        verb: Verb,
-        exptime: Option<&[u8]>,
-        target: Target<'_>,
-        for_ticket: (Ticket, Look, bool),
+        ticket: Ticket,
+        (verb, exptime): (Verb, Option<&[u8]>),
+        keys: impl Iterator<Item = (Target<'k>, Look)>,
     ) {
-        let (ticket, look, last) = for_ticket;
-        if self.can_extend(verb, exptime) {
-            self.wire.truncate(self.wire.len() - 2);
-        } else {
-            self.push_owed(sessions.now_us, Reply::Values { verb, keys: 0 });
-            self.wire.extend_from_slice(verb.name().as_bytes());
-            if let Some(exptime) = exptime {
-                self.wire.push(b' ');
-                self.wire.extend_from_slice(exptime);
+        let mut line = Line::default();
+        let before = self.keys.len();
+        for (target, look) in keys {
+            if !self.has_room(&line) {
+                self.close_line(&line);
+                line = self.open_line(sessions.now_us, verb, exptime);
             }
+            self.wire.push(b' ');
+            let at = self.wire.len();
+            let restore = target
+                .codec
+                .encode(target.space, target.key, &mut self.wire);
+            self.keys.push_back(OwedKey {
+                ticket,
+                at: self.base + at as u64,
+                // The codec never exceeds 250 bytes.
+                len: (self.wire.len() - at) as u8,
+                look,
+                last: false,
+                restore: OwedRestore::new(restore, target.key),
+            });
+            line.keys += 1;
         }
-        if let Some(Owed {
-            reply: Reply::Values { keys, .. },
-            ..
-        }) = self.owed.back_mut()
-        {
-            *keys += 1;
-        }
-        self.wire.push(b' ');
-        let at = self.end();
-        let restore = target
-            .codec
-            .encode(target.space, target.key, &mut self.wire);
-        self.keys.push_back(OwedKey {
-            ticket,
-            at,
-            // The codec never exceeds 250 bytes.
-            len: (self.end() - at) as u8,
-            look,
-            last,
-            restore: OwedRestore::new(restore, target.key),
-        });
-        self.wire.extend_from_slice(b"\r\n");
-        if last {
+        self.close_line(&line);
+        let added = self.keys.len() - before;
+        self.requests += added as u64;
+        if let Some(key) = self.keys.back_mut().filter(|_| added > 0) {
+            key.last = true;
             sessions.expect(ticket);
         }
     }
 
-    /// Whether the last request is a retrieval of the same kind with room, and
-    /// was not written yet.
-    fn can_extend(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
-        let Some(Owed {
-            start,
-            reply: Reply::Values { verb: open, keys },
-            ..
-        }) = self.owed.back()
-        else {
-            return false;
-        };
-        let start = (start - self.base) as usize;
-        if *open != verb || *keys >= MAX_KEYS || start < self.written {
-            return false;
+    /// Goes on with the last request if it is a retrieval of the same kind with
+    /// room that was not written yet, else starts one.
+    fn open_line(&mut self, now_us: u64, verb: Verb, exptime: Option<&[u8]>) -> Line {
+        if let Some(line) = self
+            .last_line(verb, exptime)
+            .filter(|line| self.has_room(line))
+        {
+            self.wire.truncate(self.wire.len() - 2);
+            return line;
         }
-        let Some(exptime) = exptime else {
-            return true;
+        let line = Line {
+            start: self.wire.len(),
+            keys: 0,
+            max_bytes: max_line_bytes(exptime),
         };
-        let line = &self.wire[start..];
-        line.len() < MAX_GAT_BYTES && Tokens::new(line).nth(1) == Some(exptime)
+        self.push_owed(now_us, Reply::Values { verb, keys: 0 });
+        self.wire.extend_from_slice(verb.name().as_bytes());
+        if let Some(exptime) = exptime {
+            self.wire.push(b' ');
+            self.wire.extend_from_slice(exptime);
+        }
+        line
+    }
+
+    fn last_line(&self, verb: Verb, exptime: Option<&[u8]>) -> Option<Line> {
+        let owed = self.owed.back()?;
+        let start = (owed.start - self.base) as usize;
+        match owed.reply {
+            Reply::Values { verb: open, keys } if open == verb && start >= self.written => {
+                let same = exptime.is_none() || Tokens::new(&self.wire[start..]).nth(1) == exptime;
+                same.then_some(Line {
+                    start,
+                    keys,
+                    max_bytes: max_line_bytes(exptime),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn has_room(&self, line: &Line) -> bool {
+        line.keys < MAX_KEYS && self.wire.len() - line.start < line.max_bytes
+    }
+
+    fn close_line(&mut self, line: &Line) {
+        if line.keys == 0 {
+            return;
+        }
+        if let Some(Reply::Values { keys, .. }) = self.owed.back_mut().map(|owed| &mut owed.reply) {
+            *keys = line.keys;
+        }
+        self.wire.extend_from_slice(b"\r\n");
     }
 
     /// Sends a request of one line that is answered by one line: the verb, the
@@ -218,6 +259,7 @@ impl Lane {
         look: Look,
     ) {
         sessions.expect(ticket);
+        self.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(meta.verb.name().as_bytes());
         self.wire.push(b' ');
