@@ -1,0 +1,55 @@
+//! What the benchmarks share: an engine that isolates two Pythons in front of
+//! one server, its turns, and the values in them.
+
+// Every benchmark compiles its own copy and uses a part of it.
+#![allow(dead_code)]
+
+#[path = "../../../tests/engine/replay.rs"]
+mod replay;
+#[path = "../../../tests/engine/rig.rs"]
+mod rig;
+
+pub(crate) use replay::Replay;
+pub(crate) use rig::config;
+
+use rig::Rig;
+
+/// What a worker reads at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// The key that most turns are about.
+pub(crate) const KEY: &str = "user:0042";
+
+/// A pickle of protocol 4, of this many bytes.
+pub(crate) fn pickle(bytes: usize) -> Vec<u8> {
+    let mut pickle = vec![b'N'; bytes];
+    pickle[..2].copy_from_slice(b"\x80\x04");
+    pickle
+}
+
+/// A line, and its value.
+pub(crate) fn store(line: &str, value: &[u8]) -> Vec<u8> {
+    [line.as_bytes(), b"\r\n", value, b"\r\n"].concat()
+}
+
+/// `set` of a pickle.
+pub(crate) fn set(key: &str, bytes: usize) -> Vec<u8> {
+    store(&format!("set {key} 1 0 {bytes}"), &pickle(bytes))
+}
+
+/// A retrieval of this many keys.
+pub(crate) fn multi_get(keys: usize) -> String {
+    let keys = (0..keys).map(|n| format!(" user:{n:04}"));
+    format!("get{}\r\n", keys.collect::<String>())
+}
+
+/// A turn of this many clients that all ask the same, after what was `given`.
+pub(crate) fn turn(clients: u32, given: &[u8], requests: &[u8]) -> Replay {
+    let mut rig = Rig::new(&config(1, "mode = \"isolate\""), 1);
+    let clients = (0..clients).map(|_| rig.open("py3")).collect::<Vec<_>>();
+    rig.ask(clients[0], given);
+    let inputs = clients
+        .into_iter()
+        .map(|client| (client, requests.to_vec()));
+    Replay::record(rig, inputs.collect(), READ_BYTES)
+}

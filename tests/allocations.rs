@@ -1,0 +1,387 @@
+//! Holds the promise that a request in steady state allocates nothing, with a
+//! counting allocator under the real engine, and under the whole server in
+//! front of a real memcached. Where it is broken, says which lines did it.
+
+#[path = "engine/replay.rs"]
+mod replay;
+#[path = "engine/rig.rs"]
+mod rig;
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use picklegate::config::Config;
+use picklegate::server::{self, ServeError, Server};
+use replay::Replay;
+use rig::Rig;
+use serde_json::Value;
+use support::{Memcached, ask, config, connect, free_addr};
+use tokio::sync::oneshot;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// Sizes of the values on their way.
+const VALUE_BYTES: [usize; 2] = [100, 4096];
+/// Requests of one client on their way at a time.
+const DEPTH: usize = 16;
+/// Clients whose requests are on their way at a time.
+const CLIENTS: usize = 8;
+/// What a worker reads at once.
+const READ_BYTES: usize = 64 << 10;
+/// How often each is asked before it is counted, and again while it is: buffers
+/// settle at once in the engine, and as reads and writes fall in the server.
+const ENGINE_ROUNDS: usize = 50;
+const SERVER_ROUNDS: usize = 100;
+/// How many times as often before it is counted for good.
+const SETTLING: usize = 10;
+/// How long a half of a request has to arrive alone.
+const PAUSE: Duration = Duration::from_micros(300);
+
+// What is counted ------------------------------------------------------------
+
+/// The count is the whole process's: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // What another test found says nothing about this one.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What allocated, by the line that did it.
+#[derive(Default)]
+struct Findings(BTreeMap<String, Vec<String>>);
+
+impl Findings {
+    /// Lives through `rounds` in which buffers find their size, then through as
+    /// many that must not allocate. If they do, looks again much later, and
+    /// where: pooled buffers find their size one by one, whenever it is their
+    /// turn to hold the most.
+    fn check(&mut self, what: &str, rounds: usize, mut round: impl FnMut()) {
+        let mut live = || (0..rounds).for_each(|_| round());
+        live();
+        let counting = dhat::Profiler::builder().testing().build();
+        live();
+        let blocks = dhat::HeapStats::get().total_blocks;
+        drop(counting);
+        if blocks > 0 {
+            (0..SETTLING).for_each(|_| live());
+            for place in places(live) {
+                let found = format!("{what}: {blocks} allocations in {rounds} rounds");
+                self.0.entry(place).or_default().push(found);
+            }
+        }
+    }
+
+    fn report(self) {
+        let places = self.0.iter().map(|(place, found)| {
+            let examples = found[..found.len().min(4)].join("\n    ");
+            format!("{place}, in {} cases:\n    {examples}", found.len())
+        });
+        let places = places.collect::<Vec<_>>().join("\n");
+        assert!(places.is_empty(), "there are allocations\n{places}");
+    }
+}
+
+/// The lines of picklegate that allocate in a run, themselves or in what they
+/// call. Without one on the stack it was the test's own harness.
+fn places(mut run: impl FnMut()) -> BTreeSet<String> {
+    let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/allocations.json");
+    let profiler = dhat::Profiler::builder()
+        .trim_backtraces(None)
+        .file_name(file)
+        .build();
+    run();
+    drop(profiler);
+    let profile = fs::read_to_string(file).expect("the profile was written");
+    let profile: Value = serde_json::from_str(&profile).expect("dhat writes JSON");
+    let all = |of: &Value| of.as_array().cloned().unwrap_or_default();
+    let frames = all(&profile["ftbl"]);
+    let innermost = |way: Value| {
+        let ours = all(&way["fs"]).into_iter().find_map(|frame| {
+            let frame = frames[usize::try_from(frame.as_u64()?).ok()?].as_str()?;
+            frame.contains("picklegate::").then_some(frame)
+        })?;
+        // What comes first is an address.
+        Some(ours.split_once(": ")?.1.to_owned())
+    };
+    all(&profile["pps"])
+        .into_iter()
+        .filter_map(innermost)
+        .collect()
+}
+
+// What is asked --------------------------------------------------------------
+
+/// Requests that are promised not to allocate.
+struct Kind {
+    name: &'static str,
+    /// What makes them be answered the same every time.
+    given: Vec<u8>,
+    requests: Vec<u8>,
+}
+
+/// A line, and its value.
+fn store(line: &str, value: &[u8]) -> Vec<u8> {
+    [line.as_bytes(), b"\r\n", value, b"\r\n"].concat()
+}
+
+/// All kinds for a client that loads protocol 2 at most, of pickles of this
+/// size under keys that start with `prefix`.
+fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
+    let pickle = |protocol: u8| [&[0x80, protocol][..], &vec![b'N'; bytes - 2]].concat();
+    let key = format!("{prefix}user:1");
+    let base64 = "dXNlcjox";
+    let long = format!("{prefix}{}", "k".repeat(186 - prefix.len()));
+    let many = (0..10).fold("get".to_owned(), |line, n| {
+        format!("{line} {prefix}user:{n}")
+    });
+    let set = |key: &str| store(&format!("set {key} 1 0 {bytes}"), &pickle(2));
+    let ms = |key: &str, flags: &str| store(&format!("ms {key} {bytes} F1{flags}"), &pickle(2));
+    let newer = store(&format!("set {key} 1 0 {bytes}"), &pickle(4));
+    let kind = |name, given: &[&[u8]], requests: &[&[u8]]| Kind {
+        name,
+        given: given.concat(),
+        requests: requests.concat(),
+    };
+    let line = |text: String| text.into_bytes();
+    let get = line(format!("get {key}\r\n"));
+    let mg = line(format!("mg {key} v\r\n"));
+    let md = line(format!("md {key}\r\n"));
+    let delete = line(format!("delete {key}\r\n"));
+    let quiet = line(format!("mg {key} v k q\r\nmg {prefix}none v q\r\nmn\r\n"));
+    vec![
+        kind("get", &[&set(&key)], &[&get]),
+        kind("get of nothing", &[&delete], &[&get]),
+        kind("get of what is hidden", &[&newer], &[&get]),
+        kind(
+            "get of many",
+            &[&set(&key), &set(&format!("{prefix}user:7"))],
+            &[&line(many + "\r\n")],
+        ),
+        kind(
+            "get of a long key",
+            &[&set(&long)],
+            &[&line(format!("get {long}\r\n"))],
+        ),
+        kind("set", &[], &[&set(&key)]),
+        kind(
+            "set noreply",
+            &[],
+            &[
+                &store(&format!("set {key} 1 0 {bytes} noreply"), &pickle(2)),
+                b"mn\r\n",
+            ],
+        ),
+        kind("set of a long key", &[], &[&set(&long)]),
+        kind("set and delete", &[], &[&set(&key), &delete]),
+        kind("delete of nothing", &[&delete], &[&delete]),
+        kind("mg", &[&set(&key)], &[&mg]),
+        kind(
+            "mg of all flags",
+            &[&set(&key)],
+            &[&line(format!("mg {key} v f k s t O1\r\n"))],
+        ),
+        kind(
+            "mg in base64",
+            &[&ms(base64, " b")],
+            &[&line(format!("mg {base64} b v k\r\n"))],
+        ),
+        kind("mg of nothing", &[&delete], &[&mg]),
+        kind("mg of what is hidden", &[&newer], &[&mg]),
+        kind(
+            "mg of a long key",
+            &[&set(&long)],
+            &[&line(format!("mg {long} v\r\n"))],
+        ),
+        kind("quiet mg", &[&set(&key)], &[&quiet]),
+        kind("ms", &[], &[&ms(&key, "")]),
+        kind("ms in base64", &[], &[&ms(base64, " b k O1")]),
+        kind("quiet ms", &[], &[&ms(&key, " q"), b"mn\r\n"]),
+        kind("ms and md", &[], &[&ms(&key, ""), &md]),
+        kind("md of nothing", &[&delete], &[&md]),
+    ]
+}
+
+// The engine alone -----------------------------------------------------------
+
+/// How one client's requests come in.
+fn pieces(requests: &[u8], client: u32, layout: &str) -> Vec<(u32, Vec<u8>)> {
+    let pieces = match layout {
+        "pipelined" => vec![requests.repeat(DEPTH)],
+        "cut" => requests
+            .chunks(requests.len().div_ceil(2))
+            .map(<[u8]>::to_vec)
+            .collect(),
+        _ => vec![requests.to_vec()],
+    };
+    pieces.into_iter().map(|piece| (client, piece)).collect()
+}
+
+fn check_engine(findings: &mut Findings, rule: &str, servers: usize, bytes: usize) {
+    let config = rig::config(servers, rule);
+    let layouts = [
+        ("alone", READ_BYTES),
+        ("pipelined", READ_BYTES),
+        ("cut", READ_BYTES),
+        ("alone, its replies cut", 100),
+        ("interleaved", READ_BYTES),
+    ];
+    for (layout, read_bytes) in layouts {
+        let clients = if layout == "interleaved" { CLIENTS } else { 1 };
+        for nth in 0..kinds("", bytes).len() {
+            let mut rig = Rig::new(&config, 2);
+            let mut inputs = Vec::new();
+            let mut name = "";
+            for client in 0..clients {
+                let kind = kinds(&format!("{client}:"), bytes).swap_remove(nth);
+                let number = rig.open("py2");
+                rig.ask(number, &kind.given);
+                inputs.extend(pieces(&kind.requests, number, layout));
+                name = kind.name;
+            }
+            let mut replay = Replay::record(rig, inputs, read_bytes);
+            let case = format!("{rule:?}, {servers} servers, {bytes} bytes, {layout}: {name}");
+            findings.check(&case, ENGINE_ROUNDS, || replay.turn());
+        }
+    }
+}
+
+#[test]
+fn no_request_allocates_in_the_engine() {
+    let _alone = alone();
+    let mut findings = Findings::default();
+    for bytes in VALUE_BYTES {
+        check_engine(&mut findings, "mode = \"isolate\"", 1, bytes);
+        check_engine(&mut findings, "mode = \"guard\"", 1, bytes);
+        let strict = "mode = \"isolate\"\ncoherence = \"strict\"";
+        check_engine(&mut findings, strict, 1, bytes);
+        check_engine(&mut findings, "mode = \"isolate\"", 3, bytes);
+    }
+    findings.report();
+}
+
+// The whole server -----------------------------------------------------------
+
+/// A server in this process, in front of a memcached of its own.
+struct Serving {
+    addr: String,
+    end: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), ServeError>>,
+    _memcached: Memcached,
+}
+
+impl Serving {
+    /// Isolates all keys but those that start with `guard:`.
+    fn start() -> Self {
+        let memcached = Memcached::start();
+        let addr = free_addr();
+        let rules = "mode = \"isolate\"\n\n[[rules]]\nprefix = \"guard:\"\nmode = \"guard\"\n";
+        let toml = config(&[(&addr, "py2")], &[memcached.addr()], rules);
+        let config = Config::parse("serving", &toml).unwrap_or_else(|errors| panic!("{errors}"));
+        let (end, asked) = oneshot::channel();
+        let ended = thread::spawn(move || {
+            server::block_on(async {
+                let server = Server::start(&config).await?;
+                // It is dropped where a check fails.
+                let _ = asked.await;
+                server.drain(config.limits.drain_timeout).await;
+                Ok(())
+            })
+        });
+        while TcpStream::connect(&addr).is_err() {
+            assert!(!ended.is_finished(), "the server does not start");
+            thread::sleep(PAUSE);
+        }
+        Self {
+            addr,
+            end,
+            ended,
+            _memcached: memcached,
+        }
+    }
+
+    fn stop(self) {
+        let _ = self.end.send(());
+        let served = self.ended.join().expect("the server does not panic");
+        served.expect("the server started");
+    }
+}
+
+/// A client that sends the same requests over and over.
+struct Client {
+    stream: TcpStream,
+    writes: Vec<Vec<u8>>,
+    replies: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    fn new(addr: &str, kind: &Kind, layout: &str) -> Self {
+        let stream = connect(addr);
+        ask(&stream, &kind.given);
+        let writes = pieces(&kind.requests, 0, layout);
+        let writes = writes.into_iter().map(|(_, piece)| piece);
+        let writes = writes.collect::<Vec<_>>();
+        let replies = ask(&stream, &writes.concat());
+        Self {
+            stream,
+            writes,
+            buffer: vec![0; replies.len()],
+            replies,
+        }
+    }
+
+    fn send(&mut self) {
+        for (nth, write) in self.writes.iter().enumerate() {
+            if nth > 0 {
+                thread::sleep(PAUSE);
+            }
+            self.stream.write_all(write).expect("the server reads");
+        }
+    }
+
+    fn receive(&mut self) {
+        let read = self.stream.read_exact(&mut self.buffer);
+        read.expect("the server answers");
+        assert!(self.buffer == self.replies, "other replies than before");
+    }
+}
+
+#[test]
+fn no_request_allocates_in_the_server() {
+    let _alone = alone();
+    let serving = Serving::start();
+    let mut findings = Findings::default();
+    for (layout, clients) in [
+        ("alone", 1),
+        ("pipelined", 1),
+        ("cut", 1),
+        ("interleaved", CLIENTS),
+    ] {
+        for (rule, bytes) in [("isolate", 100), ("guard", 4096)] {
+            for nth in 0..kinds("", bytes).len() {
+                let mut name = "";
+                let mut clients = (0..clients)
+                    .map(|client| {
+                        let kind = kinds(&format!("{rule}:{client}:"), bytes).swap_remove(nth);
+                        name = kind.name;
+                        Client::new(&serving.addr, &kind, layout)
+                    })
+                    .collect::<Vec<_>>();
+                let case = format!("{rule}, {bytes} bytes, {layout}: {name}");
+                findings.check(&case, SERVER_ROUNDS, || {
+                    clients.iter_mut().for_each(Client::send);
+                    clients.iter_mut().for_each(Client::receive);
+                });
+            }
+        }
+    }
+    serving.stop();
+    findings.report();
+}
