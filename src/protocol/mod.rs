@@ -9,4 +9,4 @@ pub mod reply;
 pub mod request;
 mod token;
 
-pub use token::{Tokens, leading_digits, parse_i32, parse_i64, parse_u64};
+pub use token::{Tokens, find_byte, leading_digits, parse_i32, parse_i64, parse_u64};

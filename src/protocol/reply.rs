@@ -1,7 +1,7 @@
 //! Replies of memcached: where one ends and what it says. Knows bytes only.
 
 use super::request::Verb;
-use super::token::{Tokens, leading_digits, parse_u64};
+use super::token::{Tokens, find_byte, leading_digits, parse_u64};
 
 /// Longest reply line that memcached sends; past it the stream is not its.
 pub const MAX_REPLY_LINE_BYTES: usize = 2048;
@@ -38,7 +38,7 @@ pub enum ReplyError {
 /// [`ReplyError::LineTooLong`] where no line end comes.
 pub fn find_reply_line(buf: &[u8]) -> Result<Option<ReplyLine<'_>>, ReplyError> {
     let window = &buf[..buf.len().min(MAX_REPLY_LINE_BYTES)];
-    match memchr::memchr(b'\n', window) {
+    match find_byte(b'\n', window) {
         Some(at) => {
             let text = buf[..at].strip_suffix(b"\r").unwrap_or(&buf[..at]);
             Ok(Some(ReplyLine {
@@ -101,7 +101,7 @@ fn spaced_number(text: &[u8]) -> Option<(u64, &[u8])> {
 /// [`ReplyError::Malformed`].
 pub fn parse_value_head(text: &[u8]) -> Result<ValueHead<'_>, ReplyError> {
     let rest = text.strip_prefix(b"VALUE ").ok_or(ReplyError::Malformed)?;
-    let end = memchr::memchr(b' ', rest).ok_or(ReplyError::Malformed)?;
+    let end = find_byte(b' ', rest).ok_or(ReplyError::Malformed)?;
     let (key, tail) = rest.split_at(end);
     // The tail reaches clients as it is: it must be what memcached writes.
     let mut numbers = tail[1..].split(|&b| b == b' ').map(parse_digits);
@@ -151,7 +151,7 @@ fn body_len(len: u64) -> Result<usize, ReplyError> {
 
 /// Whether a reply's line is one of memcached's errors.
 pub fn is_error(text: &[u8]) -> bool {
-    let code = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    let code = &text[..find_byte(b' ', text).unwrap_or(text.len())];
     matches!(code, b"SERVER_ERROR" | b"CLIENT_ERROR" | b"ERROR")
 }
 
@@ -160,7 +160,7 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
     if is_error(text) {
         return true;
     }
-    let code = &text[..memchr::memchr(b' ', text).unwrap_or(text.len())];
+    let code = &text[..find_byte(b' ', text).unwrap_or(text.len())];
     let is_value = text.starts_with(b"VA ");
     match verb {
         Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {

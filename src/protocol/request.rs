@@ -7,7 +7,7 @@
 //! tells how much to swallow the connection is closed after the error.
 
 use super::key::{KeyBuf, MAX_KEY_BYTES, decode_base64_key};
-use super::token::{Tokens, parse_i32, parse_i64, parse_u64};
+use super::token::{Tokens, find_byte, parse_i32, parse_i64, parse_u64};
 
 /// Longest line of any request but retrievals, in bytes.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
@@ -312,7 +312,7 @@ pub enum Line {
 
 /// Finds the first line; `searched` bytes are known to hold no line end.
 pub fn find_line(buf: &[u8], searched: usize) -> Line {
-    match memchr::memchr(b'\n', &buf[searched..]) {
+    match find_byte(b'\n', &buf[searched..]) {
         Some(at) => {
             let at = searched + at;
             if at > MAX_LINE_BYTES && at > line_limit(buf) {
@@ -349,7 +349,7 @@ fn line_limit(line: &[u8]) -> usize {
 /// Parses one line without its line end; a base64 key is decoded into `decoded`.
 pub fn parse_head<'a>(line: &'a [u8], decoded: &'a mut KeyBuf) -> Head<'a> {
     // memcached works on C strings: a NUL ends the line's text.
-    let line = &line[..memchr::memchr(0, line).unwrap_or(line.len())];
+    let line = &line[..find_byte(0, line).unwrap_or(line.len())];
     let mut tokens = Tokens::new(line);
     if let Some(keys) = line.strip_prefix(b"get ") {
         return parse_retrieve(Verb::Get, Tokens::new(keys));

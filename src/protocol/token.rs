@@ -1,5 +1,32 @@
 //! Tokens of a line and the numbers in them, as memcached reads them.
 
+/// Words of eight bytes after which a text is no longer short.
+const SHORT_WORDS: usize = 8;
+
+/// Where a byte stands first. Lines and tokens are short: eight bytes at a time
+/// find their ends in half of what calling a vectorised search takes.
+#[inline]
+pub fn find_byte(byte: u8, text: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (words, rest) = text.as_chunks::<8>();
+    let pattern = u64::from_ne_bytes([byte; 8]);
+    for (nth, word) in words.iter().take(SHORT_WORDS).enumerate() {
+        // A byte is zero where the text has the one that is looked for.
+        let differs = u64::from_le_bytes(*word) ^ pattern;
+        let found = differs.wrapping_sub(LOW) & !differs & HIGH;
+        if found != 0 {
+            return Some(nth * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    if words.len() > SHORT_WORDS {
+        let at = SHORT_WORDS * 8;
+        return memchr::memchr(byte, &text[at..]).map(|found| at + found);
+    }
+    let found = rest.iter().position(|&b| b == byte)?;
+    Some(words.len() * 8 + found)
+}
+
 /// The tokens of a line: runs of anything but spaces.
 #[derive(Debug, Clone)]
 pub struct Tokens<'a> {
@@ -42,7 +69,7 @@ impl<'a> Iterator for Tokens<'a> {
     fn next(&mut self) -> Option<&'a [u8]> {
         let start = self.rest.iter().position(|&b| b != b' ')?;
         let rest = &self.rest[start..];
-        let len = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+        let len = find_byte(b' ', rest).unwrap_or(rest.len());
         let (token, rest) = rest.split_at(len);
         self.rest = rest;
         Some(token)
@@ -126,6 +153,18 @@ mod tests {
     use super::*;
 
     proptest::proptest! {
+        #[test]
+        fn a_byte_is_found_where_it_stands_first(
+            text in proptest::collection::vec(0u8..4, 0..100),
+            byte in 0u8..4,
+            other in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
+        ) {
+            for text in [&text, &other] {
+                let expected = text.iter().position(|&b| b == byte);
+                proptest::prop_assert_eq!(find_byte(byte, text), expected);
+            }
+        }
+
         #[test]
         fn overlong_tokens_are_found(line in "[a ]{0,40}", limit in 1usize..12) {
             let tokens = Tokens::new(line.as_bytes());

@@ -80,7 +80,8 @@ impl Replay {
     /// The half of a turn that starts with their replies.
     pub(crate) fn answer(&mut self) {
         for (lane, read) in &self.replies {
-            let taken = self.engine.lane_input(*lane, read);
+            let all = |_, pieces: &[&[u8]]| Some(pieces.iter().map(|piece| piece.len()).sum());
+            let taken = self.engine.lane_input(*lane, read, all);
             taken.expect("the replies are to the same requests");
         }
         while let Some(client) = self.engine.pop_dirty() {
