@@ -22,6 +22,68 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Put load on one or more targets and report throughput, latency and wrong replies.
     Run(Run),
+    /// Put picklegate, twemproxy, `HAProxy` and no proxy side by side: ratios, targets and plots.
+    Compare(Compare),
+    /// Forward bytes, one connection for each client: a proxy that does nothing else.
+    Forward(Forward),
+    /// Hold connections that did one read each.
+    Idle(Idle),
+}
+
+/// A comparison.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    /// How often each contender is measured.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
+    pub(crate) rounds: usize,
+    /// How long each time.
+    #[arg(long, value_name = "S", default_value = "1.5", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Only works whose name contains this, for a quick look.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) only: Option<String>,
+    /// The memcached to run; else the one on PATH.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) memcached: Option<PathBuf>,
+    /// The picklegate to run; else the one beside this program.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) picklegate: Option<PathBuf>,
+    /// Write everything that was measured.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Where the plots go.
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "target/compare",
+        overrides_with = "plots"
+    )]
+    pub(crate) plots: PathBuf,
+}
+
+/// A byte forwarder.
+#[derive(Debug, Args)]
+pub(crate) struct Forward {
+    /// Where clients connect: host:port.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: String,
+    /// Where their bytes go: host:port.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) upstream: String,
+}
+
+/// Idle clients.
+#[derive(Debug, Args)]
+pub(crate) struct Idle {
+    /// Where they connect.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) target: Target,
+    /// How many there are.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = positive)]
+    pub(crate) connections: usize,
+    /// How long they stay.
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
+    pub(crate) seconds: Duration,
 }
 
 /// One load.
@@ -58,9 +120,15 @@ pub(crate) struct Run {
     /// Open loop with random gaps instead of even ones.
     #[arg(long, requires = "rate")]
     pub(crate) poisson: bool,
+    /// Use memcache-async, one task per connection, instead of raw sockets.
+    #[arg(long, conflicts_with_all = ["rate", "meta", "depth", "poisson"])]
+    pub(crate) plain: bool,
     /// Keys are there already.
     #[arg(long)]
     pub(crate) no_preload: bool,
+    /// Run on this CPU alone.
+    #[arg(long, value_name = "N")]
+    pub(crate) cpu: Option<usize>,
     /// Account the CPU of a process; may be said more than once.
     #[arg(long = "watch", value_name = "NAME=PID")]
     pub(crate) watched: Vec<Watched>,

@@ -4,12 +4,19 @@
 //! |---|---|
 //! | `workload` | what is asked and what must come back, made before the clock starts |
 //! | `drive` | one task that sends it over all connections and checks every reply |
+//! | `plain` | the same load by an ordinary client, to check the above against |
 //! | `tally`, `report` | counts and latencies, as JSON and as text |
 //! | `watch` | what a process used, as the kernel counts it |
+//! | `compare` | contenders, their interleaved rounds, targets, table and plots |
+//! | `forward`, `idle` | a proxy that does nothing, clients that do nothing |
 #![forbid(unsafe_code)]
 
 mod cli;
+mod compare;
 mod drive;
+mod forward;
+mod idle;
+mod plain;
 mod report;
 mod run;
 mod stream;
@@ -40,6 +47,15 @@ impl Failure {
     }
 }
 
+/// Runs a command on this thread alone.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::no)?;
+    runtime.block_on(command)
+}
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -50,7 +66,10 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) => block_on(run::run(&args)),
+        Command::Compare(args) => block_on(compare::compare(&args)),
+        Command::Forward(args) => block_on(forward::forward(&args)),
+        Command::Idle(args) => block_on(idle::idle(&args)),
     };
     let (code, message) = match done {
         Ok(()) => return ExitCode::SUCCESS,

@@ -8,7 +8,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::Failure;
 use crate::cli::Run;
+use crate::compare::pin;
 use crate::drive::{self, Pace, Plan};
+use crate::plain;
 use crate::report::Report;
 use crate::stream::Stream;
 use crate::tally::{Extent, Meter, Tally};
@@ -23,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(30);
 const PRELOAD_BATCH: usize = 64;
 
 /// Puts the load on, and says how it went.
-pub(crate) fn run(args: &Run) -> Result<(), Failure> {
+pub(crate) async fn run(args: &Run) -> Result<(), Failure> {
     let workload = Workload::new(&args.mix, &args.targets, args.shared_keys)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     if args
@@ -32,16 +34,13 @@ pub(crate) fn run(args: &Run) -> Result<(), Failure> {
     {
         return Err(Failure::Usage("--rate must be above 0".to_owned()));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::no)?;
-    let tally = runtime.block_on(async {
-        let limit = limit(args);
-        tokio::time::timeout(limit, load(args, &workload))
-            .await
-            .unwrap_or_else(|_| Err(Failure::No(format!("no end after {limit:?}"))))
-    })?;
+    if let Some(cpu) = args.cpu {
+        pin(None, cpu).map_err(|error| Failure::Usage(format!("--cpu {cpu}: {error}")))?;
+    }
+    let limit = limit(args);
+    let tally = tokio::time::timeout(limit, load(args, workload))
+        .await
+        .unwrap_or_else(|_| Err(Failure::No(format!("no end after {limit:?}"))))?;
     let report = Report::new(&tally, args.rate);
     output(args.json.as_deref(), &report).map_err(Failure::no)?;
     if report.is_right() {
@@ -63,7 +62,7 @@ fn limit(args: &Run) -> Duration {
     measured + GRACE
 }
 
-async fn load(args: &Run, workload: &Workload) -> Result<Tally, Failure> {
+async fn load(args: &Run, workload: Workload) -> Result<Tally, Failure> {
     if !args.no_preload {
         for (target, keyspace) in args.targets.iter().zip(&workload.keyspaces) {
             preload(target, keyspace)
@@ -79,8 +78,14 @@ async fn load(args: &Run, workload: &Workload) -> Result<Tally, Failure> {
         },
     };
     let progress = args.progress || io::stderr().is_terminal();
+    let meter = |now| Meter::new(extent, &args.watched, progress, now);
+    if args.plain {
+        return plain::drive(args, workload, meter)
+            .await
+            .map_err(Failure::no);
+    }
     let plan = Plan {
-        workload,
+        workload: &workload,
         targets: &args.targets,
         connections: args.connections,
         depth: args.depth,
@@ -89,11 +94,7 @@ async fn load(args: &Run, workload: &Workload) -> Result<Tally, Failure> {
             poisson: args.poisson.then_some(args.mix.seed),
         }),
     };
-    drive::drive(&plan, |now| {
-        Meter::new(extent, &args.watched, progress, now)
-    })
-    .await
-    .map_err(Failure::no)
+    drive::drive(&plan, meter).await.map_err(Failure::no)
 }
 
 /// Writes every key, so that reads find it.

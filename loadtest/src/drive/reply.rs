@@ -276,7 +276,9 @@ mod tests {
     fn keyspace(arguments: &str) -> Keyspace {
         let fixed = ["load", "run", "--target", "h:1", "--keys", "8"];
         let words = fixed.into_iter().chain(arguments.split_whitespace());
-        let Command::Run(run) = Cli::parse_from(words).command;
+        let Command::Run(run) = Cli::parse_from(words).command else {
+            panic!("run was asked for")
+        };
         let mut workload = Workload::new(&run.mix, &run.targets, false).unwrap();
         workload.keyspaces.remove(0)
     }

@@ -91,6 +91,7 @@ mod tests {
         let words = fixed.into_iter().chain(arguments.split_whitespace());
         match Cli::parse_from(words).command {
             Command::Run(run) => run.mix,
+            other => panic!("{other:?}"),
         }
     }
 
