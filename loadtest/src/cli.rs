@@ -155,7 +155,7 @@ pub(crate) struct Mix {
     /// Keys of one multi-get.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = positive)]
     pub(crate) multiget_keys: usize,
-    /// Meta commands (mg, ms) in place of get and set.
+    /// Meta commands (mg, ms, mn) in place of get and set.
     #[arg(long)]
     pub(crate) meta: bool,
     /// How many keys there are.

@@ -40,7 +40,10 @@ pub(crate) async fn drive(
         let stream = stream.map_err(|error| DriveError::Connect(address.to_string(), error))?;
         clients.push((target, Protocol::new(stream.compat())));
     }
-    let meter = Rc::new(RefCell::new(meter(Instant::now())));
+    let now = Instant::now();
+    let mut meter = meter(now);
+    meter.tick(now)?;
+    let meter = Rc::new(RefCell::new(meter));
     let tasks = LocalSet::new();
     let mut running = Vec::new();
     for (number, (target, client)) in clients.into_iter().enumerate() {

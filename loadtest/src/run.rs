@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::stream::Stream;
 use crate::tally::{Extent, Meter, Tally};
 use crate::target::Target;
+use crate::watch::Watched;
 use crate::workload::{Keyspace, Workload};
 
 /// Longest that a number of requests may take, unless --seconds says longer.
@@ -23,6 +24,9 @@ const MAX_FOR_REQUESTS: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(30);
 /// Writes under way while keys are preloaded.
 const PRELOAD_BATCH: usize = 64;
+
+/// Under which name this process is watched itself.
+pub(crate) const LOAD: &str = "load";
 
 /// Puts the load on, and says how it went.
 pub(crate) async fn run(args: &Run) -> Result<(), Failure> {
@@ -77,8 +81,13 @@ async fn load(args: &Run, workload: Workload) -> Result<Tally, Failure> {
             window: args.seconds,
         },
     };
+    let mut watched = args.watched.clone();
+    watched.push(Watched {
+        name: LOAD.to_owned(),
+        pid: std::process::id().cast_signed(),
+    });
     let progress = args.progress || io::stderr().is_terminal();
-    let meter = |now| Meter::new(extent, &args.watched, progress, now);
+    let meter = |now| Meter::new(extent, &watched, progress, now);
     if args.plain {
         return plain::drive(args, workload, meter)
             .await

@@ -132,7 +132,7 @@ fn frame<'a>(
 fn draw_legend(area: &Area<'_>, kinds: &[(Kind, RGBColor)], note: &str) -> Drawn {
     let mut x = 30;
     for (kind, color) in kinds {
-        area.draw(&Rectangle::new([(x, 10), (x + 16, 26)], color.filled()))?;
+        area.draw(&Rectangle::new([(x, 7), (x + 16, 23)], color.filled()))?;
         area.draw(&Text::new(kind.name(), (x + 22, 10), (FONT, 16)))?;
         x += 60 + 9 * i32::try_from(kind.name().len())?;
     }
@@ -153,6 +153,7 @@ fn draw_bars(area: &Area<'_>, name: &str, bars: &[Bar]) -> Drawn {
         .disable_x_mesh()
         .disable_x_axis()
         .y_labels(6)
+        .y_label_formatter(&|figure| figure.to_string())
         .label_style((FONT, 13))
         .light_line_style(TRANSPARENT)
         .draw()?;

@@ -37,12 +37,12 @@ impl Spread {
 /// What a figure is wanted to be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Target {
+pub(super) enum Bound {
     AtMost(f64),
     AtLeast(f64),
 }
 
-impl Target {
+impl Bound {
     pub(super) fn is_met_by(self, figure: f64) -> bool {
         match self {
             Self::AtMost(most) => figure <= most,
@@ -74,8 +74,8 @@ mod tests {
     }
 
     #[test]
-    fn targets_have_a_side() {
-        assert!(Target::AtMost(0.5).is_met_by(0.5) && !Target::AtMost(0.5).is_met_by(0.51));
-        assert!(Target::AtLeast(2.0).is_met_by(2.0) && !Target::AtLeast(2.0).is_met_by(1.99));
+    fn bounds_have_a_side() {
+        assert!(Bound::AtMost(0.5).is_met_by(0.5) && !Bound::AtMost(0.5).is_met_by(0.51));
+        assert!(Bound::AtLeast(2.0).is_met_by(2.0) && !Bound::AtLeast(2.0).is_met_by(1.99));
     }
 }

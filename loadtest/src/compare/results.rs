@@ -8,6 +8,7 @@ use super::contender::Kind;
 use super::ratio::Spread;
 use super::targets::Claim;
 use crate::report::Report;
+use crate::run::LOAD;
 
 /// What there is to print, to plot and to keep.
 #[derive(Debug, Default, Serialize)]
@@ -23,6 +24,8 @@ pub(super) struct Results {
     pub(super) claims: Vec<Claim>,
     /// What could not be measured, and why.
     pub(super) skipped: Vec<String>,
+    /// What makes figures doubtful.
+    pub(super) doubts: Vec<String>,
     /// Wrong replies and errors.
     pub(super) faults: Vec<String>,
 }
@@ -58,6 +61,7 @@ pub(super) enum Figure {
     Throughput,
     ProxyCpu,
     MemcachedCpu,
+    LoadCpu,
     P50,
     P90,
     P99,
@@ -71,6 +75,7 @@ impl Figure {
             Self::Throughput => report.requests_per_second,
             Self::ProxyCpu => cpu(PROXY).unwrap_or_default(),
             Self::MemcachedCpu => cpu(MEMCACHED).unwrap_or_default(),
+            Self::LoadCpu => cpu(LOAD).unwrap_or_default(),
             Self::P50 => report.latency.p50_us,
             Self::P90 => report.latency.p90_us,
             Self::P99 => report.latency.p99_us,
@@ -78,6 +83,9 @@ impl Figure {
         }
     }
 }
+
+/// How much of a CPU a closed loop is to have for throughput to mean anything.
+const LEAST_SHARE: f64 = 0.9;
 
 /// Names under which CPU is accounted.
 pub(super) const PROXY: &str = "proxy";
@@ -102,6 +110,27 @@ impl Results {
         self.works.iter().find(|work| work.name == name)
     }
 
+    /// Says so where others used the CPU that a closed loop was to fill.
+    pub(super) fn note_neighbours(&mut self, work: &WorkResult) {
+        let reports = work.rounds.iter().flat_map(|(_, reports)| reports);
+        let shares = reports.map(|report| {
+            let used: f64 = report.cpu_us_per_request.values().sum();
+            used * report.requests_per_second / 1e6
+        });
+        let Some(share) = Spread::of(shares) else {
+            return;
+        };
+        if share.median < LEAST_SHARE {
+            self.doubts.push(format!(
+                "{}: only {:.0} % of the CPU was ours, as little as {:.0} % at times: \
+                 compare CPU, not throughput",
+                work.name,
+                share.median * 100.0,
+                share.min * 100.0
+            ));
+        }
+    }
+
     /// Keeps what was wrong with a load, and says if it found too little.
     pub(super) fn note(&mut self, work: &str, kind: Kind, report: &Report) {
         if !report.is_right() {
@@ -114,7 +143,7 @@ impl Results {
         }
         if report.missing_keys > 0 {
             let missing = report.missing_keys;
-            self.skipped.push(format!(
+            self.doubts.push(format!(
                 "{work}: {kind} missed {missing} keys that were written"
             ));
         }

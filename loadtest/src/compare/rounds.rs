@@ -4,7 +4,7 @@
 use super::contender::Kind;
 use super::ratio::Spread;
 use super::results::WorkResult;
-use super::work::{self, Work};
+use super::work::{self, Pins, Work};
 use super::{CompareError, Session};
 
 /// Load before each measurement, in seconds.
@@ -108,14 +108,16 @@ impl Session {
                 rounds[number].1.push(report);
             }
         }
-        self.results.works.push(WorkResult {
-            name: work.name,
-            load: beside.map_or_else(
-                || load.to_owned(),
-                |beside| format!("{load} beside {beside}"),
-            ),
-            rounds,
-        });
+        let load = beside.map_or_else(
+            || load.to_owned(),
+            |beside| format!("{load} beside {beside}"),
+        );
+        let name = work.name;
+        let result = WorkResult { name, load, rounds };
+        if work.pins == Pins::Together {
+            self.results.note_neighbours(&result);
+        }
+        self.results.works.push(result);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::contender::Kind;
-use super::ratio::{Spread, Target};
+use super::ratio::{Bound, Spread};
 use super::results::{Figure, Results, WorkResult};
 use super::targets::Claim;
 
@@ -45,6 +45,7 @@ fn write(text: &mut String, results: &Results) -> std::fmt::Result {
     )?;
     write_claims(text, &results.claims)?;
     write_list(text, "Not measured", &results.skipped)?;
+    write_list(text, "Doubtful", &results.doubts)?;
     write_list(text, "Wrong replies and errors", &results.faults)
 }
 
@@ -52,12 +53,13 @@ fn write_work(text: &mut String, work: &WorkResult) -> std::fmt::Result {
     writeln!(text, "\n{}\n  run {}", work.name, work.load)?;
     writeln!(
         text,
-        "  {:<18} {:>10} {:>15} {:>10} {:>13} {:>9} {:>9} {:>9}",
+        "  {:<18} {:>10} {:>15} {:>9} {:>12} {:>8} {:>8} {:>8} {:>9}",
         "",
         "requests/s",
         "[least..most]",
         "proxy us",
         "memcached us",
+        "load us",
         "p50 us",
         "p99 us",
         "p99.9 us"
@@ -76,10 +78,11 @@ fn write_work(text: &mut String, work: &WorkResult) -> std::fmt::Result {
         };
         writeln!(
             text,
-            "  {kind:<18} {:>10.0} {:>15} {proxy:>10} {:>13.2} {:>9.1} {:>9.1} {:>9.1}",
+            "  {kind:<18} {:>10.0} {:>15} {proxy:>9} {:>12.2} {:>8.2} {:>8.1} {:>8.1} {:>9.1}",
             throughput.median,
             format!("[{:.0}..{:.0}]", throughput.min, throughput.max),
             median(Figure::MemcachedCpu),
+            median(Figure::LoadCpu),
             median(Figure::P50),
             median(Figure::P99),
             median(Figure::P999),
@@ -141,8 +144,8 @@ fn write_claims(text: &mut String, claims: &[Claim]) -> std::fmt::Result {
     for claim in claims {
         let measured = spread(claim.measured, claim.unit);
         let target = match claim.target {
-            Target::AtMost(most) => format!("<= {most}{}", claim.unit),
-            Target::AtLeast(least) => format!(">= {least}{}", claim.unit),
+            Bound::AtMost(most) => format!("<= {most}{}", claim.unit),
+            Bound::AtLeast(least) => format!(">= {least}{}", claim.unit),
         };
         writeln!(
             text,

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::contender::Kind::{
     self, Direct, Forwarder, Picklegate, PicklegateShared, PicklegateUnix, Twemproxy,
 };
+use super::ratio::Bound::{self, AtLeast, AtMost};
 use super::ratio::Spread;
-use super::ratio::Target::{self, AtLeast, AtMost};
 use super::results::Figure::{self, MemcachedCpu, P50, P99, ProxyCpu, Throughput};
 use super::results::Results;
 use super::work;
@@ -17,13 +17,13 @@ pub(super) struct Claim {
     pub(super) work: &'static str,
     pub(super) what: String,
     pub(super) unit: &'static str,
-    pub(super) target: Target,
+    pub(super) target: Bound,
     pub(super) measured: Spread,
     pub(super) is_met: bool,
 }
 
 /// A figure of one contender over that of another.
-struct Ratio(&'static str, Kind, Figure, Kind, Target);
+struct Ratio(&'static str, Kind, Figure, Kind, Bound);
 
 /// Work by work, as the figures are looked for.
 const RATIOS: [Ratio; 31] = [
@@ -133,7 +133,7 @@ impl Claim {
         work: &'static str,
         what: String,
         unit: &'static str,
-        target: Target,
+        target: Bound,
         measured: Spread,
     ) -> Self {
         Self {
@@ -154,6 +154,7 @@ impl Figure {
             Self::Throughput => "throughput",
             Self::ProxyCpu => "proxy CPU",
             Self::MemcachedCpu => "memcached CPU",
+            Self::LoadCpu => "load CPU",
             Self::P50 => "p50",
             Self::P90 => "p90",
             Self::P99 => "p99",

@@ -187,7 +187,7 @@ impl Checker {
         let outcome = match (text, op) {
             (b"END", Op::Get(_)) if self.found > 0 => Outcome::Hit,
             (b"END" | b"EN", Op::Get(_)) => Outcome::Miss(1),
-            (b"END", Op::MultiGet(_)) => {
+            (b"END" | b"MN", Op::MultiGet(_)) => {
                 // Fills what is owed if no value did.
                 self.expected(keyspace, op);
                 match self.owed.len().saturating_sub(self.found) {
@@ -197,7 +197,7 @@ impl Checker {
             }
             (b"STORED" | b"HD", Op::Set(_)) => Outcome::Stored,
             _ if is_error(text) => Outcome::Error(printable(text)),
-            (b"END" | b"EN" | b"STORED" | b"HD" | b"NOT_STORED" | b"NF" | b"NS", _) => {
+            (b"END" | b"EN" | b"MN" | b"STORED" | b"HD" | b"NOT_STORED" | b"NF" | b"NS", _) => {
                 Outcome::Wrong(format!("{op:?} was answered {:?}", printable(text)))
             }
             _ => return Err(Unframed(op, printable(text))),

@@ -2,6 +2,7 @@
 //! that a reply with it begins with.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use super::{Op, WorkloadError, value};
 use crate::cli::Mix;
@@ -94,7 +95,10 @@ impl Keyspace {
             .iter()
             .map(|name| item(mix, name, python2))
             .collect::<Result<_, _>>()?;
-        let multigets = batches.iter().map(|keys| multiget(&names, keys)).collect();
+        let multigets = batches
+            .iter()
+            .map(|keys| multiget(mix.meta, &names, keys))
+            .collect();
         Ok(Self {
             names,
             items,
@@ -149,15 +153,19 @@ fn item(mix: &Mix, name: &str, python2: bool) -> Result<Item, WorkloadError> {
     })
 }
 
-fn multiget(names: &[String], keys: &[u32]) -> MultiGet {
-    let mut line = b"get".to_vec();
-    for key in keys {
-        line.push(b' ');
-        line.extend_from_slice(names[*key as usize].as_bytes());
-    }
-    line.extend_from_slice(b"\r\n");
+/// "get key...\r\n", or quiet reads of each and a command that is answered when
+/// they are done.
+fn multiget(meta: bool, names: &[String], keys: &[u32]) -> MultiGet {
+    let (first, before, after, last) = if meta {
+        ("", "mg ", " v f k q\r\n", "mn\r\n")
+    } else {
+        ("get", " ", "", "\r\n")
+    };
+    let names = keys.iter().map(|key| names[*key as usize].as_str());
+    let words = names.flat_map(|name| [before, name, after]);
+    let line: String = iter::once(first).chain(words).chain([last]).collect();
     MultiGet {
-        line: line.into_boxed_slice(),
+        line: line.into_bytes().into_boxed_slice(),
         keys: keys.into(),
     }
 }
