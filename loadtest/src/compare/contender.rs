@@ -1,0 +1,308 @@
+//! Who is compared: how each is configured and started, with a memcached of its
+//! own so that what it makes memcached do is its own, too.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::CompareError;
+use super::process::{Spawned, find, free_port};
+use crate::target::Target;
+
+/// Longest that a process may take until it answers.
+const START: Duration = Duration::from_secs(10);
+/// The same where valgrind runs it.
+const START_SLOWLY: Duration = Duration::from_mins(1);
+
+/// One way to reach memcached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Direct,
+    Picklegate,
+    /// Without namespaces or looking at values.
+    PicklegateShared,
+    /// Unix sockets on both sides.
+    PicklegateUnix,
+    Twemproxy,
+    Haproxy,
+    Forwarder,
+}
+
+impl Kind {
+    /// How people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Picklegate => "picklegate",
+            Self::PicklegateShared => "picklegate shared",
+            Self::PicklegateUnix => "picklegate unix",
+            Self::Twemproxy => "twemproxy",
+            Self::Haproxy => "haproxy",
+            Self::Forwarder => "forwarder",
+        }
+    }
+
+    /// Whether it can be started on this machine.
+    pub(super) fn is_there(self) -> bool {
+        self.missing().is_none()
+    }
+
+    /// A program that it needs and this machine lacks.
+    pub(super) fn missing(self) -> Option<&'static str> {
+        let program = match self {
+            Self::Twemproxy => "nutcracker",
+            Self::Haproxy => "haproxy",
+            _ => return None,
+        };
+        find(program).is_none().then_some(program)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The programs and the directory that contenders are made from.
+#[derive(Debug)]
+pub(super) struct Workshop {
+    pub(super) memcached: PathBuf,
+    pub(super) picklegate: PathBuf,
+    /// This program.
+    pub(super) loadtest: PathBuf,
+    pub(super) directory: PathBuf,
+}
+
+/// A contender that runs.
+#[derive(Debug)]
+pub(super) struct Contender {
+    pub(super) kind: Kind,
+    pub(super) memcached: Spawned,
+    pub(super) proxy: Option<Spawned>,
+    /// Where clients go.
+    pub(super) target: Target,
+}
+
+impl Contender {
+    /// Starts one and waits until it answers.
+    pub(super) async fn start(shop: &Workshop, kind: Kind) -> Result<Self, CompareError> {
+        Self::start_under(shop, kind, None).await
+    }
+
+    /// Starts one with its proxy as the last argument of another command.
+    pub(super) async fn start_under(
+        shop: &Workshop,
+        kind: Kind,
+        command: Option<&[String]>,
+    ) -> Result<Self, CompareError> {
+        let (memcached, server) = start_memcached(shop, kind).await?;
+        let (proxy, target) = if kind == Kind::Direct {
+            (None, server)
+        } else {
+            let (mut proxy, target) = start_proxy(shop, kind, &server, command)?;
+            let limit = if command.is_some() {
+                START_SLOWLY
+            } else {
+                START
+            };
+            proxy.until_it_answers(&target, limit).await?;
+            (Some(proxy), target)
+        };
+        Ok(Self {
+            kind,
+            memcached,
+            proxy,
+            target,
+        })
+    }
+
+    /// Keeps the proxy on one CPU and memcached on another.
+    pub(super) fn pin(&self, proxy: usize, memcached: usize) -> Result<(), CompareError> {
+        self.memcached.pin(memcached)?;
+        self.proxy
+            .as_ref()
+            .map_or(Ok(()), |process| process.pin(proxy))
+    }
+}
+
+async fn start_memcached(shop: &Workshop, kind: Kind) -> Result<(Spawned, Target), CompareError> {
+    let mut args: Vec<String> = ["-t", "1", "-m", "1024", "-c", "20000"]
+        .map(String::from)
+        .into();
+    if rustix::process::getuid().is_root() {
+        args.extend(["-u", "root"].map(String::from));
+    }
+    let target = if kind == Kind::PicklegateUnix {
+        let socket = shop.directory.join("memcached.sock");
+        args.extend(["-s".to_owned(), socket.display().to_string()]);
+        target(&format!("unix:{}", socket.display()))?
+    } else {
+        let port = free_port().map_err(CompareError::Io)?;
+        args.extend(["-l", "127.0.0.1", "-p"].map(String::from));
+        args.push(port.to_string());
+        tcp(port)?
+    };
+    let name = format!("memcached behind {kind}");
+    let mut memcached = Spawned::start(&name, &shop.memcached, args, &shop.directory)?;
+    memcached.until_it_answers(&target, START).await?;
+    Ok((memcached, target))
+}
+
+fn start_proxy(
+    shop: &Workshop,
+    kind: Kind,
+    server: &Target,
+    command: Option<&[String]>,
+) -> Result<(Spawned, Target), CompareError> {
+    let listen = if kind == Kind::PicklegateUnix {
+        target(&format!(
+            "unix:{}",
+            shop.directory.join("picklegate.sock").display()
+        ))?
+    } else {
+        tcp(free_port().map_err(CompareError::Io)?)?
+    };
+    let file = shop
+        .directory
+        .join(format!("{}.conf", kind.name().replace(' ', "-")));
+    let side_port = free_port().map_err(CompareError::Io)?;
+    let (program, text, args) = match kind {
+        Kind::Twemproxy => (installed("nutcracker")?, twemproxy(&listen, server), {
+            let port = side_port.to_string();
+            let file = file.display().to_string();
+            ["-m", "16384", "-a", "127.0.0.1", "-s", &port, "-c", &file]
+                .map(String::from)
+                .into()
+        }),
+        Kind::Haproxy => (installed("haproxy")?, haproxy(&listen, server), {
+            vec![
+                "-db".to_owned(),
+                "-f".to_owned(),
+                file.display().to_string(),
+            ]
+        }),
+        Kind::Forwarder => (shop.loadtest.clone(), String::new(), {
+            let (listen, server) = (listen.to_string(), server.to_string());
+            ["forward", "--listen", &listen, "--upstream", &server]
+                .map(String::from)
+                .into()
+        }),
+        _ => (
+            shop.picklegate.clone(),
+            picklegate(kind, &listen, server, side_port),
+            {
+                vec![
+                    "serve".to_owned(),
+                    "--config".to_owned(),
+                    file.display().to_string(),
+                ]
+            },
+        ),
+    };
+    std::fs::write(&file, text).map_err(CompareError::Io)?;
+    let (program, args) = under(command, program, args);
+    let proxy = Spawned::start(kind.name(), &program, args, &shop.directory)?;
+    Ok((proxy, listen))
+}
+
+/// Puts a program behind the command that runs it, if any.
+fn under(
+    command: Option<&[String]>,
+    program: PathBuf,
+    args: Vec<String>,
+) -> (PathBuf, Vec<String>) {
+    match command {
+        Some([first, rest @ ..]) => {
+            let program = program.display().to_string();
+            let args = rest.iter().cloned().chain([program]).chain(args).collect();
+            (first.into(), args)
+        }
+        _ => (program, args),
+    }
+}
+
+fn picklegate(kind: Kind, listen: &Target, server: &Target, admin: u16) -> String {
+    let rule = match kind {
+        Kind::PicklegateShared => "mode = \"shared\"",
+        _ => "mode = \"isolate\"\nsniff = \"header\"",
+    };
+    format!(
+        r#"[upstream]
+servers = ["{server}"]
+
+[admin]
+listen = "127.0.0.1:{admin}"
+
+[[listeners]]
+listen = "{listen}"
+runtime = "python/3.11"
+
+[namespaces.py2]
+runtimes = "python <3"
+
+[namespaces.py3]
+runtimes = "python >=3"
+
+[[rules]]
+prefix = ""
+{rule}
+
+[limits]
+request_timeout_ms = 10000
+"#
+    )
+}
+
+fn twemproxy(listen: &Target, server: &Target) -> String {
+    format!(
+        "pool:
+  listen: {listen}
+  backlog: 1024
+  hash: fnv1a_64
+  distribution: ketama
+  auto_eject_hosts: false
+  server_connections: 1
+  servers:
+   - {server}:1
+"
+    )
+}
+
+fn haproxy(listen: &Target, server: &Target) -> String {
+    // Without maxconn it takes what the limit on open files allows.
+    format!(
+        "global
+  nbthread 1
+
+defaults
+  mode tcp
+  timeout connect 10s
+  timeout client 10m
+  timeout server 10m
+
+listen memcached
+  bind {listen}
+  server memcached {server}
+"
+    )
+}
+
+fn installed(program: &'static str) -> Result<PathBuf, CompareError> {
+    find(program).ok_or(CompareError::NotInstalled(program))
+}
+
+fn tcp(port: u16) -> Result<Target, CompareError> {
+    target(&format!("127.0.0.1:{port}"))
+}
+
+fn target(text: &str) -> Result<Target, CompareError> {
+    text.parse().map_err(CompareError::Target)
+}
+
+/// The version that memcached says it has.
+pub(super) fn memcached_version(memcached: &Path) -> Result<String, CompareError> {
+    let output = std::process::Command::new(memcached).arg("-V").output();
+    let output = output.map_err(|error| CompareError::Start("memcached".to_owned(), error))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
