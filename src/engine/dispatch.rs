@@ -33,7 +33,7 @@ pub(super) struct Dispatch<'e> {
     pub(super) sessions: &'e mut Sessions,
     pub(super) lanes: &'e mut [Upstream],
     pub(super) client: u32,
-    pub(super) lanes_per_server: usize,
+    pub(super) connections: usize,
 }
 
 /// A write as a client asked for it.
@@ -118,7 +118,10 @@ impl<'e> Dispatch<'e> {
     }
 
     fn lane_at(&self, server: usize) -> usize {
-        server * self.lanes_per_server + self.client as usize % self.lanes_per_server
+        if self.sessions.slab[self.client as usize].bulk {
+            return self.snapshot.ring.servers() * self.connections + server;
+        }
+        server * self.connections + self.client as usize % self.connections
     }
 
     /// Writes to a lane, or answers for it if it is down.

@@ -39,22 +39,23 @@ pub struct Engine {
     snapshot: Arc<Snapshot>,
     sessions: Sessions,
     lanes: Vec<Upstream>,
-    lanes_per_server: usize,
+    connections: usize,
 }
 
 impl Engine {
-    /// An engine with `lanes_per_server` lanes to each of the snapshot's
-    /// servers (their names, in order), and counters for `origins` pairs of
-    /// listener and namespace.
+    /// An engine with lanes for `connections` connections to each of the
+    /// snapshot's servers (their names, in order), with one more for large values
+    /// to each, and counters for `origins` pairs of listener and namespace.
     pub fn new(
         snapshot: Arc<Snapshot>,
         servers: &[String],
-        lanes_per_server: usize,
+        connections: usize,
         origins: usize,
     ) -> Self {
         let lanes = servers
             .iter()
-            .flat_map(|server| std::iter::repeat_n(server, lanes_per_server))
+            .flat_map(|server| std::iter::repeat_n(server, connections))
+            .chain(servers)
             .map(|server| Upstream::new(server))
             .collect();
         let tally = Tally::new(origins, snapshot.codec.spaces().len());
@@ -63,7 +64,7 @@ impl Engine {
             snapshot,
             sessions,
             lanes,
-            lanes_per_server,
+            connections,
         }
     }
 
@@ -162,6 +163,9 @@ impl Engine {
                 Line::Whole { text, total } => {
                     let mut decoded = KeyBuf::new();
                     let head = parse_head(&rest[..text], &mut decoded);
+                    if !self.sessions.may_go(client, head.body_len()) {
+                        break;
+                    }
                     let mut dispatch = self.dispatch(client);
                     match dispatch.take(head, &rest[total..]) {
                         Taken::Body(body) => at += total + body,
@@ -182,7 +186,7 @@ impl Engine {
             sessions: &mut self.sessions,
             lanes: &mut self.lanes,
             client,
-            lanes_per_server: self.lanes_per_server,
+            connections: self.connections,
         }
     }
 
@@ -239,7 +243,8 @@ impl Engine {
 
     // Lanes ----------------------------------------------------------------
 
-    /// All lanes: those of the first server, then those of the second, ...
+    /// All lanes: those of the first server, those of the second, ..., then one
+    /// for the large values of each.
     pub fn lanes(&self) -> &[Upstream] {
         &self.lanes
     }
@@ -281,9 +286,7 @@ impl Engine {
     pub fn lane_lost(&mut self, lane: usize, why: &str, retry: bool) {
         let upstream = &mut self.lanes[lane];
         let error = upstream.error(why);
-        let owed = upstream.lane.in_flight();
         upstream.lane.reset(&mut self.sessions, &error, retry);
-        upstream.lost += (owed - upstream.lane.in_flight()) as u64;
         self.go_on_with_changes();
     }
 }

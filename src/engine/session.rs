@@ -25,6 +25,10 @@ pub const MAX_UNSENT: usize = 256 << 10;
 /// Unsent bytes past which a client that does not read is closed. A retrieval
 /// of a hundred 1 MiB values fits.
 pub const MAX_BACKLOG: usize = 128 << 20;
+/// Values from which on a client is moved to the lane for large values, and how
+/// long it stays there after the last one.
+pub(super) const LARGE_BYTES: usize = 64 << 10;
+const LARGE_US: u64 = 1_000_000;
 /// Pieces of values from which on they are carried to their client from where
 /// they were read, not copied.
 pub(super) const CARRIED_BYTES: usize = 4 << 10;
@@ -150,6 +154,12 @@ pub struct Session {
     pub dead: bool,
     /// Stopped reading because too much is under way.
     pub paused: bool,
+    /// Its requests go to the lane for large values.
+    pub bulk: bool,
+    /// Waits for what is under way to change to that lane, or back.
+    moving: bool,
+    /// Until when it counts as a client of large values.
+    bulk_until_us: u64,
     dirty: bool,
     slots: VecDeque<Slot>,
     /// Bytes of streamed replies that wait for their turn: the stashes of all
@@ -178,6 +188,9 @@ impl Session {
             closing: false,
             dead: false,
             paused: false,
+            bulk: false,
+            moving: false,
+            bulk_until_us: 0,
             dirty: false,
             slots: VecDeque::new(),
             waiting: 0,
@@ -194,7 +207,10 @@ impl Session {
 
     /// Whether nothing can be added to what is under way.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= MAX_IN_FLIGHT || self.backlog() >= MAX_UNSENT || self.holding_up > 0
+        self.slots.len() >= MAX_IN_FLIGHT
+            || self.backlog() >= MAX_UNSENT
+            || self.holding_up > 0
+            || (self.moving && !self.slots.is_empty())
     }
 
     /// Bytes held for the client, those that wait for their turn included.
@@ -324,6 +340,33 @@ impl Sessions {
     }
 
     // Requests -------------------------------------------------------------
+
+    /// Whether a client's next request may go, with a body of this size. Large
+    /// values have a lane of their own, so that small ones never wait for them; a
+    /// client changes lanes only while nothing of it is under way, so that its
+    /// requests are carried out in their order. Else it is paused until then.
+    pub fn may_go(&mut self, client: u32, body_len: usize) -> bool {
+        let now_us = self.now_us;
+        let session = self.get(client);
+        if body_len >= LARGE_BYTES {
+            session.bulk_until_us = now_us + LARGE_US;
+        }
+        let bulk = now_us < session.bulk_until_us;
+        session.moving = bulk != session.bulk && !session.slots.is_empty();
+        if session.moving {
+            session.paused = true;
+        } else {
+            session.bulk = bulk;
+        }
+        !session.moving
+    }
+
+    /// A value of this size comes for a client.
+    pub fn comes(&mut self, ticket: Ticket, len: usize) {
+        if len >= LARGE_BYTES {
+            self.get(ticket.client).bulk_until_us = self.now_us + LARGE_US;
+        }
+    }
 
     /// Opens the slot of a request with a single reply.
     pub fn open(&mut self, client: u32, verb: Verb, quiet: Quiet, work: Work) -> Ticket {

@@ -13,8 +13,6 @@ pub struct Upstream {
     pub down: Option<String>,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,
-    /// Requests that it was sent and did not answer.
-    pub(super) lost: u64,
 }
 
 /// What one lane counted since the start.
@@ -34,7 +32,6 @@ impl Upstream {
             server: server.to_owned(),
             down: None,
             refused: 0,
-            lost: 0,
         }
     }
 
@@ -42,7 +39,7 @@ impl Upstream {
     pub fn counts(&self) -> UpstreamCounts {
         UpstreamCounts {
             requests: self.lane.requests + self.refused,
-            errors: self.lost + self.refused,
+            errors: self.lane.lost + self.refused,
         }
     }
 

@@ -66,6 +66,17 @@ pub enum Head<'a> {
     Bad(Bad),
 }
 
+impl Head<'_> {
+    /// Bytes of the body that follows, without its line end.
+    pub fn body_len(&self) -> usize {
+        match self {
+            Self::Store(store) => store.len,
+            Self::Meta(meta) => meta.len,
+            _ => 0,
+        }
+    }
+}
+
 /// A line that is no request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bad {
@@ -765,7 +776,7 @@ mod tests {
             Head::Meta(meta) => {
                 let flags = meta.flags.clone().map(|flag| format!(" {}", text(flag)));
                 let base64 = if meta.base64 { "(base64)" } else { "" };
-                let (verb, key) = (meta.verb.name(), text(&meta.key));
+                let (verb, key) = (meta.verb.name(), text(meta.key));
                 let flags = flags.collect::<String>();
                 format!("{verb} {key}{base64} len={}{flags}", meta.len)
             }

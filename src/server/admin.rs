@@ -34,10 +34,8 @@ impl State {
     pub(super) fn new(
         prometheus: PrometheusHandle,
         workers: Vec<Handle>,
-        lanes: &[Arc<Address>],
+        servers: Vec<Arc<Address>>,
     ) -> Self {
-        let mut servers = lanes.to_vec();
-        servers.dedup_by(|a, b| Arc::ptr_eq(a, b));
         Self {
             prometheus,
             workers,

@@ -110,7 +110,7 @@ impl Server {
             tracing::info!(listener = %listening.describe(), runtime = %listener.runtime, "listening");
             bound.push(listening);
         }
-        let addresses = lane_addresses(config)?;
+        let addresses = server_addresses(config)?;
         let (workers, ended) = start_workers(config, &addresses)?;
         let mut accepting = JoinSet::new();
         if let Some(addr) = &config.admin {
@@ -121,7 +121,7 @@ impl Server {
                     source,
                 })?;
             tracing::info!(admin = %listening.describe(), "listening");
-            let state = admin::State::new(prometheus, workers.clone(), &addresses);
+            let state = admin::State::new(prometheus, workers.clone(), addresses);
             accepting.spawn(admin::serve(listening, state));
         }
         for (origin, (listening, listener)) in bound.into_iter().zip(&config.listeners).enumerate()
@@ -182,22 +182,20 @@ impl Server {
     }
 }
 
-/// What each lane of an engine connects to, in the engine's order.
-fn lane_addresses(config: &Config) -> io::Result<Vec<Arc<Address>>> {
-    let mut addresses = Vec::new();
-    for server in &config.upstream.servers {
+/// The servers, and what is needed to connect to each.
+fn server_addresses(config: &Config) -> io::Result<Vec<Arc<Address>>> {
+    let address = |server: &ServerAddr| {
         let embedded = match server {
             ServerAddr::Embedded { bytes } => Some(Embedded::start(*bytes)?),
             ServerAddr::Tcp { .. } | ServerAddr::Unix(_) => None,
         };
-        let address = Arc::new(Address {
+        Ok(Arc::new(Address {
             server: server.clone(),
             embedded,
             connect_timeout: config.limits.connect_timeout,
-        });
-        addresses.extend(std::iter::repeat_n(address, config.upstream.connections));
-    }
-    Ok(addresses)
+        }))
+    };
+    config.upstream.servers.iter().map(address).collect()
 }
 
 type Workers = (Vec<Handle>, Vec<oneshot::Receiver<()>>);
@@ -240,13 +238,13 @@ fn start_workers(config: &Config, addresses: &[Arc<Address>]) -> io::Result<Work
             labels.origins.len(),
         );
         let publisher = Publisher::new(labels.clone());
-        let (addresses, limits) = (addresses.to_vec(), config.limits);
+        let lanes = lanes(addresses, config.upstream.connections);
+        let limits = config.limits;
         std::thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
                 let served = block_on(async {
-                    let worker =
-                        Worker::new(engine, &addresses, limits, publisher, received, clients);
+                    let worker = Worker::new(engine, &lanes, limits, publisher, received, clients);
                     Box::pin(worker.run()).await;
                     Ok(())
                 });
@@ -258,6 +256,14 @@ fn start_workers(config: &Config, addresses: &[Arc<Address>]) -> io::Result<Work
             })?;
     }
     Ok(workers)
+}
+
+/// What each lane of an engine connects to, in the engine's order.
+fn lanes(servers: &[Arc<Address>], connections: usize) -> Vec<Arc<Address>> {
+    let normal = servers
+        .iter()
+        .flat_map(|server| std::iter::repeat_n(server, connections));
+    normal.chain(servers).cloned().collect()
 }
 
 /// One listener and where its clients go.

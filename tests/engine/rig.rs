@@ -77,7 +77,8 @@ struct Peer {
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
     pub(crate) config: Config,
-    lanes_per_server: usize,
+    /// To each server, without the lane for large values.
+    connections: usize,
     caches: Vec<Cache>,
     peers: Vec<Peer>,
     /// By client.
@@ -87,18 +88,18 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    pub(crate) fn new(config: &Config, lanes_per_server: usize) -> Self {
+    pub(crate) fn new(config: &Config, connections: usize) -> Self {
         let servers: Vec<String> = config
             .upstream
             .servers
             .iter()
             .map(ToString::to_string)
             .collect();
-        let lanes = servers.len() * lanes_per_server;
+        let lanes = servers.len() * (connections + 1);
         Self {
-            engine: Engine::new(config.snapshot.clone(), &servers, lanes_per_server, 1),
+            engine: Engine::new(config.snapshot.clone(), &servers, connections, 1),
             config: config.clone(),
-            lanes_per_server,
+            connections,
             caches: servers.iter().map(|_| Cache::new(0)).collect(),
             peers: (0..lanes).map(|_| Peer::default()).collect(),
             received: Vec::new(),
@@ -185,7 +186,8 @@ impl Rig {
     }
 
     fn serve(&mut self, lane: usize) {
-        let cache = &mut self.caches[lane / self.lanes_per_server];
+        let bulk = lane.checked_sub(self.caches.len() * self.connections);
+        let cache = &mut self.caches[bulk.unwrap_or(lane / self.connections)];
         let peer = &mut self.peers[lane];
         while peer.output.len() < HIGH_WATER {
             let before = peer.output.len();

@@ -11,6 +11,8 @@ mod requests;
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
+
 pub(super) use requests::{StoreHead, Target};
 
 use super::meta::{
@@ -31,6 +33,8 @@ use crate::protocol::{Tokens, parse_u64};
 const MAX_NUMBER_BYTES: usize = 20;
 /// Bytes of requests that may wait for an upstream's answers.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Writes that may be under way before their replies.
+const MAX_FLUSHES: usize = 4;
 /// How much of the input goes behind what was cut off before it, at a time.
 const PIECE_BYTES: usize = 1024;
 /// Answered request bytes that are kept before the rest is moved down.
@@ -46,6 +50,8 @@ pub struct Lane {
     written: usize,
     /// Stream position of `wire[0]`.
     base: u64,
+    /// Stream positions up to which was written at once and not all answered.
+    flushes: ArrayVec<u64, MAX_FLUSHES>,
     /// Requests that were not answered yet.
     owed: VecDeque<Owed>,
     /// The keys of the retrievals among them.
@@ -55,6 +61,8 @@ pub struct Lane {
     reading: Reading,
     /// Requests of clients since the start, retrievals once per key.
     pub requests: u64,
+    /// Those of them that were not answered by the upstream.
+    pub lost: u64,
 }
 
 #[derive(Debug)]
@@ -125,14 +133,21 @@ enum Reading {
 impl Lane {
     // What waits -----------------------------------------------------------
 
-    /// Bytes to be written.
+    /// Bytes to be written now: none while [`MAX_FLUSHES`] are under way. What
+    /// comes meanwhile goes in one piece later, which costs both ends less.
     pub fn unwritten(&self) -> &[u8] {
+        if self.flushes.is_full() {
+            return &[];
+        }
         &self.wire[self.written..]
     }
 
     /// Notes that bytes were written.
     pub fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
+        if bytes > 0 && self.written == self.wire.len() {
+            self.flushes.push(self.end());
+        }
     }
 
     /// Whether so much waits for the upstream that no more may.
@@ -428,7 +443,7 @@ impl Lane {
         }
         let head = parse_value_head(text)?;
         let missed = self.find_key(head.key).ok_or(ReplyError::WrongKey)?;
-        self.take_value(sessions, missed, &head, body)
+        Ok(self.take_value(sessions, missed, &head, body))
     }
 
     /// Takes a value's line, of `total` bytes. `None` if more of the value is
@@ -439,14 +454,14 @@ impl Lane {
         missed: usize,
         head: &ValueHead<'_>,
         body: &[u8],
-    ) -> Result<Option<usize>, ReplyError> {
+    ) -> Option<usize> {
         let look = self.keys[missed].look;
         let needed = match look {
             Look::Away => 0,
             Look::Count | Look::Hide => sessions.encoding.bytes_needed(head.flags, head.len),
         };
         if body.len() < needed {
-            return Ok(None);
+            return None;
         }
         self.pass_keys(sessions, missed as u32);
         let key = &self.keys[0];
@@ -455,12 +470,13 @@ impl Lane {
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
         let visible = sessions.values(ticket, |values| values.pass(look, seen, &line));
+        sessions.comes(ticket, head.len);
         self.reading = Reading::Body {
             ticket,
             left: head.len,
             visible,
         };
-        Ok(Some(0))
+        Some(0)
     }
 
     fn physical(&self, key: &OwedKey) -> &[u8] {
@@ -615,6 +631,7 @@ impl Lane {
                 sessions.bytes(ticket, &[line, b"\r\n"]);
             }
         }
+        sessions.comes(ticket, len);
         self.reading = Reading::Body {
             ticket,
             left: len,
@@ -675,6 +692,8 @@ impl Lane {
             Some(next) => self.written.min((next.start - self.base) as usize),
             None => self.written,
         };
+        let answered = self.base + self.answered as u64;
+        self.flushes.retain(|end| *end > answered);
     }
 
     /// Drops the bytes of answered requests, seldom enough to cost nothing.
@@ -714,6 +733,7 @@ impl Lane {
         let mut old = std::mem::take(self);
         self.base = old.base;
         self.requests = old.requests;
+        self.lost = old.lost;
         while let Some(mut owed) = old.owed.pop_front() {
             let keep = retry && !std::mem::replace(&mut owed.retried, true);
             match owed.reply {
@@ -723,6 +743,7 @@ impl Lane {
                         self.adopt_values((owed.since_us, owed.retried), verb, keys, &old);
                         continue;
                     }
+                    self.lost += 1;
                     for key in keys {
                         sessions.fail(key.ticket, error);
                         if key.last {
@@ -736,6 +757,7 @@ impl Lane {
                 | Reply::Meta { ticket, .. }
                 | Reply::Probe { ticket, .. }
                 | Reply::Stats { ticket } => {
+                    self.lost += 1;
                     sessions.fail(ticket, error);
                     sessions.finish(ticket);
                 }

@@ -102,10 +102,10 @@ impl Lane {
     /// Goes on with the last request if it is a retrieval of the same kind with
     /// room that was not written yet, else starts one.
     fn open_line(&mut self, now_us: u64, verb: Verb, exptime: Option<&[u8]>) -> Line {
-        if let Some(line) = self
+        let last = self
             .last_line(verb, exptime)
-            .filter(|line| self.has_room(line))
-        {
+            .filter(|line| self.has_room(line));
+        if let Some(line) = last {
             self.wire.truncate(self.wire.len() - 2);
             return line;
         }
