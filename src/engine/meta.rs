@@ -1,6 +1,7 @@
 //! Replies of meta commands: put into the client's words, with its own key and
 //! without what was only asked to check them. Knows lines, not connections.
 
+use super::pool::Pool;
 use super::session::Look;
 use crate::policy::Restore;
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
@@ -53,14 +54,21 @@ impl Unnamed {
 #[derive(Debug)]
 pub(super) enum OwedRestore {
     Strip(u8),
-    Kept(Box<[u8]>),
+    Kept(Box<KeyBuf>),
 }
 
 impl OwedRestore {
-    pub(super) fn new(restore: Restore, client_key: &[u8]) -> Self {
+    pub(super) fn new(restore: Restore, client_key: &[u8], pool: &mut Pool) -> Self {
         match restore {
             Restore::Strip(bytes) => Self::Strip(bytes),
-            Restore::Hashed => Self::Kept(client_key.into()),
+            Restore::Hashed => Self::Kept(pool.keep(client_key)),
+        }
+    }
+
+    /// Hands back what was kept.
+    pub(super) fn give_back(self, pool: &mut Pool) {
+        if let Self::Kept(key) = self {
+            pool.give_key(key);
         }
     }
 
@@ -236,14 +244,23 @@ pub(super) fn push_key(out: &mut Vec<u8>, key: &[u8], base64: bool) {
 
 /// Turns the line of a hit into that of a miss, which keeps opaque and key.
 pub(super) fn hide_meta(line: &mut Vec<u8>) {
-    let hit = std::mem::take(line);
+    let hit = line.len();
     line.extend_from_slice(b"EN");
-    for token in Tokens::new(&hit).skip(2) {
-        if matches!(token[0], b'O' | b'k') || token == b"b" {
+    let mut at = 0;
+    for nth in 0.. {
+        let mut tokens = Tokens::new(&line[at..hit]);
+        let Some(token) = tokens.next() else {
+            break;
+        };
+        at = hit - tokens.rest().len();
+        // After the code and the length.
+        if nth >= 2 && (matches!(token[0], b'O' | b'k') || token == b"b") {
+            let token = at - token.len()..at;
             line.push(b' ');
-            line.extend_from_slice(token);
+            line.extend_from_within(token);
         }
     }
+    line.drain(..hit);
 }
 
 /// `"ME <key> exp=..."` with the client's key.

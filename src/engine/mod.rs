@@ -10,6 +10,7 @@ mod change;
 mod dispatch;
 mod lane;
 mod meta;
+mod pool;
 mod session;
 mod tally;
 mod upstream;
@@ -92,18 +93,19 @@ impl Engine {
 
     /// Takes bytes that a client sent.
     pub fn client_input(&mut self, client: u32, input: &[u8]) {
-        let session = self.sessions.get(client);
-        if session.inbox.is_empty() {
+        if self.session(client).inbox.is_empty() {
             let taken = self.take(client, input);
-            let session = self.sessions.get(client);
-            if !session.closing {
-                session
-                    .inbox
-                    .reserve_exact(session.need.max(input.len() - taken));
-                session.inbox.extend_from_slice(&input[taken..]);
+            let Sessions { slab, pool, .. } = &mut self.sessions;
+            let session = &mut slab[client as usize];
+            let rest = &input[taken..];
+            if !session.closing && !rest.is_empty() {
+                session.inbox = pool.take();
+                session.inbox.reserve(session.need.max(rest.len()));
+                session.inbox.extend_from_slice(rest);
             }
             return;
         }
+        let session = self.sessions.get(client);
         session.inbox.extend_from_slice(input);
         if session.inbox.len() >= session.need {
             self.go_on(client);
@@ -118,7 +120,10 @@ impl Engine {
         if taken < inbox.len() && !session.closing {
             inbox.drain(..taken);
             session.inbox = inbox;
+        } else {
+            self.sessions.pool.give(inbox);
         }
+        let session = self.session(client);
         if session.eof && !session.paused {
             self.client_eof(client);
         }

@@ -86,7 +86,7 @@ impl Lane {
                 len: (self.wire.len() - at) as u8,
                 look,
                 last: false,
-                restore: OwedRestore::new(restore, target.key),
+                restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
             });
             line.keys += 1;
         }
@@ -309,7 +309,7 @@ impl Lane {
                 look,
                 wants_key,
                 wants_flags,
-                restore: OwedRestore::new(restore, target.key),
+                restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
                 is_read: match meta.verb {
                     Verb::Mg => !b"NRTE".iter().any(|&flag| meta.has(flag)),
                     verb => verb == Verb::Me,

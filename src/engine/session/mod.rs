@@ -5,14 +5,17 @@
 //! client, the others keep what they have until it is their turn, so replies
 //! leave in request order whatever mix of lanes they come from.
 
-use std::collections::VecDeque;
-use std::ops::Range;
+mod values;
 
-use arrayvec::ArrayVec;
+use std::collections::VecDeque;
+
 use slab::Slab;
 
+pub(super) use values::CARRIED_BYTES;
+
 use super::change::{Change, Stage, Step, replace_code};
-use super::tally::{Action, Direction, Invalidation, Outcome, Tally, Writer};
+use super::pool::Pool;
+use super::tally::{Invalidation, Outcome, Tally};
 use crate::pickle::{Encoding, Sniffer, Verdict};
 use crate::policy::{Identity, SpaceId};
 use crate::protocol::reply::is_error;
@@ -27,16 +30,10 @@ pub const MAX_UNSENT: usize = 256 << 10;
 pub const MAX_BACKLOG: usize = 128 << 20;
 /// Values from which on a client is moved to the lane for large values, and how
 /// long it stays there after the last one.
-pub(super) const LARGE_BYTES: usize = 64 << 10;
+const LARGE_BYTES: usize = 64 << 10;
 const LARGE_US: u64 = 1_000_000;
-/// Pieces of values from which on they are carried to their client from where
-/// they were read, not copied.
-pub(super) const CARRIED_BYTES: usize = 4 << 10;
-/// Pieces of one input that are carried; more are copied.
-pub(super) const MAX_CARRIED: usize = 64;
-/// Buffers kept for reuse, and the largest one worth keeping.
-const POOL_BUFFERS: usize = 256;
-const POOL_BUFFER_BYTES: usize = 64 << 10;
+/// Sent bytes that are kept before the rest is moved down.
+const MIN_MOVED_BYTES: usize = 64 << 10;
 
 /// Which slot of which client a reply belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,19 +247,10 @@ pub struct Sessions {
     pub line_buffer: Vec<u8>,
     /// Where the servers of one retrieval's keys are gathered.
     pub owners: Vec<usize>,
-    pool: Vec<Vec<u8>>,
+    /// What nobody uses.
+    pub(super) pool: Pool,
     /// Pieces of the input at hand that are sent before the next one.
-    carried: Vec<Carried>,
-}
-
-/// A piece of an input that stands between bytes of a client's `out`.
-#[derive(Debug)]
-struct Carried {
-    client: u32,
-    /// Its place in `out`.
-    at: usize,
-    /// Its place in the input.
-    input: Range<usize>,
+    carried: Vec<values::Carried>,
 }
 
 impl Sessions {
@@ -278,7 +266,7 @@ impl Sessions {
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
-            pool: Vec::new(),
+            pool: Pool::default(),
             carried: Vec::new(),
         }
     }
@@ -292,7 +280,8 @@ impl Sessions {
     /// Removes a client that is finished and owed nothing by a lane.
     pub fn remove(&mut self, client: u32) {
         let session = self.slab.remove(client as usize);
-        self.recycle(session.out);
+        self.pool.give(session.out);
+        self.pool.give(session.inbox);
     }
 
     /// The session of a client.
@@ -325,17 +314,10 @@ impl Sessions {
         if session.sent == session.out.len() {
             session.sent = 0;
             let out = std::mem::take(&mut session.out);
-            self.recycle(out);
-        } else if session.sent >= POOL_BUFFER_BYTES.max(session.out.len() / 2) {
+            self.pool.give(out);
+        } else if session.sent >= MIN_MOVED_BYTES.max(session.out.len() / 2) {
             let sent = std::mem::take(&mut session.sent);
             session.out.drain(..sent);
-        }
-    }
-
-    fn recycle(&mut self, mut buffer: Vec<u8>) {
-        if (1..=POOL_BUFFER_BYTES).contains(&buffer.capacity()) && self.pool.len() < POOL_BUFFERS {
-            buffer.clear();
-            self.pool.push(buffer);
         }
     }
 
@@ -359,13 +341,6 @@ impl Sessions {
             session.bulk = bulk;
         }
         !session.moving
-    }
-
-    /// A value of this size comes for a client.
-    pub fn comes(&mut self, ticket: Ticket, len: usize) {
-        if len >= LARGE_BYTES {
-            self.get(ticket.client).bulk_until_us = self.now_us + LARGE_US;
-        }
     }
 
     /// Opens the slot of a request with a single reply.
@@ -466,7 +441,7 @@ impl Sessions {
             &mut slot.stash
         };
         if buffer.capacity() == 0 {
-            *buffer = pool.pop().unwrap_or_default();
+            *buffer = pool.take();
         }
         for part in parts {
             buffer.extend_from_slice(part);
@@ -482,12 +457,12 @@ impl Sessions {
 
     /// Writes aside, even for the front slot.
     fn stash(&mut self, ticket: Ticket, parts: &[&[u8]]) {
-        let mut buffer = self.pool.pop().unwrap_or_default();
+        let mut buffer = self.pool.take();
         for part in parts {
             buffer.extend_from_slice(part);
         }
         let old = std::mem::replace(&mut self.slot(ticket).0.stash, buffer);
-        self.recycle(old);
+        self.pool.give(old);
     }
 
     /// Gives up on a client: nothing more is sent to it.
@@ -510,131 +485,6 @@ impl Sessions {
     /// Whether what is written for a slot still reaches anybody.
     fn is_deaf(&mut self, ticket: Ticket) -> bool {
         self.slab[ticket.client as usize].dead || self.slot(ticket).0.failed
-    }
-
-    /// A value's first bytes: counts it and says whether the client sees it.
-    pub fn inspect(&mut self, ticket: Ticket, look: Look, flags: u32, start: &[u8]) -> bool {
-        let identity = self.slab[ticket.client as usize].identity;
-        let Self {
-            sniffer,
-            encoding,
-            tally,
-            ..
-        } = self;
-        inspect((sniffer, encoding, tally), identity, look, (flags, start))
-    }
-
-    /// Lets values of one retrieval be passed on to its slot.
-    pub(super) fn values<R>(
-        &mut self,
-        ticket: Ticket,
-        pass: impl FnOnce(&mut Values<'_>) -> R,
-    ) -> R {
-        let session = &mut self.slab[ticket.client as usize];
-        let at = ticket.slot.wrapping_sub(session.first) as usize;
-        let slot = &mut session.slots[at];
-        let deaf = session.dead || slot.failed;
-        let buffer = if at == 0 {
-            &mut session.out
-        } else {
-            &mut slot.stash
-        };
-        if buffer.capacity() == 0 && !deaf {
-            *buffer = self.pool.pop().unwrap_or_default();
-        }
-        let before = buffer.len();
-        let mut values = Values {
-            buffer,
-            deaf,
-            identity: session.identity,
-            sniffer: &mut self.sniffer,
-            encoding: &self.encoding,
-            tally: &mut self.tally,
-            hits: 0,
-            hidden: 0,
-        };
-        let result = pass(&mut values);
-        let Values { hits, hidden, .. } = values;
-        let added = buffer.len() - before;
-        let counts = self.tally.requests_of(session.origin, slot.verb);
-        counts[Outcome::Hit as usize] += hits;
-        counts[Outcome::Hidden as usize] += hidden;
-        if at > 0 {
-            session.waiting += added;
-        }
-        let given_up = session.backlog() > MAX_BACKLOG;
-        if at == 0 && added > 0 {
-            self.mark_dirty(ticket.client);
-        }
-        if given_up {
-            self.abort(ticket.client);
-        }
-        result
-    }
-
-    /// A piece of a value on its way, which stands at `origin` of the input, if
-    /// it is to be sent from there.
-    pub fn carry(&mut self, ticket: Ticket, piece: &[u8], origin: Option<usize>) {
-        let front = self.slot(ticket).1;
-        let deaf = self.is_deaf(ticket);
-        let session = &self.slab[ticket.client as usize];
-        // A client that is behind gets it in its turn.
-        let carries = front
-            && !deaf
-            && piece.len() >= CARRIED_BYTES
-            && session.unsent().len() < CARRIED_BYTES
-            && self.carried.len() < MAX_CARRIED;
-        match origin.filter(|_| carries) {
-            Some(start) => self.carried.push(Carried {
-                client: ticket.client,
-                at: session.out.len(),
-                input: start..start + piece.len(),
-            }),
-            None => self.bytes(ticket, &[piece]),
-        }
-    }
-
-    /// Sends what was carried out of an input, and all that is unsent for the
-    /// same clients, by `send`: it gets the pieces in their order and says how
-    /// many bytes were taken, or `None` if the client is gone. What was not taken
-    /// is kept.
-    pub fn send_carried(
-        &mut self,
-        input: &[u8],
-        mut send: impl FnMut(u32, &[&[u8]]) -> Option<usize>,
-    ) {
-        while let Some(client) = self.carried.first().map(|carried| carried.client) {
-            let session = &self.slab[client as usize];
-            let mut pieces = ArrayVec::<&[u8], { 2 * MAX_CARRIED + 1 }>::new();
-            let mut from = session.sent;
-            for carried in self
-                .carried
-                .iter()
-                .filter(|carried| carried.client == client)
-            {
-                pieces.push(&session.out[from..carried.at]);
-                pieces.push(&input[carried.input.clone()]);
-                from = carried.at;
-            }
-            pieces.push(&session.out[from..]);
-            let written = send(client, &pieces);
-            let mut kept = self.pool.pop().unwrap_or_default();
-            let mut taken = written.unwrap_or_default();
-            for piece in pieces {
-                let skipped = taken.min(piece.len());
-                taken -= skipped;
-                kept.extend_from_slice(&piece[skipped..]);
-            }
-            self.carried.retain(|carried| carried.client != client);
-            let session = &mut self.slab[client as usize];
-            session.sent = 0;
-            let old = std::mem::replace(&mut session.out, kept);
-            self.recycle(old);
-            if written.is_none() {
-                self.abort(client);
-            }
-            self.mark_dirty(client);
-        }
     }
 
     /// Bytes of a reply that streams through.
@@ -877,7 +727,7 @@ impl Sessions {
         if wanted {
             self.slot(ticket).0.stash = stash;
         } else {
-            self.recycle(stash);
+            self.pool.give(stash);
         }
     }
 
@@ -896,10 +746,10 @@ impl Sessions {
                 }
                 if session.out.is_empty() && session.sent == 0 {
                     let old = std::mem::replace(&mut session.out, stash);
-                    self.recycle(old);
+                    self.pool.give(old);
                 } else {
                     session.out.extend_from_slice(&stash);
-                    self.recycle(stash);
+                    self.pool.give(stash);
                 }
             }
             let session = &mut self.slab[client as usize];
@@ -914,67 +764,6 @@ impl Sessions {
         }
         self.mark_dirty(client);
     }
-}
-
-/// Where the values of one slot go, and how they are looked at.
-pub(super) struct Values<'s> {
-    buffer: &'s mut Vec<u8>,
-    /// Nobody gets to see them.
-    deaf: bool,
-    identity: Identity,
-    sniffer: &'s mut Sniffer,
-    encoding: &'s Encoding,
-    tally: &'s mut Tally,
-    hits: u64,
-    hidden: u64,
-}
-
-impl Values<'_> {
-    /// Passes a value on, or its head, if the client may see it; says whether.
-    /// `seen` are its client flags and first bytes.
-    #[inline]
-    pub(super) fn pass(&mut self, look: Look, seen: (u32, &[u8]), parts: &[&[u8]]) -> bool {
-        let looker = (&mut *self.sniffer, self.encoding, &mut *self.tally);
-        let visible = inspect(looker, self.identity, look, seen);
-        if !visible {
-            self.hidden += 1;
-            return false;
-        }
-        self.hits += 1;
-        if !self.deaf {
-            for part in parts {
-                self.buffer.extend_from_slice(part);
-            }
-        }
-        true
-    }
-}
-
-/// Looks at a value's flags and first bytes: counts it and says whether the
-/// client sees it.
-#[inline]
-fn inspect(
-    (sniffer, encoding, tally): (&mut Sniffer, &Encoding, &mut Tally),
-    Identity { space, reader }: Identity,
-    look: Look,
-    (flags, start): (u32, &[u8]),
-) -> bool {
-    if look == Look::Away {
-        return true;
-    }
-    let Some(header) = sniffer.sniff(encoding, flags, start) else {
-        return true;
-    };
-    let verdict = reader.verdict(header);
-    let hidden = verdict == Verdict::Unloadable && look == Look::Hide;
-    let action = if hidden {
-        Action::Hidden
-    } else {
-        Action::Served
-    };
-    tally.pickle(space, Direction::Read, header.protocol);
-    tally.read(space, Writer::of_protocol(header.protocol), verdict, action);
-    !hidden
 }
 
 fn first_line(reply: &[u8]) -> Option<&[u8]> {

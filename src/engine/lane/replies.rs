@@ -1,0 +1,518 @@
+//! The replies of a lane: checked against what is owed, and delivered.
+
+use super::{Lane, Owed, OwedKey, Reading, Reply};
+use crate::engine::meta::{
+    OwedRestore, asked_key, asked_opaque, hide_meta, restore_debug, rewrite_meta, rewrite_unnamed,
+};
+use crate::engine::session::{CARRIED_BYTES, Look, Sessions, Ticket};
+use crate::engine::tally::Outcome;
+use crate::protocol::reply::{
+    ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
+    parse_value_of,
+};
+use crate::protocol::request::Verb;
+use crate::protocol::{Tokens, parse_u64};
+
+/// Digits of the largest number, in 64 bits.
+const MAX_NUMBER_BYTES: usize = 20;
+/// How much of the input goes behind what was cut off before it, at a time.
+const PIECE_BYTES: usize = 1024;
+
+impl Lane {
+    /// Takes input from the upstream and delivers the replies in it.
+    ///
+    /// # Errors
+    /// What came is no reply to what was asked: the lane must be dropped.
+    pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
+        let mut at = 0;
+        while !self.inbox.is_empty() && at < input.len() {
+            // Only what was cut off is copied, not all that comes behind it.
+            let piece = &input[at..input.len().min(at + PIECE_BYTES)];
+            let mut inbox = std::mem::take(&mut self.inbox);
+            let before = inbox.len();
+            inbox.extend_from_slice(piece);
+            let taken = self.take(sessions, &inbox, None)?;
+            if taken < before {
+                at += piece.len();
+                inbox.drain(..taken);
+            } else {
+                at += taken - before;
+                inbox.clear();
+            }
+            self.inbox = inbox;
+        }
+        let taken = self.take(sessions, &input[at..], Some(at))?;
+        self.inbox.extend_from_slice(&input[at + taken..]);
+        self.forget_answered();
+        Ok(())
+    }
+
+    /// Takes whole pieces off what stands at `origin` of the input, if that is
+    /// where it stands.
+    fn take(
+        &mut self,
+        sessions: &mut Sessions,
+        input: &[u8],
+        origin: Option<usize>,
+    ) -> Result<usize, ReplyError> {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            let taken = match self.reading {
+                Reading::Head => self.take_head(sessions, rest)?,
+                Reading::Body { .. } => {
+                    self.take_body(sessions, rest, origin.map(|origin| origin + at))?
+                }
+            };
+            if taken == 0 {
+                return Ok(at);
+            }
+            at += taken;
+        }
+    }
+
+    /// Takes what there is of a value, its line end only whole.
+    fn take_body(
+        &mut self,
+        sessions: &mut Sessions,
+        input: &[u8],
+        origin: Option<usize>,
+    ) -> Result<usize, ReplyError> {
+        let Reading::Body {
+            ticket,
+            left,
+            visible,
+        } = self.reading
+        else {
+            return Ok(0);
+        };
+        let whole = input.len() >= left + 2;
+        let taken = if whole {
+            left + 2
+        } else {
+            left.min(input.len())
+        };
+        if whole && &input[left..taken] != b"\r\n" {
+            return Err(ReplyError::Malformed);
+        }
+        if visible {
+            sessions.carry(ticket, &input[..taken], origin);
+        }
+        if whole {
+            self.reading = Reading::Head;
+            self.value_done(sessions);
+        } else {
+            self.reading = Reading::Body {
+                ticket,
+                left: left - taken,
+                visible,
+            };
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
+        match self.owed.front_mut().map(|owed| &mut owed.reply) {
+            Some(Reply::Values { keys, .. }) => {
+                *keys -= 1;
+                if let Some(key) = self.keys.pop_front() {
+                    key.restore.give_back(&mut sessions.pool);
+                    if key.last {
+                        sessions.finish(key.ticket);
+                    }
+                }
+            }
+            Some(Reply::Meta { ticket, .. }) => {
+                let ticket = *ticket;
+                sessions.finish(ticket);
+                self.answered(sessions);
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the first line of a reply, and with a value the bytes that must be
+    /// looked at before anything of it is passed on.
+    fn take_head(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        if input.is_empty() {
+            return Ok(0);
+        }
+        match self.owed.front() {
+            Some(owed) if owed.start < self.base + self.written as u64 => {}
+            Some(_) | None => return Err(ReplyError::Unasked),
+        }
+        let taken = self.take_values(sessions, input)?;
+        if taken > 0 {
+            return Ok(taken);
+        }
+        let Some(line) = find_reply_line(input)? else {
+            return Ok(0);
+        };
+        let body = &input[line.total..];
+        let Some(owed) = self.owed.front() else {
+            return Err(ReplyError::Unasked);
+        };
+        let taken = match &owed.reply {
+            Reply::Values { .. } => self.take_value_line(sessions, line.text, body)?,
+            Reply::Meta { .. } => self.take_meta(sessions, line.text, body)?,
+            Reply::Line { verb, .. } | Reply::Sibling { verb, .. }
+                if !is_reply_to(*verb, line.text) =>
+            {
+                return Err(ReplyError::Malformed);
+            }
+            // It was asked for no flags and under no condition.
+            Reply::Sibling { verb: Verb::Md, .. }
+                if !is_error(line.text) && !matches!(line.text, b"HD" | b"NF") =>
+            {
+                return Err(ReplyError::Malformed);
+            }
+            Reply::Stats { .. } if !is_reply_to(Verb::Stats, line.text) => {
+                return Err(ReplyError::Malformed);
+            }
+            Reply::Line { ticket, .. } => {
+                let ticket = *ticket;
+                sessions.line(ticket, line.text);
+                self.answered(sessions);
+                Some(0)
+            }
+            Reply::Sibling { ticket, target, .. } => {
+                let (ticket, target) = (*ticket, *target);
+                sessions.sibling(ticket, target, line.text);
+                self.answered(sessions);
+                Some(0)
+            }
+            Reply::Probe { .. } => self.take_probe(sessions, line.text, body)?,
+            Reply::Stats { ticket } => {
+                let ticket = *ticket;
+                sessions.bytes(ticket, &[line.text, b"\r\n"]);
+                if !line.text.starts_with(b"STAT ") {
+                    sessions.count_slot(ticket, Outcome::of_line(line.text));
+                    sessions.finish(ticket);
+                    self.answered(sessions);
+                }
+                Some(0)
+            }
+        };
+        Ok(taken.map_or(0, |body| line.total + body))
+    }
+
+    /// Takes small, whole values of the keys that are owed next, as long as they
+    /// go to one client.
+    fn take_values(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        let Some(Owed {
+            reply: Reply::Values {
+                keys: left @ 1.., ..
+            },
+            ..
+        }) = self.owed.front_mut()
+        else {
+            return Ok(0);
+        };
+        let (base, wire, keys) = (self.base, &self.wire, &mut self.keys);
+        let ticket = keys[0].ticket;
+        let mut at = 0;
+        let mut finished = false;
+        let result = sessions.values(ticket, |values| {
+            while let Some(key) = keys.front().filter(|key| *left > 0 && key.ticket == ticket) {
+                let rest = &input[at..];
+                let Some((head, line)) = parse_value_of(rest, key.physical(base, wire)) else {
+                    break;
+                };
+                let total = line + head.len + 2;
+                if head.len >= CARRIED_BYTES || total > rest.len() {
+                    break;
+                }
+                if &rest[total - 2..total] != b"\r\n" {
+                    return Err(ReplyError::Malformed);
+                }
+                let value = &rest[line..total - 2];
+                let seen = (head.flags, value);
+                match &key.restore {
+                    // The client's key, what follows and the value in one piece.
+                    OwedRestore::Strip(prefix) => {
+                        let start = b"VALUE ".len() + usize::from(*prefix);
+                        values.pass(key.look, seen, &[b"VALUE ", &rest[start..total]]);
+                    }
+                    OwedRestore::Kept(kept) => {
+                        let start = b"VALUE ".len() + head.key.len();
+                        let parts = [b"VALUE ", &kept[..], &rest[start..total]];
+                        values.pass(key.look, seen, &parts);
+                    }
+                }
+                at += total;
+                *left -= 1;
+                finished = key.last;
+                if let Some(key) = keys.pop_front() {
+                    key.restore.give_back(values.pool);
+                }
+            }
+            Ok(())
+        });
+        result?;
+        if finished {
+            sessions.finish(ticket);
+        }
+        Ok(at)
+    }
+
+    /// `None` if more of the value is needed.
+    fn take_value_line(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        if text == b"END" {
+            self.pass_keys(sessions, u32::MAX);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
+        if is_error(text) {
+            self.fail_keys(sessions, text);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
+        let head = parse_value_head(text)?;
+        let missed = self.find_key(head.key).ok_or(ReplyError::WrongKey)?;
+        Ok(self.take_value(sessions, missed, &head, body))
+    }
+
+    /// Takes a value's line, of `total` bytes. `None` if more of the value is
+    /// needed.
+    fn take_value(
+        &mut self,
+        sessions: &mut Sessions,
+        missed: usize,
+        head: &ValueHead<'_>,
+        body: &[u8],
+    ) -> Option<usize> {
+        let look = self.keys[missed].look;
+        let needed = match look {
+            Look::Away => 0,
+            Look::Count | Look::Hide => sessions.encoding.bytes_needed(head.flags, head.len),
+        };
+        if body.len() < needed {
+            return None;
+        }
+        self.pass_keys(sessions, missed as u32);
+        let key = &self.keys[0];
+        let ticket = key.ticket;
+        let seen = (head.flags, &body[..body.len().min(head.len)]);
+        let client_key = key.restore.client_key(head.key);
+        let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
+        let visible = sessions.values(ticket, |values| values.pass(look, seen, &line));
+        sessions.comes(ticket, head.len);
+        self.reading = Reading::Body {
+            ticket,
+            left: head.len,
+            visible,
+        };
+        Some(0)
+    }
+
+    pub(super) fn physical(&self, key: &OwedKey) -> &[u8] {
+        key.physical(self.base, &self.wire)
+    }
+
+    /// How many owed keys of the front retrieval come before this one.
+    fn find_key(&self, physical: &[u8]) -> Option<usize> {
+        let Some(Reply::Values { keys, .. }) = self.owed.front().map(|owed| &owed.reply) else {
+            return None;
+        };
+        self.keys
+            .iter()
+            .take(*keys as usize)
+            .position(|key| self.physical(key) == physical)
+    }
+
+    /// The next keys of the front retrieval are misses.
+    fn pass_keys(&mut self, sessions: &mut Sessions, count: u32) {
+        for _ in 0..count {
+            let Some(key) = self.pop_key() else {
+                return;
+            };
+            key.restore.give_back(&mut sessions.pool);
+            sessions.count_slot(key.ticket, Outcome::Miss);
+            if key.last {
+                sessions.finish(key.ticket);
+            }
+        }
+    }
+
+    /// The remaining keys of the front retrieval are answered by an error.
+    fn fail_keys(&mut self, sessions: &mut Sessions, error: &[u8]) {
+        while let Some(key) = self.pop_key() {
+            sessions.fail(key.ticket, error);
+            if key.last {
+                sessions.finish(key.ticket);
+            }
+        }
+    }
+
+    fn pop_key(&mut self) -> Option<OwedKey> {
+        match self.owed.front_mut().map(|owed| &mut owed.reply) {
+            Some(Reply::Values { keys, .. }) if *keys > 0 => {
+                *keys -= 1;
+                self.keys.pop_front()
+            }
+            _ => None,
+        }
+    }
+
+    /// `None` if more of the value is needed.
+    fn take_meta(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Owed {
+            start,
+            reply: Reply::Meta { ticket, meta },
+            ..
+        }) = self.owed.front()
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let ticket = *ticket;
+        if !is_reply_to(meta.verb, text) {
+            return Err(ReplyError::Malformed);
+        }
+        if is_error(text) {
+            sessions.line(ticket, text);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
+        let start = (start - self.base) as usize;
+        let physical = asked_key(&self.wire[start..]).ok_or(ReplyError::Malformed)?;
+        if meta.verb == Verb::Me {
+            let line = restore_debug(text, meta, &physical)?;
+            sessions.line(ticket, &line);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
+        let mut line = Vec::new();
+        std::mem::swap(&mut line, &mut sessions.line_buffer);
+        let rewritten = match meta.unnamed {
+            None => rewrite_meta(text, meta, &physical, &mut line),
+            Some(unnamed) => {
+                let opaque = asked_opaque(&self.wire[start..]);
+                rewrite_unnamed(text, meta, unnamed, opaque, &physical, &mut line)
+            }
+        };
+        let taken = match rewritten {
+            Err(error) => Err(error),
+            Ok(flags) if text.starts_with(b"VA ") => {
+                self.take_meta_value(sessions, ticket, &mut line, flags, body)
+            }
+            Ok(_) => {
+                sessions.line(ticket, &line);
+                self.answered(sessions);
+                Ok(Some(0))
+            }
+        };
+        line.clear();
+        sessions.line_buffer = line;
+        taken
+    }
+
+    /// The value of a meta command, its line rewritten.
+    fn take_meta_value(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        line: &mut Vec<u8>,
+        flags: u32,
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Reply::Meta { meta, .. }) = self.owed.front().map(|owed| &owed.reply) else {
+            return Err(ReplyError::Unasked);
+        };
+        let len = parse_va_len(line)?;
+        if meta.verb != Verb::Mg {
+            // A number: short enough to wait for.
+            if len > MAX_NUMBER_BYTES {
+                return Err(ReplyError::Malformed);
+            }
+            let Some(number) = body.get(..len + 2) else {
+                return Ok(None);
+            };
+            if !number.ends_with(b"\r\n") {
+                return Err(ReplyError::Malformed);
+            }
+            line.extend_from_slice(b"\r\n");
+            line.extend_from_slice(&body[..len]);
+            sessions.line(ticket, line);
+            self.answered(sessions);
+            return Ok(Some(len + 2));
+        }
+        let needed = match meta.look {
+            Look::Away => 0,
+            Look::Count | Look::Hide => sessions.encoding.bytes_needed(flags, len),
+        };
+        if body.len() < needed {
+            return Ok(None);
+        }
+        let visible = sessions.inspect(ticket, meta.look, flags, &body[..body.len().min(len)]);
+        if visible {
+            sessions.tell(ticket, line);
+            sessions.bytes(ticket, &[line, b"\r\n"]);
+        } else {
+            hide_meta(line);
+            if sessions.tell_hidden(ticket) {
+                sessions.bytes(ticket, &[line, b"\r\n"]);
+            }
+        }
+        sessions.comes(ticket, len);
+        self.reading = Reading::Body {
+            ticket,
+            left: len,
+            visible,
+        };
+        Ok(Some(0))
+    }
+
+    /// `None` if more of the value is needed.
+    fn take_probe(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Owed {
+            start,
+            reply: Reply::Probe { ticket, hidden, .. },
+            ..
+        }) = self.owed.front_mut()
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let ticket = *ticket;
+        if !text.starts_with(b"VALUE ") {
+            // The end, no value, or an error: what was told the client stands.
+            let hidden = *hidden;
+            sessions.probed(ticket, hidden);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
+        let physical = asked_key(&self.wire[(*start - self.base) as usize..]);
+        let physical = physical.ok_or(ReplyError::Malformed)?;
+        let head = parse_value_head(text)?;
+        if head.key != &physical[..] {
+            return Err(ReplyError::WrongKey);
+        }
+        let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
+        if body.len() < sessions.encoding.bytes_needed(head.flags, head.len) {
+            return Ok(None);
+        }
+        if sessions.is_hidden(ticket, head.flags, &body[..body.len().min(head.len)]) {
+            *hidden = cas;
+        }
+        self.reading = Reading::Body {
+            ticket,
+            left: head.len,
+            visible: false,
+        };
+        Ok(Some(0))
+    }
+}
