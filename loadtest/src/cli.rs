@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Put load on one or more targets and report throughput, latency and wrong replies.
     Run(Run),
-    /// Put picklegate, twemproxy, `HAProxy` and no proxy side by side: ratios, targets and plots.
+    /// Put picklegate, twemproxy, haproxy and no proxy side by side: ratios, targets and plots.
     Compare(Compare),
     /// Forward bytes, one connection for each client: a proxy that does nothing else.
     Forward(Forward),

@@ -212,6 +212,7 @@ fn latency(work: &WorkResult, file: &Path) -> Drawn {
     draw_legend(&legend, &kinds, "")?;
     let mut chart = ChartBuilder::on(&body)
         .margin(20)
+        .margin_right(50)
         .x_label_area_size(36)
         .y_label_area_size(70)
         .build_cartesian_2d(0..3, (least * 0.8..most * 1.2).log_scale())?;
@@ -219,7 +220,9 @@ fn latency(work: &WorkResult, file: &Path) -> Drawn {
         .configure_mesh()
         .x_labels(4)
         .x_label_formatter(&|quantile| quantile_name(*quantile))
+        .y_label_formatter(&|figure| figure.to_string())
         .y_desc("microseconds since due (logarithmic)")
+        .light_line_style(TRANSPARENT)
         .label_style((FONT, 15))
         .draw()?;
     for (_, color, figures) in &curves {

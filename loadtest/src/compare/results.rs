@@ -84,7 +84,8 @@ impl Figure {
     }
 }
 
-/// How much of a CPU a closed loop is to have for throughput to mean anything.
+/// How much of a CPU a closed loop is to have for throughput to mean anything,
+/// and how much of an open loop is to be answered for latency to.
 const LEAST_SHARE: f64 = 0.9;
 
 /// Names under which CPU is accounted.
@@ -131,7 +132,7 @@ impl Results {
         }
     }
 
-    /// Keeps what was wrong with a load, and says if it found too little.
+    /// Keeps what was wrong with a load, and what makes it doubtful.
     pub(super) fn note(&mut self, work: &str, kind: Kind, report: &Report) {
         if !report.is_right() {
             self.faults.push(format!(
@@ -139,6 +140,14 @@ impl Results {
                 report.wrong,
                 report.errors,
                 report.samples.join("; ")
+            ));
+        }
+        if let Some(offered) = report.offered_per_second
+            && report.requests_per_second < LEAST_SHARE * offered
+        {
+            self.doubts.push(format!(
+                "{work}: {kind} answered {:.0} a second of {offered:.0} in one round",
+                report.requests_per_second
             ));
         }
         if report.missing_keys > 0 {

@@ -170,7 +170,9 @@ impl Arrivals {
         }
         let next = self.schedule.peek().at;
         if self.armed != Some(next) {
-            self.timer.arm(next.saturating_duration_since(now))?;
+            // Handing out took its time.
+            self.timer
+                .arm(next.saturating_duration_since(Instant::now()))?;
             self.armed = Some(next);
         }
         while let Poll::Ready(fired) = self.timer.poll(cx) {
