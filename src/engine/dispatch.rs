@@ -537,7 +537,7 @@ impl<'e> Dispatch<'e> {
 
     fn delete(&mut self, change: &Change<'_>) {
         let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
-            lane.change(sessions, ticket, Verb::Delete, target, &[]);
+            lane.change(sessions, ticket, Verb::Delete, target, None);
         };
         let key = (change.key, false);
         self.delete_everywhere(Verb::Delete, quiet(change.noreply), key, None, own);
@@ -582,9 +582,8 @@ impl<'e> Dispatch<'e> {
             noreply,
         } = *change;
         let decision = self.decide(key);
-        let rest: [&[u8]; 2] = [b" ", argument.unwrap_or(b"")];
         let write = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
-            lane.change(sessions, ticket, verb, target, &rest);
+            lane.change(sessions, ticket, verb, target, argument);
         };
         if verb == Verb::Touch {
             let ticket = self

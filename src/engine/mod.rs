@@ -259,22 +259,13 @@ impl Engine {
         &mut self.lanes[lane]
     }
 
-    /// Takes bytes that an upstream sent. Large values do not wait to be written:
-    /// `send` gets the pieces that a client is to be sent at once, in their
-    /// order, and says how many of their bytes were taken, or `None` if the
-    /// client is gone.
+    /// Takes bytes that an upstream sent.
     ///
     /// # Errors
     /// They are no replies to what was asked: the connection must be dropped
     /// and [`Engine::lane_lost`] called.
-    pub fn lane_input(
-        &mut self,
-        lane: usize,
-        input: &[u8],
-        send: impl FnMut(u32, &[&[u8]]) -> Option<usize>,
-    ) -> Result<(), ReplyError> {
+    pub fn lane_input(&mut self, lane: usize, input: &[u8]) -> Result<(), ReplyError> {
         let result = self.lanes[lane].lane.receive(&mut self.sessions, input);
-        self.sessions.send_carried(input, send);
         self.go_on_with_changes();
         result
     }

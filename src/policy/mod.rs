@@ -97,6 +97,7 @@ impl Snapshot {
     }
 
     /// Decides for a client key.
+    #[inline]
     pub fn decide(&self, identity: Identity, key: &[u8]) -> Decision<'_> {
         let rule = self.rules.find(key);
         let space = match rule.mode {

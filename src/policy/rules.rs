@@ -96,10 +96,15 @@ impl Rules {
     }
 
     /// The rule of a client key.
+    #[inline]
     pub fn find(&self, key: &[u8]) -> &Rule {
-        if let [only] = &self.rules[..] {
-            return only;
+        match &self.rules[..] {
+            [only] => only,
+            _ => self.search(key),
         }
+    }
+
+    fn search(&self, key: &[u8]) -> &Rule {
         // Every prefix of the key sorts at or before it, and the nearest one
         // is an ancestor of the last rule at or before it.
         let mut at = self

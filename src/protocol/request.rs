@@ -440,12 +440,11 @@ fn is_noreply(tokens: &[&[u8]]) -> bool {
 }
 
 fn parse_store(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
-    let parsed = if verb == Verb::Cas {
-        collect::<5, 6>(tokens)
-    } else {
-        collect::<4, 5>(tokens).map(|all| all.into_iter().collect())
-    };
-    let Some(all) = parsed else {
+    // The key, three numbers, for `cas` one more, and maybe "noreply".
+    let numbers = if verb == Verb::Cas { 4 } else { 3 };
+    let Some(all) =
+        collect::<4, 6>(tokens).filter(|all| (numbers + 1..=numbers + 2).contains(&all.len()))
+    else {
         return Head::Bad(Bad::new(ERROR));
     };
     let noreply = is_noreply(&all);

@@ -1,6 +1,6 @@
 //! Byte streams over TCP and unix sockets, and how they are opened.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::pin::Pin;
@@ -50,18 +50,6 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    /// Writes as much of several pieces as the socket takes.
-    pub(super) fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 

@@ -67,14 +67,7 @@ impl LaneConnection {
     }
 
     /// Goes on with connecting and reads what came; whether there may be more.
-    /// `send` is [`Engine::lane_input`]'s.
-    pub(super) fn poll(
-        &mut self,
-        engine: &mut Engine,
-        scratch: &mut [u8],
-        mut send: impl FnMut(u32, &[&[u8]]) -> Option<usize>,
-        now: Instant,
-    ) -> bool {
+    pub(super) fn poll(&mut self, engine: &mut Engine, scratch: &mut [u8], now: Instant) -> bool {
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
         if let State::Connecting(connecting) = &mut self.state {
@@ -101,13 +94,11 @@ impl LaneConnection {
                 Poll::Ready(Err(error)) => {
                     self.lost(engine, &format!("is lost: {error}"), true, now);
                 }
-                Poll::Ready(Ok(bytes)) => {
-                    match engine.lane_input(self.lane, &scratch[..bytes], &mut send) {
-                        Ok(()) => self.failures = 0,
-                        // What it says cannot be trusted, reads least of all.
-                        Err(error) => self.lost(engine, &format!("failed: {error}"), false, now),
-                    }
-                }
+                Poll::Ready(Ok(bytes)) => match engine.lane_input(self.lane, &scratch[..bytes]) {
+                    Ok(()) => self.failures = 0,
+                    // What it says cannot be trusted, reads least of all.
+                    Err(error) => self.lost(engine, &format!("failed: {error}"), false, now),
+                },
             }
         }
         true

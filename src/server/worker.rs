@@ -3,14 +3,12 @@
 //! client and lane, so that requests of a turn share their system calls.
 
 use std::future::Future as _;
-use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use arrayvec::ArrayVec;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Sleep;
 
@@ -26,8 +24,6 @@ use crate::policy::Identity;
 const SCRATCH_BYTES: usize = 64 << 10;
 /// Reads of one client before others have their turn.
 const READS_PER_TURN: usize = 4;
-/// Pieces written at once.
-const MAX_PIECES: usize = 64;
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -56,24 +52,6 @@ struct Client {
     waker: Waker,
     /// There may be more to read that no waker will tell of.
     unread: bool,
-}
-
-impl Client {
-    /// Sends what the socket takes of some pieces; `None` if the client is gone.
-    fn send(&mut self, pieces: &[&[u8]]) -> Option<usize> {
-        let mut cx = Context::from_waker(&self.waker);
-        let mut slices = ArrayVec::<_, MAX_PIECES>::new();
-        slices.extend(
-            pieces
-                .iter()
-                .take(MAX_PIECES)
-                .map(|piece| IoSlice::new(piece)),
-        );
-        match self.stream.as_mut()?.poll_write_vectored(&mut cx, &slices) {
-            Poll::Pending => Some(0),
-            Poll::Ready(written) => written.ok(),
-        }
-    }
 }
 
 /// One worker's connections and engine.
@@ -250,12 +228,7 @@ impl Worker {
     }
 
     fn poll_lane(&mut self, lane: usize, now: Instant) {
-        let clients = &mut self.clients;
-        let send = |client: u32, pieces: &[&[u8]]| match &mut clients[client as usize] {
-            Some(client) => client.send(pieces),
-            None => None,
-        };
-        if self.lanes[lane].poll(&mut self.engine, &mut self.scratch, send, now) {
+        if self.lanes[lane].poll(&mut self.engine, &mut self.scratch, now) {
             self.ready.mark(lane);
         }
     }

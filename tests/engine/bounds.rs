@@ -72,7 +72,6 @@ fn store_large(rig: &mut Rig, servers: usize, keys: &[String]) {
 
 /// What a client makes the engine hold for it.
 fn pump_unread(rig: &mut Rig, client: u32, lane: usize) {
-    rig.clients_read = false;
     while !rig.engine.session(client).dead {
         let moved = rig.write_lane(lane, usize::MAX) + rig.read_on(lane, READ_BYTES);
         assert!(rig.engine.session(client).unsent().len() <= MAX_BACKLOG + READ_BYTES);

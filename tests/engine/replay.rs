@@ -80,8 +80,7 @@ impl Replay {
     /// The half of a turn that starts with their replies.
     pub(crate) fn answer(&mut self) {
         for (lane, read) in &self.replies {
-            let all = |_, pieces: &[&[u8]]| Some(pieces.iter().map(|piece| piece.len()).sum());
-            let taken = self.engine.lane_input(*lane, read, all);
+            let taken = self.engine.lane_input(*lane, read);
             taken.expect("the replies are to the same requests");
         }
         while let Some(client) = self.engine.pop_dirty() {

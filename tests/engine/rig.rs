@@ -83,8 +83,6 @@ pub(crate) struct Rig {
     peers: Vec<Peer>,
     /// By client.
     received: Vec<Vec<u8>>,
-    /// Whether clients take what they are sent before they are flushed.
-    pub(crate) clients_read: bool,
 }
 
 impl Rig {
@@ -103,7 +101,6 @@ impl Rig {
             caches: servers.iter().map(|_| Cache::new(0)).collect(),
             peers: (0..lanes).map(|_| Peer::default()).collect(),
             received: Vec::new(),
-            clients_read: true,
         }
     }
 
@@ -217,24 +214,9 @@ impl Rig {
         peer.delivered += count;
         self.serve(lane);
         if count > 0 {
-            self.lane_input(lane, &bytes)?;
+            self.engine.lane_input(lane, &bytes)?;
         }
         Ok(count)
-    }
-
-    /// Hands a lane bytes of its upstream. Clients take half of what they are
-    /// sent at once, and the rest when they are flushed.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub(crate) fn lane_input(&mut self, lane: usize, bytes: &[u8]) -> Result<(), ReplyError> {
-        let (received, read) = (&mut self.received, self.clients_read);
-        self.engine.lane_input(lane, bytes, |client, pieces| {
-            let all = pieces.concat();
-            let taken = if read { all.len().div_ceil(2) } else { 0 };
-            received[client as usize].extend_from_slice(&all[..taken]);
-            Some(taken)
-        })
     }
 
     /// [`Rig::read_lane`], of replies that are right.

@@ -23,9 +23,9 @@ fn check_wrong(request: &str, wrong: &str) {
     // the first, whose key comes before.
     let shares = request.starts_with("get ");
     if !shares {
-        assert_eq!(rig.lane_input(0, b"END\r\n"), Ok(()));
+        assert_eq!(rig.engine.lane_input(0, b"END\r\n"), Ok(()));
     }
-    let result = rig.lane_input(0, wrong.as_bytes());
+    let result = rig.engine.lane_input(0, wrong.as_bytes());
     assert!(result.is_err(), "{request:?} took {wrong:?}");
     rig.lose_lane(0, "failed", false);
     rig.flush_clients();
@@ -221,7 +221,7 @@ fn a_reply_to_nothing_drops_the_lane() {
         let client = rig.open("py2");
         rig.send(client, request.as_bytes());
         rig.write_lane(0, usize::MAX);
-        let result = rig.lane_input(0, reply.as_bytes());
+        let result = rig.engine.lane_input(0, reply.as_bytes());
         assert_eq!(result, Err(ReplyError::Unasked), "{request:?}");
         rig.lose_lane(0, "failed", true);
         rig.flush_clients();
@@ -238,7 +238,10 @@ fn a_reply_before_its_request_was_written_drops_the_lane() {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);
     let client = rig.open("py2");
     rig.send(client, b"get a\r\n");
-    assert_eq!(rig.lane_input(0, b"END\r\n"), Err(ReplyError::Unasked));
+    assert_eq!(
+        rig.engine.lane_input(0, b"END\r\n"),
+        Err(ReplyError::Unasked)
+    );
 }
 
 #[test]
@@ -253,7 +256,7 @@ fn a_line_without_an_end_drops_the_lane() {
         let client = rig.open("py2");
         rig.send(client, request.as_bytes());
         rig.write_lane(0, usize::MAX);
-        let taken = (0..5000).take_while(|_| rig.lane_input(0, b"S").is_ok());
+        let taken = (0..5000).take_while(|_| rig.engine.lane_input(0, b"S").is_ok());
         assert!(taken.count() <= picklegate::protocol::reply::MAX_REPLY_LINE_BYTES);
     }
 }

@@ -204,7 +204,7 @@ pub(crate) fn reply(data: &[u8]) {
         cut => usize::from(cut),
     };
     for piece in stream.chunks(size) {
-        if rig.lane_input(0, piece).is_err() {
+        if rig.engine.lane_input(0, piece).is_err() {
             break;
         }
         rig.flush_clients();

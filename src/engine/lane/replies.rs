@@ -4,7 +4,7 @@ use super::{Lane, Owed, OwedKey, Reading, Reply};
 use crate::engine::meta::{
     OwedRestore, asked_key, asked_opaque, hide_meta, restore_debug, rewrite_meta, rewrite_unnamed,
 };
-use crate::engine::session::{CARRIED_BYTES, Look, Sessions, Ticket};
+use crate::engine::session::{LARGE_BYTES, Look, Sessions, Ticket};
 use crate::engine::tally::Outcome;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
@@ -31,7 +31,7 @@ impl Lane {
             let mut inbox = std::mem::take(&mut self.inbox);
             let before = inbox.len();
             inbox.extend_from_slice(piece);
-            let taken = self.take(sessions, &inbox, None)?;
+            let taken = self.take(sessions, &inbox)?;
             if taken < before {
                 at += piece.len();
                 inbox.drain(..taken);
@@ -41,28 +41,20 @@ impl Lane {
             }
             self.inbox = inbox;
         }
-        let taken = self.take(sessions, &input[at..], Some(at))?;
+        let taken = self.take(sessions, &input[at..])?;
         self.inbox.extend_from_slice(&input[at + taken..]);
         self.forget_answered();
         Ok(())
     }
 
-    /// Takes whole pieces off what stands at `origin` of the input, if that is
-    /// where it stands.
-    fn take(
-        &mut self,
-        sessions: &mut Sessions,
-        input: &[u8],
-        origin: Option<usize>,
-    ) -> Result<usize, ReplyError> {
+    /// Takes whole pieces off the input.
+    fn take(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
         let mut at = 0;
         loop {
             let rest = &input[at..];
             let taken = match self.reading {
                 Reading::Head => self.take_head(sessions, rest)?,
-                Reading::Body { .. } => {
-                    self.take_body(sessions, rest, origin.map(|origin| origin + at))?
-                }
+                Reading::Body { .. } => self.take_body(sessions, rest)?,
             };
             if taken == 0 {
                 return Ok(at);
@@ -72,12 +64,7 @@ impl Lane {
     }
 
     /// Takes what there is of a value, its line end only whole.
-    fn take_body(
-        &mut self,
-        sessions: &mut Sessions,
-        input: &[u8],
-        origin: Option<usize>,
-    ) -> Result<usize, ReplyError> {
+    fn take_body(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
         let Reading::Body {
             ticket,
             left,
@@ -96,7 +83,7 @@ impl Lane {
             return Err(ReplyError::Malformed);
         }
         if visible {
-            sessions.carry(ticket, &input[..taken], origin);
+            sessions.bytes(ticket, &[&input[..taken]]);
         }
         if whole {
             self.reading = Reading::Head;
@@ -219,7 +206,7 @@ impl Lane {
                     break;
                 };
                 let total = line + head.len + 2;
-                if head.len >= CARRIED_BYTES || total > rest.len() {
+                if head.len >= LARGE_BYTES || total > rest.len() {
                     break;
                 }
                 if &rest[total - 2..total] != b"\r\n" {

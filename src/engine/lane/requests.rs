@@ -153,15 +153,33 @@ impl Lane {
         self.wire.extend_from_slice(b"\r\n");
     }
 
-    /// Sends a request of one line that is answered by one line: the verb, the
-    /// key, and what follows it from the space on.
+    /// Sends a request that is answered by one line: the verb, the key, and
+    /// maybe an argument.
     pub fn change(
         &mut self,
         sessions: &mut Sessions,
         ticket: Ticket,
         verb: Verb,
         target: Target<'_>,
-        rest: &[&[u8]],
+        argument: Option<&[u8]>,
+    ) {
+        self.keyed(sessions, ticket, verb, target, |lane| {
+            if let Some(argument) = argument {
+                lane.wire.push(b' ');
+                lane.wire.extend_from_slice(argument);
+            }
+        });
+    }
+
+    /// Sends a request that is answered by one line; `ends` writes what follows
+    /// the key, up to the last line end.
+    fn keyed(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        verb: Verb,
+        target: Target<'_>,
+        ends: impl FnOnce(&mut Self),
     ) {
         self.owe(sessions, ticket, Reply::Line { ticket, verb });
         self.wire.extend_from_slice(verb.name().as_bytes());
@@ -169,9 +187,7 @@ impl Lane {
         target
             .codec
             .encode(target.space, target.key, &mut self.wire);
-        for part in rest {
-            self.wire.extend_from_slice(part);
-        }
+        ends(self);
         self.wire.extend_from_slice(b"\r\n");
     }
 
@@ -184,26 +200,26 @@ impl Lane {
         head: &StoreHead,
         value: &[u8],
     ) {
-        let (mut flags, mut exptime) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let (mut len, mut cas) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let unique = head.cas.map_or("", |id| cas.format(id));
-        let rest = [
-            " ",
-            flags.format(head.flags),
-            " ",
-            exptime.format(head.exptime),
-            " ",
-            len.format(value.len()),
-            if unique.is_empty() { "" } else { " " },
-            unique,
-            "\r\n",
-        ];
-        let mut parts = [&b""[..]; 10];
-        for (part, text) in parts.iter_mut().zip(rest) {
-            *part = text.as_bytes();
-        }
-        parts[9] = value;
-        self.change(sessions, ticket, head.verb, target, &parts);
+        let ends = |lane: &mut Self| {
+            lane.push_number(head.flags);
+            lane.push_number(head.exptime);
+            lane.push_number(value.len());
+            if let Some(id) = head.cas {
+                lane.push_number(id);
+            }
+            lane.wire.reserve(value.len() + 4);
+            lane.wire.extend_from_slice(b"\r\n");
+            lane.wire.extend_from_slice(value);
+        };
+        self.keyed(sessions, ticket, head.verb, target, ends);
+    }
+
+    /// A number as a further argument.
+    fn push_number(&mut self, number: impl itoa::Integer) {
+        self.wire.push(b' ');
+        let mut digits = itoa::Buffer::new();
+        self.wire
+            .extend_from_slice(digits.format(number).as_bytes());
     }
 
     /// Deletes a copy of a key other than the own one.

@@ -11,8 +11,6 @@ use std::collections::VecDeque;
 
 use slab::Slab;
 
-pub(super) use values::CARRIED_BYTES;
-
 use super::change::{Change, Stage, Step, replace_code};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
@@ -30,8 +28,10 @@ pub const MAX_UNSENT: usize = 256 << 10;
 pub const MAX_BACKLOG: usize = 128 << 20;
 /// Values from which on a client is moved to the lane for large values, and how
 /// long it stays there after the last one.
-const LARGE_BYTES: usize = 64 << 10;
+pub(super) const LARGE_BYTES: usize = 64 << 10;
 const LARGE_US: u64 = 1_000_000;
+/// Queues kept for clients that have something under way again.
+const MAX_IDLE_QUEUES: usize = 1024;
 /// Sent bytes that are kept before the rest is moved down.
 const MIN_MOVED_BYTES: usize = 64 << 10;
 
@@ -249,8 +249,8 @@ pub struct Sessions {
     pub owners: Vec<usize>,
     /// What nobody uses.
     pub(super) pool: Pool,
-    /// Pieces of the input at hand that are sent before the next one.
-    carried: Vec<values::Carried>,
+    /// Queues of clients that have nothing under way.
+    slots: Vec<VecDeque<Slot>>,
 }
 
 impl Sessions {
@@ -267,7 +267,7 @@ impl Sessions {
             line_buffer: Vec::new(),
             owners: Vec::new(),
             pool: Pool::default(),
-            carried: Vec::new(),
+            slots: Vec::new(),
         }
     }
 
@@ -384,6 +384,9 @@ impl Sessions {
         session.holding_up += u32::from(holds_up);
         session.parted += u32::from(matches!(kind, Kind::Retrieve { more: true }));
         let slot = session.first.wrapping_add(session.slots.len() as u32);
+        if session.slots.capacity() == 0 {
+            session.slots = self.slots.pop().unwrap_or_default();
+        }
         session.slots.push_back(Slot {
             verb,
             kind,
@@ -474,8 +477,6 @@ impl Sessions {
         session.sent = 0;
         session.inbox = Vec::new();
         session.waiting = 0;
-        self.carried.retain(|carried| carried.client != client);
-        let session = &mut self.slab[client as usize];
         for slot in &mut session.slots {
             slot.stash = Vec::new();
         }
@@ -762,6 +763,11 @@ impl Sessions {
             session.parted -= u32::from(parted);
             session.first = session.first.wrapping_add(1);
         }
+        let session = &mut self.slab[client as usize];
+        if session.slots.is_empty() && self.slots.len() < MAX_IDLE_QUEUES {
+            // An idle client holds nothing but its connection.
+            self.slots.push(std::mem::take(&mut session.slots));
+        }
         self.mark_dirty(client);
     }
 }
@@ -769,4 +775,15 @@ impl Sessions {
 fn first_line(reply: &[u8]) -> Option<&[u8]> {
     let end = memchr::memchr(b'\r', reply)?;
     Some(&reply[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_is_small() {
+        // Ten thousand of them are 1.6 MB.
+        assert!(size_of::<Session>() <= 160);
+    }
 }

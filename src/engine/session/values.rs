@@ -1,30 +1,14 @@
-//! Values on their way to a client: looked at, counted, and passed on by a
-//! copy, or from where they were read if they are large.
-
-use std::ops::Range;
-
-use arrayvec::ArrayVec;
+//! Values on their way to a client: looked at, counted and passed on.
+//!
+//! Large ones are copied into the client's buffer as small ones are. Writing
+//! them from where they were read was tried: the copy costs less than the writes
+//! that it saves.
 
 use super::{LARGE_BYTES, LARGE_US, Look, MAX_BACKLOG, Sessions, Ticket};
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Action, Direction, Outcome, Tally, Writer};
 use crate::pickle::{Encoding, Sniffer, Verdict};
 use crate::policy::Identity;
-
-/// Pieces of values from which on they are carried to their client from where
-/// they were read, not copied.
-pub(in crate::engine) const CARRIED_BYTES: usize = 4 << 10;
-/// Pieces of one input that are carried; more are copied.
-const MAX_CARRIED: usize = 64;
-/// A piece of an input that stands between bytes of a client's `out`.
-#[derive(Debug)]
-pub(super) struct Carried {
-    pub(super) client: u32,
-    /// Its place in `out`.
-    at: usize,
-    /// Its place in the input.
-    input: Range<usize>,
-}
 
 impl Sessions {
     /// A value of this size comes for a client.
@@ -93,71 +77,6 @@ impl Sessions {
             self.abort(ticket.client);
         }
         result
-    }
-
-    /// A piece of a value on its way, which stands at `origin` of the input, if
-    /// it is to be sent from there.
-    pub fn carry(&mut self, ticket: Ticket, piece: &[u8], origin: Option<usize>) {
-        let front = self.slot(ticket).1;
-        let deaf = self.is_deaf(ticket);
-        let session = &self.slab[ticket.client as usize];
-        // A client that is behind gets it in its turn.
-        let carries = front
-            && !deaf
-            && piece.len() >= CARRIED_BYTES
-            && session.unsent().len() < CARRIED_BYTES
-            && self.carried.len() < MAX_CARRIED;
-        match origin.filter(|_| carries) {
-            Some(start) => self.carried.push(Carried {
-                client: ticket.client,
-                at: session.out.len(),
-                input: start..start + piece.len(),
-            }),
-            None => self.bytes(ticket, &[piece]),
-        }
-    }
-
-    /// Sends what was carried out of an input, and all that is unsent for the
-    /// same clients, by `send`: it gets the pieces in their order and says how
-    /// many bytes were taken, or `None` if the client is gone. What was not taken
-    /// is kept.
-    pub fn send_carried(
-        &mut self,
-        input: &[u8],
-        mut send: impl FnMut(u32, &[&[u8]]) -> Option<usize>,
-    ) {
-        while let Some(client) = self.carried.first().map(|carried| carried.client) {
-            let session = &self.slab[client as usize];
-            let mut pieces = ArrayVec::<&[u8], { 2 * MAX_CARRIED + 1 }>::new();
-            let mut from = session.sent;
-            for carried in self
-                .carried
-                .iter()
-                .filter(|carried| carried.client == client)
-            {
-                pieces.push(&session.out[from..carried.at]);
-                pieces.push(&input[carried.input.clone()]);
-                from = carried.at;
-            }
-            pieces.push(&session.out[from..]);
-            let written = send(client, &pieces);
-            let mut kept = self.pool.take();
-            let mut taken = written.unwrap_or_default();
-            for piece in pieces {
-                let skipped = taken.min(piece.len());
-                taken -= skipped;
-                kept.extend_from_slice(&piece[skipped..]);
-            }
-            self.carried.retain(|carried| carried.client != client);
-            let session = &mut self.slab[client as usize];
-            session.sent = 0;
-            let old = std::mem::replace(&mut session.out, kept);
-            self.pool.give(old);
-            if written.is_none() {
-                self.abort(client);
-            }
-            self.mark_dirty(client);
-        }
     }
 }
 
