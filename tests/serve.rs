@@ -419,7 +419,7 @@ fn metrics_add_up() {
         )
     });
     assert_eq!(named("picklegate_connections"), Metrics::from(clients));
-    assert_eq!(total(&seen, "picklegate_upstream_connections"), 3);
+    assert_eq!(total(&seen, "picklegate_upstream_connections"), 2);
     assert_eq!(total(&seen, "picklegate_upstream_in_flight"), 0);
     assert_eq!(metrics(&admin), seen);
 }
@@ -530,7 +530,7 @@ fn an_upstream_killed_while_idle_is_found_again_without_traffic() {
     drop(memcached);
     proxy.await_metric("picklegate_upstream_connections", 0);
     let _memcached = Memcached::on(port);
-    proxy.await_metric("picklegate_upstream_connections", 3);
+    proxy.await_metric("picklegate_upstream_connections", 2);
     say(&client, b"get k\r\n", "END\r\n");
     assert_eq!(
         total(&metrics(&proxy.admin), "picklegate_upstream_errors_total"),
@@ -571,8 +571,8 @@ fn connections_closed_for_idling_again_and_again_are_replaced_at_once() {
         )
     };
     let deadline = Instant::now() + Duration::from_secs(5);
-    // Each of three lanes, twice.
-    while lost() < 6 && Instant::now() < deadline {
+    // Each of two lanes, twice.
+    while lost() < 4 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(2));
     }
     say(&client, b"get k\r\n", "END\r\n");
@@ -640,7 +640,7 @@ fn a_silent_upstream_times_out_and_the_other_server_is_unaffected() {
     assert_eq!(both, served);
 
     let (waiting, other) = (proxy.connect(), proxy.connect());
-    proxy.await_metric("picklegate_upstream_connections", 6);
+    proxy.await_metric("picklegate_upstream_connections", 4);
     (&waiting)
         .write_all(format!("get {bad}\r\n").as_bytes())
         .unwrap();
@@ -961,6 +961,6 @@ fn two_workers_share_many_connections() {
     }
     let metrics = metrics(&proxy.admin);
     assert_eq!(total(&metrics, "picklegate_connections"), 64);
-    assert_eq!(total(&metrics, "picklegate_upstream_connections"), 6);
+    assert_eq!(total(&metrics, "picklegate_upstream_connections"), 4);
     assert_eq!(total(&metrics, "picklegate_requests_total"), 128);
 }

@@ -37,7 +37,7 @@ fn parse_after_base(toml: &str) -> Config {
 fn defaults_are_as_documented() {
     let config = parse_after_base("");
     assert_eq!(config.workers, 1);
-    assert_eq!(config.upstream.connections, 2);
+    assert_eq!(config.upstream.connections, 1);
     assert_eq!(config.upstream.hash, Distribution::Ketama);
     assert_eq!(config.admin, None);
     let limits = Limits {

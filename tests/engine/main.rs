@@ -8,6 +8,7 @@
 mod bounds;
 mod cuts;
 mod isolation;
+mod lanes;
 mod order;
 mod rig;
 mod wrong;

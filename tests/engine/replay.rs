@@ -73,7 +73,8 @@ impl Replay {
         }
         for lane in 0..self.engine.lanes().len() {
             let lane = &mut self.engine.lane(lane).lane;
-            lane.wrote(lane.unwritten().len());
+            let bytes = lane.unwritten().len();
+            lane.wrote(bytes);
         }
     }
 

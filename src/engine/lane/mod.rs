@@ -40,6 +40,8 @@ pub struct Lane {
     written: usize,
     /// Stream position of `wire[0]`.
     base: u64,
+    /// The retrieval that is still being asked for, behind all of that.
+    open: Open,
     /// Stream positions up to which was written at once and not all answered.
     flushes: ArrayVec<u64, MAX_FLUSHES>,
     /// Requests that were not answered yet.
@@ -88,8 +90,8 @@ enum Reply {
 #[derive(Debug)]
 struct OwedKey {
     ticket: Ticket,
-    /// Stream position of the physical key.
-    at: u64,
+    /// Place of the physical key in its line.
+    at: u32,
     len: u8,
     look: Look,
     /// Whether it is the last of its ticket.
@@ -98,10 +100,36 @@ struct OwedKey {
 }
 
 impl OwedKey {
-    /// The key, in a wire that starts at `base` of the stream.
-    fn physical<'w>(&self, base: u64, wire: &'w [u8]) -> &'w [u8] {
-        let start = (self.at - base) as usize;
-        &wire[start..start + usize::from(self.len)]
+    /// The key, where its line begins.
+    fn physical<'w>(&self, line: &'w [u8]) -> &'w [u8] {
+        let start = self.at as usize;
+        &line[start..start + usize::from(self.len)]
+    }
+}
+
+/// A retrieval that may still grow: keys of many clients in one line, which
+/// memcached answers at a fraction of the cost of many lines.
+#[derive(Debug)]
+struct Open {
+    verb: Verb,
+    /// As far as it goes, without its line end.
+    line: Vec<u8>,
+    /// Where its first key begins.
+    head: usize,
+    keys: Vec<OwedKey>,
+    /// When its first key was asked for.
+    since_us: u64,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self {
+            verb: Verb::Get,
+            line: Vec::new(),
+            head: 0,
+            keys: Vec::new(),
+            since_us: 0,
+        }
     }
 }
 
@@ -125,10 +153,11 @@ impl Lane {
 
     /// Bytes to be written now: none while [`MAX_FLUSHES`] are under way. What
     /// comes meanwhile goes in one piece later, which costs both ends less.
-    pub fn unwritten(&self) -> &[u8] {
+    pub fn unwritten(&mut self) -> &[u8] {
         if self.flushes.is_full() {
             return &[];
         }
+        self.close();
         &self.wire[self.written..]
     }
 
@@ -147,17 +176,18 @@ impl Lane {
 
     /// Whether nothing is owed.
     pub fn is_idle(&self) -> bool {
-        self.owed.is_empty()
+        self.in_flight() == 0
     }
 
     /// Requests that were not answered yet.
     pub fn in_flight(&self) -> usize {
-        self.owed.len()
+        self.owed.len() + usize::from(!self.open.keys.is_empty())
     }
 
     /// When the oldest unanswered request was made.
     pub fn oldest_us(&self) -> Option<u64> {
-        self.owed.front().map(|owed| owed.since_us)
+        let open = (!self.open.keys.is_empty()).then_some(self.open.since_us);
+        self.owed.front().map(|owed| owed.since_us).or(open)
     }
 
     fn end(&self) -> u64 {
@@ -166,9 +196,31 @@ impl Lane {
 
     /// One more reply is owed, to a request that starts here.
     fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
+        self.keep_order(sessions, ticket);
         sessions.expect(ticket);
         self.requests += 1;
         self.push_owed(sessions.now_us, reply);
+    }
+
+    /// Requests of other clients may overtake the open retrieval: nobody was
+    /// told of either. A client's own may not, where it has others under way.
+    fn keep_order(&mut self, sessions: &Sessions, ticket: Ticket) {
+        if !sessions.is_alone(ticket) {
+            self.close();
+        }
+    }
+
+    /// Lets the open retrieval grow no more.
+    fn close(&mut self) {
+        if self.open.keys.is_empty() {
+            return;
+        }
+        let Open { verb, since_us, .. } = self.open;
+        let keys = self.open.keys.len() as u32;
+        self.push_owed(since_us, Reply::Values { verb, keys });
+        self.wire.extend_from_slice(&self.open.line);
+        self.wire.extend_from_slice(b"\r\n");
+        self.keys.extend(self.open.keys.drain(..));
     }
 
     fn push_owed(&mut self, since_us: u64, reply: Reply) {
@@ -235,6 +287,7 @@ impl Lane {
             }
             self.value_done(sessions);
         }
+        self.close();
         let mut old = std::mem::take(self);
         self.base = old.base;
         self.requests = old.requests;
@@ -245,7 +298,8 @@ impl Lane {
                 Reply::Values { verb, keys } => {
                     let keys = old.keys.drain(..keys as usize).collect::<Vec<_>>();
                     if keep && matches!(verb, Verb::Get | Verb::Gets) {
-                        self.adopt_values((owed.since_us, owed.retried), verb, keys, &old);
+                        let line = &old.wire[(owed.start - old.base) as usize..];
+                        self.adopt_values((owed.since_us, owed.retried), verb, keys, line);
                         continue;
                     }
                     self.lost += 1;
@@ -276,7 +330,7 @@ impl Lane {
         (since_us, retried): (u64, bool),
         verb: Verb,
         keys: Vec<OwedKey>,
-        old: &Self,
+        line: &[u8],
     ) {
         if keys.is_empty() {
             return;
@@ -289,8 +343,8 @@ impl Lane {
         self.wire.extend_from_slice(verb.name().as_bytes());
         for mut key in keys {
             self.wire.push(b' ');
-            let physical = old.physical(&key);
-            key.at = self.end();
+            let physical = key.physical(line);
+            key.at = (self.end() - start) as u32;
             self.wire.extend_from_slice(physical);
             self.keys.push_back(key);
         }

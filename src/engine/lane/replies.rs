@@ -187,6 +187,7 @@ impl Lane {
     /// go to one client.
     fn take_values(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
         let Some(Owed {
+            start,
             reply: Reply::Values {
                 keys: left @ 1.., ..
             },
@@ -195,14 +196,15 @@ impl Lane {
         else {
             return Ok(0);
         };
-        let (base, wire, keys) = (self.base, &self.wire, &mut self.keys);
+        let asked = &self.wire[(*start - self.base) as usize..];
+        let keys = &mut self.keys;
         let ticket = keys[0].ticket;
         let mut at = 0;
         let mut finished = false;
         let result = sessions.values(ticket, |values| {
             while let Some(key) = keys.front().filter(|key| *left > 0 && key.ticket == ticket) {
                 let rest = &input[at..];
-                let Some((head, line)) = parse_value_of(rest, key.physical(base, wire)) else {
+                let Some((head, line)) = parse_value_of(rest, key.physical(asked)) else {
                     break;
                 };
                 let total = line + head.len + 2;
@@ -297,19 +299,19 @@ impl Lane {
         Some(0)
     }
 
-    pub(super) fn physical(&self, key: &OwedKey) -> &[u8] {
-        key.physical(self.base, &self.wire)
-    }
-
     /// How many owed keys of the front retrieval come before this one.
     fn find_key(&self, physical: &[u8]) -> Option<usize> {
-        let Some(Reply::Values { keys, .. }) = self.owed.front().map(|owed| &owed.reply) else {
+        let Owed {
+            start,
+            reply: Reply::Values { keys, .. },
+            ..
+        } = self.owed.front()?
+        else {
             return None;
         };
-        self.keys
-            .iter()
-            .take(*keys as usize)
-            .position(|key| self.physical(key) == physical)
+        let asked = &self.wire[(start - self.base) as usize..];
+        let mut keys = self.keys.iter().take(*keys as usize);
+        keys.position(|key| key.physical(asked) == physical)
     }
 
     /// The next keys of the front retrieval are misses.

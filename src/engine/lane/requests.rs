@@ -1,7 +1,7 @@
 //! The requests of a lane, as they go upstream: canonical lines that are always
 //! answered, whatever hushing the client asked for.
 
-use super::{Lane, Owed, OwedKey, Reply};
+use super::{Lane, Open, Owed, OwedKey, Reply};
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::session::{Look, Sessions, Ticket};
 use crate::policy::{KeyCodec, Restore, SpaceId};
@@ -10,7 +10,7 @@ use crate::protocol::key::encode_base64_key;
 use crate::protocol::request::{Meta, Verb};
 
 /// Keys that one upstream retrieval may carry.
-const MAX_KEYS: u32 = 64;
+const MAX_KEYS: usize = 64;
 /// Bytes of one upstream `gat` line: memcached closes over 2,048.
 const MAX_GAT_BYTES: usize = 1800;
 
@@ -27,19 +27,30 @@ pub struct Target<'a> {
     pub base64: bool,
 }
 
-/// A retrieval that is being written; without room at first.
-#[derive(Default)]
-struct Line {
-    /// Its place in the wire.
-    start: usize,
-    keys: u32,
-    max_bytes: usize,
-}
+impl Open {
+    /// Whether a further key of such a retrieval may go into the line.
+    fn has_room(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
+        if self.keys.is_empty() || self.keys.len() >= MAX_KEYS || self.verb != verb {
+            return false;
+        }
+        let Some(exptime) = exptime else {
+            return true;
+        };
+        self.line.len() < MAX_GAT_BYTES
+            && Tokens::new(&self.line[..self.head]).nth(1) == Some(exptime)
+    }
 
-fn max_line_bytes(exptime: Option<&[u8]>) -> usize {
-    match exptime {
-        Some(_) => MAX_GAT_BYTES,
-        None => usize::MAX,
+    /// Starts a line, without a key yet.
+    fn begin(&mut self, now_us: u64, verb: Verb, exptime: Option<&[u8]>) {
+        self.verb = verb;
+        self.since_us = now_us;
+        self.line.clear();
+        self.line.extend_from_slice(verb.name().as_bytes());
+        if let Some(exptime) = exptime {
+            self.line.push(b' ');
+            self.line.extend_from_slice(exptime);
+        }
+        self.head = self.line.len();
     }
 }
 
@@ -57,9 +68,7 @@ pub struct StoreHead {
 }
 
 impl Lane {
-    /// Asks for keys of one retrieval, in one line with the keys before them
-    /// where that was not written yet: memcached answers one line with many
-    /// keys at a fraction of the cost of many lines.
+    /// Asks for keys of one retrieval, in one line with those of others.
     pub fn retrieve<'k>(
         &mut self,
         sessions: &mut Sessions,
@@ -67,90 +76,33 @@ impl Lane {
         (verb, exptime): (Verb, Option<&[u8]>),
         keys: impl Iterator<Item = (Target<'k>, Look)>,
     ) {
-        let mut line = Line::default();
-        let before = self.keys.len();
+        let before = self.requests;
         for (target, look) in keys {
-            if !self.has_room(&line) {
-                self.close_line(&line);
-                line = self.open_line(sessions.now_us, verb, exptime);
+            if !self.open.has_room(verb, exptime) {
+                self.close();
+                self.open.begin(sessions.now_us, verb, exptime);
             }
-            self.wire.push(b' ');
-            let at = self.wire.len();
-            let restore = target
-                .codec
-                .encode(target.space, target.key, &mut self.wire);
-            self.keys.push_back(OwedKey {
+            let Open { line, keys, .. } = &mut self.open;
+            line.push(b' ');
+            let at = line.len();
+            let restore = target.codec.encode(target.space, target.key, line);
+            keys.push(OwedKey {
                 ticket,
-                at: self.base + at as u64,
+                at: at as u32,
                 // The codec never exceeds 250 bytes.
-                len: (self.wire.len() - at) as u8,
+                len: (line.len() - at) as u8,
                 look,
                 last: false,
                 restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
             });
-            line.keys += 1;
+            self.requests += 1;
         }
-        self.close_line(&line);
-        let added = self.keys.len() - before;
-        self.requests += added as u64;
-        if let Some(key) = self.keys.back_mut().filter(|_| added > 0) {
+        if self.requests > before
+            && let Some(key) = self.open.keys.last_mut()
+        {
             key.last = true;
             sessions.expect(ticket);
         }
-    }
-
-    /// Goes on with the last request if it is a retrieval of the same kind with
-    /// room that was not written yet, else starts one.
-    fn open_line(&mut self, now_us: u64, verb: Verb, exptime: Option<&[u8]>) -> Line {
-        let last = self
-            .last_line(verb, exptime)
-            .filter(|line| self.has_room(line));
-        if let Some(line) = last {
-            self.wire.truncate(self.wire.len() - 2);
-            return line;
-        }
-        let line = Line {
-            start: self.wire.len(),
-            keys: 0,
-            max_bytes: max_line_bytes(exptime),
-        };
-        self.push_owed(now_us, Reply::Values { verb, keys: 0 });
-        self.wire.extend_from_slice(verb.name().as_bytes());
-        if let Some(exptime) = exptime {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(exptime);
-        }
-        line
-    }
-
-    fn last_line(&self, verb: Verb, exptime: Option<&[u8]>) -> Option<Line> {
-        let owed = self.owed.back()?;
-        let start = (owed.start - self.base) as usize;
-        match owed.reply {
-            Reply::Values { verb: open, keys } if open == verb && start >= self.written => {
-                let same = exptime.is_none() || Tokens::new(&self.wire[start..]).nth(1) == exptime;
-                same.then_some(Line {
-                    start,
-                    keys,
-                    max_bytes: max_line_bytes(exptime),
-                })
-            }
-            _ => None,
-        }
-    }
-
-    fn has_room(&self, line: &Line) -> bool {
-        line.keys < MAX_KEYS && self.wire.len() - line.start < line.max_bytes
-    }
-
-    fn close_line(&mut self, line: &Line) {
-        if line.keys == 0 {
-            return;
-        }
-        if let Some(Reply::Values { keys, .. }) = self.owed.back_mut().map(|owed| &mut owed.reply) {
-            *keys = line.keys;
-        }
-        self.wire.extend_from_slice(b"\r\n");
     }
 
     /// Sends a request that is answered by one line: the verb, the key, and
@@ -274,6 +226,7 @@ impl Lane {
         body: Option<&[u8]>,
         look: Look,
     ) {
+        self.keep_order(sessions, ticket);
         sessions.expect(ticket);
         self.requests += 1;
         let start = self.end();

@@ -407,6 +407,11 @@ impl Sessions {
         slot.pending += 1;
     }
 
+    /// Whether a client has nothing under way but the request of this slot.
+    pub fn is_alone(&self, ticket: Ticket) -> bool {
+        self.slab[ticket.client as usize].slots.len() == 1
+    }
+
     /// Answers at once, in turn.
     pub fn answer(&mut self, client: u32, verb: Verb, outcome: Outcome, reply: &[u8]) {
         let ticket = self.open_fixed(client, verb, Quiet::No, outcome, reply);
