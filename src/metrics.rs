@@ -21,6 +21,7 @@ const READS: &str = "picklegate_cross_version_reads_total";
 const REJECTED: &str = "picklegate_rejected_writes_total";
 const INVALIDATIONS: &str = "picklegate_invalidations_total";
 const CONNECTIONS: &str = "picklegate_connections";
+const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
 const REFUSED: &str = "picklegate_refused_connections_total";
 const UPSTREAM_CONNECTIONS: &str = "picklegate_upstream_connections";
 const UPSTREAM_REQUESTS: &str = "picklegate_upstream_requests_total";
@@ -67,6 +68,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Copies in other namespaces deleted for coherence"
     );
     describe_gauge!(CONNECTIONS, "Downstream connections");
+    describe_gauge!(
+        WORKER_CONNECTIONS,
+        "Downstream connections by the worker thread that serves them"
+    );
     describe_counter!(
         REFUSED,
         "Downstream connections turned away at max_connections"
@@ -139,6 +144,7 @@ pub struct Gauges<'a> {
 /// Publishes what one worker counted.
 #[derive(Debug)]
 pub struct Publisher {
+    worker: String,
     labels: Labels,
     /// What was published so far.
     tally: Tally,
@@ -147,9 +153,10 @@ pub struct Publisher {
 
 impl Publisher {
     /// Nothing is published yet.
-    pub fn new(labels: Labels) -> Self {
+    pub fn new(worker: usize, labels: Labels) -> Self {
         let tally = Tally::new(labels.origins.len(), labels.spaces.len());
         Self {
+            worker: worker.to_string(),
             labels,
             tally,
             lanes: Vec::new(),
@@ -160,6 +167,7 @@ impl Publisher {
     pub fn connected(&self, origin: usize, by: f64) {
         let (listener, namespace) = self.labels.origins[origin].clone();
         gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(by);
+        gauge!(WORKER_CONNECTIONS, "worker" => self.worker.clone()).increment(by);
     }
 
     /// Adds what was counted since the last call.

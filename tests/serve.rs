@@ -945,6 +945,31 @@ fn an_embedded_upstream_serves_both_listeners() {
 }
 
 #[test]
+fn workers_have_their_share_of_connections() {
+    let memcached = Memcached::start();
+    let proxy = Proxy::of(&memcached, "mode = \"shared\"\n[server]\nworkers = 4\n");
+    let shares = || -> Vec<u64> {
+        let seen = metrics(&proxy.admin);
+        let workers =
+            (0..4).map(|worker| format!("picklegate_worker_connections{{worker=\"{worker}\"}}"));
+        workers
+            .map(|series| seen.get(&series).map_or(0, |count| count.parse().unwrap()))
+            .collect()
+    };
+    let mut clients: Vec<TcpStream> = (0..62).map(|_| proxy.connect()).collect();
+    await_that("every worker has its share", || {
+        shares().iter().sum::<u64>() == 62 && shares().iter().all(|&share| share.abs_diff(15) <= 1)
+    });
+    // Whoever leaves, those who come fill the gaps.
+    clients.drain(..40);
+    proxy.await_metric("picklegate_connections", 22);
+    clients.extend((0..40).map(|_| proxy.connect()));
+    await_that("every worker has its share again", || {
+        shares().iter().sum::<u64>() == 62 && shares().iter().all(|&share| share.abs_diff(15) <= 1)
+    });
+}
+
+#[test]
 fn two_workers_share_many_connections() {
     let memcached = Memcached::start();
     let proxy = Proxy::of(&memcached, "mode = \"shared\"\n[server]\nworkers = 2\n");

@@ -237,7 +237,7 @@ fn start_workers(config: &Config, addresses: &[Arc<Address>]) -> io::Result<Work
             config.upstream.connections,
             labels.origins.len(),
         );
-        let publisher = Publisher::new(labels.clone());
+        let publisher = Publisher::new(number, labels.clone());
         let lanes = lanes(addresses, config.upstream.connections);
         let limits = config.limits;
         std::thread::Builder::new()
