@@ -64,17 +64,23 @@ fn a_client_never_overtakes_itself() {
     assert_eq!(text(rig.received(other)), "END\\r\\nSTORED\\r\\n");
 }
 
-#[test]
-fn a_line_has_no_more_than_64_keys() {
+/// How many keys each line has that a multi-get becomes.
+fn keys_by_line(key: &str, keys: usize) -> Vec<usize> {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);
     let client = rig.open("py2");
-    rig.send(client, format!("get{}\r\n", " k".repeat(150)).as_bytes());
+    let request = format!("get{}\r\n", format!(" {key}").repeat(keys));
+    rig.send(client, request.as_bytes());
     let lines = unwritten(&mut rig, 0);
-    let keys = lines
-        .split("get")
-        .skip(1)
-        .map(|line| line.matches("//k").count());
-    assert_eq!(keys.collect::<Vec<_>>(), [64, 64, 22]);
+    let lines = lines.split("\\r\\n").filter(|line| !line.is_empty());
+    lines.map(|line| line.matches("//k").count()).collect()
+}
+
+#[test]
+fn lines_are_bounded_in_keys_and_bytes() {
+    assert_eq!(keys_by_line("k", 300), [128, 128, 44]);
+    // 86 bytes each, the space included.
+    let long = format!("k{}", "x".repeat(78));
+    assert_eq!(keys_by_line(&long, 300), [96, 96, 96, 12]);
 }
 
 #[test]

@@ -10,7 +10,10 @@ use crate::protocol::key::encode_base64_key;
 use crate::protocol::request::{Meta, Verb};
 
 /// Keys that one upstream retrieval may carry.
-const MAX_KEYS: usize = 64;
+const MAX_KEYS: usize = 128;
+/// Bytes of one upstream retrieval past which it takes no further key: half of
+/// what memcached reads at once.
+const MAX_LINE_BYTES: usize = 8 << 10;
 /// Bytes of one upstream `gat` line: memcached closes over 2,048.
 const MAX_GAT_BYTES: usize = 1800;
 
@@ -34,7 +37,7 @@ impl Open {
             return false;
         }
         let Some(exptime) = exptime else {
-            return true;
+            return self.line.len() < MAX_LINE_BYTES;
         };
         self.line.len() < MAX_GAT_BYTES
             && Tokens::new(&self.line[..self.head]).nth(1) == Some(exptime)
