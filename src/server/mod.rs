@@ -6,7 +6,7 @@
 //! thread accepts connections and hands each to the worker with the fewest.
 
 mod admin;
-mod ready;
+pub mod ready;
 mod stream;
 mod upstream;
 mod worker;

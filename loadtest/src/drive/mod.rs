@@ -4,7 +4,6 @@
 
 mod connection;
 mod pace;
-mod ready;
 mod reply;
 mod timer;
 
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use picklegate::server::ready::ReadySet;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::stream::Stream;
@@ -22,7 +22,6 @@ use crate::target::Target;
 use crate::workload::{Op, Workload};
 use connection::{Connection, Shared};
 use pace::Schedule;
-use ready::ReadySet;
 use reply::{Unframed, printable};
 use timer::Timer;
 
@@ -217,10 +216,8 @@ impl Driver<'_> {
             self.close(now)?;
         }
         self.arrive(cx, now)?;
-        for word in 0..self.ready.words() {
-            for number in self.ready.take(word) {
-                self.connections[number].serve(&mut self.shared, now)?;
-            }
+        for number in self.ready.take() {
+            self.connections[number].serve(&mut self.shared, now)?;
         }
         if !self.shared.meter.is_spent() {
             return Ok(false);

@@ -4,7 +4,7 @@ use super::{Lane, Owed, OwedKey, Reading, Reply};
 use crate::engine::meta::{
     OwedRestore, asked_key, asked_opaque, hide_meta, restore_debug, rewrite_meta, rewrite_unnamed,
 };
-use crate::engine::session::{LARGE_BYTES, Look, Sessions, Ticket};
+use crate::engine::session::{LARGE_BYTES, Sessions, Ticket};
 use crate::engine::tally::Outcome;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
@@ -276,11 +276,7 @@ impl Lane {
         body: &[u8],
     ) -> Option<usize> {
         let look = self.keys[missed].look;
-        let needed = match look {
-            Look::Away => 0,
-            Look::Count | Look::Hide => sessions.encoding.bytes_needed(head.flags, head.len),
-        };
-        if body.len() < needed {
+        if body.len() < sessions.bytes_needed(look, head.flags, head.len) {
             return None;
         }
         self.pass_keys(sessions, missed as u32);
@@ -435,11 +431,7 @@ impl Lane {
             self.answered(sessions);
             return Ok(Some(len + 2));
         }
-        let needed = match meta.look {
-            Look::Away => 0,
-            Look::Count | Look::Hide => sessions.encoding.bytes_needed(flags, len),
-        };
-        if body.len() < needed {
+        if body.len() < sessions.bytes_needed(meta.look, flags, len) {
             return Ok(None);
         }
         let visible = sessions.inspect(ticket, meta.look, flags, &body[..body.len().min(len)]);

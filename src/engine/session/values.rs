@@ -18,6 +18,14 @@ impl Sessions {
         }
     }
 
+    /// How many of a value's first bytes a look at it needs.
+    pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
+        match look {
+            Look::Away => 0,
+            Look::Count | Look::Hide => self.encoding.bytes_needed(flags, len),
+        }
+    }
+
     /// A value's first bytes: counts it and says whether the client sees it.
     pub fn inspect(&mut self, ticket: Ticket, look: Look, flags: u32, start: &[u8]) -> bool {
         let identity = self.slab[ticket.client as usize].identity;
