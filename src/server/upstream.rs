@@ -16,8 +16,8 @@ use crate::engine::Engine;
 /// The first pause before connecting again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Reads of one lane before others have their turn.
-const READS_PER_TURN: usize = 4;
+/// Reads of one lane before others have their turn: 1 MiB.
+const READS_PER_TURN: usize = 16;
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<Stream>>>>;
 
