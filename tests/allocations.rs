@@ -165,6 +165,13 @@ fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
             &[&line(many + "\r\n")],
         ),
         kind(
+            "get of many that are not there",
+            &[],
+            &[&line(format!(
+                "get {prefix}x1 {prefix}x2 {prefix}x3 {prefix}x4 {prefix}x5 {prefix}x6\r\n"
+            ))],
+        ),
+        kind(
             "get of a long key",
             &[&set(&long)],
             &[&line(format!("get {long}\r\n"))],

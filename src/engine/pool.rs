@@ -3,8 +3,9 @@
 
 use crate::protocol::key::KeyBuf;
 
-/// What a new buffer holds before it grows: most replies.
-const NEW_BUFFER_BYTES: usize = 512;
+/// What a new buffer holds before it grows: a line, or some values.
+const LINE_BYTES: usize = 512;
+const BUFFER_BYTES: usize = 4 << 10;
 /// The largest buffer worth keeping, and how much all may hold.
 const MAX_BUFFER_BYTES: usize = 1 << 20;
 const MAX_BYTES: usize = 4 << 20;
@@ -14,6 +15,10 @@ const MAX_KEYS: usize = 1024;
 /// Buffers and keys that nobody uses.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    /// Those that never held more than a line. Lines that wait are many: they
+    /// must not use up what streams have grown.
+    lines: Vec<Vec<u8>>,
+    /// The others.
     buffers: Vec<Vec<u8>>,
     /// The sum of their capacities.
     bytes: usize,
@@ -23,10 +28,21 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// An empty buffer.
+    /// An empty buffer for what may be long.
     pub(super) fn take(&mut self) -> Vec<u8> {
-        let Some(buffer) = self.buffers.pop() else {
-            return Vec::with_capacity(NEW_BUFFER_BYTES);
+        let found = self.buffers.pop();
+        self.taken(found, BUFFER_BYTES)
+    }
+
+    /// An empty buffer for a line.
+    pub(super) fn take_line(&mut self) -> Vec<u8> {
+        let found = self.lines.pop();
+        self.taken(found, LINE_BYTES)
+    }
+
+    fn taken(&mut self, found: Option<Vec<u8>>, new_bytes: usize) -> Vec<u8> {
+        let Some(buffer) = found else {
+            return Vec::with_capacity(new_bytes);
         };
         self.bytes -= buffer.capacity();
         buffer
@@ -38,7 +54,11 @@ impl Pool {
         if (1..=MAX_BUFFER_BYTES).contains(&capacity) && self.bytes + capacity <= MAX_BYTES {
             buffer.clear();
             self.bytes += capacity;
-            self.buffers.push(buffer);
+            if capacity > LINE_BYTES {
+                self.buffers.push(buffer);
+            } else {
+                self.lines.push(buffer);
+            }
         }
     }
 

@@ -30,8 +30,8 @@ pub const MAX_BACKLOG: usize = 128 << 20;
 /// long it stays there after the last one.
 pub(super) const LARGE_BYTES: usize = 64 << 10;
 const LARGE_US: u64 = 1_000_000;
-/// Queues kept for clients that have something under way again.
-const MAX_IDLE_QUEUES: usize = 1024;
+/// Slots kept for clients that have something under way again.
+const MAX_IDLE_SLOTS: usize = 64 << 10;
 /// Sent bytes that are kept before the rest is moved down.
 const MIN_MOVED_BYTES: usize = 64 << 10;
 
@@ -226,6 +226,29 @@ impl Session {
     }
 }
 
+/// Empty queues, handed back by clients with nothing under way.
+#[derive(Debug, Default)]
+struct Queues {
+    idle: Vec<VecDeque<Slot>>,
+    /// The sum of their capacities.
+    slots: usize,
+}
+
+impl Queues {
+    fn take(&mut self) -> VecDeque<Slot> {
+        let queue = self.idle.pop().unwrap_or_default();
+        self.slots -= queue.capacity();
+        queue
+    }
+
+    fn give(&mut self, queue: VecDeque<Slot>) {
+        if queue.capacity() > 0 && self.slots + queue.capacity() <= MAX_IDLE_SLOTS {
+            self.slots += queue.capacity();
+            self.idle.push(queue);
+        }
+    }
+}
+
 /// All sessions of a worker, and what delivering to them needs.
 #[derive(Debug)]
 pub struct Sessions {
@@ -249,8 +272,7 @@ pub struct Sessions {
     pub owners: Vec<usize>,
     /// What nobody uses.
     pub(super) pool: Pool,
-    /// Queues of clients that have nothing under way.
-    slots: Vec<VecDeque<Slot>>,
+    queues: Queues,
 }
 
 impl Sessions {
@@ -267,7 +289,7 @@ impl Sessions {
             line_buffer: Vec::new(),
             owners: Vec::new(),
             pool: Pool::default(),
-            slots: Vec::new(),
+            queues: Queues::default(),
         }
     }
 
@@ -385,7 +407,7 @@ impl Sessions {
         session.parted += u32::from(matches!(kind, Kind::Retrieve { more: true }));
         let slot = session.first.wrapping_add(session.slots.len() as u32);
         if session.slots.capacity() == 0 {
-            session.slots = self.slots.pop().unwrap_or_default();
+            session.slots = self.queues.take();
         }
         session.slots.push_back(Slot {
             verb,
@@ -439,17 +461,22 @@ impl Sessions {
         let session = &mut slab[ticket.client as usize];
         let at = ticket.slot.wrapping_sub(session.first) as usize;
         let front = at == 0;
+        let slot = &mut session.slots[at];
+        let is_line = matches!(slot.kind, Kind::Single(_)) && !front;
         let buffer = if front {
             &mut session.out
         } else {
-            let slot = &mut session.slots[at];
-            if !matches!(slot.kind, Kind::Single(_)) {
-                session.waiting += parts.iter().map(|part| part.len()).sum::<usize>();
-            }
             &mut slot.stash
         };
         if buffer.capacity() == 0 {
-            *buffer = pool.take();
+            *buffer = if is_line {
+                pool.take_line()
+            } else {
+                pool.take()
+            };
+        }
+        if !front && !is_line {
+            session.waiting += parts.iter().map(|part| part.len()).sum::<usize>();
         }
         for part in parts {
             buffer.extend_from_slice(part);
@@ -465,7 +492,7 @@ impl Sessions {
 
     /// Writes aside, even for the front slot.
     fn stash(&mut self, ticket: Ticket, parts: &[&[u8]]) {
-        let mut buffer = self.pool.take();
+        let mut buffer = self.pool.take_line();
         for part in parts {
             buffer.extend_from_slice(part);
         }
@@ -747,13 +774,16 @@ impl Sessions {
             let ready = front.pending == 0 || !matches!(front.kind, Kind::Single(_));
             if ready && !front.stash.is_empty() && !session.dead {
                 let stash = std::mem::take(&mut front.stash);
-                if !matches!(front.kind, Kind::Single(_)) {
+                let is_line = matches!(front.kind, Kind::Single(_));
+                if !is_line {
                     session.waiting -= stash.len();
                 }
-                if session.out.is_empty() && session.sent == 0 {
-                    let old = std::mem::replace(&mut session.out, stash);
-                    self.pool.give(old);
+                if session.out.capacity() == 0 && !is_line {
+                    session.out = stash;
                 } else {
+                    if session.out.capacity() == 0 {
+                        session.out = self.pool.take();
+                    }
                     session.out.extend_from_slice(&stash);
                     self.pool.give(stash);
                 }
@@ -762,16 +792,17 @@ impl Sessions {
             if session.slots.front().is_some_and(|slot| slot.pending > 0) {
                 break;
             }
-            let done = session.slots.pop_front();
-            let parted =
-                done.is_some_and(|slot| matches!(slot.kind, Kind::Retrieve { more: true }));
-            session.parted -= u32::from(parted);
-            session.first = session.first.wrapping_add(1);
+            if let Some(slot) = session.slots.pop_front() {
+                let parted = matches!(slot.kind, Kind::Retrieve { more: true });
+                session.parted -= u32::from(parted);
+                session.first = session.first.wrapping_add(1);
+                self.pool.give(slot.stash);
+            }
         }
         let session = &mut self.slab[client as usize];
-        if session.slots.is_empty() && self.slots.len() < MAX_IDLE_QUEUES {
+        if session.slots.is_empty() {
             // An idle client holds nothing but its connection.
-            self.slots.push(std::mem::take(&mut session.slots));
+            self.queues.give(std::mem::take(&mut session.slots));
         }
         self.mark_dirty(client);
     }
