@@ -29,6 +29,17 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// All of them, in the order in which they are told of.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Direct,
+        Self::Picklegate,
+        Self::PicklegateShared,
+        Self::PicklegateUnix,
+        Self::Twemproxy,
+        Self::Haproxy,
+        Self::Forwarder,
+    ];
+
     /// How people call it.
     pub(super) fn name(self) -> &'static str {
         match self {

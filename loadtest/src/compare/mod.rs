@@ -180,15 +180,7 @@ impl Session {
 
     /// Starts all that can be had.
     async fn start_contenders(&mut self) -> Result<(), CompareError> {
-        for kind in [
-            Kind::Direct,
-            Kind::Picklegate,
-            Kind::PicklegateShared,
-            Kind::PicklegateUnix,
-            Kind::Twemproxy,
-            Kind::Haproxy,
-            Kind::Forwarder,
-        ] {
+        for kind in Kind::ALL {
             if let Some(program) = kind.missing() {
                 let reason = format!("{kind}: {program} is not installed");
                 self.results.skipped.push(reason);

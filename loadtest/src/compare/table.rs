@@ -7,16 +7,6 @@ use super::ratio::{Bound, Spread};
 use super::results::{Figure, Results, WorkResult};
 use super::targets::Claim;
 
-const KINDS: [Kind; 7] = [
-    Kind::Direct,
-    Kind::Picklegate,
-    Kind::PicklegateShared,
-    Kind::PicklegateUnix,
-    Kind::Twemproxy,
-    Kind::Haproxy,
-    Kind::Forwarder,
-];
-
 /// All there is to read.
 pub(super) fn text(results: &Results) -> String {
     let mut text = String::new();
@@ -64,7 +54,7 @@ fn write_work(text: &mut String, work: &WorkResult) -> std::fmt::Result {
         "p99 us",
         "p99.9 us"
     )?;
-    for kind in KINDS {
+    for kind in Kind::ALL {
         let Some(throughput) = work.spread(kind, Figure::Throughput) else {
             continue;
         };

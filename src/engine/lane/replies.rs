@@ -266,8 +266,7 @@ impl Lane {
         Ok(self.take_value(sessions, missed, &head, body))
     }
 
-    /// Takes a value's line, of `total` bytes. `None` if more of the value is
-    /// needed.
+    /// Takes a value's line. `None` if more of the value is needed.
     fn take_value(
         &mut self,
         sessions: &mut Sessions,

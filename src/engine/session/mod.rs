@@ -210,6 +210,13 @@ impl Session {
             || (self.moving && !self.slots.is_empty())
     }
 
+    /// A value of this size is on its way: a large one makes it a client of such.
+    fn notice(&mut self, len: usize, now_us: u64) {
+        if len >= LARGE_BYTES {
+            self.bulk_until_us = now_us + LARGE_US;
+        }
+    }
+
     /// Bytes held for the client, those that wait for their turn included.
     fn backlog(&self) -> usize {
         self.out.len() - self.sent + self.waiting
@@ -352,9 +359,7 @@ impl Sessions {
     pub fn may_go(&mut self, client: u32, body_len: usize) -> bool {
         let now_us = self.now_us;
         let session = self.get(client);
-        if body_len >= LARGE_BYTES {
-            session.bulk_until_us = now_us + LARGE_US;
-        }
+        session.notice(body_len, now_us);
         let bulk = now_us < session.bulk_until_us;
         session.moving = bulk != session.bulk && !session.slots.is_empty();
         if session.moving {

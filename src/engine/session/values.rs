@@ -4,7 +4,7 @@
 //! them from where they were read was tried: the copy costs less than the writes
 //! that it saves.
 
-use super::{LARGE_BYTES, LARGE_US, Look, MAX_BACKLOG, Sessions, Ticket};
+use super::{Look, MAX_BACKLOG, Sessions, Ticket};
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Action, Direction, Outcome, Tally, Writer};
 use crate::pickle::{Encoding, Sniffer, Verdict};
@@ -13,9 +13,8 @@ use crate::policy::Identity;
 impl Sessions {
     /// A value of this size comes for a client.
     pub fn comes(&mut self, ticket: Ticket, len: usize) {
-        if len >= LARGE_BYTES {
-            self.get(ticket.client).bulk_until_us = self.now_us + LARGE_US;
-        }
+        let now_us = self.now_us;
+        self.get(ticket.client).notice(len, now_us);
     }
 
     /// How many of a value's first bytes a look at it needs.
