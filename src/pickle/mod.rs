@@ -1,8 +1,18 @@
 //! What a pickle is and who can load it, from its bytes alone. Never executes
 //! a pickle, never builds an object.
 
+mod extensions;
+mod machine;
+mod node;
+mod opcode;
+mod operands;
+mod scan;
 mod sniff;
+mod special;
 
+pub use extensions::Extensions;
+pub use machine::{Broken, Flaw};
+pub use scan::{GlobalRef, Roles, Scan, Scanner, Writer};
 pub use sniff::{Encoding, Header, SNIFF_BYTES, Sniffer};
 
 /// What a Python runtime can load, as far as a pickle's header can tell.

@@ -4,14 +4,11 @@
 
 use flate2::{Decompress, FlushDecompress};
 
+use super::opcode::{HIGHEST_PROTOCOL, PROTO};
+
 /// How many leading bytes of a value are enough. A zlib header, the longest
 /// dynamic Huffman tables (under 300 bytes) and the first two literals fit.
 pub const SNIFF_BYTES: usize = 512;
-
-/// `\x80`, the PROTO opcode.
-const PROTO: u8 = 0x80;
-/// The highest protocol that any Python writes.
-const HIGHEST_PROTOCOL: u8 = 5;
 
 /// How clients mark pickles: the bits of the client flags, and whether to
 /// trust those or the bytes.

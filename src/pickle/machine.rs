@@ -1,0 +1,845 @@
+//! The abstract pickle machine: walks the opcodes of one pickle with a stack and
+//! a memo of *kinds* of values, as a Python unpickler would with values, in one
+//! pass without recursion. Executes nothing. What it meets it tells an
+//! [`Observer`]; the scan and the transcoder are observers.
+//!
+//! The rules are those of `CPython`'s C unpickler (`Modules/_pickle.c`), stricter
+//! where no pickler ever writes what it would let pass. Frames are not trusted:
+//! only that a frame does not reach beyond the pickle counts. Memory is at most
+//! a small multiple of the pickle's own size, whatever its bytes declare.
+
+use super::node::{Kind, NO_GLOBAL, Node, Span, int};
+#[allow(clippy::wildcard_imports)] // All of them, each in its arm.
+use super::opcode::*;
+use super::operands::{Operands, is_float, is_python_text, is_raw_text, memo_key, quoted};
+
+/// Longest pickle that is looked at, in bytes: positions are 32 bits.
+const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
+
+/// How many elements of a tuple are remembered: no rule asks for more of a call.
+const KEPT_ITEMS: usize = 6;
+
+/// Capacity (in elements) that a machine keeps between pickles.
+const KEPT_CAPACITY: usize = 16 * 1024;
+
+/// A MARK on the stack.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    /// How many values lie below it.
+    below: u32,
+    /// Its offset.
+    at: u32,
+}
+
+/// A class, function or module attribute that a pickle names.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named {
+    pub(super) module: Span,
+    pub(super) name: Span,
+    /// Named by an extension code of the registry: the spans are empty.
+    pub(super) extension: Option<u32>,
+    /// The protocol in force where it stands; below 3, Python 3 translates
+    /// Python 2's names.
+    pub(super) protocol: u8,
+}
+
+/// Is told what a pickle holds, in the order of its opcodes.
+///
+/// Offsets are of the opcode itself.
+pub(super) trait Observer {
+    /// The pickle names a global: gives the number by which it is to be known.
+    fn global(&mut self, at: u32, named: Named, pickle: &[u8]) -> u32;
+    /// A string of any kind is pushed.
+    fn string(&mut self, _node: Node, _pickle: &[u8]) {}
+    /// An integer in decimal digits (INT, LONG).
+    fn decimal(&mut self, _at: u32, _digits: u32) {}
+    /// LONG1 or LONG4 with this many bytes, or a LONG; its value if it fits 32 bits.
+    fn long(&mut self, _small: bool) {}
+    /// A global is pushed, again or for the first time.
+    fn pushed(&mut self, _global: u32) {}
+    /// A pushed global is dropped by POP.
+    fn dropped(&mut self, _global: u32) {}
+    /// REDUCE, NEWOBJ, `NEWOBJ_EX`, OBJ or INST. `args` are the first of `count`
+    /// arguments; `None` where they are not known.
+    fn call(
+        &mut self,
+        _op: u8,
+        _at: u32,
+        _callee: Node,
+        _args: Option<(&[Node], u32)>,
+        _m: &View<'_>,
+    ) {
+    }
+    /// BUILD gives an object its state.
+    fn build(&mut self, _at: u32, _object: Node, _state: Node, _m: &View<'_>) {}
+    /// A value goes into the memo under this key.
+    fn put(&mut self, _at: u32, _key: u32, _node: Node) {}
+    /// A value is fetched from the memo.
+    fn get(&mut self, _at: u32, _key: u32, _node: Node, _pickle: &[u8]) {}
+    /// The names of a `STACK_GLOBAL`, before [`Observer::global`].
+    fn stack_global(&mut self, _at: u32, _module: Node, _name: Node) {}
+    /// An opcode consumes everything above a MARK.
+    fn close(&mut self, _op: u8, _at: u32, _mark: u32, _below: Option<Node>) {}
+    /// PROTO.
+    fn protocol(&mut self, _at: u32, _protocol: u8) {}
+    /// A persistent id: only an unpickler made for it loads it.
+    fn persistent_id(&mut self, _at: u32) {}
+    /// An out-of-band buffer: only an unpickler given them loads it.
+    fn buffer(&mut self, _at: u32) {}
+    /// DUP.
+    fn dup(&mut self, _at: u32, _node: Node) {}
+}
+
+/// What an observer may look at.
+pub(super) struct View<'m> {
+    pub(super) pickle: &'m [u8],
+    items: &'m [Node],
+}
+
+impl View<'_> {
+    /// The first elements of a tuple and how many it has; `None` if it is none.
+    pub(super) fn elements(&self, node: Node) -> Option<(&[Node], u32)> {
+        if node.kind != Kind::Tuple {
+            return None;
+        }
+        let kept = (node.b as usize).min(KEPT_ITEMS);
+        let first = node.a as usize;
+        Some((self.items.get(first..first + kept)?, node.b))
+    }
+
+    /// The bytes of a string; `None` if it is none or not known.
+    pub(super) fn string(&self, node: Node) -> Option<&[u8]> {
+        matches!(
+            node.kind,
+            Kind::Str | Kind::Text | Kind::Bytes | Kind::ByteArray
+        )
+        .then(|| node.bytes().of(self.pickle))
+    }
+}
+
+/// Why bytes are no pickle, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{flaw} at offset {at}")]
+pub struct Broken {
+    /// What is wrong.
+    pub flaw: Flaw,
+    /// Offset of the opcode, in bytes from the start of the pickle.
+    pub at: u32,
+}
+
+/// What is wrong with bytes that are no pickle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum Flaw {
+    #[error("the pickle ends without STOP")]
+    NoStop,
+    #[error("byte {0:#04x} is no opcode")]
+    NoOpcode(u8),
+    #[error("the pickle ends within an opcode")]
+    Truncated,
+    #[error("a declared length of {0} reaches past the end")]
+    Length(u64),
+    #[error("nothing on the stack")]
+    Underflow,
+    #[error("no MARK on the stack")]
+    NoMark,
+    #[error("memo entry {0} was never put")]
+    MemoMissing(u32),
+    #[error("memo index {0} is beyond the number of opcodes")]
+    MemoIndex(u32),
+    #[error("text is not UTF-8")]
+    Utf8,
+    #[error("a malformed escape")]
+    Escape,
+    #[error("a malformed number")]
+    Number,
+    #[error("a string without its quotes")]
+    Quotes,
+    #[error("an operand of the wrong type")]
+    Operand,
+    #[error("an unhashable key or member")]
+    Unhashable,
+    #[error("a key without a value")]
+    OddItems,
+    #[error("protocol {0} is not known")]
+    Protocol(u8),
+    #[error("the pickle is too large to look at")]
+    TooLarge,
+}
+
+/// What holds for a pickle as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Walked {
+    /// Its length up to and with STOP, in bytes.
+    pub(super) len: usize,
+    /// Bit k: some opcode came with protocol k.
+    pub(super) protocols: u8,
+}
+
+/// The machine's memory, reused from pickle to pickle.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    stack: Vec<Node>,
+    marks: Vec<Mark>,
+    memo: Vec<Node>,
+    memo_len: u32,
+    items: Vec<Node>,
+    /// Stack height that must not be popped below: where the last MARK is.
+    fence: usize,
+}
+
+impl Machine {
+    /// Walks the pickle at the start of `pickle` up to its STOP.
+    ///
+    /// # Errors
+    /// Says what is wrong where an unpickler would raise.
+    pub(super) fn walk(
+        &mut self,
+        pickle: &[u8],
+        observer: &mut impl Observer,
+    ) -> Result<Walked, Broken> {
+        self.reset();
+        if pickle.len() > MAX_PICKLE_BYTES {
+            let flaw = Flaw::TooLarge;
+            return Err(Broken { flaw, at: 0 });
+        }
+        let mut at = 0;
+        self.run(pickle, &mut at, observer).map_err(|flaw| Broken {
+            flaw,
+            at: at as u32,
+        })
+    }
+
+    fn reset(&mut self) {
+        fn empty<T>(list: &mut Vec<T>) {
+            list.clear();
+            list.shrink_to(KEPT_CAPACITY);
+        }
+        empty(&mut self.stack);
+        empty(&mut self.marks);
+        empty(&mut self.memo);
+        empty(&mut self.items);
+        self.memo_len = 0;
+        self.fence = 0;
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Result<Node, Flaw> {
+        if self.stack.len() <= self.fence {
+            return Err(Flaw::Underflow);
+        }
+        self.stack.pop().ok_or(Flaw::Underflow)
+    }
+
+    /// The value on top.
+    #[inline]
+    fn top(&self) -> Result<Node, Flaw> {
+        self.stack[self.fence..]
+            .last()
+            .copied()
+            .ok_or(Flaw::Underflow)
+    }
+
+    /// Removes the last MARK: gives where it stood and its offset.
+    #[inline]
+    fn pop_mark(&mut self) -> Result<(usize, u32), Flaw> {
+        let mark = self.marks.pop().ok_or(Flaw::NoMark)?;
+        self.fence = self.marks.last().map_or(0, |mark| mark.below as usize);
+        Ok((mark.below as usize, mark.at))
+    }
+
+    /// A tuple of what lies on the stack from `from` on.
+    fn tuple(&mut self, from: usize, at: u32) -> Node {
+        let elements = &self.stack[from..];
+        let node = Node {
+            kind: Kind::Tuple,
+            at,
+            a: self.items.len() as u32,
+            b: elements.len() as u32,
+        };
+        let kept = elements.len().min(KEPT_ITEMS);
+        self.items.extend_from_slice(&elements[..kept]);
+        self.stack.truncate(from);
+        node
+    }
+
+    fn put<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        at: usize,
+        key: u32,
+        ops: u32,
+    ) -> Result<(), Flaw> {
+        let node = self.top()?;
+        let index = key as usize;
+        if index >= self.memo.len() {
+            // A pickler numbers what it memoises: an index beyond the count of
+            // opcodes only serves to make an unpickler allocate.
+            if key > ops {
+                return Err(Flaw::MemoIndex(key));
+            }
+            self.memo.resize(index + 1, Node::plain(Kind::Vacant, 0));
+        }
+        let entry = &mut self.memo[index];
+        self.memo_len += u32::from(entry.kind == Kind::Vacant);
+        *entry = node;
+        observer.put(at as u32, key, node);
+        Ok(())
+    }
+
+    fn get<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        pickle: &[u8],
+        at: usize,
+        key: u32,
+    ) -> Result<(), Flaw> {
+        let node = match self.memo.get(key as usize) {
+            Some(node) if node.kind != Kind::Vacant => *node,
+            _ => return Err(Flaw::MemoMissing(key)),
+        };
+        if node.kind == Kind::Global {
+            observer.pushed(node.a);
+        }
+        observer.get(at as u32, key, node, pickle);
+        self.stack.push(Node {
+            at: at as u32,
+            ..node
+        });
+        Ok(())
+    }
+
+    /// Something is added to the container on top: it must not be an atom.
+    #[inline]
+    fn container(&self) -> Result<Node, Flaw> {
+        let container = self.top()?;
+        if container.is_atom() {
+            return Err(Flaw::Operand);
+        }
+        Ok(container)
+    }
+
+    /// Calls `callee` and leaves what it gives.
+    fn call<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        pickle: &[u8],
+        (op, at): (u8, usize),
+        callee: Node,
+        args: Option<Node>,
+    ) -> Result<(), Flaw> {
+        if callee.is_atom() {
+            return Err(Flaw::Operand);
+        }
+        let view = View {
+            pickle,
+            items: &self.items,
+        };
+        let args = match args {
+            None => None,
+            Some(args) => match view.elements(args) {
+                // Only what a call gave might still be a tuple.
+                None if !matches!(args.kind, Kind::Object | Kind::Unknown) => {
+                    return Err(Flaw::Operand);
+                }
+                elements => elements,
+            },
+        };
+        observer.call(op, at as u32, callee, args, &view);
+        self.stack.push(Node {
+            kind: Kind::Object,
+            at: callee.at,
+            a: if callee.kind == Kind::Global {
+                callee.a
+            } else {
+                NO_GLOBAL
+            },
+            b: at as u32,
+        });
+        Ok(())
+    }
+
+    #[allow(clippy::cognitive_complexity)]
+    fn run<O: Observer>(
+        &mut self,
+        pickle: &[u8],
+        at: &mut usize,
+        observer: &mut O,
+    ) -> Result<Walked, Flaw> {
+        let mut protocols = 0;
+        let mut protocol = 0;
+        let mut ops = 0;
+        loop {
+            let here = *at;
+            let Some(&op) = pickle.get(here) else {
+                return Err(Flaw::NoStop);
+            };
+            let since = SINCE[usize::from(op)];
+            if since == NO_OPCODE {
+                return Err(Flaw::NoOpcode(op));
+            }
+            protocols |= 1 << since;
+            ops += 1;
+            let mut args = Operands {
+                pickle,
+                at: here + 1,
+            };
+            match op {
+                BININT1 => {
+                    let value = args.fixed::<1>()?[0];
+                    self.stack.push(int(here, i32::from(value)));
+                }
+                BININT2 => {
+                    let value = u16::from_le_bytes(args.fixed()?);
+                    self.stack.push(int(here, i32::from(value)));
+                }
+                BININT => {
+                    let value = i32::from_le_bytes(args.fixed()?);
+                    self.stack.push(int(here, value));
+                }
+                LONG1 => {
+                    let len = args.fixed::<1>()?[0];
+                    let bytes = args.bytes(u64::from(len))?;
+                    self.long(observer, here, bytes.of(pickle));
+                }
+                LONG4 => {
+                    let len = args.signed_len()?;
+                    let bytes = args.bytes(len)?;
+                    self.long(observer, here, bytes.of(pickle));
+                }
+                INT => {
+                    let text = args.line()?.of(pickle);
+                    match text {
+                        b"00" | b"01" => self.stack.push(Node::plain(Kind::Bool, here)),
+                        _ => {
+                            let value = decimal(observer, here, text)?;
+                            self.stack.push(value);
+                        }
+                    }
+                }
+                LONG => {
+                    let text = args.line()?.of(pickle);
+                    let text = text.strip_suffix(b"L").unwrap_or(text);
+                    let value = decimal(observer, here, text)?;
+                    observer.long(value.b == 1);
+                    self.stack.push(value);
+                }
+                FLOAT => {
+                    let text = args.line()?.of(pickle);
+                    if !is_float(text) {
+                        return Err(Flaw::Number);
+                    }
+                    self.stack.push(Node::plain(Kind::Float, here));
+                }
+                BINFLOAT => {
+                    args.fixed::<8>()?;
+                    self.stack.push(Node::plain(Kind::Float, here));
+                }
+                NONE => self.stack.push(Node::plain(Kind::None, here)),
+                NEWTRUE | NEWFALSE => self.stack.push(Node::plain(Kind::Bool, here)),
+
+                SHORT_BINUNICODE => {
+                    let len = args.fixed::<1>()?[0];
+                    let text = args.bytes(u64::from(len))?;
+                    self.text(observer, pickle, here, text)?;
+                }
+                BINUNICODE => {
+                    let len = u32::from_le_bytes(args.fixed()?);
+                    let text = args.bytes(u64::from(len))?;
+                    self.text(observer, pickle, here, text)?;
+                }
+                BINUNICODE8 => {
+                    let len = u64::from_le_bytes(args.fixed()?);
+                    let text = args.bytes(len)?;
+                    self.text(observer, pickle, here, text)?;
+                }
+                UNICODE => {
+                    let text = args.line()?;
+                    let kind = if is_raw_text(text.of(pickle))? {
+                        Kind::Text
+                    } else {
+                        Kind::Escaped
+                    };
+                    self.string(observer, pickle, Node::span(kind, here, text));
+                }
+                SHORT_BINSTRING => {
+                    let len = args.fixed::<1>()?[0];
+                    let bytes = args.bytes(u64::from(len))?;
+                    self.string(observer, pickle, Node::span(Kind::Str, here, bytes));
+                }
+                BINSTRING => {
+                    let len = args.signed_len()?;
+                    let bytes = args.bytes(len)?;
+                    self.string(observer, pickle, Node::span(Kind::Str, here, bytes));
+                }
+                STRING => {
+                    let line = args.line()?;
+                    let literal = quoted(line, pickle)?;
+                    let kind = if literal.of(pickle).contains(&b'\\') {
+                        Kind::Escaped
+                    } else {
+                        Kind::Str
+                    };
+                    self.string(observer, pickle, Node::span(kind, here, literal));
+                }
+                SHORT_BINBYTES => {
+                    let len = args.fixed::<1>()?[0];
+                    let bytes = args.bytes(u64::from(len))?;
+                    self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
+                }
+                BINBYTES => {
+                    let len = u32::from_le_bytes(args.fixed()?);
+                    let bytes = args.bytes(u64::from(len))?;
+                    self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
+                }
+                BINBYTES8 => {
+                    let len = u64::from_le_bytes(args.fixed()?);
+                    let bytes = args.bytes(len)?;
+                    self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
+                }
+                BYTEARRAY8 => {
+                    let len = u64::from_le_bytes(args.fixed()?);
+                    let bytes = args.bytes(len)?;
+                    self.string(observer, pickle, Node::span(Kind::ByteArray, here, bytes));
+                }
+
+                MARK => {
+                    self.fence = self.stack.len();
+                    self.marks.push(Mark {
+                        below: self.fence as u32,
+                        at: here as u32,
+                    });
+                }
+                EMPTY_LIST => self.stack.push(Node::plain(Kind::List, here)),
+                EMPTY_DICT => self.stack.push(Node::plain(Kind::Dict, here)),
+                EMPTY_SET => self.stack.push(Node {
+                    kind: Kind::Set,
+                    at: here as u32,
+                    a: here as u32,
+                    b: 0,
+                }),
+                EMPTY_TUPLE => {
+                    let from = self.stack.len();
+                    let node = self.tuple(from, here as u32);
+                    self.stack.push(node);
+                }
+                TUPLE1 | TUPLE2 | TUPLE3 => {
+                    let count = usize::from(op - TUPLE1 + 1);
+                    let height = self.stack.len();
+                    if height < self.fence + count {
+                        return Err(Flaw::Underflow);
+                    }
+                    let from = height - count;
+                    let begins = self.stack[from].at;
+                    let node = self.tuple(from, begins);
+                    self.stack.push(node);
+                }
+                TUPLE => {
+                    let (from, mark) = self.pop_mark()?;
+                    observer.close(op, here as u32, mark, None);
+                    let node = self.tuple(from, mark);
+                    self.stack.push(node);
+                }
+                LIST | DICT | FROZENSET => {
+                    let (from, mark) = self.pop_mark()?;
+                    let kind = match op {
+                        LIST => Kind::List,
+                        DICT => {
+                            check_pairs(&self.stack[from..])?;
+                            Kind::Dict
+                        }
+                        _ => {
+                            check_members(&self.stack[from..])?;
+                            Kind::FrozenSet
+                        }
+                    };
+                    observer.close(op, here as u32, mark, None);
+                    self.stack.truncate(from);
+                    self.stack.push(Node::plain(kind, mark as usize));
+                }
+                APPEND => {
+                    self.pop()?;
+                    self.container()?;
+                }
+                SETITEM => {
+                    self.pop()?;
+                    if self.pop()?.unhashable() {
+                        return Err(Flaw::Unhashable);
+                    }
+                    self.container()?;
+                }
+                APPENDS | SETITEMS | ADDITEMS => {
+                    let (from, mark) = self.pop_mark()?;
+                    match op {
+                        SETITEMS => check_pairs(&self.stack[from..])?,
+                        ADDITEMS => check_members(&self.stack[from..])?,
+                        _ => {}
+                    }
+                    self.stack.truncate(from);
+                    let container = self.container()?;
+                    observer.close(op, here as u32, mark, Some(container));
+                }
+                POP => {
+                    // As CPython has it: a MARK on top goes, else the value.
+                    if self.stack.len() == self.fence && !self.marks.is_empty() {
+                        let (_, mark) = self.pop_mark()?;
+                        observer.close(op, here as u32, mark, None);
+                    } else {
+                        let node = self.pop()?;
+                        if node.kind == Kind::Global {
+                            observer.dropped(node.a);
+                        }
+                    }
+                }
+                POP_MARK => {
+                    let (from, mark) = self.pop_mark()?;
+                    observer.close(op, here as u32, mark, None);
+                    self.stack.truncate(from);
+                }
+                DUP => {
+                    let node = self.top()?;
+                    if node.kind == Kind::Global {
+                        observer.pushed(node.a);
+                    }
+                    observer.dup(here as u32, node);
+                    self.stack.push(node);
+                }
+
+                BINGET => {
+                    let key = args.fixed::<1>()?[0];
+                    self.get(observer, pickle, here, u32::from(key))?;
+                }
+                LONG_BINGET => {
+                    let key = u32::from_le_bytes(args.fixed()?);
+                    self.get(observer, pickle, here, key)?;
+                }
+                GET => {
+                    let key = memo_key(args.line()?.of(pickle))?;
+                    self.get(observer, pickle, here, key)?;
+                }
+                MEMOIZE => self.put(observer, here, self.memo_len, ops)?,
+                BINPUT => {
+                    let key = args.fixed::<1>()?[0];
+                    self.put(observer, here, u32::from(key), ops)?;
+                }
+                LONG_BINPUT => {
+                    let key = u32::from_le_bytes(args.fixed()?);
+                    self.put(observer, here, key, ops)?;
+                }
+                PUT => {
+                    let key = memo_key(args.line()?.of(pickle))?;
+                    self.put(observer, here, key, ops)?;
+                }
+
+                GLOBAL | INST => {
+                    let named = Named {
+                        module: args.line()?,
+                        name: args.line()?,
+                        extension: None,
+                        protocol,
+                    };
+                    if std::str::from_utf8(named.module.of(pickle)).is_err()
+                        || std::str::from_utf8(named.name.of(pickle)).is_err()
+                    {
+                        return Err(Flaw::Utf8);
+                    }
+                    let global = global(observer, pickle, here, named);
+                    if op == INST {
+                        let (from, mark) = self.pop_mark()?;
+                        observer.close(op, here as u32, mark, None);
+                        let args = self.tuple(from, mark);
+                        let callee = Node { at: mark, ..global };
+                        self.call(observer, pickle, (op, here), callee, Some(args))?;
+                    } else {
+                        self.stack.push(global);
+                    }
+                }
+                STACK_GLOBAL => {
+                    let name = self.pop()?;
+                    let module = self.pop()?;
+                    if name.kind != Kind::Text || module.kind != Kind::Text {
+                        return Err(Flaw::Operand);
+                    }
+                    let named = Named {
+                        module: module.bytes(),
+                        name: name.bytes(),
+                        extension: None,
+                        protocol,
+                    };
+                    observer.stack_global(here as u32, module, name);
+                    let global = global(observer, pickle, here, named);
+                    self.stack.push(global);
+                }
+                EXT1 | EXT2 | EXT4 => {
+                    let code = match op {
+                        EXT1 => u32::from(args.fixed::<1>()?[0]),
+                        EXT2 => u32::from(u16::from_le_bytes(args.fixed()?)),
+                        _ => u32::from_le_bytes(args.fixed()?),
+                    };
+                    // Codes are 1 to 2^31 - 1.
+                    if code == 0 || code > i32::MAX.cast_unsigned() {
+                        return Err(Flaw::Operand);
+                    }
+                    let named = Named {
+                        module: Span::default(),
+                        name: Span::default(),
+                        extension: Some(code),
+                        protocol,
+                    };
+                    let global = global(observer, pickle, here, named);
+                    self.stack.push(global);
+                }
+                REDUCE | NEWOBJ => {
+                    let args = self.pop()?;
+                    let callee = self.pop()?;
+                    self.call(observer, pickle, (op, here), callee, Some(args))?;
+                }
+                NEWOBJ_EX => {
+                    let keywords = self.pop()?;
+                    if keywords.is_atom() {
+                        return Err(Flaw::Operand);
+                    }
+                    let args = self.pop()?;
+                    let callee = self.pop()?;
+                    self.call(observer, pickle, (op, here), callee, Some(args))?;
+                }
+                OBJ => {
+                    let (from, mark) = self.pop_mark()?;
+                    observer.close(op, here as u32, mark, None);
+                    let callee = *self.stack.get(from).ok_or(Flaw::Underflow)?;
+                    let args = self.tuple(from + 1, mark);
+                    self.stack.truncate(from);
+                    self.call(observer, pickle, (op, here), callee, Some(args))?;
+                }
+                BUILD => {
+                    let state = self.pop()?;
+                    let object = self.top()?;
+                    if object.is_atom() {
+                        return Err(Flaw::Operand);
+                    }
+                    let view = View {
+                        pickle,
+                        items: &self.items,
+                    };
+                    observer.build(here as u32, object, state, &view);
+                }
+                PERSID => {
+                    args.line()?;
+                    observer.persistent_id(here as u32);
+                    self.stack.push(Node::plain(Kind::Unknown, here));
+                }
+                BINPERSID => {
+                    self.pop()?;
+                    observer.persistent_id(here as u32);
+                    self.stack.push(Node::plain(Kind::Unknown, here));
+                }
+                NEXT_BUFFER => {
+                    observer.buffer(here as u32);
+                    self.stack.push(Node::plain(Kind::Unknown, here));
+                }
+                READONLY_BUFFER => {
+                    self.top()?;
+                    observer.buffer(here as u32);
+                }
+                PROTO => {
+                    protocol = args.fixed::<1>()?[0];
+                    if protocol > HIGHEST_PROTOCOL {
+                        return Err(Flaw::Protocol(protocol));
+                    }
+                    observer.protocol(here as u32, protocol);
+                }
+                FRAME => {
+                    let len = u64::from_le_bytes(args.fixed()?);
+                    if len > (pickle.len() - args.at) as u64 {
+                        return Err(Flaw::Length(len));
+                    }
+                }
+                // STOP: every other byte of the table is above.
+                _ => {
+                    self.top()?;
+                    let len = args.at;
+                    return Ok(Walked { len, protocols });
+                }
+            }
+            *at = args.at;
+        }
+    }
+
+    fn long<O: Observer>(&mut self, observer: &mut O, at: usize, bytes: &[u8]) {
+        let node = if bytes.len() <= 4 {
+            let mut wide = match bytes.last() {
+                Some(top) if *top >= 0x80 => [0xff; 4],
+                _ => [0; 4],
+            };
+            wide[..bytes.len()].copy_from_slice(bytes);
+            int(at, i32::from_le_bytes(wide))
+        } else {
+            Node::plain(Kind::Int, at)
+        };
+        observer.long(node.b == 1);
+        self.stack.push(node);
+    }
+
+    #[inline]
+    fn text<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        pickle: &[u8],
+        at: usize,
+        text: Span,
+    ) -> Result<(), Flaw> {
+        if !is_python_text(text.of(pickle)) {
+            return Err(Flaw::Utf8);
+        }
+        self.string(observer, pickle, Node::span(Kind::Text, at, text));
+        Ok(())
+    }
+
+    #[inline]
+    fn string<O: Observer>(&mut self, observer: &mut O, pickle: &[u8], node: Node) {
+        observer.string(node, pickle);
+        self.stack.push(node);
+    }
+}
+
+/// Keys and values by turns, every key hashable.
+fn check_pairs(items: &[Node]) -> Result<(), Flaw> {
+    if !items.len().is_multiple_of(2) {
+        return Err(Flaw::OddItems);
+    }
+    if items.iter().step_by(2).any(|key| key.unhashable()) {
+        return Err(Flaw::Unhashable);
+    }
+    Ok(())
+}
+
+fn check_members(items: &[Node]) -> Result<(), Flaw> {
+    if items.iter().any(|member| member.unhashable()) {
+        return Err(Flaw::Unhashable);
+    }
+    Ok(())
+}
+
+fn global<O: Observer>(observer: &mut O, pickle: &[u8], at: usize, named: Named) -> Node {
+    let number = observer.global(at as u32, named, pickle);
+    observer.pushed(number);
+    Node {
+        kind: Kind::Global,
+        at: at as u32,
+        a: number,
+        b: 0,
+    }
+}
+
+/// The decimal integer of an INT or LONG.
+fn decimal<O: Observer>(observer: &mut O, at: usize, text: &[u8]) -> Result<Node, Flaw> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Flaw::Number);
+    }
+    observer.decimal(at as u32, digits.len() as u32);
+    let value = std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse::<i32>().ok());
+    Ok(value.map_or(Node::plain(Kind::Int, at), |value| int(at, value)))
+}

@@ -1,0 +1,139 @@
+//! What the abstract machine has on its stack: kinds of values, and where in the
+//! pickle they stand.
+
+/// Where bytes lie in the pickle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) len: u32,
+}
+
+impl Span {
+    pub(super) fn of(self, pickle: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        pickle.get(start..start + self.len as usize).unwrap_or(&[])
+    }
+
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        Self {
+            start: start as u32,
+            len: (end - start) as u32,
+        }
+    }
+}
+
+/// What kind of value an opcode leaves on the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A memo entry that nothing was put into.
+    Vacant,
+    /// `a` is its value if `b` is 1.
+    Int,
+    Float,
+    None,
+    Bool,
+    /// Python 2's `str`; a span.
+    Str,
+    /// Text in UTF-8; a span.
+    Text,
+    /// Text of the UNICODE opcode with escapes in it, or a STRING opcode's
+    /// literal with escapes: the span is not the value.
+    Escaped,
+    Bytes,
+    ByteArray,
+    /// `a` is where its first elements lie among the items, `b` how many it has.
+    Tuple,
+    List,
+    Dict,
+    /// `a` is the offset of the opcode that made it.
+    Set,
+    FrozenSet,
+    /// `a` is its number.
+    Global,
+    /// What a call gave: `a` is the number of the global that was called, or
+    /// [`NO_GLOBAL`]; `b` tells objects apart: the offset of the call.
+    Object,
+    /// An out-of-band buffer, a persistent object.
+    Unknown,
+}
+
+/// In an [`Kind::Object`]: what was called is no global.
+pub(super) const NO_GLOBAL: u32 = u32::MAX;
+
+/// One value on the stack or in the memo.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    /// Offset of the opcode with which the expression begins that pushed this.
+    pub(super) at: u32,
+    pub(super) a: u32,
+    pub(super) b: u32,
+}
+
+impl Node {
+    pub(super) fn plain(kind: Kind, at: usize) -> Self {
+        Self {
+            kind,
+            at: at as u32,
+            a: 0,
+            b: 0,
+        }
+    }
+
+    pub(super) fn span(kind: Kind, at: usize, span: Span) -> Self {
+        Self {
+            kind,
+            at: at as u32,
+            a: span.start,
+            b: span.len,
+        }
+    }
+
+    /// Of a string: where its bytes are.
+    pub(super) fn bytes(self) -> Span {
+        Span {
+            start: self.a,
+            len: self.b,
+        }
+    }
+
+    /// Of an integer: its value, if it is known and fits.
+    pub(super) fn int(self) -> Option<i32> {
+        (self.kind == Kind::Int && self.b == 1).then(|| self.a.cast_signed())
+    }
+
+    /// Python refuses to hash it, so that it is neither a key nor a member.
+    pub(super) fn unhashable(self) -> bool {
+        matches!(
+            self.kind,
+            Kind::List | Kind::Dict | Kind::Set | Kind::ByteArray
+        )
+    }
+
+    /// Surely has no attributes to be set, no items to be added.
+    pub(super) fn is_atom(self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Int
+                | Kind::Float
+                | Kind::None
+                | Kind::Bool
+                | Kind::Str
+                | Kind::Text
+                | Kind::Escaped
+                | Kind::Bytes
+                | Kind::Tuple
+                | Kind::FrozenSet
+        )
+    }
+}
+
+/// An integer of known value.
+pub(super) fn int(at: usize, value: i32) -> Node {
+    Node {
+        kind: Kind::Int,
+        at: at as u32,
+        a: value.cast_unsigned(),
+        b: 1,
+    }
+}

@@ -1,0 +1,128 @@
+//! What follows an opcode: numbers, lengths, lines, and the text forms that
+//! protocol 0 writes.
+
+use memchr::memchr;
+
+use super::machine::Flaw;
+use super::node::Span;
+
+/// An opcode's arguments.
+pub(super) struct Operands<'a> {
+    pub(super) pickle: &'a [u8],
+    /// Offset of the next.
+    pub(super) at: usize,
+}
+
+impl Operands<'_> {
+    #[inline]
+    pub(super) fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Flaw> {
+        let bytes = self
+            .pickle
+            .get(self.at..)
+            .and_then(|rest| rest.first_chunk::<N>())
+            .ok_or(Flaw::Truncated)?;
+        self.at += N;
+        Ok(*bytes)
+    }
+
+    /// A length in four bytes that all readers take as signed.
+    #[inline]
+    pub(super) fn signed_len(&mut self) -> Result<u64, Flaw> {
+        let len = u32::from_le_bytes(self.fixed()?);
+        if len > i32::MAX.cast_unsigned() {
+            return Err(Flaw::Length(u64::from(len)));
+        }
+        Ok(u64::from(len))
+    }
+
+    #[inline]
+    pub(super) fn bytes(&mut self, len: u64) -> Result<Span, Flaw> {
+        if len > (self.pickle.len() - self.at) as u64 {
+            return Err(Flaw::Length(len));
+        }
+        let span = Span::new(self.at, self.at + len as usize);
+        self.at += len as usize;
+        Ok(span)
+    }
+
+    /// Up to the next newline.
+    pub(super) fn line(&mut self) -> Result<Span, Flaw> {
+        let len = memchr(b'\n', &self.pickle[self.at..]).ok_or(Flaw::Truncated)?;
+        let span = Span::new(self.at, self.at + len);
+        self.at += len + 1;
+        Ok(span)
+    }
+}
+
+/// Whether Python decodes this as UTF-8 with "surrogatepass".
+#[inline]
+pub(super) fn is_python_text(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() || is_text_with_surrogates(bytes)
+}
+
+#[cold]
+fn is_text_with_surrogates(mut bytes: &[u8]) -> bool {
+    while let Err(error) = std::str::from_utf8(bytes) {
+        let rest = &bytes[error.valid_up_to()..];
+        match rest {
+            [0xed, 0xa0..=0xbf, 0x80..=0xbf, after @ ..] => bytes = after,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Whether a raw-unicode-escape text is without escapes in ASCII, so that it is
+/// what it says.
+pub(super) fn is_raw_text(text: &[u8]) -> Result<bool, Flaw> {
+    let mut plain = text.is_ascii();
+    let mut rest = text;
+    while let Some(at) = memchr(b'\\', rest) {
+        plain = false;
+        rest = &rest[at + 1..];
+        let digits = match rest.first() {
+            Some(b'u') => 4,
+            Some(b'U') => 8,
+            // A doubled backslash is two of them, and begins no escape.
+            Some(b'\\') => {
+                rest = &rest[1..];
+                continue;
+            }
+            _ => continue,
+        };
+        let hex = rest.get(1..=digits).ok_or(Flaw::Escape)?;
+        let value = std::str::from_utf8(hex)
+            .ok()
+            .filter(|_| hex.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|hex| u32::from_str_radix(hex, 16).ok());
+        if value.is_none_or(|value| value > 0x0010_ffff) {
+            return Err(Flaw::Escape);
+        }
+        rest = &rest[1 + digits..];
+    }
+    Ok(plain)
+}
+
+/// What stands between the quotes of a STRING opcode.
+pub(super) fn quoted(line: Span, pickle: &[u8]) -> Result<Span, Flaw> {
+    let trimmed = line.of(pickle).trim_ascii_end();
+    match trimmed {
+        [open @ (b'\'' | b'"'), .., close] if open == close => Ok(Span {
+            start: line.start + 1,
+            len: trimmed.len() as u32 - 2,
+        }),
+        _ => Err(Flaw::Quotes),
+    }
+}
+
+pub(super) fn is_float(text: &[u8]) -> bool {
+    // Rust reads all that Python's repr of a float writes: 1e-07, inf, -inf, nan.
+    std::str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok())
+}
+
+pub(super) fn memo_key(text: &[u8]) -> Result<u32, Flaw> {
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or(Flaw::Number)
+}

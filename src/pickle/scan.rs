@@ -1,0 +1,531 @@
+//! One pass over a pickle: which protocol it needs, what it names and calls, and
+//! everything else that verdicts ask for.
+
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::extensions::Extensions;
+use super::machine::{Broken, Machine, Named, Observer, View};
+use super::node::{Kind, NO_GLOBAL, Node, Span};
+use super::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ};
+use super::special::{self, Special};
+
+/// Scans pickles; keeps its memory from one to the next.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    machine: Machine,
+    facts: Facts,
+    globals: Globals,
+}
+
+/// What a scan found. Borrows the pickle and the scanner.
+#[derive(Debug, Clone, Copy)]
+pub struct Scan<'s> {
+    pickle: &'s [u8],
+    extensions: &'s Extensions,
+    facts: &'s Facts,
+    globals: &'s [Global],
+    len: usize,
+    effective: u8,
+}
+
+impl Scanner {
+    /// Scans the pickle at the start of `pickle`. `extensions` are the codes that
+    /// the application has registered with `copyreg.add_extension`.
+    ///
+    /// # Errors
+    /// Says where and why no unpickler would load it.
+    pub fn scan<'s>(
+        &'s mut self,
+        pickle: &'s [u8],
+        extensions: &'s Extensions,
+    ) -> Result<Scan<'s>, Broken> {
+        self.facts = Facts::default();
+        self.globals.clear();
+        let mut observer = Recorder {
+            facts: &mut self.facts,
+            globals: &mut self.globals,
+            extensions,
+            want: Want::Nothing,
+        };
+        let walked = self.machine.walk(pickle, &mut observer)?;
+        Ok(Scan {
+            pickle,
+            extensions,
+            facts: &self.facts,
+            globals: &self.globals.list,
+            len: walked.len,
+            effective: 7 - walked.protocols.leading_zeros() as u8,
+        })
+    }
+}
+
+/// Something that a pickle names, and what it does with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlobalRef<'s> {
+    /// Dotted, as the pickle has it.
+    pub module: &'s str,
+    /// Dotted for nested names (protocol 4 and later).
+    pub name: &'s str,
+    /// How the pickle uses it.
+    pub roles: Roles,
+}
+
+/// How a pickle uses what it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roles {
+    /// Called: REDUCE, INST, OBJ.
+    pub called: bool,
+    /// Instantiated: NEWOBJ, `NEWOBJ_EX`.
+    pub instantiated: bool,
+    /// First argument of `copyreg._reconstructor`.
+    pub reconstructed: bool,
+    /// First argument of `getattr`.
+    pub attribute: bool,
+    /// Put into the data, or given to a call.
+    pub data: bool,
+    /// Given a state by BUILD, without a call.
+    pub built: bool,
+}
+
+/// A global in a [`Scan`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Global {
+    pub(super) named: Named,
+    pub(super) special: Special,
+    pub(super) roles: Roles,
+    /// INST or OBJ made it: how Python 2 writes instances of classic classes.
+    pub(super) by_obj: bool,
+    /// Instantiated with a Python 2 `str` as its first argument, or
+    /// reconstructed from one.
+    pub(super) from_str: bool,
+    pushes: u32,
+    uses: u32,
+}
+
+/// Everything but the globals that verdicts ask for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// The protocol in the header; 0 without one.
+    pub(super) declared: u8,
+    /// PROTO elsewhere than at the start.
+    pub(super) second_proto: bool,
+    /// Offset and value of the first byte that no ASCII `str` has.
+    pub(super) undecodable: Option<(u32, u8)>,
+    /// A Python 2 `str` is in it.
+    pub(super) py2_str: bool,
+    /// A LONG that Python 3 would have written as an int.
+    pub(super) py2_long: bool,
+    /// Bytes as Python 3 writes them below protocol 3.
+    pub(super) py3_bytes: bool,
+    /// Most digits of an integer in decimal.
+    pub(super) digits: u32,
+    /// Offset of the first persistent id.
+    pub(super) persistent_id: Option<u32>,
+    /// Offset of the first out-of-band buffer.
+    pub(super) buffer: Option<u32>,
+    /// An extension code that is not registered.
+    pub(super) unknown_extension: Option<u32>,
+    /// Django's series, where a model or `QuerySet` says it.
+    pub(super) django: Option<(u16, u16)>,
+    /// The strings "db" and "samesite" are in it.
+    pub(super) says_db: bool,
+    pub(super) says_samesite: bool,
+    /// Bits of [`Special`] shapes; see [`special`].
+    pub(super) shapes: special::Shapes,
+    /// Structure that only hostile pickles have: a call of what a call gave.
+    pub(super) call_of_result: bool,
+    /// `bytearray(n)`, `list(range(n))` and the like, which allocate without bytes.
+    pub(super) bare_int: bool,
+}
+
+impl<'s> Scan<'s> {
+    /// The protocol that the header declares; 0 where there is none.
+    pub fn declared_protocol(&self) -> u8 {
+        self.facts.declared
+    }
+
+    /// The lowest protocol with all of its opcodes.
+    pub fn effective_protocol(&self) -> u8 {
+        self.effective
+    }
+
+    /// The pickle's length up to STOP, in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never: a pickle has at least two opcodes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// How many bytes follow STOP; unpicklers ignore them.
+    pub fn trailing(&self) -> usize {
+        self.pickle.len() - self.len
+    }
+
+    /// Who wrote it, as far as its bytes are certain.
+    pub fn writer(&self) -> Writer {
+        let facts = self.facts;
+        match self.effective.max(facts.declared) {
+            5 => Writer::Python38,
+            4 => Writer::Python34,
+            3 => Writer::Python3,
+            _ if facts.py2_str || facts.py2_long => Writer::Python2,
+            _ if facts.py3_bytes => Writer::Python3,
+            _ => Writer::Unknown,
+        }
+    }
+
+    /// Django's major and minor version, where the pickle of a model or a
+    /// `QuerySet` says which wrote it.
+    pub fn django(&self) -> Option<(u16, u16)> {
+        self.facts.django
+    }
+
+    /// What it names, in order of first appearance, each pair once.
+    pub fn globals(&self) -> impl Iterator<Item = GlobalRef<'s>> + use<'s> {
+        let scan = *self;
+        self.globals.iter().map(move |global| {
+            let (module, name) = scan.names(&global.named);
+            let mut roles = global.roles;
+            roles.data |= global.pushes > global.uses;
+            GlobalRef {
+                module: str::from_utf8(module).unwrap_or_default(),
+                name: str::from_utf8(name).unwrap_or_default(),
+                roles,
+            }
+        })
+    }
+
+    pub(super) fn facts(&self) -> &'s Facts {
+        self.facts
+    }
+
+    pub(super) fn raw_globals(&self) -> &'s [Global] {
+        self.globals
+    }
+
+    /// Module and name as the pickle, or the registry, has them.
+    pub(super) fn names(&self, named: &Named) -> (&'s [u8], &'s [u8]) {
+        names(self.pickle, self.extensions, named)
+    }
+}
+
+fn names<'a>(pickle: &'a [u8], extensions: &'a Extensions, named: &Named) -> (&'a [u8], &'a [u8]) {
+    match named.extension.and_then(|code| extensions.get(code)) {
+        Some((module, name)) => (module.as_bytes(), name.as_bytes()),
+        None => (named.module.of(pickle), named.name.of(pickle)),
+    }
+}
+
+/// Who wrote a pickle, where its bytes are certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Both Python 2 and 3 could have.
+    Unknown,
+    /// Some Python 2.
+    Python2,
+    /// Some Python 3.
+    Python3,
+    /// Python 3.4 or later.
+    Python34,
+    /// Python 3.8 or later.
+    Python38,
+}
+
+impl Writer {
+    /// As a requirement on `python`, or `unknown`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Python2 => "python <3",
+            Self::Python3 => "python >=3",
+            Self::Python34 => "python >=3.4",
+            Self::Python38 => "python >=3.8",
+        }
+    }
+}
+
+/// The distinct globals of a pickle, and how to find one again.
+#[derive(Debug, Default)]
+struct Globals {
+    list: Vec<Global>,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Globals {
+    fn clear(&mut self) {
+        self.list.clear();
+        self.index.clear();
+    }
+}
+
+/// What the next string is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Want {
+    Nothing,
+    DjangoVersion,
+}
+
+struct Recorder<'r> {
+    facts: &'r mut Facts,
+    globals: &'r mut Globals,
+    extensions: &'r Extensions,
+    want: Want,
+}
+
+impl Recorder<'_> {
+    fn global_of(&mut self, node: Node) -> Option<&mut Global> {
+        if node.kind != Kind::Global {
+            return None;
+        }
+        self.globals.list.get_mut(node.a as usize)
+    }
+
+    /// Strings that rules look for, by their length.
+    #[inline]
+    fn marks(&mut self, text: &[u8]) {
+        match text.len() {
+            2 => self.facts.says_db |= text == b"db",
+            8 => self.facts.says_samesite |= text == b"samesite",
+            15 if text == b"_django_version" => self.want = Want::DjangoVersion,
+            _ => {}
+        }
+    }
+
+    #[cold]
+    fn django_version(&mut self, text: &[u8]) {
+        self.want = Want::Nothing;
+        let mut parts = text.split(|&b| b == b'.').map(|part| {
+            let digits = part.iter().take_while(|b| b.is_ascii_digit());
+            digits.fold(0u16, |n, b| {
+                n.saturating_mul(10).saturating_add(u16::from(b - b'0'))
+            })
+        });
+        if let (Some(major @ 1..), Some(minor)) = (parts.next(), parts.next()) {
+            self.facts.django.get_or_insert((major, minor));
+        }
+    }
+}
+
+impl Observer for Recorder<'_> {
+    fn global(&mut self, _at: u32, named: Named, pickle: &[u8]) -> u32 {
+        if let Some(code) = named.extension
+            && self.extensions.get(code).is_none()
+        {
+            self.facts.unknown_extension.get_or_insert(code);
+        }
+        let Globals {
+            list,
+            index,
+            hasher,
+        } = &mut *self.globals;
+        let extensions = self.extensions;
+        let key = |named: &Named| {
+            let (module, name) = names(pickle, extensions, named);
+            (module, name, named.protocol < 3, named.extension)
+        };
+        let this = key(&named);
+        let hash = hasher.hash_one(this);
+        let found = index.find(hash, |&i| key(&list[i as usize].named) == this);
+        if let Some(&number) = found {
+            return number;
+        }
+        let number = list.len() as u32;
+        let special = Special::of(this.0, this.1);
+        self.facts.shapes |= special.named();
+        list.push(Global {
+            named,
+            special,
+            roles: Roles::default(),
+            by_obj: false,
+            from_str: false,
+            pushes: 0,
+            uses: 0,
+        });
+        index.insert_unique(hash, number, |&i| {
+            hasher.hash_one(key(&list[i as usize].named))
+        });
+        number
+    }
+
+    #[inline]
+    fn string(&mut self, node: Node, pickle: &[u8]) {
+        let span = node.bytes();
+        match node.kind {
+            Kind::Text => {}
+            Kind::Str => {
+                self.facts.py2_str = true;
+                let bytes = span.of(pickle);
+                if !bytes.is_ascii() {
+                    note_undecodable(self.facts, span, bytes);
+                }
+            }
+            Kind::Escaped if pickle[node.at as usize] == super::opcode::STRING => {
+                self.facts.py2_str = true;
+                escaped_str(self.facts, span, span.of(pickle));
+                return;
+            }
+            _ => return,
+        }
+        let text = span.of(pickle);
+        if self.want == Want::DjangoVersion {
+            self.django_version(text);
+        }
+        self.marks(text);
+    }
+
+    fn get(&mut self, _at: u32, _key: u32, node: Node, pickle: &[u8]) {
+        if self.want == Want::DjangoVersion && matches!(node.kind, Kind::Text | Kind::Str) {
+            self.django_version(node.bytes().of(pickle));
+        }
+    }
+
+    fn decimal(&mut self, _at: u32, digits: u32) {
+        self.facts.digits = self.facts.digits.max(digits);
+    }
+
+    fn long(&mut self, small: bool) {
+        self.facts.py2_long |= small;
+    }
+
+    fn pushed(&mut self, global: u32) {
+        self.globals.list[global as usize].pushes += 1;
+    }
+
+    fn dropped(&mut self, global: u32) {
+        self.globals.list[global as usize].uses += 1;
+    }
+
+    fn call(
+        &mut self,
+        op: u8,
+        _at: u32,
+        callee: Node,
+        args: Option<(&[Node], u32)>,
+        view: &View<'_>,
+    ) {
+        let first = args.and_then(|(args, _)| args.first().copied());
+        let Some(global) = self.global_of(callee) else {
+            self.facts.call_of_result |= callee.kind == Kind::Object;
+            return;
+        };
+        global.uses += 1;
+        match op {
+            NEWOBJ | NEWOBJ_EX => {
+                global.roles.instantiated = true;
+                global.from_str |= first.is_some_and(|arg| {
+                    arg.kind == Kind::Str
+                        || arg.kind == Kind::Escaped
+                            && view.pickle[arg.at as usize] == super::opcode::STRING
+                });
+            }
+            _ => {
+                global.roles.called = true;
+                global.by_obj |= matches!(op, INST | OBJ);
+            }
+        }
+        let special = global.special;
+        let args = args.unwrap_or((&[], 0));
+        self.facts.py3_bytes |= special == Special::CodecsEncode;
+        self.facts.bare_int |= special == Special::Sized
+            && args.1 == 1
+            && first.is_some_and(|arg| arg.kind == Kind::Int);
+        self.facts.shapes |= special.called(op, args, view);
+        match special {
+            Special::Getattr => {
+                if let Some(object) = first.and_then(|arg| self.global_of(arg)) {
+                    object.roles.attribute = true;
+                    object.uses += 1;
+                }
+            }
+            Special::Reconstructor => {
+                let base = args
+                    .0
+                    .get(1)
+                    .and_then(|&base| self.global_of(base))
+                    .map(|base| base.special);
+                if let Some(class) = first.and_then(|arg| self.global_of(arg)) {
+                    class.roles.reconstructed = true;
+                    class.uses += 1;
+                    class.from_str |= base == Some(Special::Str);
+                    let safe = class.special == Special::SafeString;
+                    if safe {
+                        self.facts.shapes |= special::safe_string(args.0.get(2).copied(), view);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
+        match object.kind {
+            Kind::Global => {
+                if let Some(global) = self.global_of(object) {
+                    global.roles.built = true;
+                }
+            }
+            Kind::Object if object.a != NO_GLOBAL => {
+                let special = self.globals.list[object.a as usize].special;
+                self.facts.shapes |= special.built(state, view);
+            }
+            _ => {}
+        }
+    }
+
+    fn protocol(&mut self, at: u32, protocol: u8) {
+        if at == 0 {
+            self.facts.declared = protocol;
+        } else {
+            self.facts.second_proto = true;
+        }
+    }
+
+    fn persistent_id(&mut self, at: u32) {
+        self.facts.persistent_id.get_or_insert(at);
+    }
+
+    fn buffer(&mut self, at: u32) {
+        self.facts.buffer.get_or_insert(at);
+    }
+}
+
+#[cold]
+fn note_undecodable(facts: &mut Facts, span: Span, bytes: &[u8]) {
+    if let Some(at) = bytes.iter().position(|b| !b.is_ascii()) {
+        facts
+            .undecodable
+            .get_or_insert((span.start + at as u32, bytes[at]));
+    }
+}
+
+/// A STRING literal with escapes, as Python 2's repr writes them.
+fn escaped_str(facts: &mut Facts, span: Span, literal: &[u8]) {
+    let mut at = 0;
+    while at < literal.len() {
+        let (byte, len) = match &literal[at..] {
+            [b'\\', b'x', high, low, ..] => {
+                let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u8;
+                (digit(high) << 4 | digit(low), 4)
+            }
+            [b'\\', a @ b'2'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+                (((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'), 4)
+            }
+            [b'\\', _, ..] => (0, 2),
+            [byte, ..] => (*byte, 1),
+            [] => return,
+        };
+        if !byte.is_ascii() {
+            facts
+                .undecodable
+                .get_or_insert((span.start + at as u32, byte));
+            return;
+        }
+        at += len;
+    }
+}

@@ -1,0 +1,182 @@
+//! Globals whose calls or states some runtimes take and others refuse.
+
+use super::machine::View;
+use super::node::{Kind, Node};
+use super::opcode::{NEWOBJ, NEWOBJ_EX};
+
+/// A global that a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Special {
+    Ordinary,
+    /// `builtins.getattr`
+    Getattr,
+    /// `copyreg._reconstructor`
+    Reconstructor,
+    /// `_codecs.encode`: bytes below protocol 3
+    CodecsEncode,
+    /// Python 2's `str`, Python 3's text type
+    Str,
+    /// Built-ins that allocate as much as an integer says
+    Sized,
+    /// `datetime.time`
+    Time,
+    /// `array.array`
+    Array,
+    /// Iterators, which Python 2 pickles without a state
+    Iterator,
+    /// `UnicodeDecodeError` and its siblings
+    UnicodeError,
+    /// What `django.utils.safestring` has
+    SafeString,
+    /// Cookies, which learned `SameSite` in 3.8
+    Morsel,
+    /// Django's `Query` and `QuerySet`, which are tied to its series
+    Query,
+    /// `django.db.models.base.model_unpickle`
+    Model,
+    /// `django.db.models.base.ModelState`
+    ModelState,
+    HttpResponse,
+    /// `django.http.response.ResponseHeaders`, since Django 3.2
+    ResponseHeaders,
+}
+
+bitflags::bitflags! {
+    /// What a pickle does that some reader refuses.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub(super) struct Shapes: u32 {
+        /// A Python 2 `time` with seconds of 24 and more: 3.6 takes them for
+        /// an hour.
+        const TIME_SECONDS = 1;
+        /// An array of type code `c`.
+        const ARRAY_CHAR = 1 << 1;
+        /// An array of type code `q` or `Q`.
+        const ARRAY_LONG_LONG = 1 << 2;
+        /// An iterator's state.
+        const ITERATOR_STATE = 1 << 3;
+        /// A safe string's `__dict__`.
+        const SAFE_STRING_STATE = 1 << 4;
+        /// A `SafeString` of non-ASCII text.
+        const SAFE_STRING_NON_ASCII = 1 << 5;
+        /// A `UnicodeError` with text arguments.
+        const UNICODE_ERROR_TEXT = 1 << 6;
+        const MORSEL = 1 << 7;
+        const QUERY = 1 << 8;
+        const MODEL = 1 << 9;
+        const MODEL_STATE = 1 << 10;
+        const HTTP_RESPONSE = 1 << 11;
+        const RESPONSE_HEADERS = 1 << 12;
+    }
+}
+
+impl Special {
+    pub(super) fn of(module: &[u8], name: &[u8]) -> Self {
+        match (module, name) {
+            (b"builtins" | b"__builtin__", name) => match name {
+                b"getattr" => Self::Getattr,
+                b"str" => Self::Str,
+                b"bytes" | b"bytearray" | b"list" | b"tuple" | b"range" | b"xrange" => Self::Sized,
+                b"iter" | b"reversed" | b"enumerate" | b"map" | b"zip" | b"filter" => {
+                    Self::Iterator
+                }
+                b"UnicodeDecodeError" | b"UnicodeEncodeError" | b"UnicodeTranslateError" => {
+                    Self::UnicodeError
+                }
+                _ => Self::Ordinary,
+            },
+            (
+                b"exceptions",
+                b"UnicodeDecodeError" | b"UnicodeEncodeError" | b"UnicodeTranslateError",
+            ) => Self::UnicodeError,
+            (b"itertools", _) => Self::Iterator,
+            (b"copyreg" | b"copy_reg", b"_reconstructor") => Self::Reconstructor,
+            (b"_codecs", b"encode") => Self::CodecsEncode,
+            (b"datetime", b"time") => Self::Time,
+            (b"array", b"array") => Self::Array,
+            (b"http.cookies" | b"Cookie", b"Morsel") => Self::Morsel,
+            (b"django.utils.safestring", _) => Self::SafeString,
+            (b"django.db.models.base", b"model_unpickle") => Self::Model,
+            (b"django.db.models.base", b"ModelState") => Self::ModelState,
+            (b"django.http.response" | b"django.http", name) => match name {
+                b"ResponseHeaders" => Self::ResponseHeaders,
+                b"JsonResponse" => Self::HttpResponse,
+                _ if name.starts_with(b"HttpResponse") => Self::HttpResponse,
+                _ => Self::Ordinary,
+            },
+            (module, b"Query" | b"QuerySet")
+                if module.starts_with(b"django.db.models.query")
+                    || module.starts_with(b"django.db.models.sql") =>
+            {
+                Self::Query
+            }
+            _ => Self::Ordinary,
+        }
+    }
+
+    /// What the mere presence of it says.
+    pub(super) fn named(self) -> Shapes {
+        match self {
+            Self::Morsel => Shapes::MORSEL,
+            Self::Query => Shapes::QUERY,
+            Self::Model => Shapes::MODEL,
+            Self::ModelState => Shapes::MODEL_STATE,
+            Self::HttpResponse => Shapes::HTTP_RESPONSE,
+            Self::ResponseHeaders => Shapes::RESPONSE_HEADERS,
+            _ => Shapes::empty(),
+        }
+    }
+
+    /// What a call of it says.
+    pub(super) fn called(self, op: u8, (args, count): (&[Node], u32), view: &View<'_>) -> Shapes {
+        let first = args.first().copied();
+        let text = first.and_then(|arg| view.string(arg));
+        match self {
+            Self::Time if first.is_some_and(|arg| arg.kind == Kind::Str) => {
+                let late = text
+                    .and_then(|text| text.get(2))
+                    .is_some_and(|&second| second >= 24);
+                if late {
+                    Shapes::TIME_SECONDS
+                } else {
+                    Shapes::empty()
+                }
+            }
+            Self::Array => match text {
+                Some(b"c") if count > 1 => Shapes::ARRAY_CHAR,
+                Some(b"q" | b"Q") => Shapes::ARRAY_LONG_LONG,
+                _ => Shapes::empty(),
+            },
+            Self::UnicodeError => {
+                let is_text = |arg: Option<&Node>| arg.is_some_and(|arg| arg.kind == Kind::Text);
+                if is_text(args.first()) || is_text(args.last()) {
+                    Shapes::UNICODE_ERROR_TEXT
+                } else {
+                    Shapes::empty()
+                }
+            }
+            Self::SafeString if matches!(op, NEWOBJ | NEWOBJ_EX) => safe_string(first, view),
+            _ => Shapes::empty(),
+        }
+    }
+
+    /// What a state given to an instance of it says.
+    pub(super) fn built(self, _state: Node, _view: &View<'_>) -> Shapes {
+        match self {
+            Self::Iterator => Shapes::ITERATOR_STATE,
+            Self::SafeString => Shapes::SAFE_STRING_STATE,
+            _ => Shapes::empty(),
+        }
+    }
+}
+
+/// A safe string made of this text.
+pub(super) fn safe_string(text: Option<Node>, view: &View<'_>) -> Shapes {
+    let Some(text) = text.filter(|text| matches!(text.kind, Kind::Text | Kind::Escaped)) else {
+        return Shapes::empty();
+    };
+    if text.bytes().of(view.pickle).is_ascii() && text.kind == Kind::Text {
+        Shapes::empty()
+    } else {
+        Shapes::SAFE_STRING_NON_ASCII
+    }
+}

@@ -1,0 +1,4 @@
+//! The pickle engine against recorded truth, and against the interpreters.
+
+mod matrix;
+mod scan;
