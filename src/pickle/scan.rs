@@ -453,17 +453,15 @@ impl Observer for Recorder<'_> {
                     class.roles.reconstructed = true;
                     class.uses += 1;
                     class.from_str |= base == Some(Special::Str);
-                    let safe = class.special == Special::SafeString;
-                    if safe {
-                        self.facts.shapes |= special::safe_string(args.0.get(2).copied(), view);
-                    }
+                    let class = class.special;
+                    self.facts.shapes |= class.reconstructed(args.0.get(2).copied(), view);
                 }
             }
             _ => {}
         }
     }
 
-    fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
+    fn build(&mut self, _at: u32, object: Node, _state: Node, _view: &View<'_>) {
         match object.kind {
             Kind::Global => {
                 if let Some(global) = self.global_of(object) {
@@ -472,7 +470,7 @@ impl Observer for Recorder<'_> {
             }
             Kind::Object if object.a != NO_GLOBAL => {
                 let special = self.globals.list[object.a as usize].special;
-                self.facts.shapes |= special.built(state, view);
+                self.facts.shapes |= special.built();
             }
             _ => {}
         }

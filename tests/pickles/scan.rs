@@ -31,10 +31,7 @@ fn a_pickle_cut_anywhere_is_broken() {
                 .scan(&row.pickle[..len], Extensions::NONE)
                 .unwrap_err();
             assert!(
-                matches!(
-                    broken.flaw,
-                    Flaw::NoStop | Flaw::Truncated | Flaw::Length(_)
-                ),
+                matches!(broken.flaw, Flaw::NoStop | Flaw::Truncated | Flaw::Length),
                 "{broken}"
             );
         }
