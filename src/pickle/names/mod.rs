@@ -57,20 +57,26 @@ pub fn module(module: &[u8]) -> Option<Versions> {
 ///
 /// The name is one attribute: of a dotted name, look up its [`first_part`].
 pub fn lookup(module: &[u8], name: &[u8]) -> Option<Versions> {
-    let known = MODULES.get(module).and_then(|module| {
-        let name = module.names.get(name)?;
-        Some(name.versions | module.may_have)
-    });
-    known.or_else(|| self::module(module))
+    if let Some((module, name)) = entry(module, name) {
+        return Some(name.versions | module.may_have);
+    }
+    let Versions(has_module) = self::module(module)?;
+    // What Python 3 has gained in a module that it renamed goes by the old
+    // module's name below protocol 3, and 2.7 is not going to gain it.
+    let (module, name) = to_py3(module, name);
+    let gained = u16::from(entry(module, name).is_some()) << PythonVersion::Py27 as u16;
+    Some(Versions(has_module & !gained))
 }
 
 /// Whether `name` in `module` is a classic ("old-style") class on 2.7: one that
 /// `NEWOBJ` and `copy_reg._reconstructor` refuse there.
 pub fn is_classic_27(module: &[u8], name: &[u8]) -> bool {
-    let name = MODULES
-        .get(module)
-        .and_then(|module| module.names.get(name));
-    name.is_some_and(|name| name.classic)
+    entry(module, name).is_some_and(|(_, name)| name.classic)
+}
+
+fn entry(module: &[u8], name: &[u8]) -> Option<(&'static Module, Name)> {
+    let module = MODULES.get(module)?;
+    Some((module, *module.names.get(name)?))
 }
 
 /// The first part of a dotted name: the attribute of the module, or the top-level
@@ -152,6 +158,8 @@ mod tests {
             versions_of("collections", "Mapping"),
             [Py27, Py36, Py37, Py38, Py39]
         );
+        // Written by Python 3.10 or later at protocol 2.
+        assert_eq!(versions_of("__builtin__", "EncodingWarning"), []);
         assert_eq!(versions_of("imp", "load_module").last(), Some(&Py311));
     }
 
