@@ -70,6 +70,8 @@ def walk(directory, prefix):
 def standard_modules():
     """Lists what may be imported, from files and from the interpreter itself."""
     found = set(sys.builtin_module_names) | set(getattr(sys, "stdlib_module_names", ()))
+    # Frozen, without files.
+    found.update(name for name in sys.modules if name.startswith("_frozen_importlib"))
     for root in sys.path:
         # The constants of one platform's headers are no names to rely on.
         if os.path.isdir(root) and not os.path.basename(root).startswith("plat-"):

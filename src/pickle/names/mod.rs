@@ -1,4 +1,4 @@
-//! What the standard library of each CPython calls its things: which classes
+//! What the standard library of each `CPython` calls its things: which classes
 //! and functions a pickle can name there, and how names cross 2 and 3.
 //!
 //! The facts are in `names.txt` and `compat.txt`, which `generate.py` writes by
@@ -148,6 +148,8 @@ mod tests {
         list(lookup(module.as_bytes(), name.as_bytes()).map(Presence::versions))
     }
 
+    // As the table answers.
+    #[allow(clippy::unnecessary_wraps)]
     fn since(first: PythonVersion) -> Option<Vec<PythonVersion>> {
         Some(
             PythonVersion::ALL
