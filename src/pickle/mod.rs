@@ -3,6 +3,8 @@
 
 mod django;
 mod extensions;
+mod firewall;
+mod inflate;
 mod machine;
 pub mod names;
 mod node;
@@ -15,6 +17,8 @@ mod special;
 mod verdict;
 
 pub use extensions::Extensions;
+pub use firewall::{DENIED, Firewall, ListError, Refused, Role};
+pub use inflate::{InflateError, InflateLimits, Inflater};
 pub use machine::{Broken, Flaw};
 pub use reader::Reader;
 pub use scan::{GlobalRef, Roles, Scan, Scanner, Writer};
