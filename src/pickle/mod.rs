@@ -1,6 +1,7 @@
 //! What a pickle is and who can load it, from its bytes alone. Never executes
 //! a pickle, never builds an object.
 
+pub mod inventory;
 pub mod names;
 mod sniff;
 
