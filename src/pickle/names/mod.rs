@@ -61,11 +61,17 @@ pub fn lookup(module: &[u8], name: &[u8]) -> Option<Versions> {
         return Some(name.versions | module.may_have);
     }
     let Versions(has_module) = self::module(module)?;
-    // What Python 3 has gained in a module that it renamed goes by the old
-    // module's name below protocol 3, and 2.7 is not going to gain it.
-    let (module, name) = to_py3(module, name);
-    let gained = u16::from(entry(module, name).is_some()) << PythonVersion::Py27 as u16;
-    Some(Versions(has_module & !gained))
+    // What one side of a renamed module has gained or lost goes by the other's
+    // name below protocol 3, and will not come to be there.
+    let known = |(module, name)| entry(module, name).is_some();
+    let py2 = 1 << PythonVersion::Py27 as u16;
+    Some(Versions(if known(to_py3(module, name)) {
+        has_module & !py2
+    } else if known(to_py2(module, name)) {
+        has_module & py2
+    } else {
+        has_module
+    }))
 }
 
 /// Whether `name` in `module` is a classic ("old-style") class on 2.7: one that
@@ -158,8 +164,9 @@ mod tests {
             versions_of("collections", "Mapping"),
             [Py27, Py36, Py37, Py38, Py39]
         );
-        // Written by Python 3.10 or later at protocol 2.
+        // As Python 3.10 writes it at protocol 2, and Python 3 reads what 2.7 wrote.
         assert_eq!(versions_of("__builtin__", "EncodingWarning"), []);
+        assert_eq!(versions_of("builtins", "buffer"), []);
         assert_eq!(versions_of("imp", "load_module").last(), Some(&Py311));
     }
 
