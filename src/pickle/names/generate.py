@@ -32,6 +32,7 @@ BACKPORTS = set("""aifc asynchat asyncore audioop cgi cgitb chunk concurrent
     configparser contextvars crypt dataclasses distutils enum graphlib imghdr
     ipaddress mailcap nntplib pathlib pipes selectors smtpd sndhdr statistics
     sunau telnetlib typing uu xdrlib""".split())
+NOT_FOR_2 = set(["contextvars", "dataclasses", "graphlib"])
 
 # What every module has, and no pickle names.
 IMPLICIT = set("""__annotate__ __builtins__ __cached__ __dir__ __doc__ __file__
@@ -274,7 +275,7 @@ def survey(found):
         has = modules[top].has
         # A backport has the modules that there were at first.
         if top in BACKPORTS and (module.has | module.may_have) & has & -has:
-            module.may_have |= everywhere & ~has
+            module.may_have |= everywhere & ~has & ~int(top in NOT_FOR_2)
     # A top-level module of other platforms only: the table cannot say.
     unknown = set(name for name in modules if "." not in name and not modules[name].has)
     return {n: m for n, m in modules.items() if n.split(".")[0] not in unknown}, spoke
