@@ -9,6 +9,7 @@ mod operands;
 mod scan;
 mod sniff;
 mod special;
+pub mod transcode;
 
 pub use extensions::Extensions;
 pub use machine::{Broken, Flaw};
