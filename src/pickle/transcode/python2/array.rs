@@ -5,7 +5,7 @@ use super::super::Obstacle;
 use super::super::ops::next_but_puts;
 use super::super::output::push_int;
 use crate::pickle::machine::View;
-use crate::pickle::node::{Kind, Node};
+use crate::pickle::node::{Kind, Node, Span};
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
 
@@ -36,8 +36,10 @@ enum Number {
 pub(super) struct Shape {
     /// Offset of the format's code.
     pub(super) code: u32,
-    /// Offset of the bytes.
-    pub(super) items: u32,
+    /// Offset of the opcode that pushes the bytes.
+    pub(super) at: u32,
+    /// The bytes.
+    pub(super) items: Span,
     pub(super) format: Format,
 }
 
@@ -61,7 +63,6 @@ pub(super) fn shape(
     }
     let pushed = |node: &Node| pickle[node.at as usize];
     let direct = matches!(pushed(code), BININT1 | BININT2 | BININT | LONG1)
-        && matches!(pushed(items), SHORT_BINBYTES | BINBYTES | BINBYTES8)
         && next_but_puts(pickle, items.at).is_some_and(|op| op.at == tuple.at as usize);
     let format = code.int().and_then(Format::of).filter(|format| {
         let len = items.bytes().of(pickle).len();
@@ -70,7 +71,8 @@ pub(super) fn shape(
     format
         .map(|format| Shape {
             code: code.at,
-            items: items.at,
+            at: items.at,
+            items: items.bytes(),
             format,
         })
         .ok_or(Obstacle::ArrayShape)

@@ -37,7 +37,7 @@ pub(super) enum What {
     /// highest bit.
     Fold(usize),
     /// The bytes of an array, in this format.
-    Array(array::Format),
+    Array(array::Format, Span),
     /// A TUPLE of two.
     Pair,
 }
@@ -219,7 +219,9 @@ impl Plan<'_> {
                 self.edit(callee.at, What::Drop);
                 self.edit(tuple.mark, What::Drop);
                 self.edit(shape.code, What::Drop);
-                self.edit(shape.items, What::Array(shape.format));
+                // Bytes of length 0 and 1 are all the same object in Python 3.
+                self.unused(shape.at);
+                self.edit(shape.at, What::Array(shape.format, shape.items));
                 self.edit(tuple.at, What::Pair);
             }
             Err(obstacle) => self.obstacles.add(obstacle, at),

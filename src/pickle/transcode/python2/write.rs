@@ -80,9 +80,9 @@ impl Own {
 pub(super) enum Last {
     /// What it pushes in the pickle too.
     Other,
-    /// Nothing: it only names a global.
-    Name(Op),
-    /// Nothing, or something else.
+    /// Nothing, or something else than this string.
+    Instead(Op),
+    /// Nothing, or something else, and what the pickle has is not for Python 2.
     Changed,
     /// The beginning of a set, by number.
     Set(u32),
@@ -200,7 +200,7 @@ impl Writer<'_> {
         match what {
             What::Name => {
                 self.output.cut(op.at, op.end);
-                self.last = Last::Name(op);
+                self.last = Last::Instead(op);
             }
             What::Apart => {
                 self.output.cut(op.at, op.at).extend_from_slice(&[POP, POP]);
@@ -230,12 +230,14 @@ impl Writer<'_> {
                 let at = op.data + byte;
                 let state = self.pickle[at] & 0x7f;
                 self.output.cut(at, at + 1).push(state);
-                self.last = Last::Changed;
+                // The rest is still to be copied.
+                self.output.cut(op.end, op.end);
+                self.last = Last::Instead(op);
             }
-            What::Array(format) => {
+            What::Array(format, items) => {
                 let out = self.output.cut(op.at, op.end);
-                format.push_list(out, op.data(self.pickle));
-                self.last = Last::Changed;
+                format.push_list(out, items.of(self.pickle));
+                self.last = Last::Instead(op);
             }
             What::Pair => {
                 self.output.cut(op.at, op.end).push(TUPLE2);
@@ -279,19 +281,30 @@ impl Writer<'_> {
                     push_memo(self.output.more(), PUTS, slot);
                 }
             }
-            Last::Name(name) => {
-                if name.is_get() {
-                    let slot = self.slot(name)?;
-                    push_memo(self.output.more(), GETS, slot);
-                } else if name.code == UNICODE {
-                    let text = &self.pickle[name.at..name.end];
-                    self.output.more().extend_from_slice(text);
-                } else {
-                    push_text(self.output.more(), name.data(self.pickle));
-                }
+            Last::Instead(string) => {
+                self.again(string)?;
                 push_memo(self.output.more(), PUTS, slot);
                 self.output.more().push(POP);
             }
+        }
+        Ok(())
+    }
+
+    /// Pushes a string as the pickle has it.
+    fn again(&mut self, string: Op) -> Result<(), Refusal> {
+        let data = string.data(self.pickle);
+        let out = self.output.more();
+        match string.code {
+            BINGET | LONG_BINGET | GET => {
+                let slot = self.slot(string)?;
+                push_memo(self.output.more(), GETS, slot);
+            }
+            SHORT_BINBYTES | BINBYTES | BINBYTES8 => {
+                push_len(out, Some(SHORT_BINSTRING), BINSTRING, data.len());
+                out.extend_from_slice(data);
+            }
+            UNICODE => out.extend_from_slice(&self.pickle[string.at..string.end]),
+            _ => push_text(out, data),
         }
         Ok(())
     }
