@@ -80,6 +80,10 @@ pub(super) trait Observer {
     fn stack_global(&mut self, _at: u32, _module: Node, _name: Node) {}
     /// An opcode consumes everything above a MARK.
     fn close(&mut self, _op: u8, _at: u32, _mark: u32, _below: Option<Node>) {}
+    /// `EMPTY_SET`.
+    fn empty_set(&mut self, _at: u32) {}
+    /// Keys and values by turns, put into a dict.
+    fn pairs(&mut self, _dict: Node, _pairs: &[Node], _pickle: &[u8]) {}
     /// PROTO.
     fn protocol(&mut self, _at: u32, _protocol: u8) {}
     /// A persistent id: only an unpickler made for it loads it.
@@ -316,11 +320,12 @@ impl Machine {
         Ok(())
     }
 
-    /// Something is added to the container on top: it must not be an atom.
+    /// Something is added to the container on top: it must not be an atom, and
+    /// to a set only `ADDITEMS` adds.
     #[inline]
-    fn container(&self) -> Result<Node, Flaw> {
+    fn container(&self, op: u8) -> Result<Node, Flaw> {
         let container = self.top()?;
-        if container.is_atom() {
+        if container.is_atom() || container.kind == Kind::Set && op != ADDITEMS {
             return Err(Flaw::Operand);
         }
         Ok(container)
@@ -512,13 +517,11 @@ impl Machine {
                     });
                 }
                 EMPTY_LIST => self.stack.push(Node::plain(Kind::List, here)),
-                EMPTY_DICT => self.stack.push(Node::plain(Kind::Dict, here)),
-                EMPTY_SET => self.stack.push(Node {
-                    kind: Kind::Set,
-                    at: here as u32,
-                    a: here as u32,
-                    b: 0,
-                }),
+                EMPTY_DICT => self.stack.push(Node::made(Kind::Dict, here)),
+                EMPTY_SET => {
+                    observer.empty_set(here as u32);
+                    self.stack.push(Node::made(Kind::Set, here));
+                }
                 EMPTY_TUPLE => {
                     let from = self.stack.len();
                     let node = self.tuple(from, here as u32);
@@ -555,29 +558,38 @@ impl Machine {
                         }
                     };
                     observer.close(op, here as u32, mark, None);
+                    let made = Node::made(kind, mark as usize);
+                    if kind == Kind::Dict {
+                        observer.pairs(made, &self.stack[from..], pickle);
+                    }
                     self.stack.truncate(from);
-                    self.stack.push(Node::plain(kind, mark as usize));
+                    self.stack.push(made);
                 }
                 APPEND => {
                     self.pop()?;
-                    self.container()?;
+                    self.container(op)?;
                 }
                 SETITEM => {
-                    self.pop()?;
-                    if self.pop()?.unhashable() {
+                    let value = self.pop()?;
+                    let key = self.pop()?;
+                    if key.unhashable() {
                         return Err(Flaw::Unhashable);
                     }
-                    self.container()?;
+                    let dict = self.container(op)?;
+                    observer.pairs(dict, &[key, value], pickle);
                 }
                 APPENDS | SETITEMS | ADDITEMS => {
                     let (from, mark) = self.pop_mark()?;
-                    match op {
-                        SETITEMS => check_pairs(&self.stack[from..])?,
-                        ADDITEMS => check_members(&self.stack[from..])?,
-                        _ => {}
+                    if op == SETITEMS {
+                        check_pairs(&self.stack[from..])?;
+                        if let Some(below) = from.checked_sub(1) {
+                            observer.pairs(self.stack[below], &self.stack[from..], pickle);
+                        }
+                    } else if op == ADDITEMS {
+                        check_members(&self.stack[from..])?;
                     }
                     self.stack.truncate(from);
-                    let container = self.container()?;
+                    let container = self.container(op)?;
                     observer.close(op, here as u32, mark, Some(container));
                 }
                 POP => {

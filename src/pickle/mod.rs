@@ -15,6 +15,7 @@ mod reader;
 mod scan;
 mod sniff;
 mod special;
+pub mod transcode;
 mod verdict;
 
 pub use extensions::Extensions;

@@ -44,8 +44,8 @@ pub(super) enum Kind {
     /// `a` is where its first elements lie among the items, `b` how many it has.
     Tuple,
     List,
+    /// `a` is the offset of the opcode that made it, as of a set.
     Dict,
-    /// `a` is the offset of the opcode that made it.
     Set,
     FrozenSet,
     /// `a` is its number.
@@ -77,6 +77,14 @@ impl Node {
             at: at as u32,
             a: 0,
             b: 0,
+        }
+    }
+
+    /// Of a container: which one it is stays known when the memo gives it again.
+    pub(super) fn made(kind: Kind, at: usize) -> Self {
+        Self {
+            a: at as u32,
+            ..Self::plain(kind, at)
         }
     }
 

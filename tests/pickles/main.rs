@@ -1,5 +1,9 @@
 //! The pickle engine against recorded truth, and against the interpreters.
 
 mod matrix;
+mod meanings;
+#[path = "../support/pythons.rs"]
+mod pythons;
 mod scan;
+mod transcode;
 mod verdicts;

@@ -1,0 +1,108 @@
+//! What is written: runs of the pickle as it is, and what stands in their place.
+
+#[allow(clippy::wildcard_imports)] // All of them, each in its place.
+use crate::pickle::opcode::*;
+
+use super::names::Name;
+
+/// Copies a pickle but for what is cut out of it.
+pub(super) struct Output<'t> {
+    pickle: &'t [u8],
+    out: &'t mut Vec<u8>,
+    /// Everything before is written, or cut.
+    done: usize,
+}
+
+impl<'t> Output<'t> {
+    pub(super) fn new(pickle: &'t [u8], out: &'t mut Vec<u8>) -> Self {
+        out.reserve(pickle.len() + pickle.len() / 8 + 16);
+        Self {
+            pickle,
+            out,
+            done: 0,
+        }
+    }
+
+    /// Leaves out the bytes from `from` to `to`; what replaces them is to be
+    /// pushed to what this gives.
+    #[inline]
+    pub(super) fn cut(&mut self, from: usize, to: usize) -> &mut Vec<u8> {
+        // `from` is never before `done`: the opcodes come in order.
+        let run = self.pickle.get(self.done..from).unwrap_or_default();
+        self.out.extend_from_slice(run);
+        self.done = to;
+        self.out
+    }
+
+    /// Where more can be pushed, after a [`cut`](Self::cut).
+    pub(super) fn more(&mut self) -> &mut Vec<u8> {
+        self.out
+    }
+
+    /// Longer than any result may be.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.out.len() > super::bound(self.pickle.len())
+    }
+}
+
+/// PUT or GET of a memo entry, in its shortest binary form.
+pub(super) fn push_memo(out: &mut Vec<u8>, (short, long): (u8, u8), key: u32) {
+    match u8::try_from(key) {
+        Ok(key) => out.extend_from_slice(&[short, key]),
+        Err(_) => {
+            out.push(long);
+            out.extend_from_slice(&key.to_le_bytes());
+        }
+    }
+}
+
+/// The opcode of a string, `short` if it has one for lengths of one byte, and
+/// the length; the string itself is to follow.
+pub(super) fn push_len(out: &mut Vec<u8>, short: Option<u8>, long: u8, len: usize) {
+    match (short, u8::try_from(len)) {
+        (Some(short), Ok(len)) => out.extend_from_slice(&[short, len]),
+        _ => {
+            out.push(long);
+            // Callers have refused lengths over 31 bits.
+            out.extend_from_slice(&(len as u32).to_le_bytes());
+        }
+    }
+}
+
+pub(super) fn push_text(out: &mut Vec<u8>, text: &[u8]) {
+    push_len(out, None, BINUNICODE, text.len());
+    out.extend_from_slice(text);
+}
+
+/// GLOBAL or INST.
+pub(super) fn push_global(out: &mut Vec<u8>, op: u8, name: Name<'_>) {
+    out.push(op);
+    out.extend_from_slice(name.package);
+    out.extend_from_slice(name.module);
+    out.push(b'\n');
+    out.extend_from_slice(name.name);
+    out.push(b'\n');
+}
+
+/// An integer that Python 2 writes as an `int` where that has room for it.
+pub(super) fn push_int(out: &mut Vec<u8>, value: i128) {
+    if let Ok(value) = u8::try_from(value) {
+        out.extend_from_slice(&[BININT1, value]);
+    } else if let Ok(value) = u16::try_from(value) {
+        out.push(BININT2);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else if let Ok(value) = i32::try_from(value) {
+        out.push(BININT);
+        out.extend_from_slice(&value.to_le_bytes());
+    } else {
+        let bytes = value.to_le_bytes();
+        // The array formats have 64 bits at most: nine bytes hold them signed.
+        let sign = if value < 0 { 0xff } else { 0 };
+        let mut len = 9;
+        while len > 1 && bytes[len - 1] == sign && (bytes[len - 2] ^ sign) < 0x80 {
+            len -= 1;
+        }
+        out.extend_from_slice(&[LONG1, len as u8]);
+        out.extend_from_slice(&bytes[..len]);
+    }
+}
