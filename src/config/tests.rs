@@ -49,7 +49,7 @@ fn defaults_are_as_documented() {
     };
     assert_eq!(config.limits, limits);
     assert_eq!(config.snapshot.max_value_bytes, 1 << 20);
-    assert_eq!(config.snapshot.encoding, Encoding::default());
+    assert_eq!(config.snapshot.pickles.encoding, Encoding::default());
     assert!(!config.snapshot.forward_flush_all);
     assert_eq!(config.warnings, Vec::<String>::new());
     let spaces: Vec<_> = config.listeners.iter().map(|l| l.identity.space).collect();
@@ -120,7 +120,7 @@ fn settings_mean_what_they_say() {
         by_flags: true,
         by_bytes: true,
     };
-    assert_eq!(config.snapshot.encoding, encoding);
+    assert_eq!(config.snapshot.pickles.encoding, encoding);
     assert_eq!(config.limits.max_value_bytes, 65536);
     assert_eq!(config.limits.drain_timeout, Duration::from_millis(16));
     assert!(config.snapshot.forward_flush_all);
@@ -226,10 +226,10 @@ fn every_mistake_is_named_with_its_line() {
     t:10: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
     t:10: rules[0].rollout: 101 is out of range, expected 0 to 100
     t:10: rules[0].rollout: expected an integer of 64 bits, found a float
-    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence or read_through
-    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence or read_through
-    t:10: rules[0].sniff: unknown depth "deep", expected off or header
-    t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss or pass
+    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence, globals, py2_str or read_through
+    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence, globals, py2_str or read_through
+    t:10: rules[0].sniff: unknown depth "deep", expected off, header or full
+    t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss, transcode or pass
     t:10: rules[0].on_unloadable_write: unknown answer "drop", expected accept or reject
     t:10: rules[0].coherence: unknown coherence "some", expected none, deletes or strict
     t:10: pickle.flag_bit: 32 is out of range, expected 0 to 31
@@ -288,19 +288,11 @@ fn what_is_not_there_yet_says_so() {
         "[[rules]]\nrollout = 25",
         "[[rules]]\ncoherence = 'fill-aware'",
         "[[rules]]\nread_through = true",
-        "[[rules]]\nsniff = 'full'",
-        "[[rules]]\non_unloadable_read = 'transcode'",
-        "[[rules]]\npy2_str = 'bytes'",
-        "[namespaces.all]\nruntimes = 'python >=2'\ninventory = 'x.json'",
         "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['hello']\nuntagged = 'refuse'",
     ]), @r#"
     t:10: rules[0].rollout: rollout = 25 is not supported yet: use 0 or 100
     t:10: rules[0].coherence: coherence = "fill-aware" is not supported yet: use none, deletes or strict
     t:10: rules[0].read_through: read_through = true is not supported yet: use false
-    t:10: rules[0].sniff: sniff = "full" is not supported yet: use off or header
-    t:10: rules[0].on_unloadable_read: on_unloadable_read = "transcode" is not supported yet: use miss or pass
-    t:10: rules[0].py2_str: py2_str is not supported yet: leave it out
-    t:11: namespaces.all.inventory: inventory is not supported yet: leave it out
     t:11: listeners[2].identify: identify is not supported yet: use runtime
     t:12: listeners[2].untagged: untagged is not supported yet: leave it out
     "#);

@@ -16,8 +16,9 @@ use arrayvec::ArrayVec;
 
 pub(super) use requests::{StoreHead, Target};
 
+use super::look::Look;
 use super::meta::{MetaReply, OwedRestore};
-use super::session::{Look, Sessions, Ticket};
+use super::session::{Sessions, Ticket};
 use crate::policy::SpaceId;
 use crate::protocol::request::Verb;
 
@@ -88,7 +89,11 @@ enum Reply {
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
     /// A value that is only looked at, then `END`: its CAS id, if it is hidden.
-    Probe { ticket: Ticket, hidden: Option<u64> },
+    Probe {
+        ticket: Ticket,
+        look: Look,
+        hidden: Option<u64>,
+    },
     /// Lines up to `END`.
     Stats { ticket: Ticket },
 }

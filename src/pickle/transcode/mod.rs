@@ -12,9 +12,12 @@ mod compat;
 mod names;
 mod ops;
 mod output;
+mod pool;
 mod protocol;
 mod python2;
 mod python3;
+
+pub use pool::Pool;
 
 use super::machine::{Broken, Machine};
 
@@ -139,6 +142,30 @@ pub enum Obstacle {
     FromPython3,
     #[error("it would grow beyond any that Python writes")]
     Growth,
+}
+
+impl Refusal {
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        let obstacle = match self {
+            Self::Broken(_) => return "broken",
+            Self::NoForm { obstacle, .. } => obstacle,
+        };
+        match obstacle {
+            Obstacle::PersistentId => "persistent_id",
+            Obstacle::ExtensionCode => "extension",
+            Obstacle::OutOfBandBuffer => "buffer",
+            Obstacle::SecondProtocol => "second_protocol",
+            Obstacle::NonAsciiName | Obstacle::LineBreakInName => "name",
+            Obstacle::Length | Obstacle::Growth => "length",
+            Obstacle::ArrayType(_) | Obstacle::ArrayShape => "array",
+            Obstacle::Shape | Obstacle::Shared | Obstacle::ManyArguments => "shape",
+            Obstacle::ClassicArguments => "classic_class",
+            Obstacle::SafeStringState => "safe_string",
+            Obstacle::Digits => "digits",
+            Obstacle::FromPython3 => "writer",
+        }
+    }
 }
 
 /// Rewrites pickles; keeps its memory from one to the next.
