@@ -110,15 +110,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// A configuration was loaded: its number, and each rule's rollout.
-pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], bool)>) {
+pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], f64)>) {
     gauge!(GENERATION).set(f64::from(generation));
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     gauge!(LAST_SUCCESS).set(now.as_secs_f64());
-    for (prefix, isolated) in rollouts {
+    for (prefix, ratio) in rollouts {
         let rule = String::from_utf8_lossy(prefix).into_owned();
-        gauge!(ROLLOUT, "rule" => rule).set(if isolated { 1.0 } else { 0.0 });
+        gauge!(ROLLOUT, "rule" => rule).set(ratio);
     }
 }
 

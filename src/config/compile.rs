@@ -19,7 +19,7 @@ use super::{Config, Limits, Listener, Upstream};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, KeyCodec, Mode, Namespace, OnUnloadableRead,
-    OnUnloadableWrite, Requirement, Ring, Rule, Rules, RuntimeTag, Snapshot, Sniff,
+    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, RuntimeTag, Snapshot, Sniff,
 };
 use crate::protocol::key::MAX_KEY_BYTES;
 
@@ -295,12 +295,8 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
     let globals = globals?;
     let rule = Rule {
         prefix: prefix?.as_bytes().into(),
-        // Keys outside the rollout behave as guard does: here, all of them.
-        mode: if mode == Mode::Isolate && rollout == 0 {
-            Mode::Guard
-        } else {
-            mode
-        },
+        mode,
+        rollout,
         sniff: match sniff? {
             _ if mode == Mode::Shared => Sniff::Off,
             _ if raw.sniff.is_none() && needs_all(on_unloadable_read, globals) => Sniff::Full,
@@ -348,20 +344,15 @@ fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
     Some(value)
 }
 
-/// All keys or none, for now.
-fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<i64> {
+fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<Rollout> {
     let Some(At { place, value }) = raw else {
-        return Some(100);
+        return Some(Rollout::ALL);
     };
-    match value {
-        0 | 100 => return Some(*value),
-        1..100 => report.error(
-            place,
-            format!("rollout = {value} is not supported yet: use 0 or 100"),
-        ),
-        _ => report.error(place, format!("{value} is out of range, expected 0 to 100")),
+    let rollout = u8::try_from(*value).ok().and_then(Rollout::new);
+    if rollout.is_none() {
+        report.error(place, format!("{value} is out of range, expected 0 to 100"));
     }
-    None
+    rollout
 }
 
 /// Warns of settings that do nothing in this mode, and of stale copies.

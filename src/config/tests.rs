@@ -102,9 +102,25 @@ fn namespaces_are_tried_in_the_order_of_the_file() {
 }
 
 #[test]
-fn isolation_of_no_keys_is_guard() {
-    let config = parse_after_base("[[rules]]\nmode = 'isolate'\nrollout = 0");
-    assert_eq!(config.snapshot.rules.find(b"any").mode, Mode::Guard);
+fn keys_outside_the_rollout_are_guarded() {
+    for (rollout, isolated) in [
+        (0, [false, false]),
+        (40, [true, false]),
+        (100, [true, true]),
+    ] {
+        let toml = format!("[[rules]]\nmode = 'isolate'\nrollout = {rollout}");
+        let config = parse_after_base(&toml);
+        let identity = config.listeners[0].identity;
+        // Of the buckets 2684 and 8507.
+        let found = [&b"abc"[..], b"user:1"].map(|key| {
+            let decision = config.snapshot.decide(identity, key);
+            let isolated = decision.mode == Mode::Isolate;
+            assert_eq!(decision.space == identity.space, isolated);
+            assert!(isolated || decision.mode == Mode::Guard);
+            isolated
+        });
+        assert_eq!(found, isolated, "{rollout}");
+    }
 }
 
 #[test]
@@ -152,7 +168,7 @@ runtimes = "python >=3"
 [[rules]]
 prefix = "a"
 mode = "isolated"
-rollout = 25
+rollout = 125
 [limits]
 max_value_bytes = "2GiB"
 [typo]
@@ -167,7 +183,7 @@ max_value_bytes = "2GiB"
     t:11: listeners[1].runtime: no namespace is for python/2.7: py3 is for python >=3
     t:14: rules: none for everything else: add one with prefix = ""
     t:16: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
-    t:17: rules[0].rollout: rollout = 25 is not supported yet: use 0 or 100
+    t:17: rules[0].rollout: 125 is out of range, expected 0 to 100
     t:19: limits.max_value_bytes: 2GiB is out of range, expected 1 to 1GiB
     t:20: typo: unknown key, expected listeners, upstream, namespaces, rules, admin, server, pickle, limits or admin_commands
     "#);
@@ -286,12 +302,10 @@ fn upstream_mistakes_are_named() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     insta::assert_snapshot!(table(&[
-        "[[rules]]\nrollout = 25",
         "[[rules]]\ncoherence = 'fill-aware'",
         "[[rules]]\nread_through = true",
         "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['hello']\nuntagged = 'refuse'",
     ]), @r#"
-    t:10: rules[0].rollout: rollout = 25 is not supported yet: use 0 or 100
     t:10: rules[0].coherence: coherence = "fill-aware" is not supported yet: use none, deletes or strict
     t:10: rules[0].read_through: read_through = true is not supported yet: use false
     t:11: listeners[2].identify: identify is not supported yet: use runtime

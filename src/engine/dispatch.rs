@@ -186,7 +186,7 @@ impl<'e> Dispatch<'e> {
         let (snapshot, identity) = (self.snapshot, self.sessions.get(self.client).identity);
         let mut asked = false;
         let keys = keys.map(|key| {
-            let Decision { rule, space } = snapshot.decide(identity, key);
+            let Decision { rule, space, .. } = snapshot.decide(identity, key);
             let target = Target {
                 codec: &snapshot.codec,
                 space,
@@ -211,7 +211,7 @@ impl<'e> Dispatch<'e> {
             return;
         }
         let quiet = meta_quiet(meta);
-        let Decision { rule, space } = self.decide(meta.key);
+        let Decision { rule, space, .. } = self.decide(meta.key);
         // Without the value there is nothing to look at.
         let look = if meta.has(b'v') {
             Look::of(rule)
@@ -435,7 +435,7 @@ impl<'e> Dispatch<'e> {
             base64,
             plain,
         } = asked;
-        let Decision { rule, space } = decision;
+        let Decision { rule, space, .. } = decision;
         let strict = rule.coherence == Coherence::Strict && rule.mode != Mode::Shared;
         let lane = self.lane_of(key);
         let work = if refill.is_some() || (strict && !plain) {

@@ -395,7 +395,7 @@ impl Looker {
         decision: Decision<'_>,
         (flags, value): (u32, &[u8]),
     ) -> Option<&'static str> {
-        let Decision { rule, space } = decision;
+        let Decision { rule, space, .. } = decision;
         if rule.mode == Mode::Shared || rule.sniff == Sniff::Off {
             return None;
         }

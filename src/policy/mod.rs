@@ -3,11 +3,13 @@
 
 mod key;
 mod ring;
+mod rollout;
 mod rules;
 mod runtime;
 
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
+pub use rollout::{BUCKETS, Rollout, bucket};
 pub use rules::{
     Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff,
 };
@@ -111,6 +113,8 @@ pub struct Identity {
 pub struct Decision<'s> {
     /// The rule that applies.
     pub rule: &'s Rule,
+    /// The rule's mode, or guard for keys outside its rollout.
+    pub mode: Mode,
     /// Where the key lives for this runtime.
     pub space: SpaceId,
 }
@@ -133,11 +137,12 @@ impl Snapshot {
     #[inline]
     pub fn decide(&self, identity: Identity, key: &[u8]) -> Decision<'_> {
         let rule = self.rules.find(key);
-        let space = match rule.mode {
-            Mode::Isolate => identity.space,
-            Mode::Shared | Mode::Observe | Mode::Guard => SpaceId::BARE,
+        let (mode, space) = match rule.mode {
+            Mode::Isolate if rule.rollout.includes(key) => (Mode::Isolate, identity.space),
+            Mode::Isolate => (Mode::Guard, SpaceId::BARE),
+            mode => (mode, SpaceId::BARE),
         };
-        Decision { rule, space }
+        Decision { rule, mode, space }
     }
 
     /// The inventory of a namespace's runtimes.

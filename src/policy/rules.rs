@@ -1,5 +1,6 @@
 //! Rules: what to do with a family of client keys. The longest prefix wins.
 
+use super::rollout::Rollout;
 use crate::pickle::transcode::Py2Str;
 
 /// What to do with a family of client keys.
@@ -9,6 +10,8 @@ pub struct Rule {
     pub prefix: Box<[u8]>,
     /// Where keys live and what happens to values.
     pub mode: Mode,
+    /// Which keys are isolated in [`Mode::Isolate`]; the others are guarded.
+    pub rollout: Rollout,
     /// How closely values are looked at.
     pub sniff: Sniff,
     /// What a reader gets for a value that it cannot load (guard, isolate).
@@ -21,6 +24,16 @@ pub struct Rule {
     pub globals: Globals,
     /// What a transcoded Python 2 `str` becomes where nothing tells.
     pub py2_str: Py2Str,
+}
+
+impl Rule {
+    /// The share of its keys that is isolated, 0 to 1.
+    pub fn isolated_share(&self) -> f64 {
+        match self.mode {
+            Mode::Isolate => f64::from(self.rollout.percent()) / 100.0,
+            Mode::Shared | Mode::Observe | Mode::Guard => 0.0,
+        }
+    }
 }
 
 /// Where a rule's keys live, and whether values are looked at.
@@ -154,6 +167,7 @@ mod tests {
         let rule = |prefix: &&str| Rule {
             prefix: prefix.as_bytes().into(),
             mode: Mode::Shared,
+            rollout: Rollout::ALL,
             sniff: Sniff::Off,
             on_unloadable_read: OnUnloadableRead::Miss,
             on_unloadable_write: OnUnloadableWrite::Accept,
