@@ -20,7 +20,7 @@ const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
 const KEPT_ITEMS: usize = 6;
 
 /// Capacity (in elements) that a machine keeps between pickles.
-const KEPT_CAPACITY: usize = 16 * 1024;
+const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// A MARK on the stack.
 #[derive(Debug, Clone, Copy)]
@@ -141,15 +141,15 @@ pub enum Flaw {
     NoOpcode(u8),
     #[error("the pickle ends within an opcode")]
     Truncated,
-    #[error("a declared length of {0} reaches past the end")]
-    Length(u64),
+    #[error("a declared length reaches past the end")]
+    Length,
     #[error("nothing on the stack")]
     Underflow,
     #[error("no MARK on the stack")]
     NoMark,
     #[error("memo entry {0} was never put")]
     MemoMissing(u32),
-    #[error("memo index {0} is beyond the number of opcodes")]
+    #[error("memo index {0} is beyond what came before it")]
     MemoIndex(u32),
     #[error("text is not UTF-8")]
     Utf8,
@@ -238,10 +238,10 @@ impl Machine {
     /// The value on top.
     #[inline]
     fn top(&self) -> Result<Node, Flaw> {
-        self.stack[self.fence..]
-            .last()
-            .copied()
-            .ok_or(Flaw::Underflow)
+        if self.stack.len() <= self.fence {
+            return Err(Flaw::Underflow);
+        }
+        self.stack.last().copied().ok_or(Flaw::Underflow)
     }
 
     /// Removes the last MARK: gives where it stood and its offset.
@@ -267,30 +267,37 @@ impl Machine {
         node
     }
 
-    fn put<O: Observer>(
-        &mut self,
-        observer: &mut O,
-        at: usize,
-        key: u32,
-        ops: u32,
-    ) -> Result<(), Flaw> {
+    #[inline]
+    fn put<O: Observer>(&mut self, observer: &mut O, at: usize, key: u32) -> Result<(), Flaw> {
         let node = self.top()?;
         let index = key as usize;
+        if index == self.memo.len() && index <= at {
+            self.memo.push(node);
+            self.memo_len += 1;
+        } else {
+            self.put_out_of_order(index, node, at)?;
+        }
+        observer.put(at as u32, key, node);
+        Ok(())
+    }
+
+    #[cold]
+    fn put_out_of_order(&mut self, index: usize, node: Node, at: usize) -> Result<(), Flaw> {
         if index >= self.memo.len() {
             // A pickler numbers what it memoises: an index beyond the count of
-            // opcodes only serves to make an unpickler allocate.
-            if key > ops {
-                return Err(Flaw::MemoIndex(key));
+            // bytes only serves to make an unpickler allocate.
+            if index > at {
+                return Err(Flaw::MemoIndex(index as u32));
             }
             self.memo.resize(index + 1, Node::plain(Kind::Vacant, 0));
         }
         let entry = &mut self.memo[index];
         self.memo_len += u32::from(entry.kind == Kind::Vacant);
         *entry = node;
-        observer.put(at as u32, key, node);
         Ok(())
     }
 
+    #[inline]
     fn get<O: Observer>(
         &mut self,
         observer: &mut O,
@@ -373,18 +380,12 @@ impl Machine {
     ) -> Result<Walked, Flaw> {
         let mut protocols = 0;
         let mut protocol = 0;
-        let mut ops = 0;
         loop {
             let here = *at;
             let Some(&op) = pickle.get(here) else {
                 return Err(Flaw::NoStop);
             };
-            let since = SINCE[usize::from(op)];
-            if since == NO_OPCODE {
-                return Err(Flaw::NoOpcode(op));
-            }
-            protocols |= 1 << since;
-            ops += 1;
+            protocols |= SINCE[usize::from(op)];
             let mut args = Operands {
                 pickle,
                 at: here + 1,
@@ -629,18 +630,18 @@ impl Machine {
                     let key = memo_key(args.line()?.of(pickle))?;
                     self.get(observer, pickle, here, key)?;
                 }
-                MEMOIZE => self.put(observer, here, self.memo_len, ops)?,
+                MEMOIZE => self.put(observer, here, self.memo_len)?,
                 BINPUT => {
                     let key = args.fixed::<1>()?[0];
-                    self.put(observer, here, u32::from(key), ops)?;
+                    self.put(observer, here, u32::from(key))?;
                 }
                 LONG_BINPUT => {
                     let key = u32::from_le_bytes(args.fixed()?);
-                    self.put(observer, here, key, ops)?;
+                    self.put(observer, here, key)?;
                 }
                 PUT => {
                     let key = memo_key(args.line()?.of(pickle))?;
-                    self.put(observer, here, key, ops)?;
+                    self.put(observer, here, key)?;
                 }
 
                 GLOBAL | INST => {
@@ -669,7 +670,9 @@ impl Machine {
                 STACK_GLOBAL => {
                     let name = self.pop()?;
                     let module = self.pop()?;
-                    if name.kind != Kind::Text || module.kind != Kind::Text {
+                    // Python 3 makes text of Python 2's strings first.
+                    let plain = |node: Node| matches!(node.kind, Kind::Text | Kind::Str);
+                    if !plain(name) || !plain(module) {
                         return Err(Flaw::Operand);
                     }
                     let named = Named {
@@ -763,15 +766,15 @@ impl Machine {
                 FRAME => {
                     let len = u64::from_le_bytes(args.fixed()?);
                     if len > (pickle.len() - args.at) as u64 {
-                        return Err(Flaw::Length(len));
+                        return Err(Flaw::Length);
                     }
                 }
-                // STOP: every other byte of the table is above.
-                _ => {
+                STOP => {
                     self.top()?;
                     let len = args.at;
                     return Ok(Walked { len, protocols });
                 }
+                _ => return Err(Flaw::NoOpcode(op)),
             }
             *at = args.at;
         }

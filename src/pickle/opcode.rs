@@ -8,17 +8,15 @@ macro_rules! opcodes {
     ($($name:ident = $code:literal since $protocol:literal;)*) => {
         $(pub(super) const $name: u8 = $code;)*
 
-        /// The protocol that an opcode came with; [`NO_OPCODE`] for bytes that are none.
+        /// The protocol that an opcode came with, as bit `1 << protocol`; 0 for
+        /// bytes that are none.
         pub(super) const SINCE: [u8; 256] = {
-            let mut since = [NO_OPCODE; 256];
-            $(since[$name as usize] = $protocol;)*
+            let mut since = [0; 256];
+            $(since[$name as usize] = 1 << $protocol;)*
             since
         };
     };
 }
-
-/// In [`SINCE`]: this byte is no opcode.
-pub(super) const NO_OPCODE: u8 = u8::MAX;
 
 opcodes! {
     MARK = b'(' since 0;

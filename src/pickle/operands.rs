@@ -30,7 +30,7 @@ impl Operands<'_> {
     pub(super) fn signed_len(&mut self) -> Result<u64, Flaw> {
         let len = u32::from_le_bytes(self.fixed()?);
         if len > i32::MAX.cast_unsigned() {
-            return Err(Flaw::Length(u64::from(len)));
+            return Err(Flaw::Length);
         }
         Ok(u64::from(len))
     }
@@ -38,7 +38,7 @@ impl Operands<'_> {
     #[inline]
     pub(super) fn bytes(&mut self, len: u64) -> Result<Span, Flaw> {
         if len > (self.pickle.len() - self.at) as u64 {
-            return Err(Flaw::Length(len));
+            return Err(Flaw::Length);
         }
         let span = Span::new(self.at, self.at + len as usize);
         self.at += len as usize;
@@ -57,7 +57,7 @@ impl Operands<'_> {
 /// Whether Python decodes this as UTF-8 with "surrogatepass".
 #[inline]
 pub(super) fn is_python_text(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() || is_text_with_surrogates(bytes)
+    bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok() || is_text_with_surrogates(bytes)
 }
 
 #[cold]

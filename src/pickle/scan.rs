@@ -26,6 +26,7 @@ pub struct Scan<'s> {
     extensions: &'s Extensions,
     facts: &'s Facts,
     globals: &'s [Global],
+    attributes: &'s [(u32, Span)],
     len: usize,
     effective: u8,
 }
@@ -55,6 +56,7 @@ impl Scanner {
             extensions,
             facts: &self.facts,
             globals: &self.globals.list,
+            attributes: &self.globals.attributes,
             len: walked.len,
             effective: 7 - walked.protocols.leading_zeros() as u8,
         })
@@ -110,7 +112,7 @@ pub(super) struct Facts {
     /// The protocol in the header; 0 without one.
     pub(super) declared: u8,
     /// PROTO elsewhere than at the start.
-    pub(super) second_proto: bool,
+    second_proto: bool,
     /// Offset and value of the first byte that no ASCII `str` has.
     pub(super) undecodable: Option<(u32, u8)>,
     /// A Python 2 `str` is in it.
@@ -134,10 +136,14 @@ pub(super) struct Facts {
     pub(super) says_samesite: bool,
     /// Bits of [`Special`] shapes; see [`special`].
     pub(super) shapes: special::Shapes,
-    /// Structure that only hostile pickles have: a call of what a call gave.
-    pub(super) call_of_result: bool,
+    /// A call of what a call other than `getattr` gave.
+    call_of_result: bool,
+    /// `getattr` of something else than a literal name of a global.
+    loose_getattr: bool,
     /// `bytearray(n)`, `list(range(n))` and the like, which allocate without bytes.
-    pub(super) bare_int: bool,
+    bare_int: bool,
+    /// BUILD on a global, without a call.
+    built_global: bool,
 }
 
 impl<'s> Scan<'s> {
@@ -188,16 +194,56 @@ impl<'s> Scan<'s> {
     /// What it names, in order of first appearance, each pair once.
     pub fn globals(&self) -> impl Iterator<Item = GlobalRef<'s>> + use<'s> {
         let scan = *self;
-        self.globals.iter().map(move |global| {
-            let (module, name) = scan.names(&global.named);
-            let mut roles = global.roles;
-            roles.data |= global.pushes > global.uses;
-            GlobalRef {
-                module: str::from_utf8(module).unwrap_or_default(),
-                name: str::from_utf8(name).unwrap_or_default(),
-                roles,
-            }
+        self.globals
+            .iter()
+            .map(move |global| scan.reference(global))
+    }
+
+    /// What it names and takes an attribute of with `getattr`, as picklers write
+    /// nested classes and methods below protocol 4.
+    pub fn attributes(&self) -> impl Iterator<Item = (GlobalRef<'s>, &'s str)> + use<'s> {
+        let scan = *self;
+        self.attributes.iter().map(move |&(global, name)| {
+            let global = scan.reference(&scan.globals[global as usize]);
+            (global, text(name.of(scan.pickle)))
         })
+    }
+
+    fn reference(&self, global: &Global) -> GlobalRef<'s> {
+        let (module, name) = self.names(&global.named);
+        let mut roles = global.roles;
+        roles.data |= global.pushes > global.uses;
+        GlobalRef {
+            module: text(module),
+            name: text(name),
+            roles,
+        }
+    }
+
+    /// Whether it is built as picklers build.
+    ///
+    /// # Errors
+    /// Says what no pickler writes.
+    pub(super) fn structure(&self) -> Result<(), &'static str> {
+        let facts = self.facts;
+        for (found, what) in [
+            (facts.second_proto, "a second PROTO"),
+            (self.trailing() > 0, "bytes after STOP"),
+            (facts.call_of_result, "a call of what a call gave"),
+            (facts.loose_getattr, "getattr of no class"),
+            (facts.built_global, "a state for a class or module"),
+            (facts.bare_int, "a size without content"),
+            (facts.persistent_id.is_some(), "a persistent id"),
+            (
+                facts.unknown_extension.is_some(),
+                "an unknown extension code",
+            ),
+        ] {
+            if found {
+                return Err(what);
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn facts(&self) -> &'s Facts {
@@ -212,6 +258,11 @@ impl<'s> Scan<'s> {
     pub(super) fn names(&self, named: &Named) -> (&'s [u8], &'s [u8]) {
         names(self.pickle, self.extensions, named)
     }
+}
+
+/// Names are UTF-8: the machine has seen to that.
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
 }
 
 fn names<'a>(pickle: &'a [u8], extensions: &'a Extensions, named: &Named) -> (&'a [u8], &'a [u8]) {
@@ -253,6 +304,8 @@ impl Writer {
 #[derive(Debug, Default)]
 struct Globals {
     list: Vec<Global>,
+    /// Which of them was asked for which attribute by `getattr`.
+    attributes: Vec<(u32, Span)>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
@@ -260,6 +313,7 @@ struct Globals {
 impl Globals {
     fn clear(&mut self) {
         self.list.clear();
+        self.attributes.clear();
         self.index.clear();
     }
 }
@@ -323,6 +377,7 @@ impl Observer for Recorder<'_> {
             list,
             index,
             hasher,
+            ..
         } = &mut *self.globals;
         let extensions = self.extensions;
         let key = |named: &Named| {
@@ -411,7 +466,10 @@ impl Observer for Recorder<'_> {
     ) {
         let first = args.and_then(|(args, _)| args.first().copied());
         let Some(global) = self.global_of(callee) else {
-            self.facts.call_of_result |= callee.kind == Kind::Object;
+            let by_getattr = callee.kind == Kind::Object
+                && callee.a != NO_GLOBAL
+                && self.globals.list[callee.a as usize].special == Special::Getattr;
+            self.facts.call_of_result |= !by_getattr;
             return;
         };
         global.uses += 1;
@@ -438,9 +496,19 @@ impl Observer for Recorder<'_> {
         self.facts.shapes |= special.called(op, args, view);
         match special {
             Special::Getattr => {
-                if let Some(object) = first.and_then(|arg| self.global_of(arg)) {
-                    object.roles.attribute = true;
-                    object.uses += 1;
+                let name = args
+                    .0
+                    .get(1)
+                    .filter(|name| matches!(name.kind, Kind::Text | Kind::Str));
+                match (first, name) {
+                    (Some(object), Some(name)) if object.kind == Kind::Global => {
+                        self.globals.attributes.push((object.a, name.bytes()));
+                        if let Some(object) = self.global_of(object) {
+                            object.roles.attribute = true;
+                            object.uses += 1;
+                        }
+                    }
+                    _ => self.facts.loose_getattr = true,
                 }
             }
             Special::Reconstructor => {
@@ -453,26 +521,25 @@ impl Observer for Recorder<'_> {
                     class.roles.reconstructed = true;
                     class.uses += 1;
                     class.from_str |= base == Some(Special::Str);
-                    let safe = class.special == Special::SafeString;
-                    if safe {
-                        self.facts.shapes |= special::safe_string(args.0.get(2).copied(), view);
-                    }
+                    let class = class.special;
+                    self.facts.shapes |= class.reconstructed(args.0.get(2).copied(), view);
                 }
             }
             _ => {}
         }
     }
 
-    fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
+    fn build(&mut self, _at: u32, object: Node, _state: Node, _view: &View<'_>) {
         match object.kind {
             Kind::Global => {
                 if let Some(global) = self.global_of(object) {
                     global.roles.built = true;
+                    self.facts.built_global = true;
                 }
             }
             Kind::Object if object.a != NO_GLOBAL => {
                 let special = self.globals.list[object.a as usize].special;
-                self.facts.shapes |= special.built(state, view);
+                self.facts.shapes |= special.built();
             }
             _ => {}
         }

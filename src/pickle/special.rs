@@ -26,8 +26,20 @@ pub(super) enum Special {
     Iterator,
     /// `UnicodeDecodeError` and its siblings
     UnicodeError,
-    /// What `django.utils.safestring` has
+    /// `django.utils.safestring.SafeString`: of bytes before Django 2.0
     SafeString,
+    /// What else `django.utils.safestring` has
+    SafeText,
+    /// `SafeBytes` of the same: Python 2's `str`, Python 3's `bytes`
+    SafeBytes,
+    /// Written in Python once, in C since: `object.__new__` makes none
+    Native,
+    /// `decimal.Context`, which takes other arguments in C
+    Context,
+    /// `StringIO.StringIO`, which Python 3 takes for `io.StringIO`
+    StringIo,
+    /// `operator.or_`: how unions of types are pickled
+    Or,
     /// Cookies, which learned `SameSite` in 3.8
     Morsel,
     /// Django's `Query` and `QuerySet`, which are tied to its series
@@ -66,6 +78,16 @@ bitflags::bitflags! {
         const MODEL_STATE = 1 << 10;
         const HTTP_RESPONSE = 1 << 11;
         const RESPONSE_HEADERS = 1 << 12;
+        /// A `StringIO`'s `__dict__`.
+        const STRING_IO_STATE = 1 << 13;
+        /// An instance of a class that is native to Python 3, without arguments.
+        const NATIVE = 1 << 14;
+        /// A decimal context with its arguments.
+        const CONTEXT_ARGUMENTS = 1 << 15;
+        /// `int | str`.
+        const UNION = 1 << 16;
+        /// `SafeBytes` of a `str`.
+        const SAFE_BYTES_OF_STR = 1 << 17;
     }
 }
 
@@ -94,7 +116,13 @@ impl Special {
             (b"datetime", b"time") => Self::Time,
             (b"array", b"array") => Self::Array,
             (b"http.cookies" | b"Cookie", b"Morsel") => Self::Morsel,
-            (b"django.utils.safestring", _) => Self::SafeString,
+            (b"django.utils.safestring", b"SafeString") => Self::SafeString,
+            (b"django.utils.safestring", b"SafeBytes") => Self::SafeBytes,
+            (b"django.utils.safestring", _) => Self::SafeText,
+            (b"decimal", b"Context") => Self::Context,
+            (b"xml.etree.ElementTree", b"Element") => Self::Native,
+            (b"StringIO", b"StringIO") => Self::StringIo,
+            (b"_operator" | b"operator", b"or_") => Self::Or,
             (b"django.db.models.base", b"model_unpickle") => Self::Model,
             (b"django.db.models.base", b"ModelState") => Self::ModelState,
             (b"django.http.response" | b"django.http", name) => match name {
@@ -155,22 +183,38 @@ impl Special {
                 }
             }
             Self::SafeString if matches!(op, NEWOBJ | NEWOBJ_EX) => safe_string(first, view),
+            Self::SafeBytes if first.is_some_and(|arg| arg.kind == Kind::Str) => {
+                Shapes::SAFE_BYTES_OF_STR
+            }
+            Self::Context if count > 0 => Shapes::CONTEXT_ARGUMENTS,
+            Self::Or if first.is_some_and(|arg| arg.kind == Kind::Global) => Shapes::UNION,
+            _ => Shapes::empty(),
+        }
+    }
+
+    /// What it says to be reconstructed, from an instance of a base class.
+    pub(super) fn reconstructed(self, base: Option<Node>, view: &View<'_>) -> Shapes {
+        match self {
+            Self::SafeString => safe_string(base, view),
+            Self::SafeBytes => Shapes::SAFE_BYTES_OF_STR,
+            Self::Native | Self::Context => Shapes::NATIVE,
             _ => Shapes::empty(),
         }
     }
 
     /// What a state given to an instance of it says.
-    pub(super) fn built(self, _state: Node, _view: &View<'_>) -> Shapes {
+    pub(super) fn built(self) -> Shapes {
         match self {
             Self::Iterator => Shapes::ITERATOR_STATE,
-            Self::SafeString => Shapes::SAFE_STRING_STATE,
+            Self::StringIo => Shapes::STRING_IO_STATE,
+            Self::SafeString | Self::SafeText => Shapes::SAFE_STRING_STATE,
             _ => Shapes::empty(),
         }
     }
 }
 
 /// A safe string made of this text.
-pub(super) fn safe_string(text: Option<Node>, view: &View<'_>) -> Shapes {
+fn safe_string(text: Option<Node>, view: &View<'_>) -> Shapes {
     let Some(text) = text.filter(|text| matches!(text.kind, Kind::Text | Kind::Escaped)) else {
         return Shapes::empty();
     };

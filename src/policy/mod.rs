@@ -53,8 +53,8 @@ impl Namespace {
             .chain((0..=40).map(|minor| (3, minor)));
         let reader = pythons
             .filter(|&(major, minor)| requirement.allows_python(major, minor))
-            .map(|(major, minor)| Reader::of_python(major, minor))
-            .max()
+            .map(|(major, minor)| Reader::of_python(major, Some(minor)))
+            .reduce(Reader::or)
             .unwrap_or(Reader::NEWEST);
         Self {
             name: name.into(),
@@ -121,9 +121,15 @@ impl Snapshot {
 /// The reader behind a tag. Where the tag leaves the minor version open, the most
 /// capable runtime it may mean: a value is only ever withheld for certain.
 fn reader_of(tag: &RuntimeTag) -> Reader {
-    tag.version("python").map_or(Reader::NEWEST, |version| {
-        Reader::of_python(version.major, version.minor.unwrap_or(u64::MAX))
-    })
+    let django = tag.version("django").and_then(|version| {
+        let minor = u16::try_from(version.minor?).ok()?;
+        Some((u16::try_from(version.major).ok()?, minor))
+    });
+    tag.version("python")
+        .map_or(Reader::NEWEST, |version| {
+            Reader::of_python(version.major, version.minor)
+        })
+        .with_django(django)
 }
 
 impl Decision<'_> {

@@ -6,3 +6,4 @@ mod meanings;
 mod pythons;
 mod scan;
 mod transcode;
+mod verdicts;

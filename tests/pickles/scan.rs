@@ -23,7 +23,7 @@ fn a_pickle_cut_anywhere_is_broken() {
     for row in MATRIX
         .rows
         .iter()
-        .step_by(7)
+        .step_by(29)
         .filter(|row| row.pickle.len() < 2_000)
     {
         for len in 0..row.pickle.len() {
@@ -31,10 +31,7 @@ fn a_pickle_cut_anywhere_is_broken() {
                 .scan(&row.pickle[..len], Extensions::NONE)
                 .unwrap_err();
             assert!(
-                matches!(
-                    broken.flaw,
-                    Flaw::NoStop | Flaw::Truncated | Flaw::Length(_)
-                ),
+                matches!(broken.flaw, Flaw::NoStop | Flaw::Truncated | Flaw::Length),
                 "{broken}"
             );
         }

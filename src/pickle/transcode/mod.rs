@@ -8,7 +8,6 @@
 //! copies the pickle opcode by opcode, and replaces what has to be replaced.
 //! Both are linear but for sorting the notes.
 
-mod compat;
 mod names;
 mod ops;
 mod output;

@@ -1,6 +1,7 @@
 //! What the reader calls the things that a pickle names.
 
-use super::{Environment, compat};
+use super::Environment;
+use crate::pickle::names::{to_py2, to_py3};
 
 /// A module and what is in it. The module's name is in two pieces, the first of
 /// which may be empty.
@@ -46,7 +47,7 @@ pub(super) fn for_python2<'n>(module: &'n [u8], name: &'n [u8], protocol: u8) ->
     if protocol < 3 {
         return Name::new(module, name);
     }
-    let (module, name) = compat::to_py2(module, name);
+    let (module, name) = to_py2(module, name);
     Name::new(module, name)
 }
 
@@ -56,7 +57,7 @@ pub(super) fn for_python3<'n>(
     name: &'n [u8],
     environment: &dyn Environment,
 ) -> Name<'n> {
-    let (module, name) = compat::to_py3(module, name);
+    let (module, name) = to_py3(module, name);
     of_numpy(module, name, environment).unwrap_or_else(|| Name::new(module, name))
 }
 

@@ -303,7 +303,9 @@ impl Writer<'_> {
                 push_len(out, Some(SHORT_BINSTRING), BINSTRING, data.len());
                 out.extend_from_slice(data);
             }
-            UNICODE => out.extend_from_slice(&self.pickle[string.at..string.end]),
+            UNICODE | STRING | SHORT_BINSTRING | BINSTRING => {
+                out.extend_from_slice(&self.pickle[string.at..string.end]);
+            }
             _ => push_text(out, data),
         }
         Ok(())

@@ -1,0 +1,109 @@
+//! What is known of who reads a value.
+
+use std::fmt;
+
+use super::django::Series;
+use super::names::{PythonVersion, Versions};
+use super::{Header, Verdict};
+
+/// A Python runtime, as far as its tag tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reader {
+    /// The highest pickle protocol that it loads.
+    pub max_protocol: u8,
+    /// The versions that it may be: several where the tag leaves the minor
+    /// version open. A value is only unloadable if it is for all of them.
+    versions: Versions,
+    /// Django's major and minor version, if its tag says it.
+    django: Option<Series>,
+}
+
+impl Reader {
+    /// Some Python that loads every protocol there is.
+    pub const NEWEST: Self = Self {
+        max_protocol: 5,
+        versions: Versions::ALL,
+        django: None,
+    };
+
+    /// Python 2.3 and later load protocols up to 2; 3.0 to 3.3 up to 3; 3.4 to
+    /// 3.7 up to 4; 3.8 and later up to 5 (PEP 307, PEP 3154, PEP 574). `None`:
+    /// some minor version.
+    pub fn of_python(major: u64, minor: Option<u64>) -> Self {
+        let max_protocol = match (major, minor.unwrap_or(u64::MAX)) {
+            (..=2, _) => 2,
+            (3, ..=3) => 3,
+            (3, ..=7) => 4,
+            _ => 5,
+        };
+        let versions = match (major, minor) {
+            (3, None) => Versions::PY3,
+            (major, minor) => Versions::only(PythonVersion::of(major, minor.unwrap_or(0))),
+        };
+        Self {
+            max_protocol,
+            versions,
+            django: None,
+        }
+    }
+
+    /// The same, with Django's major and minor version.
+    #[must_use]
+    pub fn with_django(self, django: Option<Series>) -> Self {
+        Self { django, ..self }
+    }
+
+    /// Some runtime that is one of either.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            max_protocol: self.max_protocol.max(other.max_protocol),
+            versions: self.versions | other.versions,
+            django: self.django.filter(|_| self.django == other.django),
+        }
+    }
+
+    /// Django's major and minor version, if its tag or its Python says it: 1.11
+    /// was the last for Python 2.
+    pub(super) fn django(self) -> Option<Series> {
+        self.django.or_else(|| self.is_python2().then_some((1, 11)))
+    }
+
+    /// The header's verdict: certain when it says no.
+    pub fn verdict(self, header: Header) -> Verdict {
+        match header.protocol {
+            Some(protocol) if protocol > self.max_protocol => Verdict::Unloadable,
+            Some(_) => Verdict::Loadable,
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// Whether it is surely one of these.
+    pub(super) fn is_all_of(self, versions: Versions) -> bool {
+        self.versions & versions == self.versions
+    }
+
+    /// Whether it may be one of these.
+    pub(super) fn may_be(self, versions: Versions) -> bool {
+        self.versions & versions != Versions::default()
+    }
+
+    pub(super) fn is_python2(self) -> bool {
+        self.is_all_of(Versions::PY2)
+    }
+
+    pub(super) fn is_python3(self) -> bool {
+        self.is_all_of(Versions::PY3)
+    }
+}
+
+/// `Python 2.7`, `Python 3`.
+impl fmt::Display for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.versions.single() {
+            Some(version) => write!(f, "Python {version}"),
+            None if self.is_python3() => f.write_str("Python 3"),
+            None => f.write_str("Python"),
+        }
+    }
+}
