@@ -12,7 +12,7 @@ use crate::pythons::Python;
 
 /// Every run makes the same values; another number makes others.
 const SEED: &str = "20261124";
-const VALUES: &str = "300";
+const VALUES: &str = "120";
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// One pickle, with what Python itself writes of the value.
@@ -95,7 +95,7 @@ impl Environment for Current {
 #[derive(Debug, Default)]
 struct Tally {
     same: usize,
-    /// Loads, where what Python itself writes does not.
+    /// Means what it does to its writer, where what that writes does not load.
     gained: usize,
     /// Neither loads.
     neither: usize,
@@ -128,7 +128,7 @@ fn rewrite<'p>(
 
 /// Compares with what the writer itself writes, `plain`, as the reader has it.
 fn against_plain(
-    reader: &Python,
+    (writer, reader): (&Python, &Python),
     pickles: &[Pickle],
     (form, plain): (Form, usize),
     environment: &dyn Environment,
@@ -142,11 +142,19 @@ fn against_plain(
         .collect();
     let rewritten = meanings(reader, &rewritten, &[]);
     let plainly = meanings(reader, &plainly, &[]);
-    for (((pickle, _), got), expected) in done.iter().zip(rewritten).zip(plainly) {
-        match (got.starts_with('!'), expected.starts_with('!')) {
-            (true, true) => tally.neither += 1,
-            (false, true) => tally.gained += 1,
-            _ if got == expected => tally.same += 1,
+    let raw: Vec<&[u8]> = done.iter().map(|(p, _)| &p.pickle[..]).collect();
+    let flags: &[&str] = if reader.major == 2 { &["as2"] } else { &[] };
+    let meant = meanings(writer, &raw, flags);
+    for (i, (pickle, _)) in done.iter().enumerate() {
+        let (got, mut expected) = (&rewritten[i], &plainly[i]);
+        let gained = expected.starts_with('!');
+        if gained {
+            expected = &meant[i];
+        }
+        match got.starts_with('!') {
+            true if gained => tally.neither += 1,
+            false if got == expected && gained => tally.gained += 1,
+            false if got == expected => tally.same += 1,
             _ => tally
                 .differ
                 .push(format!("{}: {got:.300} / {expected:.300}", pickle.case)),
@@ -162,7 +170,7 @@ fn python_2_gets_what_python_3_means() {
     };
     for writer in Python::all().iter().filter(|python| python.major == 3) {
         let pickles = written_by(writer);
-        let tally = against_plain(&reader, &pickles, (Form::Python2, 0), &Legacy);
+        let tally = against_plain((writer, &reader), &pickles, (Form::Python2, 0), &Legacy);
         println!(
             "{} to 2.7: {} same, {} gained, {} neither, refused {:?}, differ {:#?}",
             writer.version(),
@@ -173,7 +181,7 @@ fn python_2_gets_what_python_3_means() {
             tally.differ
         );
         assert_eq!(tally.differ, [""; 0]);
-        assert!(tally.same > 1_000);
+        assert!(tally.same > 500);
     }
 }
 
@@ -187,7 +195,7 @@ fn protocol_4_means_what_protocol_5_does() {
         let mut pickles = written_by(writer);
         pickles.retain(|pickle| pickle.protocol == 5);
         for reader in &readers {
-            let tally = against_plain(reader, &pickles, (Form::Protocol4, 1), &Legacy);
+            let tally = against_plain((writer, reader), &pickles, (Form::Protocol4, 1), &Legacy);
             println!(
                 "{} to {}: {} same, {} neither, refused {:?}, differ {:#?}",
                 writer.version(),
@@ -199,7 +207,7 @@ fn protocol_4_means_what_protocol_5_does() {
             );
             assert_eq!(tally.differ, [""; 0]);
             assert_eq!(tally.refused.len() + tally.gained, 0);
-            assert!(tally.same > 300);
+            assert!(tally.same > 100);
         }
     }
 }
@@ -242,6 +250,6 @@ fn python_3_gets_what_python_2_means() {
             tally.refused
         );
         assert_eq!(differ, [""; 0]);
-        assert!(same > 1_000);
+        assert!(same > 500);
     }
 }
