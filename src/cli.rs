@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show where keys live: namespace, rule, physical key, siblings, server
     Explain(Explain),
+    /// Print the Python script that lists what an environment can load
+    Inventory,
 }
 
 /// Either a file or flags.
@@ -135,11 +137,12 @@ mod tests {
         Usage: picklegate <COMMAND>
 
         Commands:
-          serve    Run the proxy
-          demo     Try it out: an embedded cache, two listeners, sample traffic
-          check    Say whether a configuration is valid, and what it means
-          explain  Show where keys live: namespace, rule, physical key, siblings, server
-          help     Print this message or the help of the given subcommand(s)
+          serve      Run the proxy
+          demo       Try it out: an embedded cache, two listeners, sample traffic
+          check      Say whether a configuration is valid, and what it means
+          explain    Show where keys live: namespace, rule, physical key, siblings, server
+          inventory  Print the Python script that lists what an environment can load
+          help       Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help

@@ -13,6 +13,7 @@ use picklegate::check;
 use picklegate::config::{Config, ConfigErrors};
 use picklegate::demo::{self, Addresses};
 use picklegate::explain::{ExplainError, explain};
+use picklegate::pickle::inventory;
 use picklegate::policy::RuntimeTag;
 use picklegate::server::{self, Server};
 use tracing_subscriber::EnvFilter;
@@ -49,6 +50,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => run_demo(&args),
         Command::Check(args) => run_check(&args),
         Command::Explain(args) => run_explain(&args),
+        Command::Inventory => print(inventory::SCRIPT),
     };
     let (code, message) = match done {
         Ok(()) => return ExitCode::SUCCESS,

@@ -222,27 +222,21 @@ impl Publisher {
             let named = |key: &'static str| Label::new(key, name.clone());
             for direction in Direction::ALL {
                 for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
-                    let d = direction as usize;
-                    add(
-                        PICKLES,
-                        tally.pickles[space][d][at] - old.pickles[space][d][at],
-                        || {
-                            vec![
-                                named("namespace"),
-                                Label::from_static_parts("direction", direction.name()),
-                                Label::from_static_parts("protocol", protocol),
-                            ]
-                        },
-                    );
+                    let count = |tally: &Tally| tally.pickles(space, direction, at);
+                    add(PICKLES, count(tally) - count(old), || {
+                        vec![
+                            named("namespace"),
+                            Label::from_static_parts("direction", direction.name()),
+                            Label::from_static_parts("protocol", protocol),
+                        ]
+                    });
                 }
             }
             for writer in Writer::ALL {
                 for (verdict, verdict_name) in VERDICTS.into_iter().enumerate() {
                     for action in Action::ALL {
-                        let (w, a) = (writer as usize, action as usize);
-                        let more =
-                            tally.reads[space][w][verdict][a] - old.reads[space][w][verdict][a];
-                        add(READS, more, || {
+                        let count = |tally: &Tally| tally.reads(space, writer, verdict, action);
+                        add(READS, count(tally) - count(old), || {
                             vec![
                                 Label::from_static_parts("writer", writer.name()),
                                 named("reader"),

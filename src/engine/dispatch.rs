@@ -4,7 +4,7 @@
 use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
 use super::lane::{Lane, StoreHead, Target};
 use super::session::{Look, Quiet, Sessions, Ticket, Work};
-use super::tally::{Direction, Outcome};
+use super::tally::Outcome;
 use super::upstream::Upstream;
 use crate::pickle::Verdict;
 use crate::policy::{
@@ -49,17 +49,17 @@ struct Asked<'k> {
 
 impl<'e> Dispatch<'e> {
     /// Takes one request; `body` is all that there is after its head.
-    pub(super) fn take(&mut self, head: Head<'_>, body: &[u8]) -> Taken {
-        match head {
-            Head::Retrieve(retrieve) => self.retrieve(&retrieve),
-            Head::Store(store) => return self.store(&store, body),
-            Head::Change(change) if change.verb == Verb::Delete => self.delete(&change),
-            Head::Change(change) => self.change(&change),
-            Head::Meta(meta) => match meta.verb {
-                Verb::Ms => return self.meta_store(&meta, body),
-                Verb::Md => self.meta_delete(&meta),
-                Verb::Ma => self.meta_change(&meta),
-                _ => self.meta_retrieve(&meta),
+    pub(super) fn take(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
+        match *head {
+            Head::Retrieve(ref retrieve) => self.retrieve(retrieve),
+            Head::Store(ref store) => return self.store(store, body),
+            Head::Change(ref change) if change.verb == Verb::Delete => self.delete(change),
+            Head::Change(ref change) => self.change(change),
+            Head::Meta(ref meta) => match meta.verb {
+                Verb::Ms => return self.meta_store(meta, body),
+                Verb::Md => self.meta_delete(meta),
+                Verb::Ma => self.meta_change(meta),
+                _ => self.meta_retrieve(meta),
             },
             Head::MetaNoop => self.answer(Verb::Mn, Outcome::Ok, b"MN"),
             Head::Version => self.version(),
@@ -186,6 +186,7 @@ impl<'e> Dispatch<'e> {
     {
         let Retrieve { verb, exptime, .. } = *retrieve;
         let (snapshot, identity) = (self.snapshot, self.sessions.get(self.client).identity);
+        let mut asked = false;
         let keys = keys.map(|key| {
             let Decision { rule, space } = snapshot.decide(identity, key);
             let target = Target {
@@ -197,9 +198,12 @@ impl<'e> Dispatch<'e> {
             (target, look(rule))
         });
         self.send(self.lane_at(server), ticket, |lane, sessions| {
-            lane.retrieve(sessions, ticket, (verb, exptime), keys);
+            asked = lane.retrieve(sessions, ticket, (verb, exptime), keys);
         });
-        self.sessions.finish(ticket);
+        // What the slot waits for is the lane's to finish, once it is asked.
+        if !asked {
+            self.sessions.finish(ticket);
+        }
     }
 
     fn meta_retrieve(&mut self, meta: &Meta<'_>) {
@@ -365,9 +369,7 @@ impl<'e> Dispatch<'e> {
             return false;
         };
         let writer = self.sessions.get(self.client).identity.space;
-        self.sessions
-            .tally
-            .pickle(writer, Direction::Write, header.protocol);
+        self.sessions.tally.write(writer, header.protocol);
         let rejects = matches!(rule.mode, Mode::Guard | Mode::Isolate)
             && rule.on_unloadable_write == OnUnloadableWrite::Reject
             && self

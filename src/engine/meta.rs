@@ -58,6 +58,7 @@ pub(super) enum OwedRestore {
 }
 
 impl OwedRestore {
+    #[inline]
     pub(super) fn new(restore: Restore, client_key: &[u8], pool: &mut Pool) -> Self {
         match restore {
             Restore::Strip(bytes) => Self::Strip(bytes),
@@ -66,8 +67,10 @@ impl OwedRestore {
     }
 
     /// Hands back what was kept.
-    pub(super) fn give_back(self, pool: &mut Pool) {
-        if let Self::Kept(key) = self {
+    pub(super) fn give_back(&mut self, pool: &mut Pool) {
+        if let Self::Kept(_) = self
+            && let Self::Kept(key) = std::mem::replace(self, Self::Strip(0))
+        {
             pool.give_key(key);
         }
     }

@@ -95,10 +95,13 @@ impl Engine {
     pub fn client_input(&mut self, client: u32, input: &[u8]) {
         if self.session(client).inbox.is_empty() {
             let taken = self.take(client, input);
+            let rest = &input[taken..];
+            if rest.is_empty() {
+                return;
+            }
             let Sessions { slab, pool, .. } = &mut self.sessions;
             let session = &mut slab[client as usize];
-            let rest = &input[taken..];
-            if !session.closing && !rest.is_empty() {
+            if !session.closing {
                 session.inbox = pool.take();
                 session.inbox.reserve(session.need.max(rest.len()));
                 session.inbox.extend_from_slice(rest);
@@ -132,6 +135,7 @@ impl Engine {
     /// Takes whole requests off the input; gives the number of bytes taken.
     fn take(&mut self, client: u32, input: &[u8]) -> usize {
         let mut at = 0;
+        let now_us = self.sessions.now_us;
         loop {
             let session = self.sessions.get(client);
             session.need = 0;
@@ -168,11 +172,11 @@ impl Engine {
                 Line::Whole { text, total } => {
                     let mut decoded = KeyBuf::new();
                     let head = parse_head(&rest[..text], &mut decoded);
-                    if !self.sessions.may_go(client, head.body_len()) {
+                    if !session.may_go(head.body_len(), now_us) {
                         break;
                     }
                     let mut dispatch = self.dispatch(client);
-                    match dispatch.take(head, &rest[total..]) {
+                    match dispatch.take(&head, &rest[total..]) {
                         Taken::Body(body) => at += total + body,
                         Taken::Needs(body) => {
                             self.sessions.get(client).need = total + body;
@@ -216,12 +220,7 @@ impl Engine {
 
     /// A client with something to send, to close or to read on; each once.
     pub fn pop_dirty(&mut self) -> Option<u32> {
-        loop {
-            let client = self.sessions.pop_dirty()?;
-            if self.sessions.slab.contains(client as usize) {
-                return Some(client);
-            }
-        }
+        self.sessions.pop_dirty()
     }
 
     /// Bytes were sent to a client.

@@ -49,9 +49,16 @@ impl Pool {
     }
 
     /// Takes back a buffer, whatever is in it.
-    pub(super) fn give(&mut self, mut buffer: Vec<u8>) {
+    #[inline]
+    pub(super) fn give(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() > 0 {
+            self.keep_buffer(buffer);
+        }
+    }
+
+    fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if (1..=MAX_BUFFER_BYTES).contains(&capacity) && self.bytes + capacity <= MAX_BYTES {
+        if capacity <= MAX_BUFFER_BYTES && self.bytes + capacity <= MAX_BYTES {
             buffer.clear();
             self.bytes += capacity;
             if capacity > LINE_BYTES {

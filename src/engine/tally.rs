@@ -123,9 +123,9 @@ impl Writer {
     /// All writers.
     pub const ALL: [Self; 2] = [Self::Unknown, Self::Python3];
 
-    /// The writer of a pickle that declares this protocol.
-    pub fn of_protocol(protocol: Option<u8>) -> Self {
-        if protocol.is_some_and(|p| p >= 3) {
+    /// The writer of a pickle by the place of its protocol in [`PROTOCOLS`].
+    fn of_place(protocol: usize) -> Self {
+        if (3..UNKNOWN_PROTOCOL).contains(&protocol) {
             Self::Python3
         } else {
             Self::Unknown
@@ -166,6 +166,12 @@ impl Invalidation {
 
 /// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.
 pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknown"];
+const UNKNOWN_PROTOCOL: usize = PROTOCOLS.len() - 1;
+
+/// The place of a protocol in [`PROTOCOLS`].
+fn place_of(protocol: Option<u8>) -> usize {
+    protocol.map_or(UNKNOWN_PROTOCOL, |protocol| usize::from(protocol.min(6)))
+}
 
 /// Upper bounds of the latency buckets, in microseconds.
 pub const LATENCY_BOUNDS_US: [u64; 14] = [
@@ -190,10 +196,11 @@ pub struct Tally {
     pub requests: Vec<[[u64; Outcome::ALL.len()]; Verb::ALL.len()]>,
     /// By verb.
     pub latency: [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.len()],
-    /// By the reading or writing namespace's space, direction and protocol.
-    pub pickles: Vec<[[u64; PROTOCOLS.len()]; 2]>,
-    /// By reading space, writer, verdict and action.
-    pub reads: Vec<[[[u64; 2]; 3]; 2]>,
+    /// By writing space and protocol.
+    written: Vec<[u64; PROTOCOLS.len()]>,
+    /// By reading space, protocol, verdict and action: one number for a value,
+    /// of which two metrics are made.
+    read: Vec<[[[u64; 2]; 3]; PROTOCOLS.len()]>,
     /// By writing space: stores that some reader of the key could not load.
     pub rejected: Vec<u64>,
     /// By origin space, target space and result.
@@ -207,8 +214,8 @@ impl Tally {
             spaces,
             requests: vec![Default::default(); origins],
             latency: Default::default(),
-            pickles: vec![Default::default(); spaces],
-            reads: vec![Default::default(); spaces],
+            written: vec![Default::default(); spaces],
+            read: vec![Default::default(); spaces],
             rejected: vec![0; spaces],
             invalidations: vec![[0; 3]; spaces * spaces],
         }
@@ -236,18 +243,38 @@ impl Tally {
         bucket.sum_us += us;
     }
 
-    /// Counts a pickle on its way.
-    pub fn pickle(&mut self, space: SpaceId, direction: Direction, protocol: Option<u8>) {
-        let at = match protocol {
-            Some(protocol) => usize::from(protocol.min(6)),
-            None => PROTOCOLS.len() - 1,
-        };
-        self.pickles[space.index()][direction as usize][at] += 1;
+    /// Counts a pickle on its way to memcached.
+    pub fn write(&mut self, writer: SpaceId, protocol: Option<u8>) {
+        self.written[writer.index()][place_of(protocol)] += 1;
     }
 
-    /// Counts what a reader got.
-    pub fn read(&mut self, reader: SpaceId, writer: Writer, verdict: Verdict, action: Action) {
-        self.reads[reader.index()][writer as usize][verdict as usize][action as usize] += 1;
+    /// Counts a pickle on its way to a client, and what the client got.
+    pub fn read(
+        &mut self,
+        reader: SpaceId,
+        protocol: Option<u8>,
+        verdict: Verdict,
+        action: Action,
+    ) {
+        let counts = &mut self.read[reader.index()][place_of(protocol)];
+        counts[verdict as usize][action as usize] += 1;
+    }
+
+    /// Pickles by the place of a space, direction and the place in [`PROTOCOLS`].
+    pub fn pickles(&self, space: usize, direction: Direction, protocol: usize) -> u64 {
+        match direction {
+            Direction::Read => self.read[space][protocol].as_flattened().iter().sum(),
+            Direction::Write => self.written[space][protocol],
+        }
+    }
+
+    /// Reads by the place of a space, writer, the verdict's number and action.
+    pub fn reads(&self, space: usize, writer: Writer, verdict: usize, action: Action) -> u64 {
+        let protocols = self.read[space].iter().enumerate();
+        protocols
+            .filter(|&(place, _)| Writer::of_place(place) == writer)
+            .map(|(_, counts)| counts[verdict][action as usize])
+            .sum()
     }
 
     /// Counts the deletion of a sibling.

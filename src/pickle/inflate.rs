@@ -108,10 +108,8 @@ mod tests {
     #[test]
     fn what_was_deflated_comes_back() {
         let mut inflater = Inflater::default();
-        for len in [0, 1, 4095, 4096, 4097, 1 << 20] {
-            let bytes: Vec<u8> = (0..len as u32)
-                .map(|i| (i.wrapping_mul(i) >> 7) as u8)
-                .collect();
+        for len in [0u32, 1, 4095, 4096, 4097, 1 << 20] {
+            let bytes: Vec<u8> = (0..len).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect();
             let limits = InflateLimits {
                 max_ratio: 2000,
                 ..InflateLimits::default()

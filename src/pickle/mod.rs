@@ -5,6 +5,7 @@ mod django;
 mod extensions;
 mod firewall;
 mod inflate;
+pub mod inventory;
 mod machine;
 pub mod names;
 mod node;

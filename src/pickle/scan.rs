@@ -102,6 +102,8 @@ pub(super) struct Global {
     /// Instantiated with a Python 2 `str` as its first argument, or
     /// reconstructed from one.
     pub(super) from_str: bool,
+    /// An instance of it was given a dict as its state.
+    pub(super) dict_state: bool,
     pushes: u32,
     uses: u32,
 }
@@ -254,6 +256,13 @@ impl<'s> Scan<'s> {
         self.globals
     }
 
+    /// Whether it has a name: not an extension code that nobody registered.
+    pub(super) fn is_named(&self, named: &Named) -> bool {
+        named
+            .extension
+            .is_none_or(|code| self.extensions.get(code).is_some())
+    }
+
     /// Module and name as the pickle, or the registry, has them.
     pub(super) fn names(&self, named: &Named) -> (&'s [u8], &'s [u8]) {
         names(self.pickle, self.extensions, named)
@@ -399,6 +408,7 @@ impl Observer for Recorder<'_> {
             roles: Roles::default(),
             by_obj: false,
             from_str: false,
+            dict_state: false,
             pushes: 0,
             uses: 0,
         });
@@ -529,7 +539,7 @@ impl Observer for Recorder<'_> {
         }
     }
 
-    fn build(&mut self, _at: u32, object: Node, _state: Node, _view: &View<'_>) {
+    fn build(&mut self, _at: u32, object: Node, state: Node, _view: &View<'_>) {
         match object.kind {
             Kind::Global => {
                 if let Some(global) = self.global_of(object) {
@@ -538,8 +548,9 @@ impl Observer for Recorder<'_> {
                 }
             }
             Kind::Object if object.a != NO_GLOBAL => {
-                let special = self.globals.list[object.a as usize].special;
-                self.facts.shapes |= special.built();
+                let class = &mut self.globals.list[object.a as usize];
+                class.dict_state |= state.kind == Kind::Dict;
+                self.facts.shapes |= class.special.built();
             }
             _ => {}
         }

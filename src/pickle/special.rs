@@ -38,8 +38,10 @@ pub(super) enum Special {
     Context,
     /// `StringIO.StringIO`, which Python 3 takes for `io.StringIO`
     StringIo,
-    /// `operator.or_`: how unions of types are pickled
+    /// `operator.or_`: with `functools.reduce`, how unions of types are pickled
     Or,
+    /// `functools.reduce`
+    Reduce,
     /// Cookies, which learned `SameSite` in 3.8
     Morsel,
     /// Django's `Query` and `QuerySet`, which are tied to its series
@@ -84,8 +86,10 @@ bitflags::bitflags! {
         const NATIVE = 1 << 14;
         /// A decimal context with its arguments.
         const CONTEXT_ARGUMENTS = 1 << 15;
-        /// `int | str`.
-        const UNION = 1 << 16;
+        /// `operator.or_`.
+        const OR = 1 << 16;
+        /// A call of `functools.reduce`.
+        const REDUCE = 1 << 18;
         /// `SafeBytes` of a `str`.
         const SAFE_BYTES_OF_STR = 1 << 17;
     }
@@ -123,6 +127,7 @@ impl Special {
             (b"xml.etree.ElementTree", b"Element") => Self::Native,
             (b"StringIO", b"StringIO") => Self::StringIo,
             (b"_operator" | b"operator", b"or_") => Self::Or,
+            (b"_functools" | b"functools", b"reduce") => Self::Reduce,
             (b"django.db.models.base", b"model_unpickle") => Self::Model,
             (b"django.db.models.base", b"ModelState") => Self::ModelState,
             (b"django.http.response" | b"django.http", name) => match name {
@@ -144,6 +149,7 @@ impl Special {
     /// What the mere presence of it says.
     pub(super) fn named(self) -> Shapes {
         match self {
+            Self::Or => Shapes::OR,
             Self::Morsel => Shapes::MORSEL,
             Self::Query => Shapes::QUERY,
             Self::Model => Shapes::MODEL,
@@ -187,7 +193,7 @@ impl Special {
                 Shapes::SAFE_BYTES_OF_STR
             }
             Self::Context if count > 0 => Shapes::CONTEXT_ARGUMENTS,
-            Self::Or if first.is_some_and(|arg| arg.kind == Kind::Global) => Shapes::UNION,
+            Self::Reduce => Shapes::REDUCE,
             _ => Shapes::empty(),
         }
     }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use super::Verdict;
 use super::django;
+use super::inventory::Inventory;
 use super::names::{self, PythonVersion, Versions};
 use super::reader::Reader;
 use super::scan::{Facts, Global, GlobalRef, Scan};
@@ -59,6 +60,10 @@ pub enum Reason<'s> {
         module: &'s str,
         name: &'s str,
     },
+    State {
+        module: &'s str,
+        name: &'s str,
+    },
     Type {
         what: &'static str,
     },
@@ -92,7 +97,7 @@ impl Reason<'_> {
             Self::ByteString { .. } => 4,
             Self::Digits { .. } => 5,
             Self::Missing { .. } => 6,
-            Self::Classic { .. } | Self::Bytes { .. } | Self::Type { .. } => 7,
+            Self::Classic { .. } | Self::Bytes { .. } | Self::State { .. } | Self::Type { .. } => 7,
             Self::Framework { .. } => 8,
             Self::Script { .. } => 9,
         }
@@ -166,18 +171,24 @@ impl fmt::Display for Reason<'_> {
                 f,
                 "{module}.{name} is made of bytes in this reader, the pickle gives it a str"
             ),
+            Self::State { module, name } => {
+                write!(
+                    f,
+                    "{module}.{name} has no __dict__ in this reader to take a state"
+                )
+            }
             Self::Type { what } | Self::Framework { what } => f.write_str(what),
         }
     }
 }
 
 impl<'s> Scan<'s> {
-    /// Whether a reader can load it. Without an inventory, what lies outside the
-    /// standard library is taken to be there.
+    /// Whether a reader can load it. Without an inventory of its environment, what
+    /// lies outside the standard library is taken to be there.
     ///
     /// # Errors
     /// The first reason why it cannot; else, why that is not known.
-    pub fn judge(&self, reader: Reader) -> Result<(), Reason<'s>> {
+    pub fn judge(&self, reader: Reader, inventory: Option<&Inventory>) -> Result<(), Reason<'s>> {
         let facts = self.facts();
         let needs = facts.declared.max(self.effective_protocol());
         if needs > reader.max_protocol {
@@ -198,8 +209,9 @@ impl<'s> Scan<'s> {
             let count = facts.digits;
             return Err(Reason::Digits { count });
         }
-        for global in self.raw_globals() {
-            self.judge_global(global, reader)?;
+        let named = self.raw_globals().iter();
+        for global in named.filter(|global| self.is_named(&global.named)) {
+            self.judge_global(global, reader, inventory)?;
         }
         judge_shapes(facts, reader)?;
         if let Some(code) = facts.unknown_extension {
@@ -211,7 +223,12 @@ impl<'s> Scan<'s> {
         }
     }
 
-    fn judge_global(&self, global: &Global, reader: Reader) -> Result<(), Reason<'s>> {
+    fn judge_global(
+        &self,
+        global: &Global,
+        reader: Reader,
+        inventory: Option<&Inventory>,
+    ) -> Result<(), Reason<'s>> {
         let (module, name) = self.names(&global.named);
         let text = || {
             (
@@ -233,6 +250,15 @@ impl<'s> Scan<'s> {
         } else {
             (module, name)
         };
+        let (module_there, name_there) = if reader.is_python2() {
+            (module, name)
+        } else {
+            (module3, name3)
+        };
+        let known_there = inventory.and_then(|all| all.knows(module_there, name_there));
+        if known_there == Some(false) {
+            return missing();
+        }
         let dotted = memchr::memchr(b'.', name).is_some();
         // Nested names are looked up part by part from protocol 4 on only.
         let plain_only = protocol < 4 && dotted;
@@ -249,7 +275,7 @@ impl<'s> Scan<'s> {
             has & of
         };
         let has = versions(has2, Versions::PY2) | versions(has3, Versions::PY3);
-        if plain_only || !reader.may_be(has) {
+        if plain_only || (known_there.is_none() && !reader.may_be(has)) {
             return missing();
         }
         if reader
@@ -258,12 +284,23 @@ impl<'s> Scan<'s> {
         {
             return missing();
         }
-        if reader.is_python2() {
-            let new_style_only = global.roles.instantiated || global.roles.reconstructed;
-            if new_style_only && names::is_classic_27(module, name) {
-                let (module, name) = text();
-                return Err(Reason::Classic { module, name });
-            }
+        let is = |kind: fn(&Inventory, &[u8], &[u8]) -> bool| {
+            inventory.is_some_and(|all| kind(all, module_there, name_there))
+        };
+        let (module, name) = text();
+        let new_style_only = global.roles.instantiated || global.roles.reconstructed;
+        if reader.is_python2()
+            && new_style_only
+            && (names::is_classic_27(module.as_bytes(), name.as_bytes())
+                || is(Inventory::is_classic))
+        {
+            return Err(Reason::Classic { module, name });
+        }
+        if reader.is_python3() && global.from_str && is(Inventory::is_bytes_based) {
+            return Err(Reason::Bytes { module, name });
+        }
+        if global.dict_state && is(Inventory::has_no_dict) {
+            return Err(Reason::State { module, name });
         }
         Ok(())
     }
@@ -304,7 +341,7 @@ fn judge_shapes(facts: &Facts, reader: Reader) -> Result<(), Reason<'static>> {
     {
         return kind("cookies have no samesite before Python 3.8");
     }
-    if has(Shapes::UNION) && !reader.may_be(Versions::since(PythonVersion::Py310)) {
+    if has(Shapes::OR | Shapes::REDUCE) && !reader.may_be(Versions::since(PythonVersion::Py310)) {
         return kind("unions of types are new in Python 3.10");
     }
     if reader.is_python3() {

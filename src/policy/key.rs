@@ -97,7 +97,9 @@ impl KeyCodec {
 
     /// Appends the physical key of a client key of 1 to 250 bytes; what is
     /// appended is at most 250 bytes.
-    #[inline]
+    // A call takes as many instructions as the little that there is to do.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub fn encode(&self, space: SpaceId, key: &[u8], out: &mut Vec<u8>) -> Restore {
         debug_assert!(!key.is_empty() && key.len() <= MAX_KEY_BYTES);
         let prefix: &[u8] = match space {

@@ -151,8 +151,11 @@ fn body_len(len: u64) -> Result<usize, ReplyError> {
 
 /// Whether a reply's line is one of memcached's errors.
 pub fn is_error(text: &[u8]) -> bool {
-    let code = &text[..find_byte(b' ', text).unwrap_or(text.len())];
-    matches!(code, b"SERVER_ERROR" | b"CLIENT_ERROR" | b"ERROR")
+    let begins = |code| text.strip_prefix(code);
+    let rest = begins(b"SERVER_ERROR".as_slice())
+        .or_else(|| begins(b"CLIENT_ERROR"))
+        .or_else(|| begins(b"ERROR"));
+    rest.is_some_and(|rest| matches!(rest, [] | [b' ', ..]))
 }
 
 /// Whether a line can begin the reply to a verb that is no retrieval.
@@ -160,7 +163,7 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
     if is_error(text) {
         return true;
     }
-    let code = &text[..find_byte(b' ', text).unwrap_or(text.len())];
+    let code = || &text[..find_byte(b' ', text).unwrap_or(text.len())];
     let is_value = text.starts_with(b"VA ");
     match verb {
         Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {
@@ -169,11 +172,11 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
         Verb::Delete => matches!(text, b"DELETED" | b"NOT_FOUND"),
         Verb::Incr | Verb::Decr => text == b"NOT_FOUND" || is_number(text),
         Verb::Touch => matches!(text, b"TOUCHED" | b"NOT_FOUND"),
-        Verb::Mg => is_value || matches!(code, b"HD" | b"EN"),
-        Verb::Ms => matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
-        Verb::Md => matches!(code, b"HD" | b"EX" | b"NF"),
-        Verb::Ma => is_value || matches!(code, b"HD" | b"NS" | b"EX" | b"NF"),
-        Verb::Me => text.starts_with(b"ME ") || code == b"EN",
+        Verb::Mg => is_value || matches!(code(), b"HD" | b"EN"),
+        Verb::Ms => matches!(code(), b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Md => matches!(code(), b"HD" | b"EX" | b"NF"),
+        Verb::Ma => is_value || matches!(code(), b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Me => text.starts_with(b"ME ") || code() == b"EN",
         Verb::Stats => text.starts_with(b"STAT ") || text == b"END",
         Verb::Version => text.starts_with(b"VERSION "),
         Verb::FlushAll => text == b"OK",

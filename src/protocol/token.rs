@@ -7,28 +7,34 @@ const SHORT_BYTES: usize = 64;
 /// find their ends in half of what calling a vectorised search takes.
 #[inline]
 pub fn find_byte(byte: u8, text: &[u8]) -> Option<usize> {
-    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    let pattern = u64::from_ne_bytes([byte; 8]);
     let mut at = 0;
     while at < SHORT_BYTES
         && let Some(word) = text[at..].first_chunk()
     {
-        // A byte is zero where the text has the one that is looked for.
-        let differs = u64::from_le_bytes(*word) ^ pattern;
-        let found = differs.wrapping_sub(LOW) & !differs & HIGH;
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
+        if let Some(found) = first_in(byte, *word) {
+            return Some(at + found);
         }
         at += 8;
     }
     let rest = &text[at..];
-    let found = if rest.len() < 8 {
-        rest.iter().position(|&b| b == byte)
-    } else {
-        memchr::memchr(byte, rest)
-    };
-    Some(at + found?)
+    if rest.len() >= 8 {
+        return memchr::memchr(byte, rest).map(|found| at + found);
+    }
+    match text.last_chunk() {
+        // Its first bytes were searched: none of them is it.
+        Some(word) => first_in(byte, *word).map(|found| text.len() - 8 + found),
+        None => rest.iter().position(|&b| b == byte),
+    }
+}
+
+/// Where a byte stands first among eight.
+fn first_in(byte: u8, word: [u8; 8]) -> Option<usize> {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // A byte is zero where the text has the one that is looked for.
+    let differs = u64::from_le_bytes(word) ^ u64::from_ne_bytes([byte; 8]);
+    let found = differs.wrapping_sub(LOW) & !differs & HIGH;
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
 }
 
 /// The tokens of a line: runs of anything but spaces.
@@ -130,11 +136,12 @@ pub fn parse_u64(token: &[u8]) -> Option<u64> {
 #[inline]
 pub fn leading_digits(text: &[u8]) -> (u64, usize) {
     let (mut number, mut digits) = (0, 0);
-    while digits < 19
-        && let Some(&byte) = text.get(digits)
-        && byte.is_ascii_digit()
-    {
-        number = number * 10 + u64::from(byte - b'0');
+    for byte in &text[..text.len().min(19)] {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        number = number * 10 + u64::from(digit);
         digits += 1;
     }
     (number, digits)

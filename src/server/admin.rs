@@ -65,7 +65,7 @@ async fn metrics(extract::State(state): extract::State<State>) -> impl IntoRespo
     let published = state.workers.iter().map(|worker| {
         let (done, published) = oneshot::channel();
         // A worker that ended has nothing to add.
-        let _ = worker.messages.send(Message::Publish(done));
+        worker.send(Message::Publish(done));
         published
     });
     for published in published.collect::<Vec<_>>() {

@@ -1,25 +1,23 @@
 //! Byte streams over TCP and unix sockets, and how they are opened.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::{ListenAddr, ServerAddr};
 use crate::embedded::Embedded;
 
-/// A connection, either way.
+/// A connection, either way, on the main thread's event loop.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-/// A connection on its way from the acceptor's event loop to a worker's.
+/// A connection that no event loop knows: on its way to a worker, or there.
 #[derive(Debug)]
 pub(super) enum Detached {
     Tcp(std::net::TcpStream),
@@ -27,32 +25,6 @@ pub(super) enum Detached {
 }
 
 impl Stream {
-    /// Reads what there is; `Ok(0)` at the end.
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        let polled = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-        };
-        polled.map_ok(|()| buf.filled().len())
-    }
-
-    /// Writes as much as the socket takes.
-    pub(super) fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
     /// Opens a connection to a server.
     pub(super) async fn connect(
         server: &ServerAddr,
@@ -69,25 +41,46 @@ impl Stream {
             (ServerAddr::Embedded { .. }, None) => Err(io::ErrorKind::NotFound.into()),
         }
     }
+
+    /// Takes the connection off this thread's event loop.
+    pub(super) fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
+            Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+        }
+    }
 }
 
 impl Detached {
-    /// Registers the connection with the event loop of this thread.
-    pub(super) fn attach(self) -> io::Result<Stream> {
+    /// Reads what there is.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => TcpStream::from_std(stream).map(Stream::Tcp),
-            Self::Unix(stream) => UnixStream::from_std(stream).map(Stream::Unix),
+            Self::Tcp(stream) => stream.read(buf),
+            Self::Unix(stream) => stream.read(buf),
+        }
+    }
+
+    /// Writes as much as it takes.
+    pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(buf),
+            Self::Unix(stream) => stream.write(buf),
         }
     }
 
     /// Says one line to a client that is turned away.
-    pub(super) fn refuse(self, line: &[u8]) {
-        use std::io::Write as _;
+    pub(super) fn refuse(mut self, line: &[u8]) {
         // Whether it still reads is its own affair.
-        let _ = match self {
-            Self::Tcp(mut stream) => stream.write(line),
-            Self::Unix(mut stream) => stream.write(line),
-        };
+        let _ = self.write(line);
+    }
+}
+
+impl AsRawFd for Detached {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
     }
 }
 
@@ -122,11 +115,11 @@ impl Listening {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                stream.into_std().map(Detached::Tcp)
+                Stream::Tcp(stream).detach()
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                stream.into_std().map(Detached::Unix)
+                Stream::Unix(stream).detach()
             }
         }
     }

@@ -1,14 +1,17 @@
 //! The connection of one lane: opened, lost, and opened again with a capped,
 //! jittered back-off. Moves bytes; what they mean is the engine's.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::stream::Stream;
+use mio::event::Event;
+use mio::{Registry, Token};
+use tokio::runtime;
+
+use super::connection::Connection;
+use super::stream::{Detached, Stream};
+use super::worker::{Mailbox, Message};
 use crate::config::ServerAddr;
 use crate::embedded::Embedded;
 use crate::engine::Engine;
@@ -19,12 +22,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Reads of one lane before others have their turn: 1 MiB.
 const READS_PER_TURN: usize = 16;
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<Stream>>>>;
-
+#[derive(Debug)]
 enum State {
-    Connecting(Connecting),
+    /// The worker's mailbox gets what comes of it.
+    Connecting,
     /// Since then.
-    Up(Stream, Instant),
+    Up(Connection, Instant),
     /// Until then.
     Paused(Instant),
 }
@@ -37,11 +40,48 @@ pub(super) struct Address {
     pub(super) connect_timeout: Duration,
 }
 
+impl Address {
+    /// Opens a connection, within the time there is for that.
+    async fn connect(&self) -> io::Result<Detached> {
+        let connecting = Stream::connect(&self.server, self.embedded.as_ref());
+        match tokio::time::timeout(self.connect_timeout, connecting).await {
+            Ok(connected) => connected?.detach(),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!(
+                    "no connection after {} ms",
+                    self.connect_timeout.as_millis()
+                ),
+            )),
+        }
+    }
+}
+
+/// Opens connections for a worker, whose own thread must not wait for them.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    /// The main thread's.
+    pub(super) runtime: runtime::Handle,
+    /// The worker's.
+    pub(super) mailbox: Mailbox,
+}
+
+impl Connector {
+    fn connect(&self, lane: usize, address: &Arc<Address>) {
+        let (address, mailbox) = (Arc::clone(address), self.mailbox.clone());
+        self.runtime.spawn(async move {
+            let connected = address.connect().await;
+            mailbox.send(Message::Connected(lane, connected));
+        });
+    }
+}
+
 /// The connection of one lane.
+#[derive(Debug)]
 pub(super) struct LaneConnection {
     lane: usize,
     address: Arc<Address>,
-    waker: Waker,
+    connector: Connector,
     state: State,
     /// Failures since the connection last worked.
     failures: u32,
@@ -50,13 +90,14 @@ pub(super) struct LaneConnection {
 }
 
 impl LaneConnection {
-    pub(super) fn new(lane: usize, address: Arc<Address>, waker: Waker) -> Self {
-        let state = State::Connecting(connect(Arc::clone(&address)));
+    /// Begins to connect.
+    pub(super) fn new(lane: usize, address: Arc<Address>, connector: Connector) -> Self {
+        connector.connect(lane, &address);
         Self {
             lane,
             address,
-            waker,
-            state,
+            connector,
+            state: State::Connecting,
             failures: 0,
             reconnects: 0,
         }
@@ -66,59 +107,69 @@ impl LaneConnection {
         matches!(self.state, State::Up(..))
     }
 
-    /// Goes on with connecting and reads what came; whether there may be more.
-    pub(super) fn poll(&mut self, engine: &mut Engine, scratch: &mut [u8], now: Instant) -> bool {
-        let waker = self.waker.clone();
-        let mut cx = Context::from_waker(&waker);
-        if let State::Connecting(connecting) = &mut self.state {
-            match connecting.as_mut().poll(&mut cx) {
-                Poll::Pending => return false,
-                Poll::Ready(Err(error)) => {
-                    self.pause(engine, &format!("is down: {error}"), now);
-                    return false;
-                }
-                Poll::Ready(Ok(stream)) => {
-                    tracing::debug!(server = %self.address.server, "upstream connected");
-                    engine.lane(self.lane).down = None;
-                    self.state = State::Up(stream, now);
-                }
+    /// What came of connecting.
+    pub(super) fn connected(
+        &mut self,
+        connected: io::Result<Detached>,
+        engine: &mut Engine,
+        registry: &Registry,
+        now: Instant,
+    ) {
+        let watched =
+            connected.and_then(|socket| Connection::new(socket, registry, Token(self.lane)));
+        match watched {
+            Err(error) => self.pause(engine, &format!("is down: {error}"), now),
+            Ok(connection) => {
+                tracing::debug!(server = %self.address.server, "upstream connected");
+                engine.lane(self.lane).down = None;
+                self.state = State::Up(connection, now);
             }
         }
+    }
+
+    /// Takes note of an event.
+    pub(super) fn notice(&mut self, event: &Event) {
+        if let State::Up(connection, _) = &mut self.state {
+            connection.notice(event);
+        }
+    }
+
+    /// Whether there may be something to read that no event will tell of.
+    pub(super) fn is_readable(&self) -> bool {
+        matches!(&self.state, State::Up(connection, _) if connection.is_readable())
+    }
+
+    /// Reads what came.
+    pub(super) fn read(&mut self, engine: &mut Engine, scratch: &mut [u8], now: Instant) {
         for _ in 0..READS_PER_TURN {
-            let State::Up(stream, _) = &mut self.state else {
-                return true;
+            let State::Up(connection, _) = &mut self.state else {
+                return;
             };
-            match stream.poll_read(&mut cx, scratch) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(0)) => self.lost(engine, "closed the connection", true, now),
-                Poll::Ready(Err(error)) => {
-                    self.lost(engine, &format!("is lost: {error}"), true, now);
-                }
-                Poll::Ready(Ok(bytes)) => match engine.lane_input(self.lane, &scratch[..bytes]) {
+            match connection.read(scratch) {
+                Ok(None) => return,
+                Ok(Some(0)) => self.lost(engine, "closed the connection", true, now),
+                Err(error) => self.lost(engine, &format!("is lost: {error}"), true, now),
+                Ok(Some(bytes)) => match engine.lane_input(self.lane, &scratch[..bytes]) {
                     Ok(()) => self.failures = 0,
                     // What it says cannot be trusted, reads least of all.
                     Err(error) => self.lost(engine, &format!("failed: {error}"), false, now),
                 },
             }
         }
-        true
     }
 
     /// Writes what the lane has to say.
-    pub(super) fn flush(&mut self, engine: &mut Engine, now: Instant) {
-        let waker = self.waker.clone();
-        let mut cx = Context::from_waker(&waker);
-        while let State::Up(stream, _) = &mut self.state {
+    pub(super) fn flush(&mut self, engine: &mut Engine, registry: &Registry, now: Instant) {
+        while let State::Up(connection, _) = &mut self.state {
             let lane = &mut engine.lane(self.lane).lane;
-            if lane.unwritten().is_empty() {
+            let unwritten = lane.unwritten();
+            if unwritten.is_empty() {
                 return;
             }
-            match stream.poll_write(&mut cx, lane.unwritten()) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(bytes)) => lane.wrote(bytes),
-                Poll::Ready(Err(error)) => {
-                    self.lost(engine, &format!("is lost: {error}"), true, now);
-                }
+            match connection.write(unwritten, registry, Token(self.lane)) {
+                Ok(None) => return,
+                Ok(Some(bytes)) => lane.wrote(bytes),
+                Err(error) => self.lost(engine, &format!("is lost: {error}"), true, now),
             }
         }
     }
@@ -134,7 +185,7 @@ impl LaneConnection {
     ) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
-            State::Paused(_) | State::Up(..) | State::Connecting(_) => {}
+            State::Paused(_) | State::Up(..) | State::Connecting => {}
         }
         let oldest_us = engine.lane(self.lane).lane.oldest_us();
         let overdue = oldest_us.is_some_and(|at| u128::from(now_us - at) > timeout.as_micros());
@@ -168,8 +219,8 @@ impl LaneConnection {
     }
 
     fn connect(&mut self) {
-        self.state = State::Connecting(connect(Arc::clone(&self.address)));
-        self.waker.wake_by_ref();
+        self.state = State::Connecting;
+        self.connector.connect(self.lane, &self.address);
     }
 
     /// Answers what is owed, and whatever comes until a connection is there
@@ -185,20 +236,4 @@ impl LaneConnection {
         let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
         self.state = State::Paused(now + pause.mul_f64(0.5 + fastrand::f64() / 2.0));
     }
-}
-
-fn connect(address: Arc<Address>) -> Connecting {
-    Box::pin(async move {
-        let connecting = Stream::connect(&address.server, address.embedded.as_ref());
-        match tokio::time::timeout(address.connect_timeout, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!(
-                    "no connection after {} ms",
-                    address.connect_timeout.as_millis()
-                ),
-            )),
-        }
-    })
 }

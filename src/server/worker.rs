@@ -1,20 +1,21 @@
-//! One worker: a single task that drives all of its clients and lanes. Each
-//! turn reads whatever is ready, lets the engine work, and writes once per
+//! One worker: a thread that drives all of its clients and lanes by one poller.
+//! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
-use std::future::Future as _;
-use std::pin::{Pin, pin};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Sleep;
+use mio::event::Event;
+use mio::{Events, Poll, Registry, Token, Waker};
+use tokio::runtime;
+use tokio::sync::oneshot;
 
-use super::ready::ReadySet;
-use super::stream::{Detached, Stream};
-use super::upstream::{Address, LaneConnection};
+use super::connection::Connection;
+use super::stream::Detached;
+use super::upstream::{Address, Connector, LaneConnection};
 use crate::config::Limits;
 use crate::engine::Engine;
 use crate::metrics::{Gauges, Publisher};
@@ -24,136 +25,223 @@ use crate::policy::Identity;
 const SCRATCH_BYTES: usize = 64 << 10;
 /// Reads of one client before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// Events of one turn.
+const EVENTS_PER_TURN: usize = 1024;
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
+/// The token of the mailbox's events.
+const MAIL: Token = Token(usize::MAX);
 
 /// What the rest of the process tells a worker.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A client to serve.
     Client(Detached, Identity, usize),
+    /// What came of connecting a lane.
+    Connected(usize, io::Result<Detached>),
     /// Bring the metrics up to date, then say so.
     Publish(oneshot::Sender<()>),
     /// Finish what is owed and end.
     Drain,
 }
 
+/// Where a worker gets its messages, and what wakes it for them.
+#[derive(Debug, Clone)]
+pub(super) struct Mailbox {
+    messages: mpsc::Sender<Message>,
+    waker: Arc<Waker>,
+}
+
+impl Mailbox {
+    /// Sends a message. A worker that ended drops it, as the process will.
+    pub(super) fn send(&self, message: Message) {
+        if self.messages.send(message).is_ok()
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "worker could not be woken");
+        }
+    }
+}
+
+/// A mailbox that drains its worker when nobody can reach it any more.
+#[derive(Debug)]
+struct Reach(Mailbox);
+
+impl Drop for Reach {
+    fn drop(&mut self) {
+        self.0.send(Message::Drain);
+    }
+}
+
 /// How the rest of the process sees a worker.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
-    pub(super) messages: mpsc::UnboundedSender<Message>,
+    reach: Arc<Reach>,
     /// Clients that it serves.
     pub(super) clients: Arc<AtomicUsize>,
 }
 
+impl Handle {
+    /// Sends a message. A worker that ended drops it.
+    pub(super) fn send(&self, message: Message) {
+        self.reach.0.send(message);
+    }
+}
+
+#[derive(Debug)]
 struct Client {
-    /// `None` once closed, while lanes still owe it replies.
-    stream: Option<Stream>,
-    waker: Waker,
-    /// There may be more to read that no waker will tell of.
-    unread: bool,
+    connection: Connection,
+    /// It is among those that have something to do.
+    is_listed: bool,
 }
 
 /// One worker's connections and engine.
+#[derive(Debug)]
 pub(super) struct Worker {
     engine: Engine,
+    /// Their tokens are their numbers; those of clients follow.
     lanes: Vec<LaneConnection>,
+    /// `None` once closed, while lanes still owe it replies.
     clients: Vec<Option<Client>>,
-    ready: Arc<ReadySet>,
-    messages: mpsc::UnboundedReceiver<Message>,
+    poll: Poll,
+    /// Clients that have something to do in the next turn, each once.
+    ready: Vec<usize>,
+    /// The same for the turn before, empty.
+    spare: Vec<usize>,
+    messages: mpsc::Receiver<Message>,
     serving: Arc<AtomicUsize>,
     limits: Limits,
     publisher: Publisher,
     scratch: Vec<u8>,
     started: Instant,
-    tick: Pin<Box<Sleep>>,
-    ticking: bool,
+    /// When this turn began.
+    now: Instant,
+    /// When the lanes look at the clock, while one of them waits for something.
+    tick: Option<Instant>,
     draining: bool,
 }
 
 impl Worker {
     /// A worker that connects its lanes to `addresses`, one for each lane of
-    /// the engine. Must be made on the thread that polls it.
+    /// the engine, with the help of this thread's runtime.
+    ///
+    /// # Errors
+    /// Where the system has no poller left.
     pub(super) fn new(
         engine: Engine,
         addresses: &[Arc<Address>],
         limits: Limits,
         publisher: Publisher,
-        messages: mpsc::UnboundedReceiver<Message>,
-        serving: Arc<AtomicUsize>,
-    ) -> Self {
-        // Clients that are gone keep their number while a reply is owed.
-        let capacity = addresses.len() + 2 * limits.max_connections + 64;
-        let ready = ReadySet::new(capacity);
-        let lanes = addresses
-            .iter()
-            .enumerate()
-            .map(|(lane, address)| {
-                LaneConnection::new(lane, Arc::clone(address), ready.waker(lane))
-            })
-            .collect::<Vec<_>>();
-        for lane in 0..lanes.len() {
-            ready.mark(lane);
-        }
-        Self {
+    ) -> io::Result<(Self, Handle)> {
+        let poll = Poll::new()?;
+        let (sender, messages) = mpsc::channel();
+        let mailbox = Mailbox {
+            messages: sender,
+            waker: Arc::new(Waker::new(poll.registry(), MAIL)?),
+        };
+        let connector = Connector {
+            runtime: runtime::Handle::current(),
+            mailbox: mailbox.clone(),
+        };
+        let lanes = addresses.iter().enumerate().map(|(lane, address)| {
+            LaneConnection::new(lane, Arc::clone(address), connector.clone())
+        });
+        let handle = Handle {
+            reach: Arc::new(Reach(mailbox)),
+            clients: Arc::default(),
+        };
+        let now = Instant::now();
+        let worker = Self {
             engine,
-            lanes,
+            lanes: lanes.collect(),
             clients: Vec::new(),
-            ready,
+            poll,
+            ready: Vec::new(),
+            spare: Vec::new(),
             messages,
-            serving,
+            serving: Arc::clone(&handle.clients),
             limits,
             publisher,
             scratch: vec![0; SCRATCH_BYTES],
-            started: Instant::now(),
-            tick: Box::pin(tokio::time::sleep(TICK)),
-            ticking: false,
+            started: now,
+            now,
+            tick: None,
             draining: false,
-        }
+        };
+        Ok((worker, handle))
     }
 
     /// Serves until drained.
-    pub(super) async fn run(mut self) {
-        let turns = std::future::poll_fn(|cx| self.poll(cx));
-        // The budget of one task is for tasks of one connection.
-        tokio::task::unconstrained(pin!(turns)).await;
+    ///
+    /// # Errors
+    /// If the poller fails.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        self.arm_tick();
+        while !self.draining || self.serving.load(Ordering::Relaxed) > 0 {
+            match self.poll.poll(&mut events, self.patience()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                polled => polled?,
+            }
+            self.turn(&events);
+        }
+        Ok(())
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.ready.register(cx);
-        let now = self.look_at_clock();
-        while let Poll::Ready(message) = self.messages.poll_recv(cx) {
-            match message {
-                Some(message) => self.handle(message),
-                None => self.drain(),
-            }
-            if self.draining {
-                break;
+    /// How long events may be waited for.
+    fn patience(&self) -> Option<Duration> {
+        if !self.ready.is_empty() || self.lanes.iter().any(LaneConnection::is_readable) {
+            return Some(Duration::ZERO);
+        }
+        self.tick
+            .map(|tick| tick.saturating_duration_since(self.now))
+    }
+
+    fn turn(&mut self, events: &Events) {
+        self.look_at_clock();
+        for event in events {
+            if event.token() == MAIL {
+                while let Ok(message) = self.messages.try_recv() {
+                    self.handle(message);
+                }
+            } else {
+                self.notice(event);
             }
         }
-        self.poll_ready(now);
-        self.poll_tick(cx, now);
-        self.flush(now);
-        if self.draining && self.serving.load(Ordering::Relaxed) == 0 {
-            return Poll::Ready(());
+        self.serve_ready();
+        self.look_after_lanes();
+        self.flush();
+    }
+
+    fn notice(&mut self, event: &Event) {
+        let Token(number) = event.token();
+        if let Some(lane) = self.lanes.get_mut(number) {
+            return lane.notice(event);
         }
-        Poll::Pending
+        let number = number - self.lanes.len();
+        if let Some(Some(client)) = self.clients.get_mut(number) {
+            client.connection.notice(event);
+            list(&mut self.ready, number, client);
+        }
     }
 
-    fn look_at_clock(&mut self) -> Instant {
-        let now = Instant::now();
-        self.engine.set_now(self.us(now));
-        now
+    fn look_at_clock(&mut self) {
+        self.now = Instant::now();
+        self.engine.set_now(self.now_us());
     }
 
-    fn us(&self, now: Instant) -> u64 {
+    fn now_us(&self) -> u64 {
         // Half a million years fit.
-        now.duration_since(self.started).as_micros() as u64
+        self.now.duration_since(self.started).as_micros() as u64
     }
 
     fn handle(&mut self, message: Message) {
         match message {
             Message::Client(stream, identity, origin) => self.admit(stream, identity, origin),
+            Message::Connected(lane, connected) => {
+                let registry = self.poll.registry();
+                self.lanes[lane].connected(connected, &mut self.engine, registry, self.now);
+            }
             Message::Publish(done) => {
                 self.publish();
                 // Whoever asked may have gone.
@@ -187,88 +275,84 @@ impl Worker {
 
     // Clients --------------------------------------------------------------
 
-    fn admit(&mut self, stream: Detached, identity: Identity, origin: usize) {
-        let stream = match stream.attach() {
-            Ok(stream) => stream,
+    fn admit(&mut self, socket: Detached, identity: Identity, origin: usize) {
+        let id = self.engine.open(identity, origin);
+        match self.watch(socket, id as usize) {
+            Ok(()) => self.publisher.connected(origin, 1.0),
             Err(error) => {
                 tracing::warn!(%error, "client could not be served");
+                self.engine.close(id);
                 self.serving.fetch_sub(1, Ordering::Relaxed);
-                return;
             }
-        };
-        let number = self.engine.open(identity, origin) as usize;
-        let bit = self.lanes.len() + number;
-        if bit >= self.ready.capacity() {
-            tracing::warn!("client refused: too many connections are closing");
-            self.engine.close(number as u32);
-            self.serving.fetch_sub(1, Ordering::Relaxed);
-            return;
         }
+    }
+
+    fn watch(&mut self, socket: Detached, number: usize) -> io::Result<()> {
+        // Clients that are gone keep their number while a reply is owed.
+        if number >= 2 * self.limits.max_connections + 64 {
+            return Err(io::Error::other("too many connections are closing"));
+        }
+        let token = self.token(number);
+        let connection = Connection::new(socket, self.poll.registry(), token)?;
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
         }
-        let waker = self.ready.waker(bit);
         self.clients[number] = Some(Client {
-            stream: Some(stream),
-            waker,
-            unread: true,
+            connection,
+            is_listed: false,
         });
-        self.publisher.connected(origin, 1.0);
-        self.ready.mark(bit);
+        Ok(())
     }
 
-    fn poll_ready(&mut self, now: Instant) {
-        let ready = Arc::clone(&self.ready);
-        for connection in ready.take() {
-            match connection.checked_sub(self.lanes.len()) {
-                None => self.poll_lane(connection, now),
-                Some(client) => self.read_client(client),
-            }
-        }
+    fn token(&self, client: usize) -> Token {
+        Token(self.lanes.len() + client)
     }
 
-    fn poll_lane(&mut self, lane: usize, now: Instant) {
-        if self.lanes[lane].poll(&mut self.engine, &mut self.scratch, now) {
-            self.ready.mark(lane);
+    /// Serves whoever has something to do, lanes first.
+    fn serve_ready(&mut self) {
+        for lane in &mut self.lanes {
+            lane.read(&mut self.engine, &mut self.scratch, self.now);
         }
+        let spare = std::mem::take(&mut self.spare);
+        let mut ready = std::mem::replace(&mut self.ready, spare);
+        for client in ready.drain(..) {
+            self.read_client(client);
+        }
+        self.spare = ready;
     }
 
     fn read_client(&mut self, number: usize) {
-        let Some(client) = self.clients.get_mut(number).and_then(Option::as_mut) else {
+        let Some(Some(client)) = self.clients.get_mut(number) else {
             return;
         };
-        let Some(stream) = &mut client.stream else {
-            return;
-        };
-        let mut cx = Context::from_waker(&client.waker);
+        client.is_listed = false;
         let id = number as u32;
-        client.unread = false;
-        // A writer waits for the same waker.
+        // It may have told of room to write.
         if !self.engine.session(id).unsent().is_empty() {
             self.engine.client_touch(id);
         }
         for _ in 0..READS_PER_TURN {
-            let session = self.engine.session(id);
-            if session.paused {
-                client.unread = true;
+            if self.engine.session(id).paused {
                 return;
             }
-            match stream.poll_read(&mut cx, &mut self.scratch) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(0)) => return self.engine.client_eof(id),
-                Poll::Ready(Err(_)) => return self.engine.client_gone(id),
+            match client.connection.read(&mut self.scratch) {
+                Ok(None) => return,
+                Ok(Some(0)) => return self.engine.client_eof(id),
+                Err(_) => return self.engine.client_gone(id),
                 // What comes after the last request is read and dropped, so
                 // that closing does not reset what is still on its way.
-                Poll::Ready(Ok(bytes)) => self.engine.client_input(id, &self.scratch[..bytes]),
+                Ok(Some(bytes)) => self.engine.client_input(id, &self.scratch[..bytes]),
+            }
+            if !client.connection.is_readable() {
+                return;
             }
         }
-        client.unread = true;
-        self.ready.mark(self.lanes.len() + number);
+        list(&mut self.ready, number, client);
     }
 
     /// Writes what there is to be written, until nothing new comes of it: a
     /// client that has room again asks for more, a lane that is down answers.
-    fn flush(&mut self, now: Instant) {
+    fn flush(&mut self) {
         loop {
             let mut progress = false;
             while let Some(client) = self.engine.pop_dirty() {
@@ -276,7 +360,7 @@ impl Worker {
                 self.flush_client(client);
             }
             for lane in &mut self.lanes {
-                lane.flush(&mut self.engine, now);
+                lane.flush(&mut self.engine, self.poll.registry(), self.now);
             }
             if !progress {
                 break;
@@ -286,74 +370,103 @@ impl Worker {
 
     fn flush_client(&mut self, id: u32) {
         let number = id as usize;
+        let token = self.token(number);
         loop {
-            if let Some(client) = self.clients[number].as_mut() {
-                write_client(&mut self.engine, client, id);
+            if let Some(client) = &mut self.clients[number] {
+                let connection = &mut client.connection;
+                write_client(
+                    &mut self.engine,
+                    connection,
+                    id,
+                    self.poll.registry(),
+                    token,
+                );
             }
             if !self.engine.resume(id) {
                 break;
             }
         }
         let session = self.engine.session(id);
-        let Some(client) = self.clients[number].as_mut() else {
-            return;
-        };
-        if session.dead {
-            client.stream = None;
-        }
         if session.is_finished() {
             let origin = session.origin;
             self.clients[number] = None;
             self.engine.close(id);
             self.serving.fetch_sub(1, Ordering::Relaxed);
             self.publisher.connected(origin, -1.0);
-        } else if client.unread && !session.paused {
-            self.ready.mark(self.lanes.len() + number);
+        } else if session.dead {
+            self.clients[number] = None;
+        } else if !session.paused
+            && let Some(client) = &mut self.clients[number]
+            && client.connection.is_readable()
+        {
+            list(&mut self.ready, number, client);
         }
     }
 
     // The clock ------------------------------------------------------------
 
-    fn poll_tick(&mut self, cx: &mut Context<'_>, now: Instant) {
+    fn look_after_lanes(&mut self) {
+        if self.tick.is_some_and(|tick| tick <= self.now) {
+            self.tick = None;
+            let now_us = self.now_us();
+            for lane in &mut self.lanes {
+                lane.tick(
+                    &mut self.engine,
+                    self.limits.request_timeout,
+                    self.now,
+                    now_us,
+                );
+            }
+        }
+        self.arm_tick();
+    }
+
+    /// Has the clock looked at again soon while a lane waits for something.
+    fn arm_tick(&mut self) {
+        if self.tick.is_some() {
+            return;
+        }
         let waiting = self.lanes.iter().any(|lane| !lane.is_up())
             || self
                 .engine
                 .lanes()
                 .iter()
                 .any(|upstream| !upstream.lane.is_idle());
-        if !self.ticking {
-            if !waiting {
-                return;
-            }
-            self.tick.as_mut().reset((now + TICK).into());
-            self.ticking = true;
-        }
-        if self.tick.as_mut().poll(cx).is_ready() {
-            self.ticking = false;
-            let now_us = self.us(now);
-            for lane in &mut self.lanes {
-                lane.tick(&mut self.engine, self.limits.request_timeout, now, now_us);
-            }
-            // Arms it again where it is still needed.
-            self.poll_tick(cx, now);
+        if waiting {
+            self.tick = Some(self.now + TICK);
         }
     }
 }
 
-fn write_client(engine: &mut Engine, client: &mut Client, id: u32) {
-    let Some(stream) = &mut client.stream else {
-        return;
-    };
-    let mut cx = Context::from_waker(&client.waker);
+/// Has a client served in the next turn.
+fn list(ready: &mut Vec<usize>, number: usize, client: &mut Client) {
+    if !std::mem::replace(&mut client.is_listed, true) {
+        ready.push(number);
+    }
+}
+
+fn write_client(
+    engine: &mut Engine,
+    client: &mut Connection,
+    id: u32,
+    registry: &Registry,
+    token: Token,
+) {
     loop {
         let unsent = engine.session(id).unsent();
         if unsent.is_empty() {
             return;
         }
-        match stream.poll_write(&mut cx, unsent) {
-            Poll::Pending => return,
-            Poll::Ready(Ok(bytes)) => engine.client_sent(id, bytes),
-            Poll::Ready(Err(_)) => return engine.client_gone(id),
+        match client.write(unsent, registry, token) {
+            Ok(None) => return,
+            Ok(Some(bytes)) => {
+                let all = bytes == unsent.len();
+                engine.client_sent(id, bytes);
+                if all {
+                    return;
+                }
+            }
+            Err(_) => return engine.client_gone(id),
         }
     }
 }

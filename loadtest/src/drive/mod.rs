@@ -4,6 +4,7 @@
 
 mod connection;
 mod pace;
+mod ready;
 mod reply;
 mod timer;
 
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use picklegate::server::ready::ReadySet;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::stream::Stream;
@@ -22,6 +22,7 @@ use crate::target::Target;
 use crate::workload::{Op, Workload};
 use connection::{Connection, Shared};
 use pace::Schedule;
+use ready::ReadySet;
 use reply::{Unframed, printable};
 use timer::Timer;
 

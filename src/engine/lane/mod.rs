@@ -29,6 +29,8 @@ const MAX_FLUSHES: usize = 4;
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
 /// What an idle lane may hold for the requests to come.
 const MAX_IDLE_BYTES: usize = 1 << 20;
+/// Lists of keys that are kept, of 4 KiB at most each.
+const MAX_KEY_LISTS: usize = 64;
 
 /// One upstream connection.
 #[derive(Debug, Default)]
@@ -46,8 +48,8 @@ pub struct Lane {
     flushes: ArrayVec<u64, MAX_FLUSHES>,
     /// Requests that were not answered yet.
     owed: VecDeque<Owed>,
-    /// The keys of the retrievals among them.
-    keys: VecDeque<OwedKey>,
+    /// Empty lists for the keys of retrievals to come.
+    key_lists: Vec<Vec<OwedKey>>,
     /// Input that ends in the middle of something.
     inbox: Vec<u8>,
     reading: Reading,
@@ -69,8 +71,12 @@ struct Owed {
 
 #[derive(Debug)]
 enum Reply {
-    /// Values of the next `keys` owed keys, then `END`.
-    Values { verb: Verb, keys: u32 },
+    /// Values of the keys after the first `answered`, then `END`.
+    Values {
+        verb: Verb,
+        keys: Vec<OwedKey>,
+        answered: usize,
+    },
     /// One line.
     Line { ticket: Ticket, verb: Verb },
     /// One line for the deletion of a sibling.
@@ -116,6 +122,8 @@ struct Open {
     line: Vec<u8>,
     /// Where its first key begins.
     head: usize,
+    /// Bytes past which it takes no further key.
+    limit: usize,
     keys: Vec<OwedKey>,
     /// When its first key was asked for.
     since_us: u64,
@@ -127,6 +135,7 @@ impl Default for Open {
             verb: Verb::Get,
             line: Vec::new(),
             head: 0,
+            limit: 0,
             keys: Vec::new(),
             since_us: 0,
         }
@@ -195,6 +204,7 @@ impl Lane {
     }
 
     /// One more reply is owed, to a request that starts here.
+    #[inline]
     fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
         self.keep_order(sessions, ticket);
         sessions.expect(ticket);
@@ -216,13 +226,18 @@ impl Lane {
             return;
         }
         let Open { verb, since_us, .. } = self.open;
-        let keys = self.open.keys.len() as u32;
-        self.push_owed(since_us, Reply::Values { verb, keys });
+        let next = self.key_lists.pop().unwrap_or_default();
+        let reply = Reply::Values {
+            verb,
+            keys: std::mem::replace(&mut self.open.keys, next),
+            answered: 0,
+        };
+        self.push_owed(since_us, reply);
         self.wire.extend_from_slice(&self.open.line);
         self.wire.extend_from_slice(b"\r\n");
-        self.keys.extend(self.open.keys.drain(..));
     }
 
+    #[inline]
     fn push_owed(&mut self, since_us: u64, reply: Reply) {
         let start = self.end();
         self.owed.push_back(Owed {
@@ -237,13 +252,15 @@ impl Lane {
 
     /// The front request is done with.
     fn answered(&mut self, sessions: &mut Sessions) {
-        if let Some(Owed {
-            reply: Reply::Meta { meta, .. },
-            ..
-        }) = self.owed.pop_front()
-        {
-            meta.restore.give_back(&mut sessions.pool);
+        match self.owed.front_mut().map(|owed| &mut owed.reply) {
+            Some(Reply::Values { keys, .. }) if self.key_lists.len() < MAX_KEY_LISTS => {
+                keys.clear();
+                self.key_lists.push(std::mem::take(keys));
+            }
+            Some(Reply::Meta { meta, .. }) => meta.restore.give_back(&mut sessions.pool),
+            _ => {}
         }
+        self.owed.pop_front();
         self.answered = match self.owed.front() {
             // A refusal may come before all of its request was written.
             Some(next) => self.written.min((next.start - self.base) as usize),
@@ -295,8 +312,12 @@ impl Lane {
         while let Some(mut owed) = old.owed.pop_front() {
             let keep = retry && !std::mem::replace(&mut owed.retried, true);
             match owed.reply {
-                Reply::Values { verb, keys } => {
-                    let keys = old.keys.drain(..keys as usize).collect::<Vec<_>>();
+                Reply::Values {
+                    verb,
+                    mut keys,
+                    answered,
+                } => {
+                    keys.drain(..answered);
                     if keep && matches!(verb, Verb::Get | Verb::Gets) {
                         let line = &old.wire[(owed.start - old.base) as usize..];
                         self.adopt_values((owed.since_us, owed.retried), verb, keys, line);
@@ -329,26 +350,26 @@ impl Lane {
         &mut self,
         (since_us, retried): (u64, bool),
         verb: Verb,
-        keys: Vec<OwedKey>,
+        mut keys: Vec<OwedKey>,
         line: &[u8],
     ) {
         if keys.is_empty() {
             return;
         }
         let start = self.end();
-        let reply = Reply::Values {
-            verb,
-            keys: keys.len() as u32,
-        };
         self.wire.extend_from_slice(verb.name().as_bytes());
-        for mut key in keys {
+        for key in &mut keys {
             self.wire.push(b' ');
             let physical = key.physical(line);
             key.at = (self.end() - start) as u32;
             self.wire.extend_from_slice(physical);
-            self.keys.push_back(key);
         }
         self.wire.extend_from_slice(b"\r\n");
+        let reply = Reply::Values {
+            verb,
+            keys,
+            answered: 0,
+        };
         self.owed.push_back(Owed {
             start,
             reply,

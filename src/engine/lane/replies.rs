@@ -100,13 +100,9 @@ impl Lane {
 
     pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
         match self.owed.front_mut().map(|owed| &mut owed.reply) {
-            Some(Reply::Values { keys, .. }) => {
-                *keys -= 1;
-                if let Some(key) = self.keys.pop_front() {
-                    key.restore.give_back(&mut sessions.pool);
-                    if key.last {
-                        sessions.finish(key.ticket);
-                    }
+            Some(Reply::Values { .. }) => {
+                if let Some((ticket, true)) = self.pop_key(sessions) {
+                    sessions.finish(ticket);
                 }
             }
             Some(Reply::Meta { ticket, .. }) => {
@@ -183,63 +179,27 @@ impl Lane {
         Ok(taken.map_or(0, |body| line.total + body))
     }
 
-    /// Takes small, whole values of the keys that are owed next, as long as they
-    /// go to one client.
+    /// Takes small, whole values of the keys that are owed next.
     fn take_values(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
         let Some(Owed {
             start,
-            reply: Reply::Values {
-                keys: left @ 1.., ..
-            },
+            reply: Reply::Values { keys, answered, .. },
             ..
         }) = self.owed.front_mut()
         else {
             return Ok(0);
         };
         let asked = &self.wire[(*start - self.base) as usize..];
-        let keys = &mut self.keys;
-        let ticket = keys[0].ticket;
         let mut at = 0;
-        let mut finished = false;
-        let result = sessions.values(ticket, |values| {
-            while let Some(key) = keys.front().filter(|key| *left > 0 && key.ticket == ticket) {
-                let rest = &input[at..];
-                let Some((head, line)) = parse_value_of(rest, key.physical(asked)) else {
-                    break;
-                };
-                let total = line + head.len + 2;
-                if head.len >= LARGE_BYTES || total > rest.len() {
-                    break;
-                }
-                if &rest[total - 2..total] != b"\r\n" {
-                    return Err(ReplyError::Malformed);
-                }
-                let value = &rest[line..total - 2];
-                let seen = (head.flags, value);
-                match &key.restore {
-                    // The client's key, what follows and the value in one piece.
-                    OwedRestore::Strip(prefix) => {
-                        let start = b"VALUE ".len() + usize::from(*prefix);
-                        values.pass(key.look, seen, &[b"VALUE ", &rest[start..total]]);
-                    }
-                    OwedRestore::Kept(kept) => {
-                        let start = b"VALUE ".len() + head.key.len();
-                        let parts = [b"VALUE ", &kept[..], &rest[start..total]];
-                        values.pass(key.look, seen, &parts);
-                    }
-                }
-                at += total;
-                *left -= 1;
-                finished = key.last;
-                if let Some(key) = keys.pop_front() {
-                    key.restore.give_back(values.pool);
-                }
+        // One client's after another's.
+        while let Some(next) = keys.get(*answered) {
+            let ticket = next.ticket;
+            let own = &input[at..];
+            let taken = take_values_of(ticket, keys, answered, asked, sessions, own)?;
+            if taken == 0 {
+                break;
             }
-            Ok(())
-        });
-        result?;
-        if finished {
-            sessions.finish(ticket);
+            at += taken;
         }
         Ok(at)
     }
@@ -252,7 +212,7 @@ impl Lane {
         body: &[u8],
     ) -> Result<Option<usize>, ReplyError> {
         if text == b"END" {
-            self.pass_keys(sessions, u32::MAX);
+            self.pass_keys(sessions, usize::MAX);
             self.answered(sessions);
             return Ok(Some(0));
         }
@@ -274,17 +234,23 @@ impl Lane {
         head: &ValueHead<'_>,
         body: &[u8],
     ) -> Option<usize> {
-        let look = self.keys[missed].look;
+        let look = self.owed_keys()[missed].look;
         if body.len() < sessions.bytes_needed(look, head.flags, head.len) {
             return None;
         }
-        self.pass_keys(sessions, missed as u32);
-        let key = &self.keys[0];
+        self.pass_keys(sessions, missed);
+        let key = &self.owed_keys()[0];
         let ticket = key.ticket;
         let seen = (head.flags, &body[..body.len().min(head.len)]);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
-        let visible = sessions.values(ticket, |values| values.pass(look, seen, &line));
+        let visible = sessions.values(ticket, |values| {
+            let visible = values.admit(look, seen);
+            if visible {
+                values.write(&line);
+            }
+            visible
+        });
         sessions.comes(ticket, head.len);
         self.reading = Reading::Body {
             ticket,
@@ -294,50 +260,63 @@ impl Lane {
         Some(0)
     }
 
+    /// The keys that the front retrieval is still owed.
+    fn owed_keys(&self) -> &[OwedKey] {
+        match self.owed.front().map(|owed| &owed.reply) {
+            Some(Reply::Values { keys, answered, .. }) => &keys[*answered..],
+            _ => &[],
+        }
+    }
+
     /// How many owed keys of the front retrieval come before this one.
     fn find_key(&self, physical: &[u8]) -> Option<usize> {
-        let Owed {
-            start,
-            reply: Reply::Values { keys, .. },
-            ..
-        } = self.owed.front()?
-        else {
-            return None;
-        };
+        let start = self.owed.front()?.start;
         let asked = &self.wire[(start - self.base) as usize..];
-        let mut keys = self.keys.iter().take(*keys as usize);
+        let mut keys = self.owed_keys().iter();
         keys.position(|key| key.physical(asked) == physical)
     }
 
     /// The next keys of the front retrieval are misses.
-    fn pass_keys(&mut self, sessions: &mut Sessions, count: u32) {
-        for _ in 0..count {
-            let Some(key) = self.pop_key() else {
-                return;
-            };
-            key.restore.give_back(&mut sessions.pool);
-            sessions.count_slot(key.ticket, Outcome::Miss);
-            if key.last {
-                sessions.finish(key.ticket);
+    fn pass_keys(&mut self, sessions: &mut Sessions, count: usize) {
+        let Some(Reply::Values { keys, answered, .. }) =
+            self.owed.front_mut().map(|owed| &mut owed.reply)
+        else {
+            return;
+        };
+        let owed = &mut keys[*answered..];
+        let count = count.min(owed.len());
+        *answered += count;
+        for own in owed[..count].chunk_by_mut(|key, next| key.ticket == next.ticket) {
+            let ticket = own[0].ticket;
+            for key in &mut *own {
+                key.restore.give_back(&mut sessions.pool);
+            }
+            sessions.count_misses(ticket, own.len());
+            if own[own.len() - 1].last {
+                sessions.finish(ticket);
             }
         }
     }
 
     /// The remaining keys of the front retrieval are answered by an error.
     fn fail_keys(&mut self, sessions: &mut Sessions, error: &[u8]) {
-        while let Some(key) = self.pop_key() {
-            sessions.fail(key.ticket, error);
-            if key.last {
-                sessions.finish(key.ticket);
+        while let Some((ticket, last)) = self.pop_key(sessions) {
+            sessions.fail(ticket, error);
+            if last {
+                sessions.finish(ticket);
             }
         }
     }
 
-    fn pop_key(&mut self) -> Option<OwedKey> {
+    /// The next key of the front retrieval is answered: its ticket, and whether
+    /// that waits for no more of the lane.
+    fn pop_key(&mut self, sessions: &mut Sessions) -> Option<(Ticket, bool)> {
         match self.owed.front_mut().map(|owed| &mut owed.reply) {
-            Some(Reply::Values { keys, .. }) if *keys > 0 => {
-                *keys -= 1;
-                self.keys.pop_front()
+            Some(Reply::Values { keys, answered, .. }) => {
+                let key = keys.get_mut(*answered)?;
+                *answered += 1;
+                key.restore.give_back(&mut sessions.pool);
+                Some((key.ticket, key.last))
             }
             _ => None,
         }
@@ -495,4 +474,52 @@ impl Lane {
         };
         Ok(Some(0))
     }
+}
+
+/// Takes values of the keys that are owed next, as long as they go to one client.
+fn take_values_of(
+    ticket: Ticket,
+    keys: &mut [OwedKey],
+    answered: &mut usize,
+    asked: &[u8],
+    sessions: &mut Sessions,
+    input: &[u8],
+) -> Result<usize, ReplyError> {
+    sessions.values(ticket, |values| {
+        let mut at = 0;
+        while let Some(key) = keys.get_mut(*answered)
+            && key.ticket == ticket
+        {
+            let rest = &input[at..];
+            let Some((head, line)) = parse_value_of(rest, key.physical(asked)) else {
+                break;
+            };
+            let total = line + head.len + 2;
+            if head.len >= LARGE_BYTES || total > rest.len() {
+                break;
+            }
+            if &rest[total - 2..total] != b"\r\n" {
+                return Err(ReplyError::Malformed);
+            }
+            let value = &rest[line..total - 2];
+            if values.admit(key.look, (head.flags, value)) {
+                match &key.restore {
+                    // The client's key, what follows and the value in one piece.
+                    OwedRestore::Strip(prefix) => {
+                        let start = b"VALUE ".len() + usize::from(*prefix);
+                        values.write(&[b"VALUE ", &rest[start..total]]);
+                    }
+                    OwedRestore::Kept(kept) => {
+                        let start = b"VALUE ".len() + head.key.len();
+                        values.write(&[b"VALUE ", &kept[..], &rest[start..total]]);
+                    }
+                }
+            }
+            at += total;
+            *answered += 1;
+            values.finished = key.last;
+            key.restore.give_back(values.pool);
+        }
+        Ok(at)
+    })
 }

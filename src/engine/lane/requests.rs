@@ -31,16 +31,16 @@ pub struct Target<'a> {
 }
 
 impl Open {
-    /// Whether a further key of such a retrieval may go into the line.
-    fn has_room(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
-        if self.keys.is_empty() || self.keys.len() >= MAX_KEYS || self.verb != verb {
-            return false;
-        }
-        let Some(exptime) = exptime else {
-            return self.line.len() < MAX_LINE_BYTES;
-        };
-        self.line.len() < MAX_GAT_BYTES
-            && Tokens::new(&self.line[..self.head]).nth(1) == Some(exptime)
+    /// Whether it asks in the same way.
+    fn is_like(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
+        !self.keys.is_empty()
+            && self.verb == verb
+            && (exptime.is_none() || Tokens::new(&self.line[..self.head]).nth(1) == exptime)
+    }
+
+    /// Whether no further key may go into the line.
+    fn is_full(&self) -> bool {
+        self.keys.len() >= MAX_KEYS || self.line.len() >= self.limit
     }
 
     /// Starts a line, without a key yet.
@@ -49,9 +49,11 @@ impl Open {
         self.since_us = now_us;
         self.line.clear();
         self.line.extend_from_slice(verb.name().as_bytes());
+        self.limit = MAX_LINE_BYTES;
         if let Some(exptime) = exptime {
             self.line.push(b' ');
             self.line.extend_from_slice(exptime);
+            self.limit = MAX_GAT_BYTES;
         }
         self.head = self.line.len();
     }
@@ -71,19 +73,22 @@ pub struct StoreHead {
 }
 
 impl Lane {
-    /// Asks for keys of one retrieval, in one line with those of others.
+    /// Asks for keys of one retrieval, in one line with those of others; whether
+    /// there are any. The ticket's slot already waits for them.
     pub fn retrieve<'k>(
         &mut self,
         sessions: &mut Sessions,
         ticket: Ticket,
         (verb, exptime): (Verb, Option<&[u8]>),
         keys: impl Iterator<Item = (Target<'k>, Look)>,
-    ) {
+    ) -> bool {
         let before = self.requests;
+        let mut goes_on = self.open.is_like(verb, exptime);
         for (target, look) in keys {
-            if !self.open.has_room(verb, exptime) {
+            if !goes_on || self.open.is_full() {
                 self.close();
                 self.open.begin(sessions.now_us, verb, exptime);
+                goes_on = true;
             }
             let Open { line, keys, .. } = &mut self.open;
             line.push(b' ');
@@ -100,12 +105,11 @@ impl Lane {
             });
             self.requests += 1;
         }
-        if self.requests > before
-            && let Some(key) = self.open.keys.last_mut()
-        {
+        let asked = self.requests > before;
+        if asked && let Some(key) = self.open.keys.last_mut() {
             key.last = true;
-            sessions.expect(ticket);
         }
+        asked
     }
 
     /// Sends a request that is answered by one line: the verb, the key, and

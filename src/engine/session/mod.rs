@@ -35,6 +35,9 @@ const MAX_IDLE_SLOTS: usize = 64 << 10;
 /// Sent bytes that are kept before the rest is moved down.
 const MIN_MOVED_BYTES: usize = 64 << 10;
 
+/// What ends the values of a retrieval.
+const END: &[u8] = b"END\r\n";
+
 /// Which slot of which client a reply belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket {
@@ -124,6 +127,13 @@ struct Slot {
     stash: Vec<u8>,
 }
 
+impl Kind {
+    /// Whether [`END`] follows the values.
+    fn ends_values(&self) -> bool {
+        matches!(self, Self::Retrieve { more: false })
+    }
+}
+
 /// One downstream connection.
 #[derive(Debug)]
 pub struct Session {
@@ -202,6 +212,11 @@ impl Session {
         &self.out[self.sent..]
     }
 
+    /// The place of a ticket's slot.
+    fn place(&self, ticket: Ticket) -> usize {
+        ticket.slot.wrapping_sub(self.first) as usize
+    }
+
     /// Whether nothing can be added to what is under way.
     pub fn is_full(&self) -> bool {
         self.slots.len() >= MAX_IN_FLIGHT
@@ -217,6 +232,22 @@ impl Session {
         }
     }
 
+    /// Whether its next request may go, with a body of this size. Large values
+    /// have a lane of their own, so that small ones never wait for them; a client
+    /// changes lanes only while nothing of it is under way, so that its requests
+    /// are carried out in their order. Else it is paused until then.
+    pub(super) fn may_go(&mut self, body_len: usize, now_us: u64) -> bool {
+        self.notice(body_len, now_us);
+        let bulk = now_us < self.bulk_until_us;
+        self.moving = bulk != self.bulk && !self.slots.is_empty();
+        if self.moving {
+            self.paused = true;
+        } else {
+            self.bulk = bulk;
+        }
+        !self.moving
+    }
+
     /// Bytes held for the client, those that wait for their turn included.
     fn backlog(&self) -> usize {
         self.out.len() - self.sent + self.waiting
@@ -230,6 +261,151 @@ impl Session {
     /// Whether the connection can be closed now.
     pub fn is_finished(&self) -> bool {
         self.slots.is_empty() && (self.dead || (self.closing && self.unsent().is_empty()))
+    }
+}
+
+/// What delivering to one client needs beside its session.
+struct Desk<'s> {
+    client: u32,
+    dirty: &'s mut Vec<u32>,
+    tally: &'s mut Tally,
+    pool: &'s mut Pool,
+    queues: &'s mut Queues,
+    now_us: u64,
+}
+
+/// What becomes of the client; `at` is the place of a slot.
+impl Session {
+    /// Notes that there is something new.
+    fn mark(&mut self, desk: &mut Desk<'_>) {
+        if !self.dirty {
+            self.dirty = true;
+            desk.dirty.push(desk.client);
+        }
+    }
+
+    /// Gives up on the client: nothing more is sent to it.
+    fn abort(&mut self, desk: &mut Desk<'_>) {
+        self.dead = true;
+        self.closing = true;
+        self.out = Vec::new();
+        self.sent = 0;
+        self.inbox = Vec::new();
+        self.waiting = 0;
+        for slot in &mut self.slots {
+            slot.stash = Vec::new();
+        }
+        self.mark(desk);
+    }
+
+    /// Writes for a slot: to the client if it is the front one, else aside.
+    #[inline]
+    fn write(&mut self, at: usize, parts: &[&[u8]], desk: &mut Desk<'_>) {
+        let front = at == 0;
+        let slot = &mut self.slots[at];
+        let is_line = matches!(slot.kind, Kind::Single(_)) && !front;
+        let buffer = if front {
+            &mut self.out
+        } else {
+            &mut slot.stash
+        };
+        if buffer.capacity() == 0 {
+            *buffer = if is_line {
+                desk.pool.take_line()
+            } else {
+                desk.pool.take()
+            };
+        }
+        if !front && !is_line {
+            self.waiting += parts.iter().map(|part| part.len()).sum::<usize>();
+        }
+        for part in parts {
+            buffer.extend_from_slice(part);
+        }
+        self.wrote(front, desk);
+    }
+
+    /// Something was written, to the client or aside.
+    fn wrote(&mut self, to_client: bool, desk: &mut Desk<'_>) {
+        if self.backlog() > MAX_BACKLOG {
+            self.abort(desk);
+        } else if to_client {
+            self.mark(desk);
+        }
+    }
+
+    /// Counts a reply by its first line and says whether the client wants it.
+    fn tell(&mut self, at: usize, text: &[u8], tally: &mut Tally) -> bool {
+        let slot = &mut self.slots[at];
+        slot.told = true;
+        let outcome = Outcome::of_line(text);
+        tally.request(self.origin, slot.verb, outcome);
+        match slot.quiet {
+            Quiet::No => true,
+            Quiet::Noreply => false,
+            Quiet::Meta if slot.verb == Verb::Mg => outcome != Outcome::Miss,
+            // A value in the reply of `ma` is as nominal as "HD".
+            Quiet::Meta => !matches!(outcome, Outcome::Ok | Outcome::Hit),
+        }
+    }
+
+    /// A slot has all that it waits for, and that is settled and written.
+    fn complete(&mut self, at: usize, desk: &mut Desk<'_>) {
+        let slot = &self.slots[at];
+        let (verb, started_us) = (slot.verb, slot.started_us);
+        if self.parted == 0 || self.is_last_part(at) {
+            let us = desk.now_us.saturating_sub(started_us);
+            desk.tally.latency(verb, us);
+        }
+        if at == 0 {
+            self.advance(desk);
+        }
+    }
+
+    /// Whether all other slots of a slot's request are complete.
+    fn is_last_part(&self, at: usize) -> bool {
+        let goes_on = |slot: &&Slot| matches!(slot.kind, Kind::Retrieve { more: true });
+        let before = self.slots.range(..at).rev().take_while(goes_on);
+        let after = self.slots.range(at..).take_while(goes_on).count();
+        let mut parts = before.chain(self.slots.range(at + 1..=at + after));
+        parts.all(|slot| slot.pending == 0)
+    }
+
+    /// Moves what is complete from the front slots to the client.
+    fn advance(&mut self, desk: &mut Desk<'_>) {
+        while let Some(front) = self.slots.front_mut() {
+            let complete = front.pending == 0;
+            let is_line = matches!(front.kind, Kind::Single(_));
+            if (complete || !is_line) && !front.stash.is_empty() && !self.dead {
+                let stash = std::mem::take(&mut front.stash);
+                if !is_line {
+                    self.waiting -= stash.len();
+                }
+                if self.out.capacity() == 0 && !is_line {
+                    self.out = stash;
+                } else {
+                    if self.out.capacity() == 0 {
+                        self.out = desk.pool.take();
+                    }
+                    self.out.extend_from_slice(&stash);
+                    desk.pool.give(stash);
+                }
+            }
+            if !complete {
+                break;
+            }
+            if let Some(slot) = self.slots.pop_front() {
+                let parted = matches!(slot.kind, Kind::Retrieve { more: true });
+                self.parted -= u32::from(parted);
+                self.first = self.first.wrapping_add(1);
+                desk.pool.give(slot.stash);
+            }
+        }
+        if self.slots.is_empty() {
+            // An idle client holds nothing but its connection.
+            desk.queues.give(std::mem::take(&mut self.slots));
+        }
+        self.mark(desk);
     }
 }
 
@@ -318,22 +494,35 @@ impl Sessions {
         &mut self.slab[client as usize]
     }
 
+    /// The session of a client, and what delivering to it needs.
+    fn visit(&mut self, client: u32) -> (&mut Session, Desk<'_>) {
+        let desk = Desk {
+            client,
+            dirty: &mut self.dirty,
+            tally: &mut self.tally,
+            pool: &mut self.pool,
+            queues: &mut self.queues,
+            now_us: self.now_us,
+        };
+        (&mut self.slab[client as usize], desk)
+    }
+
     /// Notes that a client has something new.
     pub fn mark_dirty(&mut self, client: u32) {
-        let session = &mut self.slab[client as usize];
-        if !session.dirty {
-            session.dirty = true;
-            self.dirty.push(client);
-        }
+        let (session, mut desk) = self.visit(client);
+        session.mark(&mut desk);
     }
 
     /// Takes one client off the list of those with something new.
     pub fn pop_dirty(&mut self) -> Option<u32> {
-        let client = self.dirty.pop()?;
-        if let Some(session) = self.slab.get_mut(client as usize) {
-            session.dirty = false;
+        loop {
+            let client = self.dirty.pop()?;
+            // It may be gone.
+            if let Some(session) = self.slab.get_mut(client as usize) {
+                session.dirty = false;
+                return Some(client);
+            }
         }
-        Some(client)
     }
 
     /// Forgets bytes that were sent; hands back a drained buffer.
@@ -352,27 +541,15 @@ impl Sessions {
 
     // Requests -------------------------------------------------------------
 
-    /// Whether a client's next request may go, with a body of this size. Large
-    /// values have a lane of their own, so that small ones never wait for them; a
-    /// client changes lanes only while nothing of it is under way, so that its
-    /// requests are carried out in their order. Else it is paused until then.
-    pub fn may_go(&mut self, client: u32, body_len: usize) -> bool {
-        let now_us = self.now_us;
-        let session = self.get(client);
-        session.notice(body_len, now_us);
-        let bulk = now_us < session.bulk_until_us;
-        session.moving = bulk != session.bulk && !session.slots.is_empty();
-        if session.moving {
-            session.paused = true;
-        } else {
-            session.bulk = bulk;
-        }
-        !session.moving
-    }
-
     /// Opens the slot of a request with a single reply.
     pub fn open(&mut self, client: u32, verb: Verb, quiet: Quiet, work: Work) -> Ticket {
-        self.push(client, verb, quiet, Kind::Single(work))
+        let holds_up = matches!(&work, Work::Change(change) if change.refill.is_some());
+        let ticket = self.push(client, verb, quiet, Kind::Single(work));
+        if holds_up {
+            self.slot(ticket).holds_up = true;
+            self.get(client).holding_up += 1;
+        }
+        ticket
     }
 
     /// Opens the slot of a request whose reply is known, and given unless the
@@ -386,7 +563,7 @@ impl Sessions {
         reply: &[u8],
     ) -> Ticket {
         let ticket = self.open(client, verb, quiet, Work::Fixed(outcome));
-        self.slot(ticket).0.told = true;
+        self.slot(ticket).told = true;
         if quiet != Quiet::Noreply && !reply.is_empty() {
             self.stash(ticket, &[reply, b"\r\n"]);
         }
@@ -400,16 +577,14 @@ impl Sessions {
 
     /// Opens a slot of a retrieval; `more` if the request goes on in the next.
     pub fn open_retrieve(&mut self, client: u32, verb: Verb, more: bool) -> Ticket {
+        self.get(client).parted += u32::from(more);
         self.push(client, verb, Quiet::No, Kind::Retrieve { more })
     }
 
+    #[inline]
     fn push(&mut self, client: u32, verb: Verb, quiet: Quiet, kind: Kind) -> Ticket {
         let started_us = self.now_us;
-        let holds_up =
-            matches!(&kind, Kind::Single(Work::Change(change)) if change.refill.is_some());
         let session = &mut self.slab[client as usize];
-        session.holding_up += u32::from(holds_up);
-        session.parted += u32::from(matches!(kind, Kind::Retrieve { more: true }));
         let slot = session.first.wrapping_add(session.slots.len() as u32);
         if session.slots.capacity() == 0 {
             session.slots = self.queues.take();
@@ -422,7 +597,7 @@ impl Sessions {
             failed: false,
             told: false,
             started_us,
-            holds_up,
+            holds_up: false,
             stash: Vec::new(),
         });
         Ticket { client, slot }
@@ -430,7 +605,7 @@ impl Sessions {
 
     /// One more upstream reply is owed to a slot.
     pub fn expect(&mut self, ticket: Ticket) {
-        let (slot, _) = self.slot(ticket);
+        let slot = self.slot(ticket);
         slot.pending += 1;
     }
 
@@ -453,46 +628,15 @@ impl Sessions {
 
     // Replies --------------------------------------------------------------
 
-    /// The slot of a ticket, and whether it is its client's front one.
-    fn slot(&mut self, ticket: Ticket) -> (&mut Slot, bool) {
+    fn slot(&mut self, ticket: Ticket) -> &mut Slot {
         let session = &mut self.slab[ticket.client as usize];
-        let at = ticket.slot.wrapping_sub(session.first) as usize;
-        (&mut session.slots[at], at == 0)
+        let at = session.place(ticket);
+        &mut session.slots[at]
     }
 
-    /// Writes for a slot: to the client if it is the front one, else aside.
     fn write(&mut self, ticket: Ticket, parts: &[&[u8]]) {
-        let Self { slab, pool, .. } = self;
-        let session = &mut slab[ticket.client as usize];
-        let at = ticket.slot.wrapping_sub(session.first) as usize;
-        let front = at == 0;
-        let slot = &mut session.slots[at];
-        let is_line = matches!(slot.kind, Kind::Single(_)) && !front;
-        let buffer = if front {
-            &mut session.out
-        } else {
-            &mut slot.stash
-        };
-        if buffer.capacity() == 0 {
-            *buffer = if is_line {
-                pool.take_line()
-            } else {
-                pool.take()
-            };
-        }
-        if !front && !is_line {
-            session.waiting += parts.iter().map(|part| part.len()).sum::<usize>();
-        }
-        for part in parts {
-            buffer.extend_from_slice(part);
-        }
-        let given_up = session.backlog() > MAX_BACKLOG;
-        if front {
-            self.mark_dirty(ticket.client);
-        }
-        if given_up {
-            self.abort(ticket.client);
-        }
+        let (session, mut desk) = self.visit(ticket.client);
+        session.write(session.place(ticket), parts, &mut desk);
     }
 
     /// Writes aside, even for the front slot.
@@ -501,28 +645,19 @@ impl Sessions {
         for part in parts {
             buffer.extend_from_slice(part);
         }
-        let old = std::mem::replace(&mut self.slot(ticket).0.stash, buffer);
+        let old = std::mem::replace(&mut self.slot(ticket).stash, buffer);
         self.pool.give(old);
     }
 
     /// Gives up on a client: nothing more is sent to it.
     pub fn abort(&mut self, client: u32) {
-        let session = &mut self.slab[client as usize];
-        session.dead = true;
-        session.closing = true;
-        session.out = Vec::new();
-        session.sent = 0;
-        session.inbox = Vec::new();
-        session.waiting = 0;
-        for slot in &mut session.slots {
-            slot.stash = Vec::new();
-        }
-        self.mark_dirty(client);
+        let (session, mut desk) = self.visit(client);
+        session.abort(&mut desk);
     }
 
     /// Whether what is written for a slot still reaches anybody.
     fn is_deaf(&mut self, ticket: Ticket) -> bool {
-        self.slab[ticket.client as usize].dead || self.slot(ticket).0.failed
+        self.slab[ticket.client as usize].dead || self.slot(ticket).failed
     }
 
     /// Bytes of a reply that streams through.
@@ -534,23 +669,43 @@ impl Sessions {
 
     /// Counts a key of a retrieval.
     pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
-        let verb = self.slot(ticket).0.verb;
+        let verb = self.slot(ticket).verb;
         self.count(ticket.client, verb, outcome);
+    }
+
+    /// Counts keys of a retrieval that were not there.
+    pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
+        let session = &self.slab[ticket.client as usize];
+        let verb = session.slots[session.place(ticket)].verb;
+        let counts = self.tally.requests_of(session.origin, verb);
+        counts[Outcome::Miss as usize] += keys as u64;
     }
 
     /// One of the replies that a slot waits for is in, or its request is sent.
     pub fn finish(&mut self, ticket: Ticket) {
-        let (slot, _) = self.slot(ticket);
+        let slot = self.slot(ticket);
         slot.pending -= 1;
-        if slot.pending == 0 {
-            self.complete(ticket);
+        if slot.pending > 0 {
+            return;
         }
+        if matches!(slot.kind, Kind::Single(_)) && !self.settle(ticket) {
+            return;
+        }
+        let (session, mut desk) = self.visit(ticket.client);
+        let at = session.place(ticket);
+        let slot = &session.slots[at];
+        if slot.kind.ends_values() && !slot.failed && !session.dead {
+            session.write(at, &[END], &mut desk);
+        }
+        session.complete(at, &mut desk);
     }
 
     /// A reply of one line to the own copy.
     pub fn line(&mut self, ticket: Ticket, text: &[u8]) {
-        let deaf = self.is_deaf(ticket);
-        let (slot, _) = self.slot(ticket);
+        let (session, mut desk) = self.visit(ticket.client);
+        let at = session.place(ticket);
+        let slot = &session.slots[at];
+        let deaf = session.dead || slot.failed;
         let alone = slot.pending == 1;
         match slot.kind {
             _ if deaf => {}
@@ -564,8 +719,8 @@ impl Sessions {
                 self.stash(ticket, &[text, b"\r\n"]);
             }
             Kind::Stream | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
-                if self.tell(ticket, text) {
-                    self.write(ticket, &[text, b"\r\n"]);
+                if session.tell(at, text, desk.tally) {
+                    session.write(at, &[text, b"\r\n"], &mut desk);
                 }
             }
         }
@@ -574,23 +729,13 @@ impl Sessions {
 
     /// Counts a reply by its first line and says whether the client wants it.
     pub fn tell(&mut self, ticket: Ticket, text: &[u8]) -> bool {
-        let (slot, _) = self.slot(ticket);
-        slot.told = true;
-        let (verb, quiet) = (slot.verb, slot.quiet);
-        let outcome = Outcome::of_line(text);
-        self.count(ticket.client, verb, outcome);
-        match quiet {
-            Quiet::No => true,
-            Quiet::Noreply => false,
-            Quiet::Meta if verb == Verb::Mg => outcome != Outcome::Miss,
-            // A value in the reply of `ma` is as nominal as "HD".
-            Quiet::Meta => !matches!(outcome, Outcome::Ok | Outcome::Hit),
-        }
+        let session = &mut self.slab[ticket.client as usize];
+        session.tell(session.place(ticket), text, &mut self.tally)
     }
 
     /// Goes on with a change after its next step was sent.
     pub fn resume(&mut self, ticket: Ticket, change: Box<Change>) {
-        self.slot(ticket).0.kind = Kind::Single(Work::Change(change));
+        self.slot(ticket).kind = Kind::Single(Work::Change(change));
         self.finish(ticket);
     }
 
@@ -605,7 +750,7 @@ impl Sessions {
     /// The value in the way of an `add` was looked at: its CAS id, if it is
     /// hidden from the client.
     pub fn probed(&mut self, ticket: Ticket, hidden: Option<u64>) {
-        if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).0.kind {
+        if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).kind {
             change.stage = Stage::Probed { hidden };
         }
         self.finish(ticket);
@@ -615,7 +760,7 @@ impl Sessions {
     /// miss.
     pub fn tell_hidden(&mut self, ticket: Ticket) -> bool {
         self.count_slot(ticket, Outcome::Hidden);
-        let (slot, _) = self.slot(ticket);
+        let slot = self.slot(ticket);
         slot.told = true;
         slot.quiet == Quiet::No
     }
@@ -629,7 +774,7 @@ impl Sessions {
         };
         let origin = self.slab[ticket.client as usize].identity.space;
         self.tally.invalidation(origin, target, result);
-        match (&mut self.slot(ticket).0.kind, result) {
+        match (&mut self.slot(ticket).kind, result) {
             (Kind::Single(Work::Delete { existed }), Invalidation::Deleted) => *existed = true,
             (_, Invalidation::Error) => self.fail(ticket, text),
             _ => {}
@@ -643,7 +788,7 @@ impl Sessions {
             return;
         }
         self.count_slot(ticket, Outcome::Error);
-        let (slot, _) = self.slot(ticket);
+        let slot = self.slot(ticket);
         slot.failed = true;
         slot.told = true;
         let silent = slot.quiet == Quiet::Noreply;
@@ -664,7 +809,7 @@ impl Sessions {
     /// hold: behind the error it would be a reply of its own.
     fn fail_rest(&mut self, ticket: Ticket) {
         let session = &mut self.slab[ticket.client as usize];
-        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let at = session.place(ticket);
         for (nth, slot) in session.slots.range_mut(at..).enumerate() {
             slot.failed = true;
             if nth > 0 {
@@ -676,31 +821,10 @@ impl Sessions {
         }
     }
 
-    fn complete(&mut self, ticket: Ticket) {
-        let (slot, front) = self.slot(ticket);
-        let (verb, started_us) = (slot.verb, slot.started_us);
-        match slot.kind {
-            Kind::Stream | Kind::Retrieve { more: true } => {}
-            Kind::Retrieve { more: false } => self.bytes(ticket, &[b"END\r\n"]),
-            Kind::Single(_) => {
-                if !self.complete_single(ticket) {
-                    return;
-                }
-            }
-        }
-        if self.is_last_part(ticket) {
-            self.tally
-                .latency(verb, self.now_us.saturating_sub(started_us));
-        }
-        if front {
-            self.advance(ticket.client);
-        }
-    }
-
     /// Settles what a reply of one piece says; whether it is final.
-    fn complete_single(&mut self, ticket: Ticket) -> bool {
+    fn settle(&mut self, ticket: Ticket) -> bool {
         let deaf = self.is_deaf(ticket);
-        let (slot, _) = self.slot(ticket);
+        let slot = self.slot(ticket);
         let Kind::Single(work) = &mut slot.kind else {
             return true;
         };
@@ -730,30 +854,16 @@ impl Sessions {
             }
             Work::Pass | Work::Delete { .. } | Work::Change(_) => self.tell_stashed(ticket),
         }
-        if self.slot(ticket).0.holds_up {
+        if self.slot(ticket).holds_up {
             self.slab[ticket.client as usize].holding_up -= 1;
             self.mark_dirty(ticket.client);
         }
         true
     }
 
-    /// Whether all other slots of a ticket's request are complete.
-    fn is_last_part(&self, ticket: Ticket) -> bool {
-        let session = &self.slab[ticket.client as usize];
-        let at = ticket.slot.wrapping_sub(session.first) as usize;
-        if session.parted == 0 {
-            return true;
-        }
-        let goes_on = |slot: &&Slot| matches!(slot.kind, Kind::Retrieve { more: true });
-        let before = session.slots.range(..at).rev().take_while(goes_on);
-        let after = session.slots.range(at..).take_while(goes_on).count();
-        let mut parts = before.chain(session.slots.range(at + 1..=at + after));
-        parts.all(|slot| slot.pending == 0)
-    }
-
     /// Counts a reply that was kept aside and drops it if nobody wants it.
     fn tell_stashed(&mut self, ticket: Ticket) {
-        let (slot, _) = self.slot(ticket);
+        let slot = self.slot(ticket);
         if slot.told {
             return;
         }
@@ -763,53 +873,10 @@ impl Sessions {
             None => true,
         };
         if wanted {
-            self.slot(ticket).0.stash = stash;
+            self.slot(ticket).stash = stash;
         } else {
             self.pool.give(stash);
         }
-    }
-
-    /// Moves what is complete from the front slots to the client.
-    fn advance(&mut self, client: u32) {
-        loop {
-            let session = &mut self.slab[client as usize];
-            let Some(front) = session.slots.front_mut() else {
-                break;
-            };
-            let ready = front.pending == 0 || !matches!(front.kind, Kind::Single(_));
-            if ready && !front.stash.is_empty() && !session.dead {
-                let stash = std::mem::take(&mut front.stash);
-                let is_line = matches!(front.kind, Kind::Single(_));
-                if !is_line {
-                    session.waiting -= stash.len();
-                }
-                if session.out.capacity() == 0 && !is_line {
-                    session.out = stash;
-                } else {
-                    if session.out.capacity() == 0 {
-                        session.out = self.pool.take();
-                    }
-                    session.out.extend_from_slice(&stash);
-                    self.pool.give(stash);
-                }
-            }
-            let session = &mut self.slab[client as usize];
-            if session.slots.front().is_some_and(|slot| slot.pending > 0) {
-                break;
-            }
-            if let Some(slot) = session.slots.pop_front() {
-                let parted = matches!(slot.kind, Kind::Retrieve { more: true });
-                session.parted -= u32::from(parted);
-                session.first = session.first.wrapping_add(1);
-                self.pool.give(slot.stash);
-            }
-        }
-        let session = &mut self.slab[client as usize];
-        if session.slots.is_empty() {
-            // An idle client holds nothing but its connection.
-            self.queues.give(std::mem::take(&mut session.slots));
-        }
-        self.mark_dirty(client);
     }
 }
 

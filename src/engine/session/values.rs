@@ -4,9 +4,9 @@
 //! them from where they were read was tried: the copy costs less than the writes
 //! that it saves.
 
-use super::{Look, MAX_BACKLOG, Sessions, Ticket};
+use super::{Desk, END, Look, Sessions, Ticket};
 use crate::engine::pool::Pool;
-use crate::engine::tally::{Action, Direction, Outcome, Tally, Writer};
+use crate::engine::tally::{Action, Outcome, Tally};
 use crate::pickle::{Encoding, Sniffer, Verdict};
 use crate::policy::Identity;
 
@@ -37,14 +37,25 @@ impl Sessions {
         inspect((sniffer, encoding, tally), identity, look, (flags, start))
     }
 
-    /// Lets values of one retrieval be passed on to its slot.
+    /// Lets values of one retrieval be passed on to its slot, and maybe its end.
     pub(in crate::engine) fn values<R>(
         &mut self,
         ticket: Ticket,
         pass: impl FnOnce(&mut Values<'_>) -> R,
     ) -> R {
-        let session = &mut self.slab[ticket.client as usize];
-        let at = ticket.slot.wrapping_sub(session.first) as usize;
+        let Self {
+            slab,
+            dirty,
+            tally,
+            sniffer,
+            encoding,
+            now_us,
+            pool,
+            queues,
+            ..
+        } = self;
+        let session = &mut slab[ticket.client as usize];
+        let at = session.place(ticket);
         let slot = &mut session.slots[at];
         let deaf = session.dead || slot.failed;
         let buffer = if at == 0 {
@@ -53,35 +64,51 @@ impl Sessions {
             &mut slot.stash
         };
         if buffer.capacity() == 0 && !deaf {
-            *buffer = self.pool.take();
+            *buffer = pool.take();
         }
         let before = buffer.len();
         let mut values = Values {
             buffer,
             deaf,
             identity: session.identity,
-            sniffer: &mut self.sniffer,
-            encoding: &self.encoding,
-            tally: &mut self.tally,
+            sniffer,
+            encoding,
+            tally,
             hits: 0,
             hidden: 0,
-            pool: &mut self.pool,
+            finished: false,
+            pool,
         };
         let result = pass(&mut values);
-        let Values { hits, hidden, .. } = values;
+        let Values {
+            hits,
+            hidden,
+            finished,
+            ..
+        } = values;
+        slot.pending -= u32::from(finished);
+        let complete = slot.pending == 0;
+        if complete && slot.kind.ends_values() && !deaf {
+            buffer.extend_from_slice(END);
+        }
         let added = buffer.len() - before;
-        let counts = self.tally.requests_of(session.origin, slot.verb);
+        let counts = tally.requests_of(session.origin, slot.verb);
         counts[Outcome::Hit as usize] += hits;
         counts[Outcome::Hidden as usize] += hidden;
         if at > 0 {
             session.waiting += added;
         }
-        let given_up = session.backlog() > MAX_BACKLOG;
-        if at == 0 && added > 0 {
-            self.mark_dirty(ticket.client);
-        }
-        if given_up {
-            self.abort(ticket.client);
+        let mut desk = Desk {
+            client: ticket.client,
+            dirty,
+            tally,
+            pool,
+            queues,
+            now_us: *now_us,
+        };
+        session.wrote(at == 0 && added > 0, &mut desk);
+        if complete {
+            session.complete(at, &mut desk);
         }
         result
     }
@@ -98,39 +125,43 @@ pub(in crate::engine) struct Values<'s> {
     tally: &'s mut Tally,
     hits: u64,
     hidden: u64,
+    /// All that the slot's lane owed it is in.
+    pub(in crate::engine) finished: bool,
     /// What nobody uses.
     pub(in crate::engine) pool: &'s mut Pool,
 }
 
 impl Values<'_> {
-    /// Passes a value on, or its head, if the client may see it; says whether.
-    /// `seen` are its client flags and first bytes.
+    /// Counts a value by its client flags and first bytes; says whether the
+    /// client may see it.
     #[inline]
-    pub(in crate::engine) fn pass(
-        &mut self,
-        look: Look,
-        seen: (u32, &[u8]),
-        parts: &[&[u8]],
-    ) -> bool {
+    pub(in crate::engine) fn admit(&mut self, look: Look, seen: (u32, &[u8])) -> bool {
         let looker = (&mut *self.sniffer, self.encoding, &mut *self.tally);
         let visible = inspect(looker, self.identity, look, seen);
-        if !visible {
+        if visible {
+            self.hits += 1;
+        } else {
             self.hidden += 1;
-            return false;
         }
-        self.hits += 1;
+        visible
+    }
+
+    /// Passes on a value that the client may see, or its head.
+    #[inline]
+    pub(in crate::engine) fn write(&mut self, parts: &[&[u8]]) {
         if !self.deaf {
             for part in parts {
                 self.buffer.extend_from_slice(part);
             }
         }
-        true
     }
 }
 
 /// Looks at a value's flags and first bytes: counts it and says whether the
 /// client sees it.
-#[inline]
+// Once for each value: a call would take as many instructions as the look.
+#[allow(clippy::inline_always)]
+#[inline(always)]
 fn inspect(
     (sniffer, encoding, tally): (&mut Sniffer, &Encoding, &mut Tally),
     Identity { space, reader }: Identity,
@@ -150,7 +181,6 @@ fn inspect(
     } else {
         Action::Served
     };
-    tally.pickle(space, Direction::Read, header.protocol);
-    tally.read(space, Writer::of_protocol(header.protocol), verdict, action);
+    tally.read(space, header.protocol, verdict, action);
     !hidden
 }

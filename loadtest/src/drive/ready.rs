@@ -11,7 +11,7 @@ use atomic_waker::AtomicWaker;
 
 /// A set of connection numbers below a fixed capacity.
 #[derive(Debug)]
-pub struct ReadySet {
+pub(crate) struct ReadySet {
     words: Box<[AtomicU64]>,
     /// A bit for each word that may hold one; set after the word's own.
     summary: Box<[AtomicU64]>,
@@ -22,7 +22,7 @@ pub struct ReadySet {
 
 impl ReadySet {
     /// None of this many connections has anything to do.
-    pub fn new(capacity: usize) -> Arc<Self> {
+    pub(crate) fn new(capacity: usize) -> Arc<Self> {
         let zeros = |bits: usize| (0..bits.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
             words: zeros(capacity),
@@ -33,18 +33,18 @@ impl ReadySet {
     }
 
     /// How many connections it can tell apart.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.words.len() * 64
     }
 
     /// The task to wake from now on.
-    pub fn register(&self, cx: &Context<'_>) {
+    pub(crate) fn register(&self, cx: &Context<'_>) {
         self.task.register(cx.waker());
         self.awake.store(false, Ordering::Release);
     }
 
     /// Marks a connection and wakes the task.
-    pub fn mark(&self, connection: usize) {
+    pub(crate) fn mark(&self, connection: usize) {
         set(&self.words, connection);
         set(&self.summary, connection / 64);
         if !self.awake.swap(true, Ordering::AcqRel) {
@@ -53,14 +53,14 @@ impl ReadySet {
     }
 
     /// Takes the marked connections, lowest first.
-    pub fn take(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn take(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.summary.len())
             .flat_map(|at| take_bits(&self.summary, at))
             .flat_map(|word| take_bits(&self.words, word))
     }
 
     /// A waker that marks one connection.
-    pub fn waker(self: &Arc<Self>, connection: usize) -> Waker {
+    pub(crate) fn waker(self: &Arc<Self>, connection: usize) -> Waker {
         debug_assert!(connection < self.capacity());
         Waker::from(Arc::new(Mark {
             set: Arc::clone(self),
@@ -115,7 +115,7 @@ mod tests {
         }
         let all = || set.take().collect::<Vec<_>>();
         assert_eq!(all(), [0, 63, 64, 129, 64 * 64 + 1]);
-        assert_eq!(all(), []);
+        assert!(all().is_empty());
         set.mark(129);
         assert_eq!(all(), [129]);
     }

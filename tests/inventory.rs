@@ -1,0 +1,140 @@
+//! Makes inventories as a user does: `picklegate inventory > inventory.py`
+//! beside an application, run by every Python that `tests/setup` found.
+
+#![allow(missing_docs)]
+
+#[allow(dead_code)] // Others ask for protocols.
+#[path = "support/pythons.rs"]
+mod pythons;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use picklegate::pickle::inventory::Inventory;
+use pythons::{Finished, Python};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const MODELS: &[u8] = b"sampleapp.models";
+
+/// The application's directory, with the script in it.
+fn deployment() -> io::Result<TempDir> {
+    let directory = tempfile::tempdir()?;
+    let script = Command::new(env!("CARGO_BIN_EXE_picklegate"))
+        .arg("inventory")
+        .output()?;
+    assert!(script.status.success());
+    fs::write(directory.path().join("inventory.py"), script.stdout)?;
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inventory/sampleapp");
+    let to = directory.path().join("sampleapp");
+    fs::create_dir(&to)?;
+    for name in ["__init__.py", "broken.py", "lazy.py", "models.py"] {
+        fs::copy(from.join(name), to.join(name))?;
+    }
+    Ok(directory)
+}
+
+fn run(python: &Python, directory: &TempDir, args: &[&str]) -> Finished {
+    let finished = python.run(&directory.path().join("inventory.py"), args, LIMIT);
+    finished.expect("it ends in time")
+}
+
+fn pythons() -> Vec<Python> {
+    let all = Python::all();
+    if all.is_empty() {
+        println!("skipped: no Python; tests/setup looks for them");
+    }
+    all
+}
+
+#[test]
+fn every_python_lists_what_it_can_load() {
+    let directory = deployment().unwrap();
+    let args = ["--import", "sampleapp.models", "--walk", "sampleapp"];
+    for python in pythons() {
+        let version = python.version();
+        let made = run(&python, &directory, &args);
+        assert!(made.success, "{version}: {}", made.stderr);
+        let again = run(&python, &directory, &args);
+        assert_eq!(made.stdout, again.stdout, "{version}: not deterministic");
+        let told = "inventory: sampleapp.broken: ";
+        assert!(made.stderr.contains(told), "{version}: {}", made.stderr);
+
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        assert_eq!(
+            inventory.python(),
+            (python.major.into(), python.minor.into())
+        );
+        for name in ["Classic", "Outer", "Outer.Inner", "Name", "make"] {
+            let known = inventory.knows(MODELS, name.as_bytes());
+            assert_eq!(known, Some(true), "{version}: {name}");
+        }
+        for (module, name, known) in [
+            ("sampleapp.models", "Gone", Some(false)),
+            ("sampleapp.models", "Outer.method", None),
+            ("sampleapp.gone", "Anything", Some(false)),
+            ("sampleapp.broken", "Anything", None),
+            ("sampleapp.lazy", "Anything", None),
+            ("decimal", "Decimal", None),
+        ] {
+            let told = inventory.knows(module.as_bytes(), name.as_bytes());
+            assert_eq!(told, known, "{version}: {module}.{name}");
+        }
+        let two = python.major == 2;
+        assert_eq!(inventory.is_classic(MODELS, b"Classic"), two, "{version}");
+        assert_eq!(inventory.is_bytes_based(MODELS, b"Name"), two, "{version}");
+        assert_eq!(inventory.is_text_based(MODELS, b"Name"), !two, "{version}");
+        assert!(inventory.has_no_dict(MODELS, b"Slotted"), "{version}");
+        for name in ["Outer", "Classic", "Name", "SlottedWithState"] {
+            assert!(
+                !inventory.has_no_dict(MODELS, name.as_bytes()),
+                "{version}: {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_asked_for_must_import() {
+    let directory = deployment().unwrap();
+    for python in pythons() {
+        let failed = run(&python, &directory, &["--import", "sampleapp.broken"]);
+        assert!(!failed.success && failed.stdout.is_empty());
+        let told = "inventory: cannot import sampleapp.broken";
+        assert!(failed.stderr.contains(told), "{}", failed.stderr);
+    }
+}
+
+/// Django's own classes say whether the kinds are told as they are.
+#[test]
+fn django_is_listed_where_it_is() {
+    let directory = deployment().unwrap();
+    fs::write(directory.path().join("settings.py"), "SECRET_KEY = 'x'\n").unwrap();
+    let safe = b"django.utils.safestring";
+    for python in pythons() {
+        let args = [
+            "--django-settings",
+            "settings",
+            "--import",
+            "django.utils.safestring",
+        ];
+        let made = run(&python, &directory, &args);
+        if made.stderr.contains("No module named") {
+            println!("skipped: Python {}: no Django", python.version());
+            continue;
+        }
+        assert!(made.success, "{}", made.stderr);
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        let django = inventory.framework("django").expect("it is installed");
+        println!("Python {}: Django {django:?}", python.version());
+        assert_eq!(inventory.knows(safe, b"SafeText"), Some(true));
+        assert_eq!(
+            inventory.is_bytes_based(safe, b"SafeString"),
+            django < (2, 0) && python.major == 2
+        );
+        assert_eq!(inventory.has_no_dict(safe, b"SafeString"), django >= (4, 0));
+    }
+}

@@ -1,0 +1,1 @@
+"""An application for inventories to be made of."""
