@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 struct Pickle {
     case: String,
     protocol: u8,
-    pickle: Vec<u8>,
+    bytes: Vec<u8>,
     /// At protocols 2 and 4.
     plain: [Option<Vec<u8>>; 2],
 }
@@ -50,7 +50,7 @@ fn written_by(python: &Python) -> Vec<Pickle> {
             Pickle {
                 case: words[..3].join("/"),
                 protocol: words[1].parse().expect("a protocol"),
-                pickle: bytes(3).expect("base64"),
+                bytes: bytes(3).expect("base64"),
                 plain: [bytes(4), bytes(5)],
             }
         })
@@ -115,7 +115,7 @@ fn rewrite<'p>(
     let mut done = Vec::new();
     for pickle in pickles {
         let mut out = Vec::new();
-        match transcoder.transcode(&pickle.pickle, form, environment, &mut out) {
+        match transcoder.transcode(&pickle.bytes, form, environment, &mut out) {
             Ok(()) => done.push((pickle, out)),
             Err(Refusal::NoForm { obstacle, .. }) => {
                 *tally.refused.entry(obstacle.to_string()).or_default() += 1;
@@ -142,7 +142,7 @@ fn against_plain(
         .collect();
     let rewritten = meanings(reader, &rewritten, &[]);
     let plainly = meanings(reader, &plainly, &[]);
-    let raw: Vec<&[u8]> = done.iter().map(|(p, _)| &p.pickle[..]).collect();
+    let raw: Vec<&[u8]> = done.iter().map(|(p, _)| &p.bytes[..]).collect();
     let flags: &[&str] = if reader.major == 2 { &["as2"] } else { &[] };
     let meant = meanings(writer, &raw, flags);
     for (i, (pickle, _)) in done.iter().enumerate() {
@@ -223,7 +223,7 @@ fn python_3_gets_what_python_2_means() {
         py2_str: Py2Str::Text,
     };
     let done = rewrite(&pickles, form, &Current, &mut tally);
-    let raw: Vec<&[u8]> = done.iter().map(|(pickle, _)| &pickle.pickle[..]).collect();
+    let raw: Vec<&[u8]> = done.iter().map(|(pickle, _)| &pickle.bytes[..]).collect();
     let rewritten: Vec<&[u8]> = done.iter().map(|(_, out)| &out[..]).collect();
     let meant = meanings(&writer, &raw, &["as3"]);
     for reader in Python::all().iter().filter(|python| python.major == 3) {

@@ -13,7 +13,7 @@ const BYTES: Form = Form::Python3 {
 };
 const FORMS: [Form; 5] = [Form::Python2, Form::Protocol4, Form::Protocol5, TEXT, BYTES];
 
-/// Python 2.7 with an old-style class, Python 3 with a newer Django and NumPy 1.
+/// Python 2.7 with an old-style class, Python 3 with a newer Django and `NumPy` 1.
 struct Known;
 
 impl Environment for Known {

@@ -339,7 +339,7 @@ impl Writer<'_> {
     // Strings -------------------------------------------------------------
 
     fn text(&mut self, op: Op) -> Result<(), Refusal> {
-        let len = self.len(op)?;
+        let len = string_len(op)?;
         if op.code != BINUNICODE {
             push_len(self.output.cut(op.at, op.data), None, BINUNICODE, len);
         }
@@ -348,19 +348,10 @@ impl Writer<'_> {
 
     /// Bytes, of which Python 2 makes a `str`. They are still to be copied.
     fn bytes(&mut self, op: Op) -> Result<(), Refusal> {
-        let len = self.len(op)?;
+        let len = string_len(op)?;
         let (short, long) = (Some(SHORT_BINSTRING), BINSTRING);
         push_len(self.output.cut(op.at, op.data), short, long, len);
         Ok(())
-    }
-
-    /// Python 2 takes lengths of four bytes for signed.
-    fn len(&self, op: Op) -> Result<usize, Refusal> {
-        let len = op.end - op.data;
-        if i32::try_from(len).is_err() {
-            return Err(refuse(Obstacle::Length, op.at));
-        }
-        Ok(len)
     }
 
     // Names ---------------------------------------------------------------
@@ -470,4 +461,13 @@ impl Writer<'_> {
         self.own(Own::Keywords);
         self.output.more().extend_from_slice(&[TUPLE3, REDUCE]);
     }
+}
+
+/// The length of a string, which Python 2 takes for signed.
+fn string_len(op: Op) -> Result<usize, Refusal> {
+    let len = op.end - op.data;
+    if i32::try_from(len).is_err() {
+        return Err(refuse(Obstacle::Length, op.at));
+    }
+    Ok(len)
 }
