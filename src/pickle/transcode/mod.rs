@@ -219,6 +219,7 @@ impl Obstacles {
 }
 
 /// A refusal of the second pass.
+#[cold]
 fn refuse(obstacle: Obstacle, at: usize) -> Refusal {
     let at = at as u32;
     Refusal::NoForm { obstacle, at }

@@ -149,6 +149,7 @@ impl Writer<'_> {
     }
 
     /// An opcode that is written as each of its kind.
+    #[inline]
     fn usual(&mut self, op: Op) -> Result<(), Refusal> {
         match op.code {
             FRAME => {
@@ -195,6 +196,7 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn edited(&mut self, op: Op, what: What) -> Result<(), Refusal> {
         self.last = Last::Other;
         match what {
@@ -249,6 +251,7 @@ impl Writer<'_> {
 
     // The memo ------------------------------------------------------------
 
+    #[inline]
     fn put(&mut self, op: Op, last: Last) -> Result<(), Refusal> {
         let key = if op.code == MEMOIZE {
             self.memo_len
@@ -311,6 +314,7 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline]
     fn get(&mut self, op: Op) -> Result<(), Refusal> {
         let slot = self.slot(op)?;
         push_memo(self.output.cut(op.at, op.end), GETS, slot);
@@ -318,11 +322,13 @@ impl Writer<'_> {
     }
 
     /// The entry of the result from which a GET gets its value.
+    #[inline]
     fn slot(&self, get: Op) -> Result<u32, Refusal> {
         let key = get.number(self.pickle) as usize;
-        let slot = self.slots.get(key).copied();
-        slot.filter(|&slot| slot < DROPPED)
-            .ok_or(refuse(Obstacle::Shared, get.at))
+        match self.slots.get(key) {
+            Some(&slot) if slot < DROPPED => Ok(slot),
+            _ => Err(refuse(Obstacle::Shared, get.at)),
+        }
     }
 
     /// The entry of something that many opcodes need.
