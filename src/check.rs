@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, Word as _};
 use crate::explain::family;
-use crate::policy::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Sniff};
+use crate::policy::{Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Sniff};
 
 /// The summary of a configuration: a paragraph for each of its parts.
 pub fn summary(config: &Config) -> String {
@@ -90,6 +90,7 @@ fn consequences(rule: &Rule) -> String {
         Mode::Guard | Mode::Isolate => {
             parts.push(match rule.on_unloadable_read {
                 OnUnloadableRead::Miss => "unloadable values are misses",
+                OnUnloadableRead::Transcode => "unloadable values are transcoded, or misses",
                 OnUnloadableRead::Pass => "unloadable values are served",
             });
             parts.push(match rule.on_unloadable_write {
@@ -99,6 +100,11 @@ fn consequences(rule: &Rule) -> String {
         }
     }
     if rule.mode != Mode::Shared {
+        match rule.globals {
+            Globals::Any => {}
+            Globals::Deny => parts.push("pickles that name what is denied are refused"),
+            Globals::Allow => parts.push("pickles that name what is not allowed are refused"),
+        }
         parts.push(match rule.coherence {
             Coherence::None => "deletes reach no other copy",
             Coherence::Deletes => "deletes reach every copy",

@@ -8,10 +8,15 @@ mod runtime;
 
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
-pub use rules::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff};
+pub use rules::{
+    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff,
+};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
 
-use crate::pickle::{Encoding, Reader};
+use std::sync::Arc;
+
+use crate::pickle::inventory::Inventory;
+use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, Reader};
 
 /// One compiled, immutable configuration; each request is decided by exactly
 /// one.
@@ -26,12 +31,27 @@ pub struct Snapshot {
     pub rules: Rules,
     /// Which server owns a key.
     pub ring: Ring,
-    /// How clients mark pickles.
-    pub encoding: Encoding,
+    /// How values are looked at.
+    pub pickles: Pickles,
     /// The largest value that is passed on, in bytes.
     pub max_value_bytes: usize,
     /// Whether `flush_all` is forwarded to every server.
     pub forward_flush_all: bool,
+}
+
+/// How values are looked at, whatever their key.
+#[derive(Debug, Clone)]
+pub struct Pickles {
+    /// How clients mark pickles.
+    pub encoding: Encoding,
+    /// How far compressed values may grow.
+    pub inflate: InflateLimits,
+    /// The extension codes that applications register.
+    pub extensions: Extensions,
+    /// What `globals = "deny"` refuses.
+    pub deny: Firewall,
+    /// What `globals = "allow"` does not.
+    pub allow: Firewall,
 }
 
 /// A named key space for some runtimes.
@@ -41,13 +61,16 @@ pub struct Namespace {
     pub name: Box<str>,
     /// Its runtimes.
     pub requirement: Requirement,
-    /// The most capable runtime that it admits.
+    /// The runtime that the inventory is of, or the most capable one that it
+    /// admits.
     pub reader: Reader,
+    /// What its runtimes can import, if that is known.
+    pub inventory: Option<Arc<Inventory>>,
 }
 
 impl Namespace {
     /// Knows what the admitted runtimes can load.
-    pub fn new(name: &str, requirement: Requirement) -> Self {
+    pub fn new(name: &str, requirement: Requirement, inventory: Option<Arc<Inventory>>) -> Self {
         let pythons = (0..=7)
             .map(|minor| (2, minor))
             .chain((0..=40).map(|minor| (3, minor)));
@@ -56,11 +79,21 @@ impl Namespace {
             .map(|(major, minor)| Reader::of_python(major, Some(minor)))
             .reduce(Reader::or)
             .unwrap_or(Reader::NEWEST);
+        let reader = inventory.as_deref().map_or(reader, Reader::of_inventory);
         Self {
             name: name.into(),
             requirement,
             reader,
+            inventory,
         }
+    }
+}
+
+impl Namespace {
+    /// A reader by its tag, with what the inventory adds to that.
+    fn refine(&self, reader: Reader) -> Reader {
+        let known = self.inventory.as_deref().map(Reader::of_inventory);
+        known.map_or(reader, |known| reader.refined(known))
     }
 }
 
@@ -92,7 +125,7 @@ impl Snapshot {
         // A configuration holds at most 255 namespaces.
         Some(Identity {
             space: SpaceId(at as u8 + 1),
-            reader: reader_of(tag),
+            reader: self.namespaces[at].refine(reader_of(tag)),
         })
     }
 
@@ -105,6 +138,12 @@ impl Snapshot {
             Mode::Shared | Mode::Observe | Mode::Guard => SpaceId::BARE,
         };
         Decision { rule, space }
+    }
+
+    /// The inventory of a namespace's runtimes.
+    pub fn inventory(&self, space: SpaceId) -> Option<&Inventory> {
+        let namespace = self.namespaces.get(space.index().checked_sub(1)?)?;
+        namespace.inventory.as_deref()
     }
 
     /// The readers of a value stored in a space: its namespace's, or all.

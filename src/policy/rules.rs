@@ -1,5 +1,7 @@
 //! Rules: what to do with a family of client keys. The longest prefix wins.
 
+use crate::pickle::transcode::Py2Str;
+
 /// What to do with a family of client keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -15,6 +17,10 @@ pub struct Rule {
     pub on_unloadable_write: OnUnloadableWrite,
     /// Which writes reach the siblings.
     pub coherence: Coherence,
+    /// Whether the firewall looks at what pickles name.
+    pub globals: Globals,
+    /// What a transcoded Python 2 `str` becomes where nothing tells.
+    pub py2_str: Py2Str,
 }
 
 /// Where a rule's keys live, and whether values are looked at.
@@ -37,6 +43,8 @@ pub enum Sniff {
     Off,
     /// The first bytes.
     Header,
+    /// All of them: values are held whole.
+    Full,
 }
 
 /// What a reader gets for a value that it cannot load.
@@ -44,6 +52,8 @@ pub enum Sniff {
 pub enum OnUnloadableRead {
     /// An ordinary miss.
     Miss,
+    /// The value in a form that it can load, or a miss where there is none.
+    Transcode,
     /// The value as it is.
     Pass,
 }
@@ -66,6 +76,17 @@ pub enum Coherence {
     Deletes,
     /// Deletes, and every write that took effect.
     Strict,
+}
+
+/// What the firewall refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Globals {
+    /// Nothing.
+    Any,
+    /// Pickles that name what is on the deny list.
+    Deny,
+    /// Pickles that name anything but what is on the allow list.
+    Allow,
 }
 
 /// Compiled rules, looked up by longest prefix.
@@ -137,6 +158,8 @@ mod tests {
             on_unloadable_read: OnUnloadableRead::Miss,
             on_unloadable_write: OnUnloadableWrite::Accept,
             coherence: Coherence::Deletes,
+            globals: Globals::Any,
+            py2_str: Py2Str::Text,
         };
         Rules::new(prefixes.iter().map(rule).collect()).unwrap()
     }

@@ -11,13 +11,14 @@
 mod names;
 mod ops;
 mod output;
+mod pool;
 mod protocol;
 mod python2;
 mod python3;
 
-use super::inventory::Inventory;
+pub use pool::Pool;
+
 use super::machine::{Broken, Machine};
-use super::names::is_classic_27;
 
 /// Capacity (in elements) that each buffer keeps between pickles.
 const KEPT_CAPACITY: usize = 16 * 1024;
@@ -65,8 +66,8 @@ pub enum Py2Str {
 /// default one, and changes nothing.
 pub trait Environment {
     /// Whether this is, by its Python 2 name, an old-style class on Python 2.7.
-    fn is_classic(&self, module: &[u8], name: &[u8]) -> bool {
-        is_classic_27(module, name)
+    fn is_classic(&self, _module: &[u8], _name: &[u8]) -> bool {
+        false
     }
 
     /// Whether this can be imported there; `None` if that is not known.
@@ -85,23 +86,6 @@ pub trait Environment {
 pub struct UnknownEnvironment;
 
 impl Environment for UnknownEnvironment {}
-
-/// An inventory does not list the standard library: what that has of old-style
-/// classes the tables say.
-impl Environment for Inventory {
-    fn is_classic(&self, module: &[u8], name: &[u8]) -> bool {
-        Self::is_classic(self, module, name) || is_classic_27(module, name)
-    }
-
-    fn has(&self, module: &[u8], name: &[u8]) -> Option<bool> {
-        self.knows(module, name)
-    }
-
-    fn django(&self) -> Option<(u16, u16)> {
-        let (major, minor) = self.framework("django")?;
-        Some((major.try_into().ok()?, minor.try_into().ok()?))
-    }
-}
 
 /// Why a pickle is not rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -157,6 +141,30 @@ pub enum Obstacle {
     FromPython3,
     #[error("it would grow beyond any that Python writes")]
     Growth,
+}
+
+impl Refusal {
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        let obstacle = match self {
+            Self::Broken(_) => return "broken",
+            Self::NoForm { obstacle, .. } => obstacle,
+        };
+        match obstacle {
+            Obstacle::PersistentId => "persistent_id",
+            Obstacle::ExtensionCode => "extension",
+            Obstacle::OutOfBandBuffer => "buffer",
+            Obstacle::SecondProtocol => "second_protocol",
+            Obstacle::NonAsciiName | Obstacle::LineBreakInName => "name",
+            Obstacle::Length | Obstacle::Growth => "length",
+            Obstacle::ArrayType(_) | Obstacle::ArrayShape => "array",
+            Obstacle::Shape | Obstacle::Shared | Obstacle::ManyArguments => "shape",
+            Obstacle::ClassicArguments => "classic_class",
+            Obstacle::SafeStringState => "safe_string",
+            Obstacle::Digits => "digits",
+            Obstacle::FromPython3 => "writer",
+        }
+    }
 }
 
 /// Rewrites pickles; keeps its memory from one to the next.
