@@ -8,7 +8,6 @@
 //! copies the pickle opcode by opcode, and replaces what has to be replaced.
 //! Both are linear but for sorting the notes.
 
-mod compat;
 mod names;
 mod ops;
 mod output;
@@ -66,7 +65,7 @@ pub enum Py2Str {
 /// What is known of the reader's environment. An answer that is not known is the
 /// default one, and changes nothing.
 pub trait Environment {
-    /// Whether this is, by its Python 2 name, an old-style class there.
+    /// Whether this is, by its Python 2 name, an old-style class on Python 2.7.
     fn is_classic(&self, _module: &[u8], _name: &[u8]) -> bool {
         false
     }
@@ -228,6 +227,7 @@ impl Obstacles {
 }
 
 /// A refusal of the second pass.
+#[cold]
 fn refuse(obstacle: Obstacle, at: usize) -> Refusal {
     let at = at as u32;
     Refusal::NoForm { obstacle, at }
