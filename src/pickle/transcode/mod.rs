@@ -8,7 +8,6 @@
 //! copies the pickle opcode by opcode, and replaces what has to be replaced.
 //! Both are linear but for sorting the notes.
 
-mod compat;
 mod names;
 mod ops;
 mod output;
@@ -19,7 +18,9 @@ mod python3;
 
 pub use pool::Pool;
 
+use super::inventory::Inventory;
 use super::machine::{Broken, Machine};
+use super::names::is_classic_27;
 
 /// Capacity (in elements) that each buffer keeps between pickles.
 const KEPT_CAPACITY: usize = 16 * 1024;
@@ -66,9 +67,9 @@ pub enum Py2Str {
 /// What is known of the reader's environment. An answer that is not known is the
 /// default one, and changes nothing.
 pub trait Environment {
-    /// Whether this is, by its Python 2 name, an old-style class there.
-    fn is_classic(&self, _module: &[u8], _name: &[u8]) -> bool {
-        false
+    /// Whether this is, by its Python 2 name, an old-style class on Python 2.7.
+    fn is_classic(&self, module: &[u8], name: &[u8]) -> bool {
+        is_classic_27(module, name)
     }
 
     /// Whether this can be imported there; `None` if that is not known.
@@ -87,6 +88,23 @@ pub trait Environment {
 pub struct UnknownEnvironment;
 
 impl Environment for UnknownEnvironment {}
+
+/// An inventory does not list the standard library: what that has of old-style
+/// classes the tables say.
+impl Environment for Inventory {
+    fn is_classic(&self, module: &[u8], name: &[u8]) -> bool {
+        Self::is_classic(self, module, name) || is_classic_27(module, name)
+    }
+
+    fn has(&self, module: &[u8], name: &[u8]) -> Option<bool> {
+        self.knows(module, name)
+    }
+
+    fn django(&self) -> Option<(u16, u16)> {
+        let (major, minor) = self.framework("django")?;
+        Some((major.try_into().ok()?, minor.try_into().ok()?))
+    }
+}
 
 /// Why a pickle is not rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -228,6 +246,7 @@ impl Obstacles {
 }
 
 /// A refusal of the second pass.
+#[cold]
 fn refuse(obstacle: Obstacle, at: usize) -> Refusal {
     let at = at as u32;
     Refusal::NoForm { obstacle, at }

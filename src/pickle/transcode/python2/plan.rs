@@ -163,7 +163,7 @@ impl Plan<'_> {
                 let mapped = names::for_python2(module, name, named.protocol);
                 // No package that is renamed has old-style classes.
                 if mapped.package.is_empty()
-                    && self.environment.is_classic(mapped.module, mapped.name)
+                    && self.environment.is_classic(mapped.module, mapped.attribute)
                 {
                     Role::Classic
                 } else {
@@ -358,7 +358,6 @@ impl Observer for Plan<'_> {
         }
         let first = args.and_then(|(args, _)| args.first().copied());
         match self.notes.globals[callee.a as usize].role {
-            Role::Ordinary => {}
             Role::Datetime => self.fold(at, first, 10, 2),
             Role::Time => self.fold(at, first, 6, 0),
             Role::ArrayReconstructor => self.array(at, callee, args, view),
@@ -368,7 +367,7 @@ impl Observer for Plan<'_> {
                 // another opcode, the second pass notices.
                 self.classic(op, at, callee, count, at.saturating_sub(1));
             }
-            Role::Classic => {}
+            Role::Ordinary | Role::Classic => {}
         }
     }
 
