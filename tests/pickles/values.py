@@ -393,6 +393,7 @@ class Meaning(object):
     """A tree that says what a value means: types, contents, what is shared."""
 
     def __init__(self, flags=()):
+        self.flags = flags
         self.as2 = PY2 or 'as2' in flags
         self.as3 = 'as3' in flags
         self.seen = {}
@@ -478,7 +479,7 @@ class Meaning(object):
         """The same order everywhere, whatever else has been seen."""
         if isinstance(value, Point):
             return 'point'
-        return json.dumps(Meaning(['as3']).of(value), sort_keys=True).replace('["b"', '["u"').replace('["s"', '["u"')
+        return json.dumps(Meaning(self.flags).of(value), sort_keys=True)
 
     def sorted(self, members):
         return [self.of(member) for member in sorted(members, key=self.order)]

@@ -417,12 +417,9 @@ impl Writer<'_> {
         }
     }
 
-    /// The MARK before members.
+    /// The MARK before members that reach their set.
     fn members(&mut self, op: Op, number: u32) {
         let set = self.sets[number as usize];
-        if !set.recursive {
-            return;
-        }
         self.output.cut(op.at, op.end);
         self.own(Own::Getattr);
         push_memo(self.output.more(), GETS, set.slot);
