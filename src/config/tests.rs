@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pickle::Encoding;
-use crate::policy::{Coherence, Mode, Sniff, SpaceId};
+use crate::pickle::transcode::Py2Str;
+use crate::policy::{Coherence, Mode, OnUnloadableRead, Sniff, SpaceId};
 
 /// A valid configuration without rules or namespaces, in eight lines.
 const BASE: &str = r#"[upstream]
@@ -84,7 +85,7 @@ fn every_example_is_accepted() {
         assert_eq!(config.warnings, Vec::<String>::new());
         files += 1;
     }
-    assert_eq!(files, 4);
+    assert_eq!(files, 5);
 }
 
 #[test]
@@ -456,4 +457,42 @@ proptest! {
     ) {
         let _ = Config::from_flags(&listen, &upstream, upstream.first().map(String::as_str));
     }
+}
+
+#[test]
+fn whole_looks_are_configured_by_what_needs_them() {
+    let rule = |rule: &str| {
+        let config = parse_after_base(&format!("[[rules]]\nprefix = ''\n{rule}"));
+        config.snapshot.rules.find(b"k").clone()
+    };
+    assert_eq!(rule("").sniff, Sniff::Header);
+    assert_eq!(rule("sniff = 'full'").sniff, Sniff::Full);
+    assert_eq!(rule("globals = 'allow'").sniff, Sniff::Full);
+    let transcodes = rule("on_unloadable_read = 'transcode'\npy2_str = 'bytes'");
+    assert_eq!(transcodes.sniff, Sniff::Full);
+    assert_eq!(transcodes.on_unloadable_read, OnUnloadableRead::Transcode);
+    assert_eq!(transcodes.py2_str, Py2Str::Bytes);
+}
+
+#[test]
+fn mistakes_about_pickles_are_named() {
+    insta::assert_snapshot!(table(&[
+        "[[rules]]\nsniff = 'header'\non_unloadable_read = 'transcode'",
+        "[[rules]]\nsniff = 'off'\nglobals = 'deny'",
+        "[pickle]\ndeny_globals = ['os.*', 'os']",
+        "[pickle]\nallow_globals = ['call os.system', 'os.system']",
+        "[pickle]\nmax_inflate_ratio = 0\nmax_inflated_bytes = 'much'",
+        "[pickle.extensions]\nx = 'module:name'\n240 = 'module.name'",
+        "[namespaces.all]\nruntimes = 'python >=2'\ninventory = 'no such file'",
+    ]), @r#"
+    t:10: rules[0].sniff: on_unloadable_read = "transcode" needs sniff = "full"
+    t:10: rules[0].sniff: globals needs sniff = "full"
+    t:10: pickle.deny_globals[1]: "os" is no pattern: write module.name or module.*
+    t:10: pickle.allow_globals[1]: "os.system" is no entry: write "call module.name", "data module.name" or "getattr module.Class.attribute"
+    t:10: pickle.max_inflate_ratio: 0 is out of range, expected 1 to 10000
+    t:11: pickle.max_inflated_bytes: "much" is no size: write for example "1MiB"
+    t:10: pickle.extensions.x: a code is a number from 1 to 2147483647
+    t:11: pickle.extensions.240: "module.name" is no global: write "module:name"
+    t:11: namespaces.all.inventory: no such file cannot be read: No such file or directory (os error 2)
+    "#);
 }

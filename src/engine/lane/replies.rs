@@ -45,7 +45,7 @@ impl Lane {
         }
         let taken = self.take(sessions, &input[at..])?;
         self.inbox.extend_from_slice(&input[at + taken..]);
-        self.forget_answered();
+        self.forget_answered(sessions.now_us);
         Ok(())
     }
 
