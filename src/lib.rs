@@ -21,7 +21,7 @@
 //! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
 //! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
 //! | [`embedded`] | an in-process memcached for trying things out | the proxy |
-//! | [`check`], [`explain`], [`demo`] | what people read | |
+//! | [`check`], [`explain`], [`inspect`], [`transcode`], [`demo`] | what people read | |
 //!
 //! Imports point one way: `protocol` and `pickle` under `policy`, that under
 //! `engine`, that under `server`.
@@ -81,8 +81,10 @@ pub mod demo;
 pub mod embedded;
 pub mod engine;
 pub mod explain;
+pub mod inspect;
 pub mod metrics;
 pub mod pickle;
 pub mod policy;
 pub mod protocol;
 pub mod server;
+pub mod transcode;

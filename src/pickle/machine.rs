@@ -172,12 +172,14 @@ pub enum Flaw {
 }
 
 /// What holds for a pickle as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Walked {
     /// Its length up to and with STOP, in bytes.
     pub(super) len: usize,
     /// Bit k: some opcode came with protocol k.
     pub(super) protocols: u8,
+    /// The value that it holds.
+    pub(super) value: Node,
 }
 
 /// The machine's memory, reused from pickle to pickle.
@@ -770,9 +772,13 @@ impl Machine {
                     }
                 }
                 STOP => {
-                    self.top()?;
+                    let value = self.top()?;
                     let len = args.at;
-                    return Ok(Walked { len, protocols });
+                    return Ok(Walked {
+                        len,
+                        protocols,
+                        value,
+                    });
                 }
                 _ => return Err(Flaw::NoOpcode(op)),
             }

@@ -129,7 +129,7 @@ impl Snapshot {
         // A configuration holds at most 255 namespaces.
         Some(Identity {
             space: SpaceId(at as u8 + 1),
-            reader: self.namespaces[at].refine(reader_of(tag)),
+            reader: self.namespaces[at].refine(tag.reader()),
         })
     }
 
@@ -160,20 +160,6 @@ impl Snapshot {
             .filter(move |(i, _)| all || i + 1 == space.index())
             .map(|(_, namespace)| namespace)
     }
-}
-
-/// The reader behind a tag. Where the tag leaves the minor version open, the most
-/// capable runtime it may mean: a value is only ever withheld for certain.
-fn reader_of(tag: &RuntimeTag) -> Reader {
-    let django = tag.version("django").and_then(|version| {
-        let minor = u16::try_from(version.minor?).ok()?;
-        Some((u16::try_from(version.major).ok()?, minor))
-    });
-    tag.version("python")
-        .map_or(Reader::NEWEST, |version| {
-            Reader::of_python(version.major, version.minor)
-        })
-        .with_django(django)
 }
 
 impl Decision<'_> {
