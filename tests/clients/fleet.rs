@@ -273,7 +273,8 @@ fn config(sides: &[Side], upstream: &str, rule: &str, more: &str) -> String {
         )
         .expect("a String takes everything");
         if let Some(file) = inventory {
-            writeln!(toml, "inventory = {file:?}").expect("a String takes everything");
+            let path = file.to_str().expect("a path of ours");
+            writeln!(toml, "inventory = \"{path}\"").expect("a String takes everything");
         }
     }
     toml + "\n[[rules]]\nprefix = \"\"\n" + rule
