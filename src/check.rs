@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::config::{Config, Word as _};
 use crate::explain::family;
-use crate::policy::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Sniff};
+use crate::policy::{
+    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rollout, Rule, Sniff,
+};
 
 /// The summary of a configuration: a paragraph for each of its parts.
 pub fn summary(config: &Config) -> String {
@@ -79,10 +81,16 @@ fn rules(config: &Config) -> Vec<Vec<String>> {
 /// What a rule means for keys, values and deletes.
 fn consequences(rule: &Rule) -> String {
     let keys = match rule.mode {
-        Mode::Isolate => "a copy for each namespace",
-        _ => "one copy for all",
+        Mode::Isolate if rule.rollout == Rollout::ALL => "a copy for each namespace".to_owned(),
+        Mode::Isolate => {
+            let percent = rule.rollout.percent();
+            format!(
+                "a copy for each namespace of {percent} % of the keys, one for all of the others"
+            )
+        }
+        _ => "one copy for all".to_owned(),
     };
-    let mut parts = vec![keys];
+    let mut parts = vec![&*keys];
     match rule.mode {
         Mode::Shared => parts.push("nothing is looked at"),
         _ if rule.sniff == Sniff::Off => parts.push("values are not looked at"),
@@ -90,6 +98,7 @@ fn consequences(rule: &Rule) -> String {
         Mode::Guard | Mode::Isolate => {
             parts.push(match rule.on_unloadable_read {
                 OnUnloadableRead::Miss => "unloadable values are misses",
+                OnUnloadableRead::Transcode => "unloadable values are transcoded, or misses",
                 OnUnloadableRead::Pass => "unloadable values are served",
             });
             parts.push(match rule.on_unloadable_write {
@@ -99,6 +108,11 @@ fn consequences(rule: &Rule) -> String {
         }
     }
     if rule.mode != Mode::Shared {
+        match rule.globals {
+            Globals::Any => {}
+            Globals::Deny => parts.push("pickles that name what is denied are refused"),
+            Globals::Allow => parts.push("pickles that name what is not allowed are refused"),
+        }
         parts.push(match rule.coherence {
             Coherence::None => "deletes reach no other copy",
             Coherence::Deletes => "deletes reach every copy",

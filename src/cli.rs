@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -16,6 +16,17 @@ ADDR is host:port, [v6]:port or unix:/path. --upstream also takes embedded:SIZE,
 a cache inside this process, for trying things out.
 
 RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.";
+
+const INSPECT: &str = "\
+TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\". FORMAT is text or json.
+
+The exit code is 1 if a reader named with --reader cannot load some input.";
+
+const TAG: &str = "\
+TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\".
+
+What the reader can load already is copied as it is. The exit code is 1 if there is
+no form with the same meaning.";
 
 /// A memcache proxy that keeps Python versions out of each other's pickles
 #[derive(Debug, Parser)]
@@ -35,6 +46,10 @@ pub(crate) enum Command {
     Check(Check),
     /// Show where keys live: namespace, rule, physical key, siblings, server
     Explain(Explain),
+    /// Say what pickles are, and who can load them
+    Inspect(Inspect),
+    /// Rewrite a pickle so that a reader loads it with the same meaning
+    Transcode(Transcode),
     /// Print the Python script that lists what an environment can load
     Inventory,
 }
@@ -104,6 +119,62 @@ pub(crate) struct Explain {
     pub(crate) keys: Vec<String>,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = INSPECT)]
+pub(crate) struct Inspect {
+    /// Who is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
+    #[arg(long, value_name = "TAG")]
+    pub(crate) reader: Vec<String>,
+
+    /// What a reader's environment can load, as listed there; repeatable
+    #[arg(long, value_name = "TAG=FILE")]
+    pub(crate) inventory: Vec<String>,
+
+    /// For people, or an object per input
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) format: Format,
+
+    /// Only list what they name, in the form of the firewall's allow list
+    #[arg(long, conflicts_with_all = ["reader", "inventory"])]
+    pub(crate) globals: bool,
+
+    /// Pickles, raw or compressed by zlib; - is standard input, the default
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// What an answer looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = TAG)]
+pub(crate) struct Transcode {
+    /// Who is to load it
+    #[arg(long = "for", value_name = "TAG")]
+    pub(crate) reader: String,
+
+    /// What its environment can load, as listed there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Option<PathBuf>,
+
+    /// Write here, all or nothing, instead of to standard output
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Do not compress again what was compressed
+    #[arg(long)]
+    pub(crate) raw: bool,
+
+    /// A pickle, raw or compressed by zlib; - is standard input, the default
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -141,6 +212,8 @@ mod tests {
           demo       Try it out: an embedded cache, two listeners, sample traffic
           check      Say whether a configuration is valid, and what it means
           explain    Show where keys live: namespace, rule, physical key, siblings, server
+          inspect    Say what pickles are, and who can load them
+          transcode  Rewrite a pickle so that a reader loads it with the same meaning
           inventory  Print the Python script that lists what an environment can load
           help       Print this message or the help of the given subcommand(s)
 
@@ -193,6 +266,45 @@ mod tests {
               --config <FILE>  Configuration file (TOML)
           -h, --help           Print help
         ");
+        insta::assert_snapshot!(help("inspect"), @r#"
+        Say what pickles are, and who can load them
+
+        Usage: picklegate inspect [OPTIONS] [FILE]...
+
+        Arguments:
+          [FILE]...  Pickles, raw or compressed by zlib; - is standard input, the default
+
+        Options:
+              --reader <TAG>          Who is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
+              --inventory <TAG=FILE>  What a reader's environment can load, as listed there; repeatable
+              --format <FORMAT>       For people, or an object per input [default: text]
+              --globals               Only list what they name, in the form of the firewall's allow list
+          -h, --help                  Print help
+
+        TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2". FORMAT is text or json.
+
+        The exit code is 1 if a reader named with --reader cannot load some input.
+        "#);
+        insta::assert_snapshot!(help("transcode"), @r#"
+        Rewrite a pickle so that a reader loads it with the same meaning
+
+        Usage: picklegate transcode [OPTIONS] --for <TAG> [FILE]
+
+        Arguments:
+          [FILE]  A pickle, raw or compressed by zlib; - is standard input, the default
+
+        Options:
+              --for <TAG>         Who is to load it
+              --inventory <FILE>  What its environment can load, as listed there
+          -o, --output <OUT>      Write here, all or nothing, instead of to standard output
+              --raw               Do not compress again what was compressed
+          -h, --help              Print help
+
+        TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2".
+
+        What the reader can load already is copied as it is. The exit code is 1 if there is
+        no form with the same meaning.
+        "#);
         insta::assert_snapshot!(help("explain"), @r"
         Show where keys live: namespace, rule, physical key, siblings, server
 

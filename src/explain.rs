@@ -4,7 +4,10 @@
 use std::fmt;
 
 use crate::config::{Config, Word};
-use crate::policy::{Decision, KeyCodec, Restore, Rule, RuntimeTag, SpaceId, physical_limit};
+use crate::policy::{
+    BUCKETS, Decision, KeyCodec, Mode, Restore, Rollout, Rule, RuntimeTag, SpaceId, bucket,
+    physical_limit,
+};
 use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
 
 /// The answer for one key and one runtime; its display is for people.
@@ -20,6 +23,8 @@ pub struct Explanation {
     pub rule: String,
     /// The mode that applies.
     pub mode: &'static str,
+    /// In a rule that isolates: the rollout, and where the key stands in it.
+    pub rollout: Option<Place>,
     /// The copy that this runtime reads and writes.
     pub copy: StoredCopy,
     /// The copies of the others, the bare key included.
@@ -28,6 +33,15 @@ pub struct Explanation {
     pub deletes_reach_siblings: bool,
     /// The server that holds all copies.
     pub server: String,
+}
+
+/// Where a key stands in a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The share of the rule's keys that is isolated.
+    pub rollout: Rollout,
+    /// The key's bucket, of [`BUCKETS`].
+    pub bucket: u32,
 }
 
 /// One copy of a client key.
@@ -86,11 +100,19 @@ pub fn explain(config: &Config, tag: &RuntimeTag, key: &str) -> Result<Explanati
         runtime: tag.to_string(),
         namespace: codec.name(identity.space).to_owned(),
         rule: family(decision.rule),
-        mode: decision.rule.mode.word(),
+        mode: decision.mode.word(),
+        rollout: rollout(decision.rule, key),
         copy: copy(codec, decision.space, key),
         siblings: siblings(codec, decision, key),
         deletes_reach_siblings: decision.siblings(codec).next().is_some(),
         server: config.upstream.servers[snapshot.ring.server(key.as_bytes())].to_string(),
+    })
+}
+
+fn rollout(rule: &Rule, key: &str) -> Option<Place> {
+    (rule.mode == Mode::Isolate).then(|| Place {
+        rollout: rule.rollout,
+        bucket: bucket(key.as_bytes()),
     })
 }
 
@@ -160,6 +182,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "  namespace  {}", self.namespace)?;
         writeln!(f, "  rule       {}", self.rule)?;
         writeln!(f, "  mode       {}", self.mode)?;
+        if let Some(place) = self.rollout {
+            writeln!(f, "  rollout    {place}")?;
+        }
         writeln!(f, "  space      {}", copy.space)?;
         writeln!(f, "  stored as  {}", copy.key)?;
         let base64 = copy
@@ -187,6 +212,20 @@ impl fmt::Display for Explanation {
         };
         writeln!(f, "  deletes    {reached}")?;
         writeln!(f, "  server     {}", self.server)
+    }
+}
+
+/// `25 %: bucket 1234 of 10000 is inside`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rollout, bucket } = self;
+        let side = if rollout.takes(*bucket) {
+            "inside"
+        } else {
+            "outside"
+        };
+        let percent = rollout.percent();
+        write!(f, "{percent} %: bucket {bucket} of {BUCKETS} is {side}")
     }
 }
 
@@ -240,6 +279,7 @@ mod tests {
           namespace  py3
           rule       everything else
           mode       isolate
+          rollout    100 %: bucket 8507 of 10000 is inside
           space      py3
           stored as  @py3.4///user:1
           base64     QHB5My40Ly8vdXNlcjox
@@ -278,6 +318,7 @@ mod tests {
           namespace  py3
           rule       everything else
           mode       isolate
+          rollout    100 %: bucket 1817 of 10000 is inside
           space      py3
           stored as  @py3.4///~Uvohc4z1ra6xQf7USJ4KeMVmlFGY8pc10BQZdr_v4zY
           base64     QHB5My40Ly8vflV2b2hjNHoxcmE2eFFmN1VTSjRLZU1WbWxGR1k4cGMxMEJRWmRyX3Y0elk=

@@ -9,8 +9,8 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::engine::{
-    Action, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS, Tally, UpstreamCounts,
-    Writer,
+    Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS, Tally,
+    UpstreamCounts, Writer,
 };
 use crate::protocol::request::Verb;
 
@@ -19,6 +19,8 @@ const DURATION: &str = "picklegate_request_duration_seconds";
 const PICKLES: &str = "picklegate_pickle_values_total";
 const READS: &str = "picklegate_cross_version_reads_total";
 const REJECTED: &str = "picklegate_rejected_writes_total";
+const NOT_LOADABLE: &str = "picklegate_not_loadable_values_total";
+const NOT_TRANSCODED: &str = "picklegate_transcode_refusals_total";
 const INVALIDATIONS: &str = "picklegate_invalidations_total";
 const CONNECTIONS: &str = "picklegate_connections";
 const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
@@ -58,6 +60,14 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(
         READS,
         "Pickles read, by who wrote them and whether the reader loads them"
+    );
+    describe_counter!(
+        NOT_LOADABLE,
+        "Pickles that their reader, or some reader of their key, cannot load, or that could not be understood"
+    );
+    describe_counter!(
+        NOT_TRANSCODED,
+        "Pickles that were wanted in another form and have none"
     );
     describe_counter!(
         REJECTED,
@@ -100,15 +110,15 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// A configuration was loaded: its number, and each rule's rollout.
-pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], bool)>) {
+pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], f64)>) {
     gauge!(GENERATION).set(f64::from(generation));
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     gauge!(LAST_SUCCESS).set(now.as_secs_f64());
-    for (prefix, isolated) in rollouts {
+    for (prefix, ratio) in rollouts {
         let rule = String::from_utf8_lossy(prefix).into_owned();
-        gauge!(ROLLOUT, "rule" => rule).set(if isolated { 1.0 } else { 0.0 });
+        gauge!(ROLLOUT, "rule" => rule).set(ratio);
     }
 }
 
@@ -247,16 +257,35 @@ impl Publisher {
                     }
                 }
             }
-            add(
-                REJECTED,
-                tally.rejected[space] - old.rejected[space],
-                || {
-                    vec![
-                        named("namespace"),
-                        Label::from_static_parts("reason", "protocol"),
-                    ]
-                },
-            );
+            let reasons = |of: fn(&Tally, usize) -> &ByReason| {
+                let added = of(tally, space).iter();
+                added.map(move |(reason, count)| (reason, count - of(old, space).of(reason)))
+            };
+            for (family, counts) in [
+                (REJECTED, reasons(Tally::rejections)),
+                (NOT_TRANSCODED, reasons(Tally::untranscodable)),
+            ] {
+                for (reason, count) in counts {
+                    add(family, count, || {
+                        vec![
+                            named("namespace"),
+                            Label::from_static_parts("reason", reason),
+                        ]
+                    });
+                }
+            }
+            for direction in Direction::ALL {
+                let before = old.unloadable(space, direction);
+                for (reason, count) in tally.unloadable(space, direction).iter() {
+                    add(NOT_LOADABLE, count - before.of(reason), || {
+                        vec![
+                            named("namespace"),
+                            Label::from_static_parts("direction", direction.name()),
+                            Label::from_static_parts("reason", reason),
+                        ]
+                    });
+                }
+            }
             for (target, target_name) in self.labels.spaces.iter().enumerate() {
                 let pair = space * self.labels.spaces.len() + target;
                 for result in Invalidation::ALL {

@@ -345,6 +345,14 @@ fn scripted_counts(a: &str, b: &str, server: &str) -> Metrics {
             2,
         ),
         (
+            r#"not_loadable_values_total{namespace="py2",direction="read",reason="protocol"}"#,
+            1,
+        ),
+        (
+            r#"not_loadable_values_total{namespace="py3",direction="write",reason="protocol"}"#,
+            2,
+        ),
+        (
             r#"rejected_writes_total{namespace="py3",reason="protocol"}"#,
             1,
         ),

@@ -4,20 +4,22 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
 use super::addr::{ListenAddr, ServerAddr};
-use super::raw::{Raw, RawLimits, RawListener, RawNamespace, RawPickle, RawRule};
+use super::pickles::{inventory, pickles};
+use super::raw::{Raw, RawLimits, RawListener, RawNamespace, RawRule};
 use super::report::{At, Place, Report};
-use super::words::{Detect, FlushAll, Word, meaning};
+use super::words::{FlushAll, Word, meaning};
 use super::{Config, Limits, Listener, Upstream};
-use crate::pickle::Encoding;
+use crate::pickle::transcode::Py2Str;
 use crate::policy::{
-    Coherence, Distribution, KeyCodec, Mode, Namespace, OnUnloadableRead, OnUnloadableWrite,
-    Requirement, Ring, Rule, Rules, RuntimeTag, Snapshot, Sniff,
+    Coherence, Distribution, Globals, KeyCodec, Mode, Namespace, OnUnloadableRead,
+    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, RuntimeTag, Snapshot, Sniff,
 };
 use crate::protocol::key::MAX_KEY_BYTES;
 
@@ -39,16 +41,15 @@ const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
 const DEFAULT_REQUEST_TIMEOUT_MS: u32 = 1_000;
 const DEFAULT_CONNECT_TIMEOUT_MS: u32 = 250;
 const DEFAULT_DRAIN_TIMEOUT_MS: u32 = 10_000;
-const DEFAULT_FLAG_BIT: u32 = 0;
-const DEFAULT_COMPRESSED_BIT: u32 = 3;
 
 /// Resolves everything; `None` if anything was reported.
-pub(super) fn compile(raw: &Raw, report: &Report) -> Option<Config> {
+/// Relative paths are relative to `base`.
+pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config> {
     // Nothing returns before every part was looked at.
     let spaces = raw
         .namespaces
         .as_deref()
-        .and_then(|raw| namespaces(raw, report));
+        .and_then(|raw| namespaces(raw, base, report));
     let listeners = listeners(raw.listeners.as_ref(), report);
     if let Some((_, namespaces)) = &spaces {
         refuse_strangers(&listeners, namespaces, report);
@@ -65,7 +66,7 @@ pub(super) fn compile(raw: &Raw, report: &Report) -> Option<Config> {
     );
     let workers = number(raw.workers.as_ref(), DEFAULT_WORKERS, 1..=256, report);
     let rules = rules(raw.rules.as_ref(), report);
-    let encoding = encoding(&raw.pickle, report);
+    let pickles = pickles(&raw.pickle, report);
     let limits = limits(&raw.limits, report);
     let flush_all = meaning(raw.flush_all.as_ref(), FlushAll::Deny, report);
 
@@ -81,7 +82,7 @@ pub(super) fn compile(raw: &Raw, report: &Report) -> Option<Config> {
         namespaces,
         rules: rules?,
         ring: ring(&upstream),
-        encoding: encoding?,
+        pickles: pickles?,
         max_value_bytes: limits.max_value_bytes,
         forward_flush_all: flush_all? == FlushAll::Forward,
     };
@@ -195,11 +196,15 @@ fn refuse_shared_addresses(
     }
 }
 
-fn namespaces(raw: &[RawNamespace], report: &Report) -> Option<(KeyCodec, Vec<Namespace>)> {
+fn namespaces(
+    raw: &[RawNamespace],
+    base: &Path,
+    report: &Report,
+) -> Option<(KeyCodec, Vec<Namespace>)> {
     if raw.is_empty() {
         let namespace = |(name, runtimes)| {
             let requirement = Requirement::parse(runtimes).expect("the defaults are well-formed");
-            Namespace::new(name, requirement)
+            Namespace::new(name, requirement, None)
         };
         let codec = KeyCodec::new(DEFAULT_NAMESPACES.map(|(name, _)| (name, 0)));
         return Some((codec, DEFAULT_NAMESPACES.map(namespace).into()));
@@ -209,12 +214,12 @@ fn namespaces(raw: &[RawNamespace], report: &Report) -> Option<(KeyCodec, Vec<Na
         report.error(&extra.name.place, message);
         return None;
     }
-    let spaces = all(raw.iter().map(|raw| namespace(raw, report)))?;
+    let spaces = all(raw.iter().map(|raw| namespace(raw, base, report)))?;
     let codec = KeyCodec::new(spaces.iter().map(|(n, epoch)| (&*n.name, *epoch)));
     Some((codec, spaces.into_iter().map(|(n, _)| n).collect()))
 }
 
-fn namespace(raw: &RawNamespace, report: &Report) -> Option<(Namespace, u64)> {
+fn namespace(raw: &RawNamespace, base: &Path, report: &Report) -> Option<(Namespace, u64)> {
     let At { place, value: name } = &raw.name;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     let well_named = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain);
@@ -223,9 +228,22 @@ fn namespace(raw: &RawNamespace, report: &Report) -> Option<(Namespace, u64)> {
         report.error(place, message);
     }
     let requirement = parsed(raw.runtimes.as_ref(), Requirement::parse, report);
-    let epoch = number(raw.epoch.as_ref(), 0, 0..=u32::MAX, report)?;
-    let namespace = Namespace::new(name, requirement?.value);
-    well_named.then_some((namespace, u64::from(epoch)))
+    let epoch = number(raw.epoch.as_ref(), 0, 0..=u32::MAX, report);
+    let inventory = match &raw.inventory {
+        None => None,
+        Some(at) => Some((at, inventory(at, base, report)?)),
+    };
+    let requirement = requirement?.value;
+    if let Some((At { place, value }, inventory)) = &inventory {
+        let (major, minor) = inventory.python();
+        if !requirement.allows_python(major, minor) {
+            let message = format!("{value} is of Python {major}.{minor}, not {requirement}");
+            report.error(place, message);
+        }
+    }
+    let epoch = u64::from(epoch?);
+    let namespace = Namespace::new(name, requirement, inventory.map(|(_, inventory)| inventory));
+    well_named.then_some((namespace, epoch))
 }
 
 fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<Rules> {
@@ -267,27 +285,53 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         report,
     );
     let coherence = meaning(raw.coherence.as_ref(), Coherence::Deletes, report);
+    let globals = meaning(raw.globals.as_ref(), Globals::Any, report);
+    let py2_str = meaning(raw.py2_str.as_ref(), Py2Str::Text, report);
     let rollout = rollout(raw.rollout.as_ref(), report);
     let mode = mode?;
     warn_of_slips(raw, mode, report);
     let rollout = rollout?;
-    Some(Rule {
+    let on_unloadable_read = on_unloadable_read?;
+    let globals = globals?;
+    let rule = Rule {
         prefix: prefix?.as_bytes().into(),
-        // Keys outside the rollout behave as guard does: here, all of them.
-        mode: if mode == Mode::Isolate && rollout == 0 {
-            Mode::Guard
-        } else {
-            mode
+        mode,
+        rollout,
+        sniff: match sniff? {
+            _ if mode == Mode::Shared => Sniff::Off,
+            _ if raw.sniff.is_none() && needs_all(on_unloadable_read, globals) => Sniff::Full,
+            sniff => sniff,
         },
-        sniff: if mode == Mode::Shared {
-            Sniff::Off
-        } else {
-            sniff?
-        },
-        on_unloadable_read: on_unloadable_read?,
+        on_unloadable_read,
         on_unloadable_write: on_unloadable_write?,
         coherence: coherence?,
-    })
+        globals,
+        py2_str: py2_str?,
+    };
+    refuse_half_looks(raw, &rule, report).then_some(rule)
+}
+
+/// Whether a rule can only be followed with the whole value.
+fn needs_all(on_unloadable_read: OnUnloadableRead, globals: Globals) -> bool {
+    on_unloadable_read == OnUnloadableRead::Transcode || globals != Globals::Any
+}
+
+/// Reports settings that need to see more of a value than they are given.
+fn refuse_half_looks(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
+    let needed = needs_all(rule.on_unloadable_read, rule.globals);
+    let Some(At { place, .. }) = raw.sniff.as_ref().filter(|_| needed) else {
+        return true;
+    };
+    let is_full = rule.sniff == Sniff::Full || rule.mode == Mode::Shared;
+    if !is_full {
+        let what = if rule.globals == Globals::Any {
+            "on_unloadable_read = \"transcode\""
+        } else {
+            "globals"
+        };
+        report.error(place, format!("{what} needs sniff = \"full\""));
+    }
+    is_full
 }
 
 fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
@@ -300,32 +344,29 @@ fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
     Some(value)
 }
 
-/// All keys or none, for now.
-fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<i64> {
+fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<Rollout> {
     let Some(At { place, value }) = raw else {
-        return Some(100);
+        return Some(Rollout::ALL);
     };
-    match value {
-        0 | 100 => return Some(*value),
-        1..100 => report.error(
-            place,
-            format!("rollout = {value} is not supported yet: use 0 or 100"),
-        ),
-        _ => report.error(place, format!("{value} is out of range, expected 0 to 100")),
+    let rollout = u8::try_from(*value).ok().and_then(Rollout::new);
+    if rollout.is_none() {
+        report.error(place, format!("{value} is out of range, expected 0 to 100"));
     }
-    None
+    rollout
 }
 
 /// Warns of settings that do nothing in this mode, and of stale copies.
 fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
     let effective: &[&str] = match mode {
         Mode::Shared => &[],
-        Mode::Observe => &["sniff", "coherence"],
+        Mode::Observe => &["sniff", "coherence", "globals"],
         Mode::Guard => &[
             "sniff",
             "on_unloadable_read",
             "on_unloadable_write",
             "coherence",
+            "globals",
+            "py2_str",
         ],
         Mode::Isolate => return warn_of_stale_copies(raw, report),
     };
@@ -334,6 +375,8 @@ fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
         &raw.on_unloadable_read,
         &raw.on_unloadable_write,
         &raw.coherence,
+        &raw.globals,
+        &raw.py2_str,
     ];
     let places = words.into_iter().flatten().map(|at| &at.place);
     for place in places.chain(raw.rollout.iter().map(|at| &at.place)) {
@@ -355,34 +398,6 @@ fn warn_of_stale_copies(raw: &RawRule, report: &Report) {
             "a delete leaves the other copies, which are then stale",
         );
     }
-}
-
-fn encoding(raw: &RawPickle, report: &Report) -> Option<Encoding> {
-    let flag_bit = number(raw.flag_bit.as_ref(), DEFAULT_FLAG_BIT, 0..=31, report);
-    let compressed_bit = number(
-        raw.compressed_bit.as_ref(),
-        DEFAULT_COMPRESSED_BIT,
-        0..=31,
-        report,
-    );
-    let detect = meaning(raw.detect.as_ref(), Detect::Flags, report);
-    let (flag_bit, compressed_bit, detect) = (flag_bit?, compressed_bit?, detect?);
-    if flag_bit == compressed_bit {
-        let place = [&raw.compressed_bit, &raw.flag_bit]
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|at| &at.place)?;
-        let message = format!("flag_bit and compressed_bit are both {flag_bit}");
-        report.error(place, message);
-        return None;
-    }
-    Some(Encoding {
-        pickle_flag: 1 << flag_bit,
-        compressed_flag: 1 << compressed_bit,
-        by_flags: detect != Detect::Bytes,
-        by_bytes: detect != Detect::Flags,
-    })
 }
 
 fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
@@ -409,8 +424,13 @@ fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
 }
 
 fn max_value_bytes(raw: Option<&At<String>>, report: &Report) -> Option<usize> {
+    size(raw, DEFAULT_MAX_VALUE_BYTES, report)
+}
+
+/// A size of 1 byte to 1 GiB; the default where it is absent.
+pub(super) fn size(raw: Option<&At<String>>, default: usize, report: &Report) -> Option<usize> {
     let Some(At { place, value }) = raw else {
-        return Some(DEFAULT_MAX_VALUE_BYTES);
+        return Some(default);
     };
     match value.parse::<ByteSize>() {
         Ok(ByteSize(bytes @ 1..=MAX_VALUE_BYTES)) => return Some(bytes as usize),
@@ -438,7 +458,7 @@ fn some_of<'r, T>(raw: Option<&'r At<Vec<T>>>, report: &Report) -> &'r [T] {
 }
 
 /// A number within its range; the default where it is absent.
-fn number(
+pub(super) fn number(
     raw: Option<&At<i64>>,
     default: u32,
     range: RangeInclusive<u32>,

@@ -203,6 +203,27 @@ impl<'d> Table<'d> {
         Some(tables)
     }
 
+    /// An inner table of strings whose names are the user's.
+    pub(super) fn named_strings(
+        &mut self,
+        name: &'static str,
+    ) -> Option<Vec<(At<String>, String)>> {
+        let absent = !self.entries.contains_key(name);
+        let outer = self.optional_table(name);
+        if absent {
+            return Some(Vec::new());
+        }
+        let strings = std::mem::take(&mut outer?.entries)
+            .into_iter()
+            .map(|(name, entry)| {
+                let At { place, value } = self.typed(entry, "a string", string)?;
+                let name = name.to_owned();
+                Some((At { place, value: name }, value))
+            })
+            .collect::<Vec<_>>();
+        strings.into_iter().collect()
+    }
+
     fn take<T>(
         &mut self,
         name: &'static str,

@@ -13,6 +13,7 @@
 mod addr;
 mod compile;
 mod document;
+mod pickles;
 mod raw;
 mod report;
 mod words;
@@ -93,9 +94,14 @@ impl Config {
     /// # Errors
     /// All problems at once; `source_name` stands in front of each.
     pub fn parse(source_name: &str, toml: &str) -> Result<Self, ConfigErrors> {
+        Self::parse_in(Path::new(""), source_name, toml)
+    }
+
+    /// Relative paths in it are relative to `base`.
+    fn parse_in(base: &Path, source_name: &str, toml: &str) -> Result<Self, ConfigErrors> {
         let report = Report::new(Some(source_name));
         let raw = document::read_document(toml, &report, |root| Raw::from_document(root, &report));
-        let config = raw.and_then(|raw| compile::compile(&raw, &report));
+        let config = raw.and_then(|raw| compile::compile(&raw, base, &report));
         Self::finish(config, report)
     }
 
@@ -106,7 +112,10 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(toml) => Self::parse(&name, &toml),
+            Ok(toml) => {
+                let base = path.parent().unwrap_or(Path::new(""));
+                Self::parse_in(base, &name, &toml)
+            }
             Err(error) => {
                 let report = Report::new(Some(&name));
                 report.error(&Place::default(), format!("cannot be read: {error}"));
@@ -127,7 +136,7 @@ impl Config {
     ) -> Result<Self, ConfigErrors> {
         let report = Report::new(None);
         let raw = Raw::from_flags(listen, upstream, admin, &report);
-        let config = compile::compile(&raw, &report);
+        let config = compile::compile(&raw, Path::new(""), &report);
         Self::finish(config, report)
     }
 

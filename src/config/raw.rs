@@ -35,6 +35,7 @@ pub(super) struct RawNamespace {
     pub(super) name: At<String>,
     pub(super) runtimes: Option<At<String>>,
     pub(super) epoch: Option<At<i64>>,
+    pub(super) inventory: Option<At<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub(super) struct RawRule {
     pub(super) on_unloadable_read: Option<At<String>>,
     pub(super) on_unloadable_write: Option<At<String>>,
     pub(super) coherence: Option<At<String>>,
+    pub(super) globals: Option<At<String>>,
+    pub(super) py2_str: Option<At<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +57,12 @@ pub(super) struct RawPickle {
     pub(super) flag_bit: Option<At<i64>>,
     pub(super) compressed_bit: Option<At<i64>>,
     pub(super) detect: Option<At<String>>,
+    pub(super) max_inflated_bytes: Option<At<String>>,
+    pub(super) max_inflate_ratio: Option<At<i64>>,
+    /// `None` only where one is wrong and reported.
+    pub(super) extensions: Option<Vec<(At<String>, String)>>,
+    pub(super) deny_globals: Option<At<Vec<At<String>>>>,
+    pub(super) allow_globals: Option<At<Vec<At<String>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +139,10 @@ impl Raw {
             }),
             admin: admin.map(|admin| flag_value("--admin", admin)),
             namespaces: Some(Vec::new()),
+            pickle: RawPickle {
+                extensions: Some(Vec::new()),
+                ..RawPickle::default()
+            },
             ..Self::default()
         }
     }
@@ -186,11 +199,11 @@ impl RawListener {
 impl RawNamespace {
     fn read(name: At<String>, mut table: Table<'_>) -> Self {
         table.require("runtimes", "write for example \"python >=3\"");
-        table.refuse("inventory", "leave it out");
         Self {
             name,
             runtimes: table.string("runtimes"),
             epoch: table.integer("epoch"),
+            inventory: table.string("inventory"),
         }
     }
 }
@@ -216,12 +229,13 @@ impl RawRule {
             on_unloadable_read: table.string("on_unloadable_read"),
             on_unloadable_write: table.string("on_unloadable_write"),
             coherence: table.string("coherence"),
+            globals: table.string("globals"),
+            py2_str: table.string("py2_str"),
         };
         if let Some(At { place, value: true }) = table.boolean("read_through") {
             let message = "read_through = true is not supported yet: use false";
             report.error(&place, message);
         }
-        table.refuse("py2_str", "leave it out");
         rule
     }
 }
@@ -232,6 +246,11 @@ impl RawPickle {
             flag_bit: table.integer("flag_bit"),
             compressed_bit: table.integer("compressed_bit"),
             detect: table.string("detect"),
+            max_inflated_bytes: table.size("max_inflated_bytes"),
+            max_inflate_ratio: table.integer("max_inflate_ratio"),
+            extensions: table.named_strings("extensions"),
+            deny_globals: table.strings("deny_globals"),
+            allow_globals: table.strings("allow_globals"),
         }
     }
 }

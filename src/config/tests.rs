@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::pickle::Encoding;
-use crate::policy::{Coherence, Mode, Sniff, SpaceId};
+use crate::pickle::transcode::Py2Str;
+use crate::policy::{Coherence, Mode, OnUnloadableRead, Sniff, SpaceId};
 
 /// A valid configuration without rules or namespaces, in eight lines.
 const BASE: &str = r#"[upstream]
@@ -49,7 +50,7 @@ fn defaults_are_as_documented() {
     };
     assert_eq!(config.limits, limits);
     assert_eq!(config.snapshot.max_value_bytes, 1 << 20);
-    assert_eq!(config.snapshot.encoding, Encoding::default());
+    assert_eq!(config.snapshot.pickles.encoding, Encoding::default());
     assert!(!config.snapshot.forward_flush_all);
     assert_eq!(config.warnings, Vec::<String>::new());
     let spaces: Vec<_> = config.listeners.iter().map(|l| l.identity.space).collect();
@@ -84,7 +85,7 @@ fn every_example_is_accepted() {
         assert_eq!(config.warnings, Vec::<String>::new());
         files += 1;
     }
-    assert_eq!(files, 4);
+    assert_eq!(files, 5);
 }
 
 #[test]
@@ -101,9 +102,25 @@ fn namespaces_are_tried_in_the_order_of_the_file() {
 }
 
 #[test]
-fn isolation_of_no_keys_is_guard() {
-    let config = parse_after_base("[[rules]]\nmode = 'isolate'\nrollout = 0");
-    assert_eq!(config.snapshot.rules.find(b"any").mode, Mode::Guard);
+fn keys_outside_the_rollout_are_guarded() {
+    for (rollout, isolated) in [
+        (0, [false, false]),
+        (40, [true, false]),
+        (100, [true, true]),
+    ] {
+        let toml = format!("[[rules]]\nmode = 'isolate'\nrollout = {rollout}");
+        let config = parse_after_base(&toml);
+        let identity = config.listeners[0].identity;
+        // Of the buckets 2684 and 8507.
+        let found = [&b"abc"[..], b"user:1"].map(|key| {
+            let decision = config.snapshot.decide(identity, key);
+            let isolated = decision.mode == Mode::Isolate;
+            assert_eq!(decision.space == identity.space, isolated);
+            assert!(isolated || decision.mode == Mode::Guard);
+            isolated
+        });
+        assert_eq!(found, isolated, "{rollout}");
+    }
 }
 
 #[test]
@@ -120,7 +137,7 @@ fn settings_mean_what_they_say() {
         by_flags: true,
         by_bytes: true,
     };
-    assert_eq!(config.snapshot.encoding, encoding);
+    assert_eq!(config.snapshot.pickles.encoding, encoding);
     assert_eq!(config.limits.max_value_bytes, 65536);
     assert_eq!(config.limits.drain_timeout, Duration::from_millis(16));
     assert!(config.snapshot.forward_flush_all);
@@ -151,7 +168,7 @@ runtimes = "python >=3"
 [[rules]]
 prefix = "a"
 mode = "isolated"
-rollout = 25
+rollout = 125
 [limits]
 max_value_bytes = "2GiB"
 [typo]
@@ -166,7 +183,7 @@ max_value_bytes = "2GiB"
     t:11: listeners[1].runtime: no namespace is for python/2.7: py3 is for python >=3
     t:14: rules: none for everything else: add one with prefix = ""
     t:16: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
-    t:17: rules[0].rollout: rollout = 25 is not supported yet: use 0 or 100
+    t:17: rules[0].rollout: 125 is out of range, expected 0 to 100
     t:19: limits.max_value_bytes: 2GiB is out of range, expected 1 to 1GiB
     t:20: typo: unknown key, expected listeners, upstream, namespaces, rules, admin, server, pickle, limits or admin_commands
     "#);
@@ -226,10 +243,10 @@ fn every_mistake_is_named_with_its_line() {
     t:10: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
     t:10: rules[0].rollout: 101 is out of range, expected 0 to 100
     t:10: rules[0].rollout: expected an integer of 64 bits, found a float
-    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence or read_through
-    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence or read_through
-    t:10: rules[0].sniff: unknown depth "deep", expected off or header
-    t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss or pass
+    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence, globals, py2_str or read_through
+    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence, globals, py2_str or read_through
+    t:10: rules[0].sniff: unknown depth "deep", expected off, header or full
+    t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss, transcode or pass
     t:10: rules[0].on_unloadable_write: unknown answer "drop", expected accept or reject
     t:10: rules[0].coherence: unknown coherence "some", expected none, deletes or strict
     t:10: pickle.flag_bit: 32 is out of range, expected 0 to 31
@@ -285,22 +302,12 @@ fn upstream_mistakes_are_named() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     insta::assert_snapshot!(table(&[
-        "[[rules]]\nrollout = 25",
         "[[rules]]\ncoherence = 'fill-aware'",
         "[[rules]]\nread_through = true",
-        "[[rules]]\nsniff = 'full'",
-        "[[rules]]\non_unloadable_read = 'transcode'",
-        "[[rules]]\npy2_str = 'bytes'",
-        "[namespaces.all]\nruntimes = 'python >=2'\ninventory = 'x.json'",
         "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['hello']\nuntagged = 'refuse'",
     ]), @r#"
-    t:10: rules[0].rollout: rollout = 25 is not supported yet: use 0 or 100
     t:10: rules[0].coherence: coherence = "fill-aware" is not supported yet: use none, deletes or strict
     t:10: rules[0].read_through: read_through = true is not supported yet: use false
-    t:10: rules[0].sniff: sniff = "full" is not supported yet: use off or header
-    t:10: rules[0].on_unloadable_read: on_unloadable_read = "transcode" is not supported yet: use miss or pass
-    t:10: rules[0].py2_str: py2_str is not supported yet: leave it out
-    t:11: namespaces.all.inventory: inventory is not supported yet: leave it out
     t:11: listeners[2].identify: identify is not supported yet: use runtime
     t:12: listeners[2].untagged: untagged is not supported yet: leave it out
     "#);
@@ -464,4 +471,42 @@ proptest! {
     ) {
         let _ = Config::from_flags(&listen, &upstream, upstream.first().map(String::as_str));
     }
+}
+
+#[test]
+fn whole_looks_are_configured_by_what_needs_them() {
+    let rule = |rule: &str| {
+        let config = parse_after_base(&format!("[[rules]]\nprefix = ''\n{rule}"));
+        config.snapshot.rules.find(b"k").clone()
+    };
+    assert_eq!(rule("").sniff, Sniff::Header);
+    assert_eq!(rule("sniff = 'full'").sniff, Sniff::Full);
+    assert_eq!(rule("globals = 'allow'").sniff, Sniff::Full);
+    let transcodes = rule("on_unloadable_read = 'transcode'\npy2_str = 'bytes'");
+    assert_eq!(transcodes.sniff, Sniff::Full);
+    assert_eq!(transcodes.on_unloadable_read, OnUnloadableRead::Transcode);
+    assert_eq!(transcodes.py2_str, Py2Str::Bytes);
+}
+
+#[test]
+fn mistakes_about_pickles_are_named() {
+    insta::assert_snapshot!(table(&[
+        "[[rules]]\nsniff = 'header'\non_unloadable_read = 'transcode'",
+        "[[rules]]\nsniff = 'off'\nglobals = 'deny'",
+        "[pickle]\ndeny_globals = ['os.*', 'os']",
+        "[pickle]\nallow_globals = ['call os.system', 'os.system']",
+        "[pickle]\nmax_inflate_ratio = 0\nmax_inflated_bytes = 'much'",
+        "[pickle.extensions]\nx = 'module:name'\n240 = 'module.name'",
+        "[namespaces.all]\nruntimes = 'python >=2'\ninventory = 'no such file'",
+    ]), @r#"
+    t:10: rules[0].sniff: on_unloadable_read = "transcode" needs sniff = "full"
+    t:10: rules[0].sniff: globals needs sniff = "full"
+    t:10: pickle.deny_globals[1]: "os" is no pattern: write module.name or module.*
+    t:10: pickle.allow_globals[1]: "os.system" is no entry: write "call module.name", "data module.name" or "getattr module.Class.attribute"
+    t:10: pickle.max_inflate_ratio: 0 is out of range, expected 1 to 10000
+    t:11: pickle.max_inflated_bytes: "much" is no size: write for example "1MiB"
+    t:10: pickle.extensions.x: a code is a number from 1 to 2147483647
+    t:11: pickle.extensions.240: "module.name" is no global: write "module:name"
+    t:11: namespaces.all.inventory: no such file cannot be read: No such file or directory (os error 2)
+    "#);
 }

@@ -1,7 +1,10 @@
 //! The words that settings are written with, and what they stand for.
 
 use super::report::{At, Report};
-use crate::policy::{Coherence, Distribution, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff};
+use crate::pickle::transcode::Py2Str;
+use crate::policy::{
+    Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff,
+};
 
 /// A setting that is one of a few words.
 pub(crate) trait Word: Copy + PartialEq + 'static {
@@ -49,14 +52,20 @@ impl Word for Mode {
 
 impl Word for Sniff {
     const NOUN: &'static str = "depth";
-    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("header", Self::Header)];
-    const LATER: &'static [&'static str] = &["full"];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("header", Self::Header),
+        ("full", Self::Full),
+    ];
 }
 
 impl Word for OnUnloadableRead {
     const NOUN: &'static str = "answer";
-    const WORDS: &'static [(&'static str, Self)] = &[("miss", Self::Miss), ("pass", Self::Pass)];
-    const LATER: &'static [&'static str] = &["transcode"];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("miss", Self::Miss),
+        ("transcode", Self::Transcode),
+        ("pass", Self::Pass),
+    ];
 }
 
 impl Word for OnUnloadableWrite {
@@ -73,6 +82,20 @@ impl Word for Coherence {
         ("strict", Self::Strict),
     ];
     const LATER: &'static [&'static str] = &["fill-aware"];
+}
+
+impl Word for Globals {
+    const NOUN: &'static str = "firewall";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("any", Self::Any),
+        ("deny", Self::Deny),
+        ("allow", Self::Allow),
+    ];
+}
+
+impl Word for Py2Str {
+    const NOUN: &'static str = "type";
+    const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("bytes", Self::Bytes)];
 }
 
 impl Word for Distribution {

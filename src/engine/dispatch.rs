@@ -3,13 +3,11 @@
 
 use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
 use super::lane::{Lane, StoreHead, Target};
-use super::session::{Look, Quiet, Sessions, Ticket, Work};
+use super::look::Look;
+use super::session::{Quiet, Sessions, Ticket, Work};
 use super::tally::Outcome;
 use super::upstream::Upstream;
-use crate::pickle::Verdict;
-use crate::policy::{
-    Coherence, Decision, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Snapshot, Sniff, SpaceId,
-};
+use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, encode_base64_key};
 use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
@@ -188,14 +186,14 @@ impl<'e> Dispatch<'e> {
         let (snapshot, identity) = (self.snapshot, self.sessions.get(self.client).identity);
         let mut asked = false;
         let keys = keys.map(|key| {
-            let Decision { rule, space } = snapshot.decide(identity, key);
+            let Decision { rule, space, .. } = snapshot.decide(identity, key);
             let target = Target {
                 codec: &snapshot.codec,
                 space,
                 key,
                 base64: false,
             };
-            (target, look(rule))
+            (target, Look::of(rule))
         });
         self.send(self.lane_at(server), ticket, |lane, sessions| {
             asked = lane.retrieve(sessions, ticket, (verb, exptime), keys);
@@ -213,10 +211,10 @@ impl<'e> Dispatch<'e> {
             return;
         }
         let quiet = meta_quiet(meta);
-        let Decision { rule, space } = self.decide(meta.key);
+        let Decision { rule, space, .. } = self.decide(meta.key);
         // Without the value there is nothing to look at.
         let look = if meta.has(b'v') {
-            look(rule)
+            Look::of(rule)
         } else {
             Look::Away
         };
@@ -291,7 +289,7 @@ impl<'e> Dispatch<'e> {
             );
             return Taken::Body(len + 2);
         }
-        let refills = verb == Verb::Add && look(decision.rule) == Look::Hide;
+        let refills = verb == Verb::Add && Look::of(decision.rule).hides();
         let refill = refills.then(|| Refill {
             head: RefillHead::Text { flags, exptime },
             value: value.into(),
@@ -344,7 +342,7 @@ impl<'e> Dispatch<'e> {
             self.reject(asked, &meta_reply(code, meta));
             return Taken::Body(meta.len + 2);
         }
-        let refills = mode == b'E' && look(decision.rule) == Look::Hide && is_token(meta.key);
+        let refills = mode == b'E' && Look::of(decision.rule).hides() && is_token(meta.key);
         let refill = refills.then(|| Refill {
             head: RefillHead::Meta {
                 flags: meta.flags.rest().into(),
@@ -360,26 +358,10 @@ impl<'e> Dispatch<'e> {
     /// Looks at a value on its way in: whether a reader of its key could not
     /// load it, and the rule says that such a store is rejected.
     fn is_rejected(&mut self, decision: Decision<'_>, flags: u32, value: &[u8]) -> bool {
-        let Decision { rule, space } = decision;
-        if rule.mode == Mode::Shared || rule.sniff == Sniff::Off {
-            return false;
-        }
-        let encoding = self.snapshot.encoding;
-        let Some(header) = self.sessions.sniffer.sniff(&encoding, flags, value) else {
-            return false;
-        };
-        let writer = self.sessions.get(self.client).identity.space;
-        self.sessions.tally.write(writer, header.protocol);
-        let rejects = matches!(rule.mode, Mode::Guard | Mode::Isolate)
-            && rule.on_unloadable_write == OnUnloadableWrite::Reject
-            && self
-                .snapshot
-                .readers(space)
-                .any(|namespace| namespace.reader.verdict(header) == Verdict::Unloadable);
-        if rejects {
-            self.sessions.tally.rejected[writer.index()] += 1;
-        }
-        rejects
+        let writer = self.sessions.get(self.client).identity;
+        let Sessions { looker, tally, .. } = &mut *self.sessions;
+        let rejected = looker.write(tally, writer, decision, (flags, value));
+        rejected.is_some()
     }
 
     /// Refuses a store; a plain one also deletes every copy, so that nobody
@@ -453,7 +435,7 @@ impl<'e> Dispatch<'e> {
             base64,
             plain,
         } = asked;
-        let Decision { rule, space } = decision;
+        let Decision { rule, space, .. } = decision;
         let strict = rule.coherence == Coherence::Strict && rule.mode != Mode::Shared;
         let lane = self.lane_of(key);
         let work = if refill.is_some() || (strict && !plain) {
@@ -495,8 +477,9 @@ impl<'e> Dispatch<'e> {
                 return;
             }
             Step::Probe => {
+                let look = Look::of(self.decide(&change.key).rule);
                 self.send(lane, ticket, |lane, sessions| {
-                    lane.probe(sessions, ticket, target);
+                    lane.probe(sessions, ticket, target, look);
                 });
             }
             Step::Swap(cas) => {
@@ -707,19 +690,6 @@ fn client_flags(meta: &Meta<'_>) -> u32 {
     flags
         .and_then(|flags| u32::try_from(flags).ok())
         .unwrap_or(0)
-}
-
-/// How a rule has values looked at on their way to a reader.
-fn look(rule: &Rule) -> Look {
-    match (rule.mode, rule.sniff) {
-        (Mode::Shared, _) | (_, Sniff::Off) => Look::Away,
-        (Mode::Guard | Mode::Isolate, Sniff::Header)
-            if rule.on_unloadable_read == OnUnloadableRead::Miss =>
-        {
-            Look::Hide
-        }
-        _ => Look::Count,
-    }
 }
 
 /// A reply to `ms` of our own: the code, and the flags that memcached returns.

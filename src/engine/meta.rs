@@ -1,8 +1,8 @@
 //! Replies of meta commands: put into the client's words, with its own key and
 //! without what was only asked to check them. Knows lines, not connections.
 
+use super::look::Look;
 use super::pool::Pool;
-use super::session::Look;
 use crate::policy::Restore;
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use crate::protocol::reply::ReplyError;
@@ -264,6 +264,24 @@ pub(super) fn hide_meta(line: &mut Vec<u8>) {
         }
     }
     line.drain(..hit);
+}
+
+/// Puts another value's length and client flags into the line of a hit.
+pub(super) fn resize_meta(line: &mut Vec<u8>, len: usize, client_flags: u32) {
+    let mut resized = Vec::with_capacity(line.len() + 20);
+    for (nth, token) in Tokens::new(line).enumerate() {
+        match (nth, token[0]) {
+            (0, _) => resized.extend_from_slice(token),
+            (1, _) => resized.extend_from_slice(format!(" {len}").as_bytes()),
+            (_, b's') => resized.extend_from_slice(format!(" s{len}").as_bytes()),
+            (_, b'f') => resized.extend_from_slice(format!(" f{client_flags}").as_bytes()),
+            _ => {
+                resized.push(b' ');
+                resized.extend_from_slice(token);
+            }
+        }
+    }
+    *line = resized;
 }
 
 /// `"ME <key> exp=..."` with the client's key.

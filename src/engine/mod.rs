@@ -9,6 +9,7 @@
 mod change;
 mod dispatch;
 mod lane;
+mod look;
 mod meta;
 mod pool;
 mod session;
@@ -20,8 +21,8 @@ use std::sync::Arc;
 pub use lane::Lane;
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
 pub use tally::{
-    Action, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome, PROTOCOLS, Tally,
-    Writer,
+    Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
+    PROTOCOLS, Tally, Writer,
 };
 
 pub use upstream::{Upstream, UpstreamCounts};
@@ -60,7 +61,7 @@ impl Engine {
             .map(|server| Upstream::new(server))
             .collect();
         let tally = Tally::new(origins, snapshot.codec.spaces().len());
-        let sessions = Sessions::new(tally, snapshot.encoding);
+        let sessions = Sessions::new(tally, Arc::clone(&snapshot));
         Self {
             snapshot,
             sessions,
@@ -77,6 +78,11 @@ impl Engine {
     /// What was counted so far.
     pub fn tally(&self) -> &Tally {
         &self.sessions.tally
+    }
+
+    /// Takes what is worth a line in the log.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        self.sessions.looker.take_notes()
     }
 
     // Clients --------------------------------------------------------------

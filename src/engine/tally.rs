@@ -1,6 +1,6 @@
 //! What one worker counted. Plain numbers: the shell publishes them as metrics.
 
-use crate::pickle::Verdict;
+use crate::pickle::{self, Verdict};
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
@@ -95,17 +95,19 @@ impl Direction {
 pub enum Action {
     Served,
     Hidden,
+    Transcoded,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 2] = [Self::Served, Self::Hidden];
+    pub const ALL: [Self; 3] = [Self::Served, Self::Hidden, Self::Transcoded];
 
     /// As metrics name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Served => "served",
             Self::Hidden => "hidden",
+            Self::Transcoded => "transcoded",
         }
     }
 }
@@ -115,17 +117,20 @@ impl Action {
 #[allow(missing_docs)]
 pub enum Writer {
     Unknown,
-    /// Protocol 3 and later: only Python 3 writes them.
+    /// Byte strings, or small numbers as longs: only Python 2 writes them.
+    Python2,
+    /// Protocol 3 and later, and others' signs: only Python 3 writes them.
     Python3,
 }
 
 impl Writer {
     /// All writers.
-    pub const ALL: [Self; 2] = [Self::Unknown, Self::Python3];
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::Python2, Self::Python3];
 
-    /// The writer of a pickle by the place of its protocol in [`PROTOCOLS`].
-    fn of_place(protocol: usize) -> Self {
-        if (3..UNKNOWN_PROTOCOL).contains(&protocol) {
+    /// The writer of a pickle of which only the header's protocol is known.
+    #[inline]
+    pub fn of_protocol(protocol: Option<u8>) -> Self {
+        if protocol.is_some_and(|protocol| protocol >= 3) {
             Self::Python3
         } else {
             Self::Unknown
@@ -136,7 +141,20 @@ impl Writer {
     pub fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
+            Self::Python2 => "python/2",
             Self::Python3 => "python/3",
+        }
+    }
+}
+
+impl From<pickle::Writer> for Writer {
+    fn from(writer: pickle::Writer) -> Self {
+        match writer {
+            pickle::Writer::Unknown => Self::Unknown,
+            pickle::Writer::Python2 => Self::Python2,
+            pickle::Writer::Python3 | pickle::Writer::Python34 | pickle::Writer::Python38 => {
+                Self::Python3
+            }
         }
     }
 }
@@ -188,6 +206,35 @@ pub struct LatencyBucket {
     pub sum_us: u64,
 }
 
+/// By writer, verdict and action.
+type ReadCounts = [[[u64; Action::ALL.len()]; 3]; Writer::ALL.len()];
+
+/// Counts by the few reasons that there are.
+#[derive(Debug, Clone, Default)]
+pub struct ByReason {
+    counts: Vec<(&'static str, u64)>,
+}
+
+impl ByReason {
+    fn add(&mut self, reason: &'static str) {
+        match self.counts.iter_mut().find(|(name, _)| *name == reason) {
+            Some((_, count)) => *count += 1,
+            None => self.counts.push((reason, 1)),
+        }
+    }
+
+    /// How often for this reason.
+    pub fn of(&self, reason: &str) -> u64 {
+        let found = self.counts.iter().find(|(name, _)| *name == reason);
+        found.map_or(0, |(_, count)| *count)
+    }
+
+    /// All reasons that there were.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counts.iter().copied()
+    }
+}
+
 /// One worker's counts since it started.
 #[derive(Debug, Clone)]
 pub struct Tally {
@@ -198,11 +245,15 @@ pub struct Tally {
     pub latency: [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.len()],
     /// By writing space and protocol.
     written: Vec<[u64; PROTOCOLS.len()]>,
-    /// By reading space, protocol, verdict and action: one number for a value,
-    /// of which two metrics are made.
-    read: Vec<[[[u64; 2]; 3]; PROTOCOLS.len()]>,
+    /// By reading space, protocol, writer, verdict and action: one number for a
+    /// value, of which two metrics are made.
+    read: Vec<[ReadCounts; PROTOCOLS.len()]>,
+    /// By space and direction: values that were not loadable.
+    not_loadable: Vec<[ByReason; 2]>,
+    /// By reading space: values that were wanted in another form.
+    not_transcoded: Vec<ByReason>,
     /// By writing space: stores that some reader of the key could not load.
-    pub rejected: Vec<u64>,
+    rejected: Vec<ByReason>,
     /// By origin space, target space and result.
     pub invalidations: Vec<[u64; 3]>,
 }
@@ -216,7 +267,9 @@ impl Tally {
             latency: Default::default(),
             written: vec![Default::default(); spaces],
             read: vec![Default::default(); spaces],
-            rejected: vec![0; spaces],
+            not_loadable: vec![Default::default(); spaces],
+            not_transcoded: vec![ByReason::default(); spaces],
+            rejected: vec![ByReason::default(); spaces],
             invalidations: vec![[0; 3]; spaces * spaces],
         }
     }
@@ -249,32 +302,69 @@ impl Tally {
     }
 
     /// Counts a pickle on its way to a client, and what the client got.
+    #[inline]
     pub fn read(
         &mut self,
         reader: SpaceId,
         protocol: Option<u8>,
+        writer: Writer,
         verdict: Verdict,
         action: Action,
     ) {
         let counts = &mut self.read[reader.index()][place_of(protocol)];
-        counts[verdict as usize][action as usize] += 1;
+        counts[writer as usize][verdict as usize][action as usize] += 1;
+    }
+
+    /// Counts a value that was not loadable.
+    #[cold]
+    pub fn not_loadable(&mut self, space: SpaceId, direction: Direction, reason: &'static str) {
+        self.not_loadable[space.index()][direction as usize].add(reason);
+    }
+
+    /// Counts a value that was wanted in another form and has none.
+    #[cold]
+    pub fn not_transcoded(&mut self, reader: SpaceId, reason: &'static str) {
+        self.not_transcoded[reader.index()].add(reason);
+    }
+
+    /// Counts a store that was rejected.
+    #[cold]
+    pub fn rejected(&mut self, writer: SpaceId, reason: &'static str) {
+        self.rejected[writer.index()].add(reason);
     }
 
     /// Pickles by the place of a space, direction and the place in [`PROTOCOLS`].
     pub fn pickles(&self, space: usize, direction: Direction, protocol: usize) -> u64 {
         match direction {
-            Direction::Read => self.read[space][protocol].as_flattened().iter().sum(),
+            Direction::Read => {
+                let counts = self.read[space][protocol].as_flattened().as_flattened();
+                counts.iter().sum()
+            }
             Direction::Write => self.written[space][protocol],
         }
     }
 
     /// Reads by the place of a space, writer, the verdict's number and action.
     pub fn reads(&self, space: usize, writer: Writer, verdict: usize, action: Action) -> u64 {
-        let protocols = self.read[space].iter().enumerate();
+        let protocols = self.read[space].iter();
         protocols
-            .filter(|&(place, _)| Writer::of_place(place) == writer)
-            .map(|(_, counts)| counts[verdict][action as usize])
+            .map(|counts| counts[writer as usize][verdict][action as usize])
             .sum()
+    }
+
+    /// Values that were not loadable, by the place of a space.
+    pub fn unloadable(&self, space: usize, direction: Direction) -> &ByReason {
+        &self.not_loadable[space][direction as usize]
+    }
+
+    /// Values without the form that was wanted, by the place of a space.
+    pub fn untranscodable(&self, space: usize) -> &ByReason {
+        &self.not_transcoded[space]
+    }
+
+    /// Stores that were rejected, by the place of a space.
+    pub fn rejections(&self, space: usize) -> &ByReason {
+        &self.rejected[space]
     }
 
     /// Counts the deletion of a sibling.

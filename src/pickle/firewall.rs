@@ -195,6 +195,24 @@ impl Firewall {
         Ok(Self::Allow(Allowed { entries }))
     }
 
+    /// What an allow list must have for a pickle, as roles and dotted names: more
+    /// than once where the pickle names a thing in several ways. Extension codes that
+    /// are not registered name nothing.
+    pub fn uses(scan: &Scan<'_>) -> impl Iterator<Item = (Role, String)> {
+        let named = scan.globals().filter(|global| !global.module.is_empty());
+        let globals = named.flat_map(|global| {
+            let path = format!("{}.{}", global.module, global.name);
+            global
+                .roles_to_allow()
+                .map(move |role| (role, path.clone()))
+        });
+        let attributes = scan.attributes().map(|(global, attribute)| {
+            let GlobalRef { module, name, .. } = global;
+            (Role::Getattr, format!("{module}.{name}.{attribute}"))
+        });
+        globals.chain(attributes)
+    }
+
     /// Whether a pickle may be handed out.
     ///
     /// # Errors
@@ -301,31 +319,32 @@ impl Allowed {
     }
 
     fn check<'s>(&self, global: &GlobalRef<'s>) -> Result<(), Refused<'s>> {
-        let &GlobalRef {
-            module,
-            name,
-            roles,
-        } = global;
-        let refuse = |role| {
-            Err(Refused::NotAllowed {
+        let &GlobalRef { module, name, .. } = global;
+        let path = [module, name];
+        match global.roles_to_allow().find(|&role| !self.has(role, &path)) {
+            Some(role) => Err(Refused::NotAllowed {
                 role,
                 module,
                 name,
                 attribute: None,
-            })
-        };
-        let path = [module, name];
-        // A nested name is an attribute of its class, whatever becomes of it.
-        if name.contains('.') && !self.has(Role::Getattr, &path) {
-            return refuse(Role::Getattr);
+            }),
+            None => Ok(()),
         }
-        if (roles.called || roles.instantiated) && !self.has(Role::Call, &path) {
-            return refuse(Role::Call);
-        }
-        if (roles.data || roles.reconstructed) && !self.has(Role::Data, &path) {
-            return refuse(Role::Data);
-        }
-        Ok(())
+    }
+}
+
+impl GlobalRef<'_> {
+    /// The roles in which it must be allowed.
+    fn roles_to_allow(&self) -> impl Iterator<Item = Role> + use<> {
+        let roles = self.roles;
+        [
+            // A nested name is an attribute of its class, whatever becomes of it.
+            (self.name.contains('.'), Role::Getattr),
+            (roles.called || roles.instantiated, Role::Call),
+            (roles.data || roles.reconstructed, Role::Data),
+        ]
+        .into_iter()
+        .filter_map(|(has, role)| has.then_some(role))
     }
 }
 

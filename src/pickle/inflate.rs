@@ -38,6 +38,16 @@ pub enum InflateError {
     TooLarge(usize),
 }
 
+impl InflateError {
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Corrupt => "zlib_corrupt",
+            Self::TooLarge(_) => "zlib_limit",
+        }
+    }
+}
+
 /// Inflates values; keeps its memory from one to the next.
 #[derive(Debug)]
 pub struct Inflater {

@@ -172,12 +172,14 @@ pub enum Flaw {
 }
 
 /// What holds for a pickle as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Walked {
     /// Its length up to and with STOP, in bytes.
     pub(super) len: usize,
     /// Bit k: some opcode came with protocol k.
     pub(super) protocols: u8,
+    /// The value that it holds.
+    pub(super) value: Node,
 }
 
 /// The machine's memory, reused from pickle to pickle.
@@ -582,9 +584,13 @@ impl Machine {
                     observer.build(here as u32, object, state, &view);
                 }
                 STOP => {
-                    self.top()?;
+                    let value = self.top()?;
                     let len = args.at;
-                    return Ok(Walked { len, protocols });
+                    return Ok(Walked {
+                        len,
+                        protocols,
+                        value,
+                    });
                 }
                 _ => args.at = self.rarer(observer, op, args)?,
             }

@@ -16,6 +16,7 @@ mod scan;
 mod sniff;
 mod special;
 pub mod transcode;
+mod tree;
 mod verdict;
 
 pub use extensions::Extensions;
@@ -23,8 +24,9 @@ pub use firewall::{DENIED, Firewall, ListError, Refused, Role};
 pub use inflate::{InflateError, InflateLimits, Inflater};
 pub use machine::{Broken, Flaw};
 pub use reader::Reader;
-pub use scan::{GlobalRef, Roles, Scan, Scanner, Writer};
+pub use scan::{GlobalRef, Outermost, Roles, Scan, Scanner, Writer};
 pub use sniff::{Encoding, Header, SNIFF_BYTES, Sniffer};
+pub use tree::{NotPlain, tree_bytes};
 pub use verdict::Reason;
 
 /// Whether a reader can load a value.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::django::Series;
+use super::inventory::Inventory;
 use super::names::{PythonVersion, Versions};
 use super::{Header, Verdict};
 
@@ -14,8 +15,9 @@ pub struct Reader {
     /// The versions that it may be: several where the tag leaves the minor
     /// version open. A value is only unloadable if it is for all of them.
     versions: Versions,
-    /// Django's major and minor version, if its tag says it.
-    django: Option<Series>,
+    /// Django's series, if its tag says it; in one byte each, for there is a
+    /// reader in every session.
+    django: Option<(u8, u8)>,
 }
 
 impl Reader {
@@ -47,9 +49,35 @@ impl Reader {
         }
     }
 
+    /// The runtime that an inventory was made by.
+    pub fn of_inventory(inventory: &Inventory) -> Self {
+        let (major, minor) = inventory.python();
+        let series = |(major, minor): (u64, u64)| {
+            Some((u16::try_from(major).ok()?, u16::try_from(minor).ok()?))
+        };
+        let django = inventory.framework("django").and_then(series);
+        Self::of_python(major, Some(minor)).with_django(django)
+    }
+
+    /// With what is known of a runtime of the same pool, where its own tag leaves
+    /// something open.
+    #[must_use]
+    pub fn refined(self, known: Self) -> Self {
+        let django = self.django.or(known.django);
+        let open = self.versions.single().is_none();
+        let reader = if open && self.may_be(known.versions) {
+            known
+        } else {
+            self
+        };
+        Self { django, ..reader }
+    }
+
     /// The same, with Django's major and minor version.
     #[must_use]
     pub fn with_django(self, django: Option<Series>) -> Self {
+        let byte = |part| u8::try_from(part).unwrap_or(u8::MAX);
+        let django = django.map(|(major, minor)| (byte(major), byte(minor)));
         Self { django, ..self }
     }
 
@@ -66,7 +94,10 @@ impl Reader {
     /// Django's major and minor version, if its tag or its Python says it: 1.11
     /// was the last for Python 2.
     pub(super) fn django(self) -> Option<Series> {
-        self.django.or_else(|| self.is_python2().then_some((1, 11)))
+        let known = self
+            .django
+            .map(|(major, minor)| (major.into(), minor.into()));
+        known.or_else(|| self.is_python2().then_some((1, 11)))
     }
 
     /// The header's verdict: certain when it says no.
@@ -88,11 +119,13 @@ impl Reader {
         self.versions & versions != Versions::default()
     }
 
-    pub(super) fn is_python2(self) -> bool {
+    /// Whether it is surely some Python 2.
+    pub fn is_python2(self) -> bool {
         self.is_all_of(Versions::PY2)
     }
 
-    pub(super) fn is_python3(self) -> bool {
+    /// Whether it is surely some Python 3.
+    pub fn is_python3(self) -> bool {
         self.is_all_of(Versions::PY3)
     }
 }

@@ -29,6 +29,7 @@ pub struct Scan<'s> {
     attributes: &'s [(u32, Span)],
     len: usize,
     effective: u8,
+    value: Node,
 }
 
 impl Scanner {
@@ -59,6 +60,7 @@ impl Scanner {
             attributes: &self.globals.attributes,
             len: walked.len,
             effective: 7 - walked.protocols.leading_zeros() as u8,
+            value: walked.value,
         })
     }
 
@@ -70,6 +72,19 @@ impl Scanner {
             + globals.attributes.capacity() * size_of::<(u32, Span)>()
             + globals.index.allocation_size()
     }
+}
+
+/// What the value of a pickle is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outermost<'s> {
+    /// Of this built-in type.
+    BuiltIn(&'static str),
+    /// A class, function or other attribute itself.
+    Global(GlobalRef<'s>),
+    /// What calling or instantiating this gives.
+    Called(GlobalRef<'s>),
+    /// No bytes tell.
+    Unknown,
 }
 
 /// Something that a pickle names, and what it does with it.
@@ -218,6 +233,33 @@ impl<'s> Scan<'s> {
             let global = scan.reference(&scan.globals[global as usize]);
             (global, text(name.of(scan.pickle)))
         })
+    }
+
+    /// What the value is that it holds, as far as the outermost tells.
+    pub fn value(&self) -> Outermost<'s> {
+        let global = |at: u32| self.globals.get(at as usize).map(|g| self.reference(g));
+        let kind = match self.value.kind {
+            Kind::Global => {
+                return global(self.value.a).map_or(Outermost::Unknown, Outermost::Global);
+            }
+            Kind::Object => {
+                return global(self.value.a).map_or(Outermost::Unknown, Outermost::Called);
+            }
+            Kind::Vacant | Kind::Unknown => return Outermost::Unknown,
+            Kind::Int => "int",
+            Kind::Float => "float",
+            Kind::None => "None",
+            Kind::Bool => "bool",
+            Kind::Str | Kind::Text | Kind::Escaped => "str",
+            Kind::Bytes => "bytes",
+            Kind::ByteArray => "bytearray",
+            Kind::Tuple => "tuple",
+            Kind::List => "list",
+            Kind::Dict => "dict",
+            Kind::Set => "set",
+            Kind::FrozenSet => "frozenset",
+        };
+        Outermost::BuiltIn(kind)
     }
 
     fn reference(&self, global: &Global) -> GlobalRef<'s> {

@@ -3,15 +3,22 @@
 
 mod key;
 mod ring;
+mod rollout;
 mod rules;
 mod runtime;
 
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
-pub use rules::{Coherence, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff};
+pub use rollout::{BUCKETS, Rollout, bucket};
+pub use rules::{
+    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff,
+};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
 
-use crate::pickle::{Encoding, Reader};
+use std::sync::Arc;
+
+use crate::pickle::inventory::Inventory;
+use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, Reader};
 
 /// One compiled, immutable configuration; each request is decided by exactly
 /// one.
@@ -26,12 +33,27 @@ pub struct Snapshot {
     pub rules: Rules,
     /// Which server owns a key.
     pub ring: Ring,
-    /// How clients mark pickles.
-    pub encoding: Encoding,
+    /// How values are looked at.
+    pub pickles: Pickles,
     /// The largest value that is passed on, in bytes.
     pub max_value_bytes: usize,
     /// Whether `flush_all` is forwarded to every server.
     pub forward_flush_all: bool,
+}
+
+/// How values are looked at, whatever their key.
+#[derive(Debug, Clone)]
+pub struct Pickles {
+    /// How clients mark pickles.
+    pub encoding: Encoding,
+    /// How far compressed values may grow.
+    pub inflate: InflateLimits,
+    /// The extension codes that applications register.
+    pub extensions: Extensions,
+    /// What `globals = "deny"` refuses.
+    pub deny: Firewall,
+    /// What `globals = "allow"` does not.
+    pub allow: Firewall,
 }
 
 /// A named key space for some runtimes.
@@ -41,13 +63,16 @@ pub struct Namespace {
     pub name: Box<str>,
     /// Its runtimes.
     pub requirement: Requirement,
-    /// The most capable runtime that it admits.
+    /// The runtime that the inventory is of, or the most capable one that it
+    /// admits.
     pub reader: Reader,
+    /// What its runtimes can import, if that is known.
+    pub inventory: Option<Arc<Inventory>>,
 }
 
 impl Namespace {
     /// Knows what the admitted runtimes can load.
-    pub fn new(name: &str, requirement: Requirement) -> Self {
+    pub fn new(name: &str, requirement: Requirement, inventory: Option<Arc<Inventory>>) -> Self {
         let pythons = (0..=7)
             .map(|minor| (2, minor))
             .chain((0..=40).map(|minor| (3, minor)));
@@ -56,11 +81,21 @@ impl Namespace {
             .map(|(major, minor)| Reader::of_python(major, Some(minor)))
             .reduce(Reader::or)
             .unwrap_or(Reader::NEWEST);
+        let reader = inventory.as_deref().map_or(reader, Reader::of_inventory);
         Self {
             name: name.into(),
             requirement,
             reader,
+            inventory,
         }
+    }
+}
+
+impl Namespace {
+    /// A reader by its tag, with what the inventory adds to that.
+    fn refine(&self, reader: Reader) -> Reader {
+        let known = self.inventory.as_deref().map(Reader::of_inventory);
+        known.map_or(reader, |known| reader.refined(known))
     }
 }
 
@@ -78,6 +113,8 @@ pub struct Identity {
 pub struct Decision<'s> {
     /// The rule that applies.
     pub rule: &'s Rule,
+    /// The rule's mode, or guard for keys outside its rollout.
+    pub mode: Mode,
     /// Where the key lives for this runtime.
     pub space: SpaceId,
 }
@@ -92,7 +129,7 @@ impl Snapshot {
         // A configuration holds at most 255 namespaces.
         Some(Identity {
             space: SpaceId(at as u8 + 1),
-            reader: reader_of(tag),
+            reader: self.namespaces[at].refine(tag.reader()),
         })
     }
 
@@ -100,11 +137,18 @@ impl Snapshot {
     #[inline]
     pub fn decide(&self, identity: Identity, key: &[u8]) -> Decision<'_> {
         let rule = self.rules.find(key);
-        let space = match rule.mode {
-            Mode::Isolate => identity.space,
-            Mode::Shared | Mode::Observe | Mode::Guard => SpaceId::BARE,
+        let (mode, space) = match rule.mode {
+            Mode::Isolate if rule.rollout.includes(key) => (Mode::Isolate, identity.space),
+            Mode::Isolate => (Mode::Guard, SpaceId::BARE),
+            mode => (mode, SpaceId::BARE),
         };
-        Decision { rule, space }
+        Decision { rule, mode, space }
+    }
+
+    /// The inventory of a namespace's runtimes.
+    pub fn inventory(&self, space: SpaceId) -> Option<&Inventory> {
+        let namespace = self.namespaces.get(space.index().checked_sub(1)?)?;
+        namespace.inventory.as_deref()
     }
 
     /// The readers of a value stored in a space: its namespace's, or all.
@@ -116,20 +160,6 @@ impl Snapshot {
             .filter(move |(i, _)| all || i + 1 == space.index())
             .map(|(_, namespace)| namespace)
     }
-}
-
-/// The reader behind a tag. Where the tag leaves the minor version open, the most
-/// capable runtime it may mean: a value is only ever withheld for certain.
-fn reader_of(tag: &RuntimeTag) -> Reader {
-    let django = tag.version("django").and_then(|version| {
-        let minor = u16::try_from(version.minor?).ok()?;
-        Some((u16::try_from(version.major).ok()?, minor))
-    });
-    tag.version("python")
-        .map_or(Reader::NEWEST, |version| {
-            Reader::of_python(version.major, version.minor)
-        })
-        .with_django(django)
 }
 
 impl Decision<'_> {

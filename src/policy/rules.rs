@@ -1,5 +1,8 @@
 //! Rules: what to do with a family of client keys. The longest prefix wins.
 
+use super::rollout::Rollout;
+use crate::pickle::transcode::Py2Str;
+
 /// What to do with a family of client keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -7,6 +10,8 @@ pub struct Rule {
     pub prefix: Box<[u8]>,
     /// Where keys live and what happens to values.
     pub mode: Mode,
+    /// Which keys are isolated in [`Mode::Isolate`]; the others are guarded.
+    pub rollout: Rollout,
     /// How closely values are looked at.
     pub sniff: Sniff,
     /// What a reader gets for a value that it cannot load (guard, isolate).
@@ -15,6 +20,20 @@ pub struct Rule {
     pub on_unloadable_write: OnUnloadableWrite,
     /// Which writes reach the siblings.
     pub coherence: Coherence,
+    /// Whether the firewall looks at what pickles name.
+    pub globals: Globals,
+    /// What a transcoded Python 2 `str` becomes where nothing tells.
+    pub py2_str: Py2Str,
+}
+
+impl Rule {
+    /// The share of its keys that is isolated, 0 to 1.
+    pub fn isolated_share(&self) -> f64 {
+        match self.mode {
+            Mode::Isolate => f64::from(self.rollout.percent()) / 100.0,
+            Mode::Shared | Mode::Observe | Mode::Guard => 0.0,
+        }
+    }
 }
 
 /// Where a rule's keys live, and whether values are looked at.
@@ -37,6 +56,8 @@ pub enum Sniff {
     Off,
     /// The first bytes.
     Header,
+    /// All of them: values are held whole.
+    Full,
 }
 
 /// What a reader gets for a value that it cannot load.
@@ -44,6 +65,8 @@ pub enum Sniff {
 pub enum OnUnloadableRead {
     /// An ordinary miss.
     Miss,
+    /// The value in a form that it can load, or a miss where there is none.
+    Transcode,
     /// The value as it is.
     Pass,
 }
@@ -66,6 +89,17 @@ pub enum Coherence {
     Deletes,
     /// Deletes, and every write that took effect.
     Strict,
+}
+
+/// What the firewall refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Globals {
+    /// Nothing.
+    Any,
+    /// Pickles that name what is on the deny list.
+    Deny,
+    /// Pickles that name anything but what is on the allow list.
+    Allow,
 }
 
 /// Compiled rules, looked up by longest prefix.
@@ -133,10 +167,13 @@ mod tests {
         let rule = |prefix: &&str| Rule {
             prefix: prefix.as_bytes().into(),
             mode: Mode::Shared,
+            rollout: Rollout::ALL,
             sniff: Sniff::Off,
             on_unloadable_read: OnUnloadableRead::Miss,
             on_unloadable_write: OnUnloadableWrite::Accept,
             coherence: Coherence::Deletes,
+            globals: Globals::Any,
+            py2_str: Py2Str::Text,
         };
         Rules::new(prefixes.iter().map(rule).collect()).unwrap()
     }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use semver::{Version, VersionReq};
 
+use crate::pickle::Reader;
+
 /// Longest tag accepted, in bytes.
 pub const MAX_TAG_BYTES: usize = 128;
 
@@ -77,6 +79,20 @@ impl RuntimeTag {
             .iter()
             .find(|p| p.name == product)
             .map(|p| p.version)
+    }
+
+    /// The reader behind the tag. Where it leaves the minor version open, the most
+    /// capable runtime it may mean: a value is only ever withheld for certain.
+    pub fn reader(&self) -> Reader {
+        let django = self.version("django").and_then(|version| {
+            let minor = u16::try_from(version.minor?).ok()?;
+            Some((u16::try_from(version.major).ok()?, minor))
+        });
+        self.version("python")
+            .map_or(Reader::NEWEST, |version| {
+                Reader::of_python(version.major, version.minor)
+            })
+            .with_django(django)
     }
 }
 

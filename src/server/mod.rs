@@ -28,7 +28,7 @@ use crate::config::{Config, ServerAddr};
 use crate::embedded::Embedded;
 use crate::engine::Engine;
 use crate::metrics::{self, Labels, Publisher};
-use crate::policy::{Identity, Mode};
+use crate::policy::Identity;
 use stream::{Detached, Listening};
 use upstream::Address;
 use worker::{Handle, Message, Worker};
@@ -97,10 +97,7 @@ impl Server {
     pub async fn start(config: &Config) -> Result<Self, ServeError> {
         let prometheus = metrics::install()?;
         let rules = config.snapshot.rules.iter();
-        metrics::configuration_loaded(
-            1,
-            rules.map(|rule| (&*rule.prefix, rule.mode == Mode::Isolate)),
-        );
+        metrics::configuration_loaded(1, rules.map(|rule| (&*rule.prefix, rule.isolated_share())));
         let mut bound = Vec::new();
         for listener in &config.listeners {
             let listening =

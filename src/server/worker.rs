@@ -211,6 +211,9 @@ impl Worker {
         self.serve_ready();
         self.look_after_lanes();
         self.flush();
+        for note in self.engine.take_notes() {
+            tracing::warn!("{note}");
+        }
     }
 
     fn notice(&mut self, event: &Event) {
@@ -388,7 +391,7 @@ impl Worker {
         }
         let session = self.engine.session(id);
         if session.is_finished() {
-            let origin = session.origin;
+            let origin = session.origin as usize;
             self.clients[number] = None;
             self.engine.close(id);
             self.serving.fetch_sub(1, Ordering::Relaxed);

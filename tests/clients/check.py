@@ -3,147 +3,21 @@ subcommand a phase; the Rust test puts the phases of several Pythons together.
 Prints one JSON object a line: name, ok, detail. Runs unchanged on CPython 2.7
 and 3.
 """
-from __future__ import print_function
-
-import argparse
-import contextlib
-import json
 import os
-import pickle
-import socket
 import time
-import traceback
 
-import libraries
 import values
+from harness import (
+    EVERY_PROTOCOL, HIGHEST, Wire, brief, check, chosen, connect, expect,
+    expect_answers, expect_miss, expect_value, key, report, run, sessions,
+)
 
-HIGHEST = pickle.HIGHEST_PROTOCOL
-EVERY_PROTOCOL = range(6)
 # Far longer than a reply takes, and far shorter than any client's timeout.
 HANG_SECONDS = 3
 
 
-# Results --------------------------------------------------------------------
-
-def report(name, ok, detail=""):
-    print(json.dumps({"name": name, "ok": ok, "detail": detail}))
-
-
-@contextlib.contextmanager
-def check(*name):
-    """Reports its body as one result: an exception is a failure."""
-    try:
-        yield
-    except Exception:
-        report(" ".join(name), False, traceback.format_exc())
-    else:
-        report(" ".join(name), True)
-
-
-def expect(condition, what, *seen):
-    if not condition:
-        raise AssertionError("%s: %s" % (what, ", ".join(map(brief, seen))))
-
-
-def brief(value):
-    text = repr(value)
-    return text if len(text) < 300 else text[:300] + "..."
-
-
-# Clients, keys, values ------------------------------------------------------
-
-class Session(object):
-    """One client of the table connected, and the keys that it owns."""
-
-    def __init__(self, client, protocol, library):
-        self.client = client
-        self.protocol = protocol
-        self.library = library
-        self.label = "%s p%d" % (client.name, protocol)
-
-    def key(self, family, value):
-        return key(family, self.client, self.protocol, value)
-
-
-def key(family, client, protocol, value):
-    return "%s:%s:p%d:%s" % (family, client.name, protocol, value)
-
-
-def chosen(arguments):
-    """The clients with every trait asked for."""
-    wanted = set(arguments.traits)
-    if arguments.at.startswith("unix:"):
-        wanted.add("unix")
-    return [client for client in libraries.CLIENTS if wanted <= client.traits]
-
-
-def connect(client, address, protocol=HIGHEST, **options):
-    try:
-        return Session(client, protocol, client.connect(address, protocol, **options))
-    except ImportError as missing:
-        report(client.name, True, "skipped: %s" % missing)
-        return None
-
-
-def sessions(arguments, every_protocol=True):
-    for client in chosen(arguments):
-        for protocol in reversed(range(HIGHEST + 1)):
-            session = connect(client, arguments.at, protocol)
-            if session is not None:
-                yield session
-            if session is None or not every_protocol or "protocols" not in client.traits:
-                break
-
-
 def table(arguments):
     return values.PORTABLE if arguments.portable else values.VALUES
-
-
-def expect_miss(session, name):
-    library = session.library
-    expect(library.get(name) is None, "get finds", library.get(name))
-    expect(library.get_many([name]) == {}, "get_many finds", library.get_many([name]))
-    if library.offers("gets"):
-        expect(library.gets(name) is None, "gets finds", library.gets(name))
-
-
-def expect_value(session, name, value):
-    library = session.library
-    if type(value) is bool and "bool-as-int" in session.client.traits:
-        value = int(value)
-    read = library.get(name)
-    expect(values.same(read, value), "get reads", read, value)
-    read = library.get_many([name])
-    expect(list(read) == [name] and values.same(read[name], value), "get_many reads", read, value)
-    if library.offers("gets"):
-        read = library.gets(name)
-        expect(values.same(read, value), "gets reads", read, value)
-
-
-class Wire(object):
-    """Reads what is stored, flags and bytes, without any client library."""
-
-    def __init__(self, address):
-        kind, _, rest = address.rpartition(":")
-        if kind == "unix":
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.connect(rest)
-        else:
-            self.socket = socket.create_connection((kind, int(rest)))
-        self.socket.settimeout(libraries.TIMEOUT_SECONDS)
-        self.replies = self.socket.makefile("rb")
-
-    def get(self, name):
-        """The flags and the value, or None."""
-        self.socket.sendall(("get %s\r\n" % name).encode())
-        line = self.replies.readline()
-        if line == b"END\r\n":
-            return None
-        expect(line.startswith(b"VALUE "), "get answers", line)
-        flags, size = line.split()[2:4]
-        value = self.replies.read(int(size) + 2)[:-2]
-        expect(self.replies.readline() == b"END\r\n", "get does not end")
-        return int(flags), value
 
 
 # Phases ---------------------------------------------------------------------
@@ -249,35 +123,10 @@ def rejected(arguments):
     """A value that the oldest reader could not load is refused: the client is
     told of a plain failure, and after a set the old value is gone."""
     for session in sessions(arguments):
-        library = session.library
         old = connect(session.client, arguments.at, min(arguments.limit, HIGHEST)).library
         refused = session.protocol > arguments.limit
-
-        def expect_answer(answer):
-            # Django's set answers nothing.
-            if answer is not None:
-                expect(bool(answer) != refused, "answer", answer)
-
         for name, value in sorted(values.PORTABLE.items()):
-            name = session.key(arguments.family, name)
-            with check("rejected set", name):
-                if "protocols" in session.client.traits:
-                    old.set(name, [u"old"])
-                expect_answer(library.set(name, value))
-                if refused:
-                    expect_miss(session, name)
-                else:
-                    expect_value(session, name, value)
-            with check("rejected add", name):
-                library.delete(name)
-                expect_answer(library.add(name, value))
-                if refused:
-                    expect_miss(session, name)
-            if library.offers("cas"):
-                with check("rejected cas", name):
-                    old.set(name, [u"old"])
-                    library.gets(name)
-                    expect_answer(library.cas(name, value))
+            expect_answers(session, old, session.key(arguments.family, name), value, refused)
 
 
 def untouched(arguments):
@@ -418,19 +267,9 @@ def denied(arguments):
 PHASES = [fill, verify, delete, gone, guarded, refill, rejected, untouched, served, conform, denied]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("phase", choices=[phase.__name__ for phase in PHASES])
-    parser.add_argument("--at", required=True, help="address of picklegate")
-    parser.add_argument("--direct", help="address of the memcached behind it")
-    parser.add_argument("--family", default="family", help="what the keys of this run start with")
-    parser.add_argument("--families", default="", help="the same of other runs, with commas")
-    parser.add_argument("--traits", default=[], action="append", help="only clients with this trait")
+def add_arguments(parser):
     parser.add_argument("--portable", action="store_true", help="only values that every Python reads")
     parser.add_argument("--limit", type=int, default=2, help="the highest protocol that is accepted")
-    arguments = parser.parse_args()
-    {phase.__name__: phase for phase in PHASES}[arguments.phase](arguments)
-    report("finished " + arguments.phase, True)
 
 
-main()
+run(__doc__, PHASES, add_arguments)

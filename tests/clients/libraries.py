@@ -66,6 +66,9 @@ class Pymemcache(Library):
     def cas(self, key, value):
         return self.client.cas(key, value, self.token)
 
+    def decode(self, key, data, flags):
+        return self.client.serde.deserialize(key, data, flags)
+
 
 class Deflating(object):
     """What pymemcache 4 calls CompressedSerde, for the releases before it."""

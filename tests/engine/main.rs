@@ -11,4 +11,5 @@ mod isolation;
 mod lanes;
 mod order;
 mod rig;
+mod whole;
 mod wrong;

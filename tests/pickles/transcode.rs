@@ -25,8 +25,11 @@ fn written_by(row: &Row, major: &str) -> bool {
     writers.any(|writer| writer.starts_with(major))
 }
 
-/// (pickle, result) of all that is rewritten, and how often it was refused why.
-fn rewrite(form: Form, major: &str) -> (Vec<(&'static Row, Vec<u8>)>, BTreeMap<String, usize>) {
+/// Pickles and their results.
+type Done = Vec<(&'static Row, Vec<u8>)>;
+
+/// All that is rewritten, and how often it was refused why.
+fn rewrite(form: Form, major: &str) -> (Done, BTreeMap<String, usize>) {
     let mut transcoder = Transcoder::default();
     let mut refused = BTreeMap::new();
     let mut done = Vec::new();

@@ -6,9 +6,10 @@ nothing that they do not bring, and takes Django and NumPy along where they are.
     values.py write SEED COUNT   a line for each pickle: its case, protocol and
                                  pickler, and in base64 the pickle, and the one
                                  that Python itself writes at protocol 2 and 4
-    values.py read FILE [as3]    for each line of base64, in JSON what it means,
+    values.py read FILE [as2|as3]  for each line of base64, in JSON what it means,
                                  or "!" and the error. as3: a str of Python 2
-                                 counts as text if it is UTF-8, else as bytes
+                                 counts as text if it is UTF-8, else as bytes;
+                                 as2: what Python 2 makes of it
 """
 import array
 import base64
@@ -391,8 +392,10 @@ def title(what):
 class Meaning(object):
     """A tree that says what a value means: types, contents, what is shared."""
 
-    def __init__(self, as3):
-        self.as3 = as3
+    def __init__(self, flags=()):
+        self.flags = flags
+        self.as2 = PY2 or 'as2' in flags
+        self.as3 = 'as3' in flags
         self.seen = {}
         self.kept = []
 
@@ -415,19 +418,18 @@ class Meaning(object):
                     return ['u', value.decode('utf-8')]
                 except UnicodeDecodeError:
                     return ['b', value.decode('latin-1')]
-            return ['s' if PY2 else 'b', value.decode('latin-1')]
+            return ['s' if self.as2 else 'b', value.decode('latin-1')]
         if kind is tuple:
             return ['t'] + [self.of(part) for part in value]
         if kind is frozenset:
             return ['fs'] + self.sorted(value)
         if isinstance(value, type) or PY2 and kind is types.ClassType:
-            name = title(value)
-            return ['G', 'builtins.str' if PY2 and self.as3 and value is bytes else name]
+            return ['G', 'builtins.str' if self.as2 and value is bytes else title(value)]
         if kind in (types.FunctionType, types.BuiltinFunctionType):
             return ['G', title(value)]
         if isinstance(value, (datetime.datetime, datetime.time)):
             zone = value.tzinfo and [title(type(value.tzinfo)), value.tzinfo.minutes]
-            return ['dt', title(kind), value.replace(tzinfo=None).isoformat(), getattr(value, 'fold', 0), zone]
+            return ['dt', title(kind), value.replace(tzinfo=None).isoformat(), 0 if self.as2 else value.fold, zone]
         if isinstance(value, (datetime.date, datetime.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID)):
             return ['v', title(kind), text(value)]
         number = self.seen.get(id(value))
@@ -477,7 +479,7 @@ class Meaning(object):
         """The same order everywhere, whatever else has been seen."""
         if isinstance(value, Point):
             return 'point'
-        return json.dumps(Meaning(True).of(value), sort_keys=True).replace('["b"', '["u"').replace('["s"', '["u"')
+        return json.dumps(Meaning(self.flags).of(value), sort_keys=True)
 
     def sorted(self, members):
         return [self.of(member) for member in sorted(members, key=self.order)]
@@ -489,11 +491,11 @@ def load(pickled):
     return pickle.loads(pickled)
 
 
-def read(path, as3):
+def read(path, flags):
     with io.open(path, 'rb') as lines:
         for line in lines:
             try:
-                meaning = json.dumps(Meaning(as3).of(load(base64.b64decode(line))))
+                meaning = json.dumps(Meaning(flags).of(load(base64.b64decode(line))))
             except Exception as error:
                 meaning = '!%s: %s' % (type(error).__name__, repr(error)[:200])
             print(meaning.replace('\n', ' '))
@@ -504,4 +506,4 @@ if __name__ == '__main__':
     if sys.argv[1] == 'write':
         write(int(sys.argv[2]), int(sys.argv[3]))
     else:
-        read(sys.argv[2], 'as3' in sys.argv[3:])
+        read(sys.argv[2], sys.argv[3:])

@@ -16,8 +16,9 @@ use arrayvec::ArrayVec;
 
 pub(super) use requests::{StoreHead, Target};
 
+use super::look::Look;
 use super::meta::{MetaReply, OwedRestore};
-use super::session::{Look, Sessions, Ticket};
+use super::session::{Sessions, Ticket};
 use crate::policy::SpaceId;
 use crate::protocol::request::Verb;
 
@@ -27,8 +28,10 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 const MAX_FLUSHES: usize = 4;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
-/// What an idle lane may hold for the requests to come.
+/// What a lane may hold for the requests to come, and for how long it may hold
+/// more after it needed that.
 const MAX_IDLE_BYTES: usize = 1 << 20;
+const WIDE_US: u64 = 1_000_000;
 /// Lists of keys that are kept, of 4 KiB at most each.
 const MAX_KEY_LISTS: usize = 64;
 
@@ -42,6 +45,8 @@ pub struct Lane {
     written: usize,
     /// Stream position of `wire[0]`.
     base: u64,
+    /// Until when it may hold more than [`MAX_IDLE_BYTES`].
+    wide_until_us: u64,
     /// The retrieval that is still being asked for, behind all of that.
     open: Open,
     /// Stream positions up to which was written at once and not all answered.
@@ -88,7 +93,11 @@ enum Reply {
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
     /// A value that is only looked at, then `END`: its CAS id, if it is hidden.
-    Probe { ticket: Ticket, hidden: Option<u64> },
+    Probe {
+        ticket: Ticket,
+        look: Look,
+        hidden: Option<u64>,
+    },
     /// Lines up to `END`.
     Stats { ticket: Ticket },
 }
@@ -271,13 +280,16 @@ impl Lane {
     }
 
     /// Drops the bytes of answered requests, seldom enough to cost nothing.
-    fn forget_answered(&mut self) {
+    fn forget_answered(&mut self, now_us: u64) {
         if self.answered == self.wire.len() {
+            if self.wire.len() > MAX_IDLE_BYTES {
+                self.wide_until_us = now_us + WIDE_US;
+            }
             self.base += self.wire.len() as u64;
             self.wire.clear();
             self.answered = 0;
             self.written = 0;
-            if self.wire.capacity() > MAX_IDLE_BYTES {
+            if self.wire.capacity() > MAX_IDLE_BYTES && now_us >= self.wide_until_us {
                 self.wire.shrink_to(MAX_IDLE_BYTES);
             }
         } else if self.answered > MAX_ANSWERED_BYTES && self.answered > self.wire.len() / 2 {

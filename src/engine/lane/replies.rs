@@ -1,8 +1,10 @@
 //! The replies of a lane: checked against what is owed, and delivered.
 
 use super::{Lane, Owed, OwedKey, Reading, Reply};
+use crate::engine::look::Shown;
 use crate::engine::meta::{
-    OwedRestore, asked_key, asked_opaque, hide_meta, restore_debug, rewrite_meta, rewrite_unnamed,
+    OwedRestore, asked_key, asked_opaque, hide_meta, resize_meta, restore_debug, rewrite_meta,
+    rewrite_unnamed,
 };
 use crate::engine::session::{LARGE_BYTES, Sessions, Ticket};
 use crate::engine::tally::Outcome;
@@ -43,7 +45,7 @@ impl Lane {
         }
         let taken = self.take(sessions, &input[at..])?;
         self.inbox.extend_from_slice(&input[at + taken..]);
-        self.forget_answered();
+        self.forget_answered(sessions.now_us);
         Ok(())
     }
 
@@ -235,21 +237,25 @@ impl Lane {
         body: &[u8],
     ) -> Option<usize> {
         let look = self.owed_keys()[missed].look;
-        if body.len() < sessions.bytes_needed(look, head.flags, head.len) {
+        if body.len() < sessions.looker.bytes_needed(look, head.flags, head.len) {
             return None;
         }
         self.pass_keys(sessions, missed);
         let key = &self.owed_keys()[0];
         let ticket = key.ticket;
-        let seen = (head.flags, &body[..body.len().min(head.len)]);
+        let seen = (head.flags, body, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
-        let visible = sessions.values(ticket, |values| {
-            let visible = values.admit(look, seen);
-            if visible {
+        let visible = sessions.values(ticket, |values| match values.admit(look, seen) {
+            Shown::AsIs => {
                 values.write(&line);
+                true
             }
-            visible
+            Shown::Hidden => false,
+            Shown::Rewritten(flags) => {
+                values.write_rewritten(client_key, flags, head.tail);
+                false
+            }
         });
         sessions.comes(ticket, head.len);
         self.reading = Reading::Body {
@@ -409,19 +415,28 @@ impl Lane {
             self.answered(sessions);
             return Ok(Some(len + 2));
         }
-        if body.len() < sessions.bytes_needed(meta.look, flags, len) {
+        if body.len() < sessions.looker.bytes_needed(meta.look, flags, len) {
             return Ok(None);
         }
-        let visible = sessions.inspect(ticket, meta.look, flags, &body[..body.len().min(len)]);
-        if visible {
-            sessions.tell(ticket, line);
-            sessions.bytes(ticket, &[line, b"\r\n"]);
-        } else {
-            hide_meta(line);
-            if sessions.tell_hidden(ticket) {
+        let shown = sessions.inspect(ticket, meta.look, (flags, body, len));
+        match shown {
+            Shown::AsIs => {
+                sessions.tell(ticket, line);
                 sessions.bytes(ticket, &[line, b"\r\n"]);
             }
+            Shown::Hidden => {
+                hide_meta(line);
+                if sessions.tell_hidden(ticket) {
+                    sessions.bytes(ticket, &[line, b"\r\n"]);
+                }
+            }
+            Shown::Rewritten(flags) => {
+                resize_meta(line, sessions.looker.rewritten().len(), flags);
+                sessions.tell(ticket, line);
+                sessions.rewritten(ticket, line);
+            }
         }
+        let visible = shown == Shown::AsIs;
         sessions.comes(ticket, len);
         self.reading = Reading::Body {
             ticket,
@@ -440,13 +455,18 @@ impl Lane {
     ) -> Result<Option<usize>, ReplyError> {
         let Some(Owed {
             start,
-            reply: Reply::Probe { ticket, hidden, .. },
+            reply:
+                Reply::Probe {
+                    ticket,
+                    look,
+                    hidden,
+                },
             ..
         }) = self.owed.front_mut()
         else {
             return Err(ReplyError::Unasked);
         };
-        let ticket = *ticket;
+        let (ticket, look) = (*ticket, *look);
         if !text.starts_with(b"VALUE ") {
             // The end, no value, or an error: what was told the client stands.
             let hidden = *hidden;
@@ -461,10 +481,10 @@ impl Lane {
             return Err(ReplyError::WrongKey);
         }
         let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
-        if body.len() < sessions.encoding.bytes_needed(head.flags, head.len) {
+        if body.len() < sessions.looker.bytes_needed(look, head.flags, head.len) {
             return Ok(None);
         }
-        if sessions.is_hidden(ticket, head.flags, &body[..body.len().min(head.len)]) {
+        if sessions.is_hidden(ticket, look, (head.flags, body, head.len)) {
             *hidden = cas;
         }
         self.reading = Reading::Body {
@@ -502,17 +522,22 @@ fn take_values_of(
                 return Err(ReplyError::Malformed);
             }
             let value = &rest[line..total - 2];
-            if values.admit(key.look, (head.flags, value)) {
-                match &key.restore {
-                    // The client's key, what follows and the value in one piece.
-                    OwedRestore::Strip(prefix) => {
-                        let start = b"VALUE ".len() + usize::from(*prefix);
-                        values.write(&[b"VALUE ", &rest[start..total]]);
-                    }
-                    OwedRestore::Kept(kept) => {
-                        let start = b"VALUE ".len() + head.key.len();
-                        values.write(&[b"VALUE ", &kept[..], &rest[start..total]]);
-                    }
+            match (
+                values.admit(key.look, (head.flags, value, head.len)),
+                &key.restore,
+            ) {
+                // The client's key, what follows and the value in one piece.
+                (Shown::AsIs, OwedRestore::Strip(prefix)) => {
+                    let start = b"VALUE ".len() + usize::from(*prefix);
+                    values.write(&[b"VALUE ", &rest[start..total]]);
+                }
+                (Shown::AsIs, OwedRestore::Kept(kept)) => {
+                    let start = b"VALUE ".len() + head.key.len();
+                    values.write(&[b"VALUE ", &kept[..], &rest[start..total]]);
+                }
+                (Shown::Hidden, _) => {}
+                (Shown::Rewritten(flags), restore) => {
+                    values.write_rewritten(restore.client_key(head.key), flags, head.tail);
                 }
             }
             at += total;

@@ -2,8 +2,9 @@
 //! answered, whatever hushing the client asked for.
 
 use super::{Lane, Open, Owed, OwedKey, Reply};
+use crate::engine::look::Look;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
-use crate::engine::session::{Look, Sessions, Ticket};
+use crate::engine::session::{Sessions, Ticket};
 use crate::policy::{KeyCodec, Restore, SpaceId};
 use crate::protocol::Tokens;
 use crate::protocol::key::encode_base64_key;
@@ -318,12 +319,19 @@ impl Lane {
 
     /// Asks for the value in the way of an `add`, to be looked at only: with
     /// `gets`, since a look with `mg` would win the token of a stale item.
-    pub fn probe(&mut self, sessions: &mut Sessions, ticket: Ticket, target: Target<'_>) {
+    pub fn probe(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        target: Target<'_>,
+        look: Look,
+    ) {
         self.owe(
             sessions,
             ticket,
             Reply::Probe {
                 ticket,
+                look,
                 hidden: None,
             },
         );

@@ -8,14 +8,15 @@
 mod values;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use slab::Slab;
 
 use super::change::{Change, Stage, Step, replace_code};
+use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
-use crate::pickle::{Encoding, Sniffer, Verdict};
-use crate::policy::{Identity, SpaceId};
+use crate::policy::{Identity, Snapshot, SpaceId};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 
@@ -66,17 +67,6 @@ pub enum Quiet {
     Noreply,
     /// The meta flag `q`: the nominal code of the verb is not sent.
     Meta,
-}
-
-/// How a value is looked at on its way to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Not at all.
-    Away,
-    /// Counted and served.
-    Count,
-    /// Counted, and a miss if the client cannot load it.
-    Hide,
 }
 
 /// What a single reply is made of.
@@ -140,7 +130,7 @@ pub struct Session {
     /// Who is at the other end.
     pub identity: Identity,
     /// Row of the counters: its listener and namespace.
-    pub origin: usize,
+    pub origin: u32,
     /// Bytes for the client; the first `sent` were written.
     pub out: Vec<u8>,
     /// `0 <= sent <= out.len()`
@@ -181,7 +171,7 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(identity: Identity, origin: usize) -> Self {
+    fn new(identity: Identity, origin: u32) -> Self {
         Self {
             identity,
             origin,
@@ -339,7 +329,7 @@ impl Session {
         let slot = &mut self.slots[at];
         slot.told = true;
         let outcome = Outcome::of_line(text);
-        tally.request(self.origin, slot.verb, outcome);
+        tally.request(self.origin as usize, slot.verb, outcome);
         match slot.quiet {
             Quiet::No => true,
             Quiet::Noreply => false,
@@ -444,9 +434,7 @@ pub struct Sessions {
     /// What was counted.
     pub tally: Tally,
     /// The shared look at values.
-    pub sniffer: Sniffer,
-    /// How clients mark pickles.
-    pub encoding: Encoding,
+    pub looker: Looker,
     /// The engine's clock, in microseconds.
     pub now_us: u64,
     /// Where reply lines are rewritten.
@@ -460,14 +448,13 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub fn new(tally: Tally, encoding: Encoding) -> Self {
+    pub fn new(tally: Tally, snapshot: Arc<Snapshot>) -> Self {
         Self {
             slab: Slab::new(),
             dirty: Vec::new(),
             steps: Vec::new(),
             tally,
-            sniffer: Sniffer::default(),
-            encoding,
+            looker: Looker::new(snapshot),
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
@@ -479,7 +466,7 @@ impl Sessions {
     /// Adds a client.
     pub fn insert(&mut self, identity: Identity, origin: usize) -> u32 {
         // Connections are limited far below 2^32.
-        self.slab.insert(Session::new(identity, origin)) as u32
+        self.slab.insert(Session::new(identity, origin as u32)) as u32
     }
 
     /// Removes a client that is finished and owed nothing by a lane.
@@ -622,7 +609,7 @@ impl Sessions {
 
     /// Counts a request, or a key of a retrieval.
     pub fn count(&mut self, client: u32, verb: Verb, outcome: Outcome) {
-        let origin = self.slab[client as usize].origin;
+        let origin = self.slab[client as usize].origin as usize;
         self.tally.request(origin, verb, outcome);
     }
 
@@ -677,7 +664,7 @@ impl Sessions {
     pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
         let session = &self.slab[ticket.client as usize];
         let verb = session.slots[session.place(ticket)].verb;
-        let counts = self.tally.requests_of(session.origin, verb);
+        let counts = self.tally.requests_of(session.origin as usize, verb);
         counts[Outcome::Miss as usize] += keys as u64;
     }
 
@@ -739,12 +726,11 @@ impl Sessions {
         self.finish(ticket);
     }
 
-    /// Whether a value is hidden from the client of a ticket.
-    pub fn is_hidden(&mut self, ticket: Ticket, flags: u32, start: &[u8]) -> bool {
-        let reader = self.slab[ticket.client as usize].identity.reader;
-        self.sniffer
-            .sniff(&self.encoding, flags, start)
-            .is_some_and(|header| reader.verdict(header) == Verdict::Unloadable)
+    /// Whether a value is hidden from the client of a ticket: its client flags,
+    /// first bytes and length.
+    pub fn is_hidden(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> bool {
+        let identity = self.slab[ticket.client as usize].identity;
+        self.looker.is_hidden(identity, look, value)
     }
 
     /// The value in the way of an `add` was looked at: its CAS id, if it is
@@ -754,6 +740,13 @@ impl Sessions {
             change.stage = Stage::Probed { hidden };
         }
         self.finish(ticket);
+    }
+
+    /// A meta reply whose value is [`Looker::rewritten`], its line put right.
+    pub fn rewritten(&mut self, ticket: Ticket, line: &[u8]) {
+        let value = std::mem::take(&mut self.looker.rewritten);
+        self.bytes(ticket, &[line, b"\r\n", &value, b"\r\n"]);
+        self.looker.rewritten = value;
     }
 
     /// Counts a hidden value and says whether the client wants to hear of a

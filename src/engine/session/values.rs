@@ -4,11 +4,11 @@
 //! them from where they were read was tried: the copy costs less than the writes
 //! that it saves.
 
-use super::{Desk, END, Look, Sessions, Ticket};
+use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
 use crate::engine::pool::Pool;
-use crate::engine::tally::{Action, Outcome, Tally};
-use crate::pickle::{Encoding, Sniffer, Verdict};
+use crate::engine::tally::{Outcome, Tally};
 use crate::policy::Identity;
+use crate::protocol::Tokens;
 
 impl Sessions {
     /// A value of this size comes for a client.
@@ -17,24 +17,11 @@ impl Sessions {
         self.get(ticket.client).notice(len, now_us);
     }
 
-    /// How many of a value's first bytes a look at it needs.
-    pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
-        match look {
-            Look::Away => 0,
-            Look::Count | Look::Hide => self.encoding.bytes_needed(flags, len),
-        }
-    }
-
-    /// A value's first bytes: counts it and says whether the client sees it.
-    pub fn inspect(&mut self, ticket: Ticket, look: Look, flags: u32, start: &[u8]) -> bool {
+    /// Looks at a value for the client of a ticket and counts it: its client
+    /// flags, the bytes that a look needs, and its length.
+    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
         let identity = self.slab[ticket.client as usize].identity;
-        let Self {
-            sniffer,
-            encoding,
-            tally,
-            ..
-        } = self;
-        inspect((sniffer, encoding, tally), identity, look, (flags, start))
+        self.looker.read(&mut self.tally, identity, look, value)
     }
 
     /// Lets values of one retrieval be passed on to its slot, and maybe its end.
@@ -47,8 +34,7 @@ impl Sessions {
             slab,
             dirty,
             tally,
-            sniffer,
-            encoding,
+            looker,
             now_us,
             pool,
             queues,
@@ -71,8 +57,7 @@ impl Sessions {
             buffer,
             deaf,
             identity: session.identity,
-            sniffer,
-            encoding,
+            looker,
             tally,
             hits: 0,
             hidden: 0,
@@ -92,7 +77,7 @@ impl Sessions {
             buffer.extend_from_slice(END);
         }
         let added = buffer.len() - before;
-        let counts = tally.requests_of(session.origin, slot.verb);
+        let counts = tally.requests_of(session.origin as usize, slot.verb);
         counts[Outcome::Hit as usize] += hits;
         counts[Outcome::Hidden as usize] += hidden;
         if at > 0 {
@@ -120,8 +105,7 @@ pub(in crate::engine) struct Values<'s> {
     /// Nobody gets to see them.
     deaf: bool,
     identity: Identity,
-    sniffer: &'s mut Sniffer,
-    encoding: &'s Encoding,
+    looker: &'s mut Looker,
     tally: &'s mut Tally,
     hits: u64,
     hidden: u64,
@@ -132,18 +116,42 @@ pub(in crate::engine) struct Values<'s> {
 }
 
 impl Values<'_> {
-    /// Counts a value by its client flags and first bytes; says whether the
-    /// client may see it.
+    /// Looks at a value and counts it: its client flags, the bytes that a look
+    /// needs, and its length.
     #[inline]
-    pub(in crate::engine) fn admit(&mut self, look: Look, seen: (u32, &[u8])) -> bool {
-        let looker = (&mut *self.sniffer, self.encoding, &mut *self.tally);
-        let visible = inspect(looker, self.identity, look, seen);
-        if visible {
-            self.hits += 1;
-        } else {
+    pub(in crate::engine) fn admit(&mut self, look: Look, value: (u32, &[u8], usize)) -> Shown {
+        let shown = self.looker.read(self.tally, self.identity, look, value);
+        if shown == Shown::Hidden {
             self.hidden += 1;
+        } else {
+            self.hits += 1;
         }
-        visible
+        shown
+    }
+
+    /// Passes on what takes a value's place; `tail` is what followed its key.
+    #[cold]
+    pub(in crate::engine) fn write_rewritten(&mut self, key: &[u8], flags: u32, tail: &[u8]) {
+        let value = self.looker.rewritten();
+        if self.deaf {
+            return;
+        }
+        let (mut flags_text, mut len_text) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let mut parts = vec![
+            b"VALUE ",
+            key,
+            b" ",
+            flags_text.format(flags).as_bytes(),
+            b" ",
+            len_text.format(value.len()).as_bytes(),
+        ];
+        if let Some(cas) = Tokens::new(tail).nth(2) {
+            parts.extend([b" ", cas]);
+        }
+        parts.extend([b"\r\n", value, b"\r\n"]);
+        for part in parts {
+            self.buffer.extend_from_slice(part);
+        }
     }
 
     /// Passes on a value that the client may see, or its head.
@@ -155,32 +163,4 @@ impl Values<'_> {
             }
         }
     }
-}
-
-/// Looks at a value's flags and first bytes: counts it and says whether the
-/// client sees it.
-// Once for each value: a call would take as many instructions as the look.
-#[allow(clippy::inline_always)]
-#[inline(always)]
-fn inspect(
-    (sniffer, encoding, tally): (&mut Sniffer, &Encoding, &mut Tally),
-    Identity { space, reader }: Identity,
-    look: Look,
-    (flags, start): (u32, &[u8]),
-) -> bool {
-    if look == Look::Away {
-        return true;
-    }
-    let Some(header) = sniffer.sniff(encoding, flags, start) else {
-        return true;
-    };
-    let verdict = reader.verdict(header);
-    let hidden = verdict == Verdict::Unloadable && look == Look::Hide;
-    let action = if hidden {
-        Action::Hidden
-    } else {
-        Action::Served
-    };
-    tally.read(space, header.protocol, verdict, action);
-    !hidden
 }

@@ -8,13 +8,15 @@
 //! copies the pickle opcode by opcode, and replaces what has to be replaced.
 //! Both are linear but for sorting the notes.
 
-mod compat;
 mod names;
 mod ops;
 mod output;
+mod pool;
 mod protocol;
 mod python2;
 mod python3;
+
+pub use pool::Pool;
 
 use super::machine::{Broken, Machine};
 
@@ -63,7 +65,7 @@ pub enum Py2Str {
 /// What is known of the reader's environment. An answer that is not known is the
 /// default one, and changes nothing.
 pub trait Environment {
-    /// Whether this is, by its Python 2 name, an old-style class there.
+    /// Whether this is, by its Python 2 name, an old-style class on Python 2.7.
     fn is_classic(&self, _module: &[u8], _name: &[u8]) -> bool {
         false
     }
@@ -141,6 +143,30 @@ pub enum Obstacle {
     Growth,
 }
 
+impl Refusal {
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        let obstacle = match self {
+            Self::Broken(_) => return "broken",
+            Self::NoForm { obstacle, .. } => obstacle,
+        };
+        match obstacle {
+            Obstacle::PersistentId => "persistent_id",
+            Obstacle::ExtensionCode => "extension",
+            Obstacle::OutOfBandBuffer => "buffer",
+            Obstacle::SecondProtocol => "second_protocol",
+            Obstacle::NonAsciiName | Obstacle::LineBreakInName => "name",
+            Obstacle::Length | Obstacle::Growth => "length",
+            Obstacle::ArrayType(_) | Obstacle::ArrayShape => "array",
+            Obstacle::Shape | Obstacle::Shared | Obstacle::ManyArguments => "shape",
+            Obstacle::ClassicArguments => "classic_class",
+            Obstacle::SafeStringState => "safe_string",
+            Obstacle::Digits => "digits",
+            Obstacle::FromPython3 => "writer",
+        }
+    }
+}
+
 /// Rewrites pickles; keeps its memory from one to the next.
 #[derive(Debug, Default)]
 pub struct Transcoder {
@@ -201,6 +227,7 @@ impl Obstacles {
 }
 
 /// A refusal of the second pass.
+#[cold]
 fn refuse(obstacle: Obstacle, at: usize) -> Refusal {
     let at = at as u32;
     Refusal::NoForm { obstacle, at }

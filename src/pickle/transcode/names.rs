@@ -1,6 +1,7 @@
 //! What the reader calls the things that a pickle names.
 
-use super::{Environment, compat};
+use super::Environment;
+use crate::pickle::names::{to_py2, to_py3};
 
 /// A module and what is in it. The module's name is in two pieces, the first of
 /// which may be empty.
@@ -8,7 +9,7 @@ use super::{Environment, compat};
 pub(super) struct Name<'n> {
     pub(super) package: &'n [u8],
     pub(super) module: &'n [u8],
-    pub(super) name: &'n [u8],
+    pub(super) attribute: &'n [u8],
 }
 
 impl<'n> Name<'n> {
@@ -16,18 +17,18 @@ impl<'n> Name<'n> {
         Self {
             package: b"",
             module,
-            name,
+            attribute: name,
         }
     }
 
     /// Fits Python 2, whose identifiers are ASCII.
     pub(super) fn is_ascii(self) -> bool {
-        self.module.is_ascii() && self.name.is_ascii()
+        self.module.is_ascii() && self.attribute.is_ascii()
     }
 
     /// Fits into lines.
     pub(super) fn is_one_line(self) -> bool {
-        !self.module.contains(&b'\n') && !self.name.contains(&b'\n')
+        !self.module.contains(&b'\n') && !self.attribute.contains(&b'\n')
     }
 }
 
@@ -46,7 +47,7 @@ pub(super) fn for_python2<'n>(module: &'n [u8], name: &'n [u8], protocol: u8) ->
     if protocol < 3 {
         return Name::new(module, name);
     }
-    let (module, name) = compat::to_py2(module, name);
+    let (module, name) = to_py2(module, name);
     Name::new(module, name)
 }
 
@@ -56,11 +57,11 @@ pub(super) fn for_python3<'n>(
     name: &'n [u8],
     environment: &dyn Environment,
 ) -> Name<'n> {
-    let (module, name) = compat::to_py3(module, name);
+    let (module, name) = to_py3(module, name);
     of_numpy(module, name, environment).unwrap_or_else(|| Name::new(module, name))
 }
 
-/// NumPy 2 renamed `numpy.core` to `numpy._core`: the name under which the reader
+/// `NumPy` 2 renamed `numpy.core` to `numpy._core`: the name under which the reader
 /// has it, if it is known to have it only there.
 pub(super) fn of_numpy<'n>(
     module: &'n [u8],
@@ -75,7 +76,7 @@ pub(super) fn of_numpy<'n>(
         Some(Name {
             package: b"numpy._core",
             module: rest,
-            name,
+            attribute: name,
         })
     })
 }
@@ -85,7 +86,7 @@ fn numpy_without_underscore<'n>(module: &'n [u8], name: &'n [u8]) -> Option<Name
     Some(Name {
         package: b"numpy.core",
         module: rest,
-        name,
+        attribute: name,
     })
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Op {
 
 impl Op {
     /// The operand without its length, or the line with its newline.
+    #[inline]
     pub(super) fn data(self, pickle: &[u8]) -> &[u8] {
         &pickle[self.data..self.end]
     }
@@ -30,15 +31,16 @@ impl Op {
         data.strip_suffix(b"\n").unwrap_or(data)
     }
 
-    /// A length or number in up to four bytes, little-endian, or in decimal.
+    /// A memo key in one byte, in four, little-endian, or in decimal.
+    #[inline]
     pub(super) fn number(self, pickle: &[u8]) -> u32 {
-        let data = self.data(pickle);
-        if matches!(self.code, GET | PUT) {
+        match *self.data(pickle) {
             // The machine has read it, so that it is one.
-            return memo_key(self.line(pickle)).unwrap_or_default();
+            _ if matches!(self.code, GET | PUT) => memo_key(self.line(pickle)).unwrap_or_default(),
+            [byte] => u32::from(byte),
+            [a, b, c, d] => u32::from_le_bytes([a, b, c, d]),
+            _ => 0,
         }
-        let bytes = data.iter().take(4).rev();
-        bytes.fold(0, |n, &b| n << 8 | u32::from(b))
     }
 
     pub(super) fn is_put(self) -> bool {

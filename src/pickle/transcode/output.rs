@@ -11,6 +11,8 @@ pub(super) struct Output<'t> {
     out: &'t mut Vec<u8>,
     /// Everything before is written, or cut.
     done: usize,
+    /// See [`super::bound`].
+    bound: usize,
 }
 
 impl<'t> Output<'t> {
@@ -20,6 +22,7 @@ impl<'t> Output<'t> {
             pickle,
             out,
             done: 0,
+            bound: super::bound(pickle.len()),
         }
     }
 
@@ -40,32 +43,33 @@ impl<'t> Output<'t> {
     }
 
     /// Longer than any result may be.
+    #[inline]
     pub(super) fn is_too_large(&self) -> bool {
-        self.out.len() > super::bound(self.pickle.len())
+        self.out.len() > self.bound
     }
 }
 
 /// PUT or GET of a memo entry, in its shortest binary form.
+#[inline]
 pub(super) fn push_memo(out: &mut Vec<u8>, (short, long): (u8, u8), key: u32) {
-    match u8::try_from(key) {
-        Ok(key) => out.extend_from_slice(&[short, key]),
-        Err(_) => {
-            out.push(long);
-            out.extend_from_slice(&key.to_le_bytes());
-        }
+    if let Ok(key) = u8::try_from(key) {
+        out.extend_from_slice(&[short, key]);
+    } else {
+        out.push(long);
+        out.extend_from_slice(&key.to_le_bytes());
     }
 }
 
 /// The opcode of a string, `short` if it has one for lengths of one byte, and
 /// the length; the string itself is to follow.
+#[inline]
 pub(super) fn push_len(out: &mut Vec<u8>, short: Option<u8>, long: u8, len: usize) {
-    match (short, u8::try_from(len)) {
-        (Some(short), Ok(len)) => out.extend_from_slice(&[short, len]),
-        _ => {
-            out.push(long);
-            // Callers have refused lengths over 31 bits.
-            out.extend_from_slice(&(len as u32).to_le_bytes());
-        }
+    if let (Some(short), Ok(len)) = (short, u8::try_from(len)) {
+        out.extend_from_slice(&[short, len]);
+    } else {
+        out.push(long);
+        // Callers have refused lengths over 31 bits.
+        out.extend_from_slice(&(len as u32).to_le_bytes());
     }
 }
 
@@ -80,7 +84,7 @@ pub(super) fn push_global(out: &mut Vec<u8>, op: u8, name: Name<'_>) {
     out.extend_from_slice(name.package);
     out.extend_from_slice(name.module);
     out.push(b'\n');
-    out.extend_from_slice(name.name);
+    out.extend_from_slice(name.attribute);
     out.push(b'\n');
 }
 

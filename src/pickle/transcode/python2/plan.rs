@@ -29,7 +29,7 @@ pub(super) enum What {
     Obj,
     /// The MARK of a frozenset.
     Frozen,
-    /// The MARK of an `ADDITEMS`, by the number of its set.
+    /// The MARK of an `ADDITEMS` to a set that reaches itself, by the set's number.
     Members(u32),
     /// An `ADDITEMS`, by the number of its set.
     Add(u32),
@@ -85,6 +85,8 @@ pub(super) struct Notes {
     /// By memo key: the PUT that holds.
     pub(super) memo: Vec<u32>,
     pub(super) sets: Vec<Set>,
+    /// The MARKs of `ADDITEMS`, and the numbers of their sets.
+    batches: Vec<(u32, u32)>,
     pub(super) globals: Vec<Global>,
     /// Which [`Own`] are needed.
     pub(super) own: u32,
@@ -100,6 +102,7 @@ pub(super) fn make(
     empty(&mut notes.uses);
     empty(&mut notes.memo);
     empty(&mut notes.sets);
+    empty(&mut notes.batches);
     empty(&mut notes.globals);
     notes.own = 0;
     let mut plan = Plan {
@@ -110,7 +113,22 @@ pub(super) fn make(
         tuple: array::Tuple::default(),
     };
     machine.walk(pickle, &mut plan)?;
-    plan.obstacles.none()
+    plan.obstacles.none()?;
+    // Which sets reach themselves, only their last members tell.
+    let Notes {
+        edits,
+        sets,
+        batches,
+        ..
+    } = notes;
+    let recursive = batches
+        .iter()
+        .filter(|(_, set)| sets[*set as usize].recursive);
+    edits.extend(recursive.map(|&(at, set)| Edit {
+        at,
+        what: What::Members(set),
+    }));
+    Ok(())
 }
 
 pub(super) struct Plan<'p> {
@@ -163,7 +181,7 @@ impl Plan<'_> {
                 let mapped = names::for_python2(module, name, named.protocol);
                 // No package that is renamed has old-style classes.
                 if mapped.package.is_empty()
-                    && self.environment.is_classic(mapped.module, mapped.name)
+                    && self.environment.is_classic(mapped.module, mapped.attribute)
                 {
                     Role::Classic
                 } else {
@@ -335,7 +353,7 @@ impl Observer for Plan<'_> {
                         None => self.obstacles.add(Obstacle::Shape, at),
                     }
                 }
-                self.edit(mark, What::Members(number));
+                self.notes.batches.push((mark, number));
                 self.edit(at, What::Add(number));
             }
             _ => {}
@@ -358,7 +376,6 @@ impl Observer for Plan<'_> {
         }
         let first = args.and_then(|(args, _)| args.first().copied());
         match self.notes.globals[callee.a as usize].role {
-            Role::Ordinary => {}
             Role::Datetime => self.fold(at, first, 10, 2),
             Role::Time => self.fold(at, first, 6, 0),
             Role::ArrayReconstructor => self.array(at, callee, args, view),
@@ -368,7 +385,7 @@ impl Observer for Plan<'_> {
                 // another opcode, the second pass notices.
                 self.classic(op, at, callee, count, at.saturating_sub(1));
             }
-            Role::Classic => {}
+            Role::Ordinary | Role::Classic => {}
         }
     }
 

@@ -149,6 +149,7 @@ impl Writer<'_> {
     }
 
     /// An opcode that is written as each of its kind.
+    #[inline]
     fn usual(&mut self, op: Op) -> Result<(), Refusal> {
         match op.code {
             FRAME => {
@@ -195,6 +196,7 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn edited(&mut self, op: Op, what: What) -> Result<(), Refusal> {
         self.last = Last::Other;
         match what {
@@ -249,6 +251,7 @@ impl Writer<'_> {
 
     // The memo ------------------------------------------------------------
 
+    #[inline]
     fn put(&mut self, op: Op, last: Last) -> Result<(), Refusal> {
         let key = if op.code == MEMOIZE {
             self.memo_len
@@ -303,12 +306,15 @@ impl Writer<'_> {
                 push_len(out, Some(SHORT_BINSTRING), BINSTRING, data.len());
                 out.extend_from_slice(data);
             }
-            UNICODE => out.extend_from_slice(&self.pickle[string.at..string.end]),
+            UNICODE | STRING | SHORT_BINSTRING | BINSTRING => {
+                out.extend_from_slice(&self.pickle[string.at..string.end]);
+            }
             _ => push_text(out, data),
         }
         Ok(())
     }
 
+    #[inline]
     fn get(&mut self, op: Op) -> Result<(), Refusal> {
         let slot = self.slot(op)?;
         push_memo(self.output.cut(op.at, op.end), GETS, slot);
@@ -316,11 +322,13 @@ impl Writer<'_> {
     }
 
     /// The entry of the result from which a GET gets its value.
+    #[inline]
     fn slot(&self, get: Op) -> Result<u32, Refusal> {
         let key = get.number(self.pickle) as usize;
-        let slot = self.slots.get(key).copied();
-        slot.filter(|&slot| slot < DROPPED)
-            .ok_or(refuse(Obstacle::Shared, get.at))
+        match self.slots.get(key) {
+            Some(&slot) if slot < DROPPED => Ok(slot),
+            _ => Err(refuse(Obstacle::Shared, get.at)),
+        }
     }
 
     /// The entry of something that many opcodes need.
@@ -337,7 +345,7 @@ impl Writer<'_> {
     // Strings -------------------------------------------------------------
 
     fn text(&mut self, op: Op) -> Result<(), Refusal> {
-        let len = self.len(op)?;
+        let len = string_len(op)?;
         if op.code != BINUNICODE {
             push_len(self.output.cut(op.at, op.data), None, BINUNICODE, len);
         }
@@ -346,19 +354,10 @@ impl Writer<'_> {
 
     /// Bytes, of which Python 2 makes a `str`. They are still to be copied.
     fn bytes(&mut self, op: Op) -> Result<(), Refusal> {
-        let len = self.len(op)?;
+        let len = string_len(op)?;
         let (short, long) = (Some(SHORT_BINSTRING), BINSTRING);
         push_len(self.output.cut(op.at, op.data), short, long, len);
         Ok(())
-    }
-
-    /// Python 2 takes lengths of four bytes for signed.
-    fn len(&self, op: Op) -> Result<usize, Refusal> {
-        let len = op.end - op.data;
-        if i32::try_from(len).is_err() {
-            return Err(refuse(Obstacle::Length, op.at));
-        }
-        Ok(len)
     }
 
     // Names ---------------------------------------------------------------
@@ -418,12 +417,9 @@ impl Writer<'_> {
         }
     }
 
-    /// The MARK before members.
+    /// The MARK before members that reach their set.
     fn members(&mut self, op: Op, number: u32) {
         let set = self.sets[number as usize];
-        if !set.recursive {
-            return;
-        }
         self.output.cut(op.at, op.end);
         self.own(Own::Getattr);
         push_memo(self.output.more(), GETS, set.slot);
@@ -468,4 +464,13 @@ impl Writer<'_> {
         self.own(Own::Keywords);
         self.output.more().extend_from_slice(&[TUPLE3, REDUCE]);
     }
+}
+
+/// The length of a string, which Python 2 takes for signed.
+fn string_len(op: Op) -> Result<usize, Refusal> {
+    let len = op.end - op.data;
+    if i32::try_from(len).is_err() {
+        return Err(refuse(Obstacle::Length, op.at));
+    }
+    Ok(len)
 }

@@ -30,7 +30,7 @@ pub(super) fn push_long(out: &mut Vec<u8>, limbs: &mut Vec<u64>, negative: bool,
 }
 
 /// In two's complement, little-endian, of as few bytes as Python writes.
-fn push_limbs(out: &mut Vec<u8>, limbs: &mut Vec<u64>, negative: bool) {
+fn push_limbs(out: &mut Vec<u8>, limbs: &mut [u64], negative: bool) {
     if negative {
         let mut borrow = true;
         for limb in limbs.iter_mut() {
@@ -54,12 +54,11 @@ fn push_limbs(out: &mut Vec<u8>, limbs: &mut Vec<u64>, negative: bool) {
     if is_zero {
         len = 0;
     }
-    match u8::try_from(len) {
-        Ok(len) => out.extend_from_slice(&[LONG1, len]),
-        Err(_) => {
-            out.push(LONG4);
-            out.extend_from_slice(&(len as u32).to_le_bytes());
-        }
+    if let Ok(len) = u8::try_from(len) {
+        out.extend_from_slice(&[LONG1, len]);
+    } else {
+        out.push(LONG4);
+        out.extend_from_slice(&(len as u32).to_le_bytes());
     }
     out.extend((0..len).map(byte));
 }

@@ -1,0 +1,465 @@
+//! The look at a value on its way: at its first bytes, or at all of it. Says what
+//! becomes of it and counts that; sends nothing.
+
+use std::sync::Arc;
+
+use super::tally::{Action, Direction, Tally, Writer};
+use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
+use crate::pickle::{
+    self, Broken, Encoding, Firewall, Inflater, Reason, Scan, Scanner, Sniffer, Verdict,
+};
+use crate::policy::{
+    Decision, Globals, Identity, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Snapshot, Sniff,
+};
+
+/// As metrics name the reasons that are no [`Reason`].
+const FIREWALL: &str = "firewall";
+const BROKEN: &str = "broken";
+/// Refusals of the firewall that wait to be logged, at most.
+const MAX_NOTES: usize = 8;
+
+/// How a value is looked at on its way to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all.
+    Away,
+    /// Counted and served.
+    Count,
+    /// Counted, and a miss if the client cannot load it.
+    Hide,
+    /// Held whole and looked at from end to end.
+    Whole(Whole),
+}
+
+bitflags::bitflags! {
+    /// What becomes of a value that was looked at whole.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Whole: u8 {
+        /// It is a miss if the client cannot load it, or the firewall refuses it.
+        const HIDE = 1;
+        /// It is transcoded before that.
+        const TRANSCODE = 1 << 1;
+        /// A transcoded `str` becomes bytes.
+        const STR_AS_BYTES = 1 << 2;
+        /// The firewall's deny list counts.
+        const DENY = 1 << 3;
+        /// The firewall's allow list counts.
+        const ALLOW = 1 << 4;
+    }
+}
+
+impl Look {
+    /// How a rule has values looked at on their way to a reader.
+    pub fn of(rule: &Rule) -> Self {
+        let hides = matches!(rule.mode, Mode::Guard | Mode::Isolate)
+            && rule.on_unloadable_read != OnUnloadableRead::Pass;
+        let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
+        match (rule.mode, rule.sniff) {
+            (Mode::Shared, _) | (_, Sniff::Off) => Self::Away,
+            (_, Sniff::Full) => {
+                let mut whole = Whole::empty();
+                whole.set(
+                    Whole::HIDE,
+                    hides || guarded && rule.globals != Globals::Any,
+                );
+                whole.set(
+                    Whole::TRANSCODE,
+                    guarded && rule.on_unloadable_read == OnUnloadableRead::Transcode,
+                );
+                whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
+                whole.set(Whole::DENY, rule.globals == Globals::Deny);
+                whole.set(Whole::ALLOW, rule.globals == Globals::Allow);
+                Self::Whole(whole)
+            }
+            (_, Sniff::Header) if hides => Self::Hide,
+            (_, Sniff::Header) => Self::Count,
+        }
+    }
+
+    /// Whether some values are hidden.
+    pub fn hides(self) -> bool {
+        match self {
+            Self::Away | Self::Count => false,
+            Self::Hide => true,
+            Self::Whole(whole) => whole.contains(Whole::HIDE),
+        }
+    }
+}
+
+/// What the client gets to see of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it.
+    AsIs,
+    /// Nothing.
+    Hidden,
+    /// [`Looker::rewritten`] in its place, with these client flags.
+    Rewritten(u32),
+}
+
+/// What is known of a value that was looked at whole.
+struct Found<'f> {
+    protocol: Option<u8>,
+    writer: Writer,
+    verdict: Verdict,
+    /// Why it is not loadable; what the firewall refuses is so for everybody.
+    reason: Option<&'static str>,
+    scan: Option<Scan<'f>>,
+    /// What the firewall has to say.
+    note: Option<String>,
+}
+
+impl<'f> Found<'f> {
+    /// By the scan; what is no pickle passes no firewall.
+    fn of(
+        scanned: Result<Scan<'f>, Broken>,
+        firewall: Option<&Firewall>,
+        judge: impl FnOnce(&Scan<'f>) -> Result<(), Reason<'f>>,
+    ) -> Self {
+        let scan = match scanned {
+            Ok(scan) => scan,
+            Err(broken) => return Self::unreadable(BROKEN, &broken, firewall),
+        };
+        let refused = firewall.and_then(|firewall| firewall.check(&scan).err());
+        let (verdict, reason) = match refused {
+            Some(_) => (Verdict::Unloadable, Some(FIREWALL)),
+            None => judge(&scan).map_or_else(
+                |reason| (reason.verdict(), Some(reason.name())),
+                |()| (Verdict::Loadable, None),
+            ),
+        };
+        Self {
+            protocol: Some(scan.declared_protocol().max(scan.effective_protocol())),
+            writer: scan.writer().into(),
+            verdict,
+            reason,
+            scan: Some(scan),
+            note: refused.map(|refused| refused.to_string()),
+        }
+    }
+
+    fn unreadable(
+        reason: &'static str,
+        why: &dyn std::fmt::Display,
+        firewall: Option<&Firewall>,
+    ) -> Self {
+        let (verdict, reason) = match firewall {
+            Some(_) => (Verdict::Unloadable, FIREWALL),
+            None => (Verdict::Unknown, reason),
+        };
+        Self {
+            protocol: None,
+            writer: Writer::Unknown,
+            verdict,
+            reason: Some(reason),
+            scan: None,
+            note: firewall.map(|_| format!("firewall: {why}")),
+        }
+    }
+}
+
+/// Looks at the values of a worker; keeps the memory for it.
+#[derive(Debug)]
+pub struct Looker {
+    snapshot: Arc<Snapshot>,
+    /// How clients mark pickles.
+    encoding: Encoding,
+    sniffer: Sniffer,
+    inflater: Inflater,
+    scanner: Scanner,
+    transcoder: Transcoder,
+    /// A transcoded value.
+    pub(super) rewritten: Vec<u8>,
+    /// What the firewall refused so far.
+    refused: u64,
+    /// The refusals that are worth a line in the log: the first, the second, the
+    /// fourth, ... of this worker.
+    notes: Vec<String>,
+}
+
+impl Looker {
+    /// Looks as the snapshot says.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            encoding: snapshot.pickles.encoding,
+            snapshot,
+            sniffer: Sniffer::default(),
+            inflater: Inflater::default(),
+            scanner: Scanner::default(),
+            transcoder: Transcoder::default(),
+            rewritten: Vec::new(),
+            refused: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// How many of the bytes after a value's line a look at it needs: its first
+    /// ones, or all and its line end.
+    pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
+        match look {
+            Look::Away => 0,
+            Look::Whole(_) if self.is_held(flags, len) => len + 2,
+            _ => self.encoding.bytes_needed(flags, len),
+        }
+    }
+
+    /// Whether a value is held until it is whole.
+    fn is_held(&self, flags: u32, len: usize) -> bool {
+        len <= self.snapshot.max_value_bytes && self.encoding.may_be_pickle(flags)
+    }
+
+    /// The value that takes the place of one that was [`Shown::Rewritten`].
+    pub fn rewritten(&self) -> &[u8] {
+        &self.rewritten
+    }
+
+    /// Takes the lines for the log.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    #[cold]
+    fn note(&mut self, note: String) {
+        self.refused += 1;
+        if self.refused.is_power_of_two() && self.notes.len() < MAX_NOTES {
+            self.notes.push(note);
+        }
+    }
+
+    /// Looks at a value on its way to a client, and counts it. `start` holds the
+    /// [`Looker::bytes_needed`] of a value of `len` bytes.
+    // Once for each value: a call would take as many instructions as the look.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub fn read(
+        &mut self,
+        tally: &mut Tally,
+        identity: Identity,
+        look: Look,
+        (flags, start, len): (u32, &[u8], usize),
+    ) -> Shown {
+        let hides = match look {
+            Look::Away => return Shown::AsIs,
+            Look::Count => false,
+            Look::Hide => true,
+            Look::Whole(whole) if self.is_held(flags, len) => {
+                return self.read_whole(Some(tally), identity, whole, flags, &start[..len]);
+            }
+            Look::Whole(whole) => whole.contains(Whole::HIDE),
+        };
+        let start = &start[..start.len().min(len)];
+        let Some(header) = self.sniffer.sniff(&self.encoding, flags, start) else {
+            return Shown::AsIs;
+        };
+        let verdict = identity.reader.verdict(header);
+        let hidden = hides && verdict == Verdict::Unloadable;
+        if verdict != Verdict::Loadable {
+            let reason = header_reason(verdict);
+            tally.not_loadable(identity.space, Direction::Read, reason);
+        }
+        let writer = Writer::of_protocol(header.protocol);
+        let (action, shown) = if hidden {
+            (Action::Hidden, Shown::Hidden)
+        } else {
+            (Action::Served, Shown::AsIs)
+        };
+        tally.read(identity.space, header.protocol, writer, verdict, action);
+        shown
+    }
+
+    /// Whether a value that nobody asked for is hidden from a reader: as
+    /// [`Looker::read`], but counts nothing.
+    pub fn is_hidden(
+        &mut self,
+        identity: Identity,
+        look: Look,
+        (flags, start, len): (u32, &[u8], usize),
+    ) -> bool {
+        match look {
+            Look::Whole(whole) if self.is_held(flags, len) => {
+                let value = &start[..len];
+                self.read_whole(None, identity, whole, flags, value) == Shown::Hidden
+            }
+            _ => {
+                let start = &start[..start.len().min(len)];
+                let header = self.sniffer.sniff(&self.encoding, flags, start);
+                look.hides()
+                    && header.is_some_and(|header| {
+                        identity.reader.verdict(header) == Verdict::Unloadable
+                    })
+            }
+        }
+    }
+
+    #[cold]
+    fn read_whole(
+        &mut self,
+        mut tally: Option<&mut Tally>,
+        identity: Identity,
+        whole: Whole,
+        flags: u32,
+        value: &[u8],
+    ) -> Shown {
+        let snapshot = &self.snapshot;
+        let (space, reader) = (identity.space, identity.reader);
+        if self.sniffer.sniff(&self.encoding, flags, value).is_none() {
+            return Shown::AsIs;
+        }
+        let plain = if flags & self.encoding.compressed_flag == 0 {
+            Ok(value)
+        } else {
+            self.inflater.inflate(value, snapshot.pickles.inflate)
+        };
+        let firewall = match whole {
+            _ if whole.contains(Whole::ALLOW) => Some(&snapshot.pickles.allow),
+            _ if whole.contains(Whole::DENY) => Some(&snapshot.pickles.deny),
+            _ => None,
+        };
+        let inventory = snapshot.inventory(space);
+        let found = match plain {
+            Ok(pickle) => {
+                let scanned = self.scanner.scan(pickle, &snapshot.pickles.extensions);
+                Found::of(scanned, firewall, |scan| scan.judge(reader, inventory))
+            }
+            Err(error) => Found::unreadable(error.name(), &error, firewall),
+        };
+        let Found {
+            protocol,
+            writer,
+            verdict,
+            reason,
+            scan,
+            note,
+        } = found;
+        if let (Some(tally), Some(reason)) = (&mut tally, reason) {
+            tally.not_loadable(space, Direction::Read, reason);
+        }
+        let refused = reason == Some(FIREWALL);
+        let py2_str = if whole.contains(Whole::STR_AS_BYTES) {
+            Py2Str::Bytes
+        } else {
+            Py2Str::Text
+        };
+        let wants = |scan: &Scan<'_>| {
+            let as_bytes = py2_str == Py2Str::Bytes && scan.writer() == pickle::Writer::Python2;
+            whole.contains(Whole::TRANSCODE)
+                && !refused
+                && (verdict == Verdict::Unloadable || as_bytes && reader.is_python3())
+        };
+        let form = scan
+            .filter(wants)
+            .map(|scan| Form::of(reader, &scan, py2_str));
+        let transcoded = match (form, plain) {
+            (Some(form), Ok(pickle)) => {
+                let pool = Pool { reader, inventory };
+                let rewritten = &mut self.rewritten;
+                let done = form.ok_or("writer").and_then(|form| {
+                    let done = self.transcoder.transcode(pickle, form, &pool, rewritten);
+                    done.map_err(Refusal::name)?;
+                    // Whatever it is now, the reader must be able to load it.
+                    let again = self.scanner.scan(rewritten, &snapshot.pickles.extensions);
+                    let found = Found::of(again, None, |scan| scan.judge(reader, inventory));
+                    found.reason.map_or(Ok(()), Err)
+                });
+                if let (Some(tally), Err(reason)) = (&mut tally, done) {
+                    tally.not_transcoded(space, reason);
+                }
+                done.is_ok()
+            }
+            _ => false,
+        };
+        if let Some(note) = note {
+            self.note(note);
+        }
+        let (action, shown) = match verdict {
+            _ if transcoded => {
+                // Every client can read what is not compressed.
+                let flags = flags & !self.encoding.compressed_flag;
+                (Action::Transcoded, Shown::Rewritten(flags))
+            }
+            Verdict::Unloadable if whole.contains(Whole::HIDE) => (Action::Hidden, Shown::Hidden),
+            _ => (Action::Served, Shown::AsIs),
+        };
+        if let Some(tally) = tally {
+            tally.read(space, protocol, writer, verdict, action);
+        }
+        shown
+    }
+
+    /// Looks at a value on its way in, and counts it: why it is to be rejected, if
+    /// it is.
+    pub fn write(
+        &mut self,
+        tally: &mut Tally,
+        writer: Identity,
+        decision: Decision<'_>,
+        (flags, value): (u32, &[u8]),
+    ) -> Option<&'static str> {
+        let Decision { rule, space, .. } = decision;
+        if rule.mode == Mode::Shared || rule.sniff == Sniff::Off {
+            return None;
+        }
+        let header = self.sniffer.sniff(&self.encoding, flags, value)?;
+        let snapshot = &self.snapshot;
+        let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
+        let (protocol, verdict, reason) = if rule.sniff == Sniff::Full {
+            let firewall = match rule.globals {
+                Globals::Any => None,
+                Globals::Deny => Some(&snapshot.pickles.deny),
+                Globals::Allow => Some(&snapshot.pickles.allow),
+            };
+            let plain = if flags & self.encoding.compressed_flag == 0 {
+                Ok(value)
+            } else {
+                self.inflater.inflate(value, snapshot.pickles.inflate)
+            };
+            let found = match plain {
+                Ok(pickle) => {
+                    let scanned = self.scanner.scan(pickle, &snapshot.pickles.extensions);
+                    Found::of(scanned, firewall, |scan| {
+                        let mut readers = snapshot.readers(space);
+                        readers.try_for_each(|n| scan.judge(n.reader, n.inventory.as_deref()))
+                    })
+                }
+                Err(error) => Found::unreadable(error.name(), &error, firewall),
+            };
+            let Found {
+                protocol,
+                verdict,
+                reason,
+                note,
+                ..
+            } = found;
+            if let Some(note) = note {
+                self.note(note);
+            }
+            (protocol, verdict, reason)
+        } else {
+            let verdicts = snapshot.readers(space).map(|n| n.reader.verdict(header));
+            let verdict = verdicts
+                .max_by_key(|verdict| *verdict == Verdict::Unloadable)
+                .unwrap_or(Verdict::Loadable);
+            let reason = (verdict != Verdict::Loadable).then(|| header_reason(verdict));
+            (header.protocol, verdict, reason)
+        };
+        tally.write(writer.space, protocol);
+        let reason = reason?;
+        tally.not_loadable(writer.space, Direction::Write, reason);
+        let rejects = guarded
+            && rule.on_unloadable_write == OnUnloadableWrite::Reject
+            && verdict == Verdict::Unloadable;
+        if rejects {
+            tally.rejected(writer.space, reason);
+        }
+        rejects.then_some(reason)
+    }
+}
+
+/// As metrics name the reason that a header gives.
+fn header_reason(verdict: Verdict) -> &'static str {
+    if verdict == Verdict::Unloadable {
+        "protocol"
+    } else {
+        BROKEN
+    }
+}

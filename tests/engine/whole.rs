@@ -1,0 +1,259 @@
+//! Values that are looked at whole: judged by what is in them, transcoded, kept
+//! by the firewall; whatever pieces they come in.
+
+use std::io::Write as _;
+
+use picklegate::engine::{Action, Direction, Writer};
+
+use crate::rig::{Cut, Rig, config, text};
+
+const GUARD: &str = "mode = \"guard\"\nsniff = \"full\"";
+const TRANSCODE: &str = "mode = \"guard\"\non_unloadable_read = \"transcode\"";
+
+/// `pickle.dumps(b"\xe2\x82\xac", 4)` of Python 3.
+const BYTES_3: &[u8] = b"\x80\x04\x95\x07\x00\x00\x00\x00\x00\x00\x00C\x03\xe2\x82\xac\x94.";
+/// `cPickle.dumps(datetime.date(2024, 5, 6), 2)` of Python 2.7, which loads on no
+/// Python 3.
+const DATE_2: &[u8] = b"\x80\x02cdatetime\ndate\nq\x01U\x04\x07\xe8\x05\x06\x85Rq\x02.";
+/// The same of Python 3, protocol 4.
+const DATE_3: &[u8] = b"\x80\x04\x95 \x00\x00\x00\x00\x00\x00\x00\x8c\x08datetime\x94\x8c\x04date\x94\x93\x94C\x04\x07\xe8\x05\x06\x94\x85\x94R\x94.";
+/// `cPickle.dumps("abc", 2)` of Python 2.7.
+const STR_2: &[u8] = b"\x80\x02U\x03abcq\x01.";
+/// A zone that only Python 3.9 and later have.
+const ZONE: &[u8] = b"\x80\x02czoneinfo\nZoneInfo\n.";
+/// `os.system("id")`
+const SYSTEM: &[u8] = b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00id\x85R.";
+
+fn store(rig: &mut Rig, key: &str, flags: u32, value: &[u8]) {
+    let head = format!("set {key} {flags} 0 {}\r\n", value.len());
+    let stored = rig.ask_cache(0, &[head.as_bytes(), value, b"\r\n"].concat());
+    assert_eq!(text(&stored), "STORED\\r\\n");
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("a vector takes all");
+    encoder.finish().expect("a vector takes all")
+}
+
+fn hit(key: &str, flags: u32, value: &[u8], cas: &str) -> String {
+    let head = format!("VALUE {key} {flags} {}{cas}\r\n", value.len());
+    text(&[head.as_bytes(), value, b"\r\nEND\r\n"].concat())
+}
+
+/// What a client of each runtime gets for a value, in whole and in bytes.
+fn read(rule: &str, flags: u32, value: &[u8], runtime: &str) -> String {
+    let [whole, cut] = [Cut::Whole, Cut::Bytes].map(|cut| {
+        let mut rig = Rig::new(&config(1, rule), 1);
+        store(&mut rig, "k", flags, value);
+        let client = rig.open(runtime);
+        rig.feed(client, b"get k\r\n", Cut::Whole, cut)
+            .expect("the cache answers what it is asked");
+        text(rig.received(client))
+    });
+    assert_eq!(whole, cut);
+    whole
+}
+
+const MISS: &str = "END\\r\\n";
+
+#[test]
+fn what_a_header_does_not_tell_hides_a_value() {
+    assert_eq!(read(GUARD, 1, DATE_2, "py2.7"), hit("k", 1, DATE_2, ""));
+    assert_eq!(read(GUARD, 1, DATE_2, "py3.11"), MISS);
+    assert_eq!(read(GUARD, 1, ZONE, "py3.8"), MISS);
+    assert_eq!(read(GUARD, 1, ZONE, "py3.9"), hit("k", 1, ZONE, ""));
+    // A version that the tag leaves open may have it.
+    assert_eq!(read(GUARD, 1, ZONE, "py3"), hit("k", 1, ZONE, ""));
+    // No pickle: not looked at. No pickle in spite of its flag: nobody knows.
+    assert_eq!(read(GUARD, 0, DATE_2, "py3.11"), hit("k", 0, DATE_2, ""));
+    assert_eq!(
+        read(GUARD, 1, b"\x80\x02K", "py2.7"),
+        hit("k", 1, b"\x80\x02K", "")
+    );
+    for rule in [
+        "mode = \"observe\"\nsniff = \"full\"",
+        "mode = \"guard\"\nsniff = \"full\"\non_unloadable_read = \"pass\"",
+    ] {
+        assert_eq!(read(rule, 1, DATE_2, "py3.11"), hit("k", 1, DATE_2, ""));
+    }
+}
+
+#[test]
+fn compressed_values_are_looked_at_inside() {
+    let compressed = deflate(DATE_2);
+    assert_eq!(
+        read(GUARD, 9, &compressed, "py2.7"),
+        hit("k", 9, &compressed, "")
+    );
+    assert_eq!(read(GUARD, 9, &compressed, "py3.11"), MISS);
+    // The bit is cleared: every client reads what is not compressed.
+    let found = read(TRANSCODE, 9, &compressed, "py3.11");
+    assert!(found.starts_with("VALUE k 1 "), "{found}");
+    let bomb = deflate(
+        &[
+            &b"\x80\x02X\x00\x00\x10\x00"[..],
+            &vec![b'x'; 1 << 20],
+            b".",
+        ]
+        .concat(),
+    );
+    let small = format!("{GUARD}\n[pickle]\nmax_inflated_bytes = \"64KiB\"");
+    assert_eq!(read(&small, 9, &bomb, "py3.11"), hit("k", 9, &bomb, ""));
+}
+
+#[test]
+fn values_are_transcoded_for_their_reader() {
+    let date_for_2 = read(TRANSCODE, 1, DATE_3, "py2.7");
+    assert!(date_for_2.contains("cdatetime\\ndate"), "{date_for_2}");
+    assert!(date_for_2.contains("\\x80\\x02"), "{date_for_2}");
+    let date_for_3 = read(TRANSCODE, 1, DATE_2, "py3.11");
+    assert!(date_for_3.contains("\\x80\\x03"), "{date_for_3}");
+    // Who can load it gets it as it is.
+    assert_eq!(read(TRANSCODE, 1, DATE_2, "py2.7"), hit("k", 1, DATE_2, ""));
+    assert_eq!(
+        read(TRANSCODE, 1, DATE_3, "py3.11"),
+        hit("k", 1, DATE_3, "")
+    );
+    assert_eq!(read(TRANSCODE, 1, STR_2, "py3.11"), hit("k", 1, STR_2, ""));
+    let as_bytes = format!("{TRANSCODE}\npy2_str = \"bytes\"");
+    let found = read(&as_bytes, 1, STR_2, "py3.11");
+    assert!(found.contains("\\x80\\x03C\\x03abc"), "{found}");
+    // What has no form is a miss.
+    assert_eq!(read(TRANSCODE, 1, ZONE, "py3.8"), MISS);
+}
+
+#[test]
+fn every_way_to_read_gets_the_transcoded_value() {
+    let mut rig = Rig::new(&config(1, TRANSCODE), 1);
+    store(&mut rig, "k", 1, BYTES_3);
+    store(&mut rig, "plain", 0, b"x");
+    let client = rig.open("py2.7");
+    let got = text(&rig.ask(client, b"gets k\r\n"));
+    let value = got.split("\\r\\n").nth(1).expect("a value").to_owned();
+    assert!(got.starts_with("VALUE k 1 8 1\\r\\n"), "{got}");
+    assert_eq!(value, "\\x80\\x02U\\x03\\xe2\\x82\\xac.");
+    let many = text(&rig.ask(client, b"get plain k plain\r\n"));
+    let plain = "VALUE plain 0 1\\r\\nx\\r\\n";
+    assert_eq!(
+        many,
+        format!("{plain}VALUE k 1 8\\r\\n{value}\\r\\n{plain}END\\r\\n")
+    );
+    let meta = text(&rig.ask(client, b"mg k v s f k O7\r\nmn\r\n"));
+    assert_eq!(meta, format!("VA 8 s8 f1 kk O7\\r\\n{value}\\r\\nMN\\r\\n"));
+    let quiet = text(&rig.ask(client, b"mg k v q\r\nmg none v q\r\nmn\r\n"));
+    assert_eq!(quiet, format!("VA 8\\r\\n{value}\\r\\nMN\\r\\n"));
+    // The stored value is as it was.
+    let newest = rig.open("py3.11");
+    assert_eq!(
+        text(&rig.ask(newest, b"get k\r\n")),
+        hit("k", 1, BYTES_3, "")
+    );
+}
+
+#[test]
+fn an_add_replaces_only_what_its_reader_is_not_shown() {
+    for (rule, stored) in [(GUARD, "STORED"), (TRANSCODE, "NOT_STORED")] {
+        let mut rig = Rig::new(&config(1, rule), 1);
+        store(&mut rig, "k", 1, DATE_2);
+        let client = rig.open("py3.11");
+        let added = rig.ask(client, b"add k 0 0 1\r\nx\r\n");
+        assert_eq!(text(&added), format!("{stored}\\r\\n"), "{rule}");
+    }
+}
+
+#[test]
+fn stores_that_some_reader_cannot_load_are_rejected() {
+    let rule = format!("{GUARD}\non_unloadable_write = \"reject\"");
+    let mut rig = Rig::new(&config(1, &rule), 1);
+    let client = rig.open("py2.7");
+    let set = |value: &[u8]| {
+        let head = format!("set k 1 0 {}\r\n", value.len());
+        [head.as_bytes(), value, b"\r\n"].concat()
+    };
+    assert_eq!(text(&rig.ask(client, &set(STR_2))), "STORED\\r\\n");
+    assert_eq!(text(&rig.ask(client, &set(DATE_2))), "NOT_STORED\\r\\n");
+    assert_eq!(text(&rig.ask(client, b"get k\r\n")), MISS);
+    let tally = rig.engine.tally();
+    assert_eq!(tally.rejections(1).of("byte_string"), 1);
+    assert_eq!(tally.unloadable(1, Direction::Write).of("byte_string"), 1);
+}
+
+#[test]
+fn the_firewall_hides_from_everybody() {
+    let deny = format!("{GUARD}\nglobals = \"deny\"");
+    let allow =
+        format!("{GUARD}\nglobals = \"allow\"\n[pickle]\nallow_globals = [\"call datetime.date\"]");
+    for runtime in ["py2.7", "py3.11"] {
+        assert_eq!(read(&deny, 1, SYSTEM, runtime), MISS);
+        assert_eq!(read(&allow, 1, SYSTEM, runtime), MISS);
+        // What cannot be read to its end might have run before that.
+        assert_eq!(read(&deny, 1, &SYSTEM[..SYSTEM.len() - 1], runtime), MISS);
+    }
+    assert_eq!(read(&deny, 1, ZONE, "py3.11"), hit("k", 1, ZONE, ""));
+    assert_eq!(read(&allow, 1, ZONE, "py3.11"), MISS);
+    assert_eq!(read(&allow, 1, DATE_3, "py3.11"), hit("k", 1, DATE_3, ""));
+    // Passing what cannot be loaded does not pass what is refused.
+    let pass = format!("{deny}\non_unloadable_read = \"pass\"");
+    assert_eq!(read(&pass, 1, SYSTEM, "py3.11"), MISS);
+    let mut rig = Rig::new(&config(1, &deny), 1);
+    store(&mut rig, "k", 1, SYSTEM);
+    let client = rig.open("py3.11");
+    rig.ask(client, b"get k\r\nget k\r\nget k\r\n");
+    let note = "firewall: os.system is denied".to_owned();
+    assert_eq!(rig.engine.take_notes(), vec![note.clone(), note]);
+    assert_eq!(
+        rig.engine
+            .tally()
+            .unloadable(2, Direction::Read)
+            .of("firewall"),
+        3
+    );
+}
+
+#[test]
+fn what_was_read_is_counted_by_what_became_of_it() {
+    let mut rig = Rig::new(&config(1, TRANSCODE), 1);
+    store(&mut rig, "date", 1, DATE_2);
+    store(&mut rig, "zone", 1, ZONE);
+    store(&mut rig, "str", 1, STR_2);
+    let client = rig.open("py3.8");
+    rig.ask(client, b"get date zone str\r\n");
+    let tally = rig.engine.tally();
+    let (py3, loadable, unloadable) = (2, 0, 1);
+    let reads = |writer, verdict, action| tally.reads(py3, writer, verdict, action);
+    assert_eq!(reads(Writer::Python2, unloadable, Action::Transcoded), 1);
+    assert_eq!(reads(Writer::Unknown, unloadable, Action::Hidden), 1);
+    assert_eq!(reads(Writer::Python2, loadable, Action::Served), 1);
+    assert_eq!(tally.unloadable(py3, Direction::Read).of("byte_string"), 1);
+    assert_eq!(
+        tally.unloadable(py3, Direction::Read).of("missing_global"),
+        1
+    );
+    assert_eq!(tally.untranscodable(py3).of("missing_global"), 1);
+    assert_eq!(tally.pickles(py3, Direction::Read, 2), 3);
+}
+
+#[test]
+fn a_large_value_is_held_whole_and_a_larger_one_is_not() {
+    let body = vec![b'x'; 300_000];
+    let large = [
+        &b"\x80\x02T"[..],
+        &300_000u32.to_le_bytes(),
+        &body,
+        b"cos\nsystem\n\x86.",
+    ]
+    .concat();
+    let deny = format!("{GUARD}\nglobals = \"deny\"");
+    let read = |rule: &str| {
+        let mut rig = Rig::new(&config(1, rule), 1);
+        store(&mut rig, "k", 1, &large);
+        let client = rig.open("py2.7");
+        rig.feed(client, b"get k\r\n", Cut::Whole, Cut::At(70_000))
+            .expect("right replies");
+        rig.received(client).len()
+    };
+    assert_eq!(read(&deny), b"END\r\n".len());
+    let smaller = format!("{deny}\n[limits]\nmax_value_bytes = \"200KiB\"");
+    assert!(read(&smaller) > large.len());
+}
