@@ -1,5 +1,6 @@
 //! What the command answers, and with which exit code.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -41,6 +42,27 @@ fn check_accepts_or_says_why_not() {
     let told = String::from_utf8(bad.stderr).unwrap();
     assert!(told.starts_with(&format!("{path}:1: listeners: missing: ")));
     assert!(bad.stdout.is_empty());
+}
+
+#[test]
+fn check_accepts_what_the_readme_shows() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let examples = readme.split("```toml\n").skip(1);
+    let examples: Vec<_> = examples
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert!(!examples.is_empty());
+    let directory = tempfile::tempdir().unwrap();
+    let inventory = root.join("tests/fixtures/inventory/py2.7.json");
+    fs::copy(inventory, directory.path().join("py2.inventory.json")).unwrap();
+    let file = directory.path().join("picklegate.toml");
+    for example in examples {
+        fs::write(&file, example).unwrap();
+        let checked = picklegate(&["check", "--config", file.to_str().unwrap()]);
+        assert_eq!(String::from_utf8(checked.stderr).unwrap(), "", "{example}");
+        assert_eq!(checked.status.code(), Some(0));
+    }
 }
 
 #[test]

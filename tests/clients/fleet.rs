@@ -273,8 +273,7 @@ fn config(sides: &[Side], upstream: &str, rule: &str, more: &str) -> String {
         )
         .expect("a String takes everything");
         if let Some(file) = inventory {
-            let path = file.to_str().expect("a path of ours");
-            writeln!(toml, "inventory = \"{path}\"").expect("a String takes everything");
+            writeln!(toml, "inventory = '{}'", file.display()).expect("a String takes everything");
         }
     }
     toml + "\n[[rules]]\nprefix = \"\"\n" + rule
