@@ -53,7 +53,7 @@ pub(super) trait Observer {
     fn string(&mut self, _node: Node, _pickle: &[u8]) {}
     /// An integer in decimal digits (INT, LONG).
     fn decimal(&mut self, _at: u32, _digits: u32) {}
-    /// LONG1 or LONG4 with this many bytes, or a LONG; its value if it fits 32 bits.
+    /// LONG1 or LONG4; whether its value fits 32 bits.
     fn long(&mut self, _small: bool) {}
     /// A global is pushed, again or for the first time.
     fn pushed(&mut self, _global: u32) {}
@@ -633,7 +633,6 @@ impl Machine {
                 let text = args.line()?.of(pickle);
                 let text = text.strip_suffix(b"L").unwrap_or(text);
                 let value = decimal(observer, here, text)?;
-                observer.long(value.b == 1);
                 self.stack.push(value);
             }
             FLOAT => {

@@ -143,7 +143,8 @@ pub(super) struct Facts {
     pub(super) undecodable: Option<(u32, u8)>,
     /// A Python 2 `str` is in it.
     pub(super) py2_str: bool,
-    /// A LONG that Python 3 would have written as an int.
+    /// A LONG1 or LONG4 that Python 3 would have written as an int. Not a LONG:
+    /// until 3.7 it wrote all integers so at protocol 0.
     pub(super) py2_long: bool,
     /// Bytes as Python 3 writes them below protocol 3.
     pub(super) py3_bytes: bool,

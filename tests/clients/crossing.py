@@ -60,12 +60,6 @@ class Family(object):
     def value(self, name):
         return self.owned[name][2]
 
-    def is_classic(self, name):
-        """Whether Python 2 has an old-style class where Python 3 stored what
-        makes an instance by a call: that has no form there."""
-        _, protocol, value = self.owned[name]
-        return HIGHEST == 2 < self.writer[0] and value == "old" and protocol < 2
-
     def readable(self, client):
         """All that the same client stored, and what any other did at the highest
         protocol. Clients that do not inflate have no use for what is deflated."""
@@ -109,7 +103,7 @@ def transcoded(arguments):
             names = family.readable(reader.client)
             for name in names:
                 value = family.value(name)
-                if value in values.CROSSING and not family.is_classic(name):
+                if value in values.CROSSING:
                     wanted[name] = values.crossed(value, family.writer, not arguments.bytes)
                 elif value in bound:
                     wanted[name] = bound[value]

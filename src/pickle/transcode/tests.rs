@@ -424,6 +424,17 @@ fn classic_instances_are_made_as_python_2_makes_them() {
         b"\x80\x04ca\nOld\n)}\x92.",
         Obstacle::ClassicArguments,
     );
+    // Below protocol 2 a function makes it.
+    becomes(
+        Form::Python2,
+        b"ccopy_reg\n_reconstructor\n(ca\nOld\nc__builtin__\nobject\nNtRp0\n}bg0\n\x86.",
+        b"\x80\x02ccopy_reg\n_reconstructor\n(ca\nOld\nc__builtin__\nobject\nNt00(ca\nOld\noq\x00}bh\x00\x86.",
+    );
+    is_refused(
+        Form::Python2,
+        b"ccopy_reg\n_reconstructor\n(ca\nOld\nc__builtin__\nint\nK\x01tR.",
+        Obstacle::ClassicArguments,
+    );
     // An empty tuple from the memo, whose key looks like EMPTY_TUPLE.
     let puts = [
         b"\x80\x03)",

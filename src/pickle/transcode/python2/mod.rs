@@ -36,6 +36,7 @@ impl Buffers {
             uses: &notes.uses,
             sets: &mut notes.sets,
             globals: notes.globals.iter(),
+            classes: &notes.globals,
             slots: &mut notes.memo,
             memo_len: 0,
             puts: 0,

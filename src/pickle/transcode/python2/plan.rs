@@ -27,6 +27,8 @@ pub(super) enum What {
     MarkFirst,
     /// A NEWOBJ that becomes OBJ.
     Obj,
+    /// A call that becomes OBJ, of the class with this number.
+    Instead(u32),
     /// The MARK of a frozenset.
     Frozen,
     /// The MARK of an `ADDITEMS` to a set that reaches itself, by the set's number.
@@ -73,6 +75,8 @@ enum Role {
     Datetime,
     Time,
     ArrayReconstructor,
+    /// What makes instances below protocol 2.
+    Reconstructor,
     Classic,
 }
 
@@ -177,6 +181,7 @@ impl Plan<'_> {
             (b"datetime", b"datetime") => Role::Datetime,
             (b"datetime", b"time") => Role::Time,
             (b"array", b"_array_reconstructor") => Role::ArrayReconstructor,
+            (b"copy_reg" | b"copyreg", b"_reconstructor") => Role::Reconstructor,
             _ => {
                 let mapped = names::for_python2(module, name, named.protocol);
                 // No package that is renamed has old-style classes.
@@ -206,6 +211,27 @@ impl Plan<'_> {
         self.edit(callee.at, What::MarkFirst);
         self.edit(args, What::Drop);
         self.edit(at, What::Obj);
+    }
+
+    /// The same where a function makes it of the class, its base and a state of
+    /// that: `object` and none, unless the class is one of a built-in type.
+    fn reconstructed(&mut self, at: u32, args: Option<(&[Node], u32)>) {
+        let Some((&[class, base, state, ..], count)) = args else {
+            return;
+        };
+        let global = |node: Node| {
+            let globals = &self.notes.globals;
+            (node.kind == Kind::Global).then(|| globals[node.a as usize])
+        };
+        if global(class).is_none_or(|class| class.role != Role::Classic) {
+            return;
+        }
+        let is_object = global(base).is_some_and(|base| base.name.of(self.pickle) == b"object");
+        if count == 3 && is_object && state.kind == Kind::None {
+            self.edit(at, What::Instead(class.a));
+        } else {
+            self.obstacles.add(Obstacle::ClassicArguments, at);
+        }
     }
 
     /// Python 2 knows no fold, and Python 3 leaves it out for it.
@@ -379,13 +405,14 @@ impl Observer for Plan<'_> {
             Role::Datetime => self.fold(at, first, 10, 2),
             Role::Time => self.fold(at, first, 6, 0),
             Role::ArrayReconstructor => self.array(at, callee, args, view),
+            Role::Reconstructor if op == REDUCE => self.reconstructed(at, args),
             Role::Classic if matches!(op, NEWOBJ | NEWOBJ_EX) => {
                 let count = args.map_or(NOWHERE, |(_, count)| count);
                 // An EMPTY_TUPLE right before NEWOBJ; where that byte belongs to
                 // another opcode, the second pass notices.
                 self.classic(op, at, callee, count, at.saturating_sub(1));
             }
-            Role::Ordinary | Role::Classic => {}
+            Role::Ordinary | Role::Reconstructor | Role::Classic => {}
         }
     }
 

@@ -95,6 +95,8 @@ pub(super) struct Writer<'w> {
     pub(super) uses: &'w [u32],
     pub(super) sets: &'w mut [Set],
     pub(super) globals: std::slice::Iter<'w, Global>,
+    /// All of them, by number.
+    pub(super) classes: &'w [Global],
     /// By the pickle's memo key: the entry of the result, or [`DROPPED`].
     pub(super) slots: &'w mut Vec<u32>,
     /// How many of them there are.
@@ -220,6 +222,7 @@ impl Writer<'_> {
                 self.usual(op)?;
             }
             What::Obj => self.output.cut(op.at, op.end).push(OBJ),
+            What::Instead(class) => self.instead(op, class)?,
             What::Frozen => {
                 self.output.cut(op.at, op.end);
                 self.own(Own::Frozenset);
@@ -361,6 +364,22 @@ impl Writer<'_> {
     }
 
     // Names ---------------------------------------------------------------
+
+    /// Makes an instance of a class in place of a call.
+    fn instead(&mut self, op: Op, class: u32) -> Result<(), Refusal> {
+        let class = self.classes[class as usize];
+        let (module, name) = (class.module.of(self.pickle), class.name.of(self.pickle));
+        let mapped = names::for_python2(module, name, class.protocol);
+        if name.contains(&b'.') || !mapped.is_ascii() || !mapped.is_one_line() {
+            return Err(refuse(Obstacle::Shape, op.at));
+        }
+        let out = self.output.cut(op.at, op.end);
+        // The arguments and what was called may be in the memo: they go last.
+        out.extend_from_slice(&[POP, POP, MARK]);
+        push_global(out, GLOBAL, mapped);
+        out.push(OBJ);
+        Ok(())
+    }
 
     fn global(&mut self, op: Op) -> Result<(), Refusal> {
         // There is one for each opcode that names something.
