@@ -152,7 +152,10 @@ impl Effort {
             start.elapsed().as_secs_f64()
         };
         once();
-        let times = (self.round.as_secs_f64() / once().max(1e-8)).clamp(1.0, 1e6) as u32;
+        let mut times = 1;
+        while once() * f64::from(times) < self.round.as_secs_f64() && times < 1 << 20 {
+            times *= 2;
+        }
         let round = |_| {
             let start = Instant::now();
             (0..times).for_each(|_| run());
@@ -175,7 +178,7 @@ fn python_times(rounds: u32) -> HashMap<&'static str, [f64; 2]> {
     let rounds = rounds.to_string();
     let mut args = vec!["time", &rounds];
     args.extend(paths.iter().map(String::as_str));
-    let run = python.run(&script, &args, Duration::from_secs(300));
+    let run = python.run(&script, &args, Duration::from_mins(5));
     let run = run.expect("it ends in time");
     assert!(run.success, "{}", run.stderr);
     let times = |line: &str| {
