@@ -152,9 +152,10 @@ impl Effort {
             start.elapsed().as_secs_f64()
         };
         once();
-        let fitting = self.round.as_secs_f64() / once().max(1e-8);
-        #[allow(clippy::cast_sign_loss)] // At least 1.
-        let times = fitting.clamp(1.0, 1e6) as u32;
+        let mut times = 1;
+        while once() * f64::from(times) < self.round.as_secs_f64() && times < 1 << 20 {
+            times *= 2;
+        }
         let round = |_| {
             let start = Instant::now();
             (0..times).for_each(|_| run());

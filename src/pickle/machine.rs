@@ -345,15 +345,18 @@ impl Machine {
         Ok(())
     }
 
-    /// Something is added to the container on top: it must not be an atom, and
-    /// to a set only `ADDITEMS` adds.
+    /// Something is added to the container on top: by the opcode that is for it,
+    /// if it is built in, and not to an atom.
     #[inline]
     fn container(&self, op: u8) -> Result<Node, Flaw> {
         let container = self.top()?;
-        if container.is_atom() || container.kind == Kind::Set && op != ADDITEMS {
-            return Err(Flaw::Operand);
-        }
-        Ok(container)
+        let fits = match container.kind {
+            Kind::List => matches!(op, APPEND | APPENDS),
+            Kind::Dict => matches!(op, SETITEM | SETITEMS),
+            Kind::Set => op == ADDITEMS,
+            _ => !container.is_atom(),
+        };
+        fits.then_some(container).ok_or(Flaw::Operand)
     }
 
     /// Calls `callee` and leaves what it gives.

@@ -1,5 +1,6 @@
 //! The pickle engine against recorded truth, and against the interpreters.
 
+mod hostile;
 mod matrix;
 mod meanings;
 #[path = "../support/pythons.rs"]

@@ -42,6 +42,12 @@ impl<'t> Output<'t> {
         self.out
     }
 
+    /// Whether a memo key is more than the bytes before it, what stands before
+    /// `at` having shrunk: no pickler writes that, and no scan takes it.
+    pub(super) fn is_beyond(&self, key: u32, at: usize) -> bool {
+        key as usize > self.out.len() + (at - self.done)
+    }
+
     /// Longer than any result may be.
     #[inline]
     pub(super) fn is_too_large(&self) -> bool {

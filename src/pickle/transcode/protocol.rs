@@ -38,6 +38,9 @@ pub(super) fn transcode(
             // Their lengths may no longer hold.
             FRAME => drop(output.cut(op.at, op.end)),
             BYTEARRAY8 if highest < 5 => bytearray(&mut output, op)?,
+            BINPUT | LONG_BINPUT | PUT if output.is_beyond(op.number(pickle), at) => {
+                return Err(refuse(Obstacle::Shape, at));
+            }
             STOP => {
                 output.cut(op.end, op.end);
                 return Ok(());

@@ -119,6 +119,9 @@ impl Writer<'_> {
                 BUILD if self.dropped.at(at)?.is_some() => {
                     self.output.cut(op.at, op.end).push(POP);
                 }
+                BINPUT | LONG_BINPUT | PUT if self.output.is_beyond(op.number(self.pickle), at) => {
+                    return Err(refuse(Obstacle::Shape, at));
+                }
                 STOP => {
                     self.output.cut(op.end, op.end);
                     return Ok(());
