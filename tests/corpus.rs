@@ -1,6 +1,8 @@
 //! The fuzz targets under plain `cargo test`: their committed corpus, and
 //! inputs made of the words that requests and replies are made of.
 
+#[path = "fuzz/pickles.rs"]
+mod pickles;
 #[path = "fuzz/targets.rs"]
 mod targets;
 
@@ -42,6 +44,16 @@ fn replies_of_the_corpus_reach_only_those_who_asked() {
 #[test]
 fn sessions_of_the_corpus_do_not_depend_on_cuts() {
     replay("session", targets::session);
+}
+
+#[test]
+fn pickles_of_the_corpus_are_scanned_soundly() {
+    replay("pickle_scan", pickles::pickle_scan);
+}
+
+#[test]
+fn pickles_of_the_corpus_are_rewritten_soundly() {
+    replay("transcode", pickles::transcode);
 }
 
 /// Words of requests, with those that make trouble.
@@ -235,6 +247,11 @@ fn stream(
     })
 }
 
+/// What a pickle is spelled from.
+fn pickle_choices() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..200)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 3000,
@@ -255,5 +272,15 @@ proptest! {
     #[test]
     fn any_session_does_not_depend_on_cuts(data in stream(REQUESTS, REQUEST_WORDS)) {
         targets::session(&data);
+    }
+
+    #[test]
+    fn any_pickle_is_scanned_soundly(data in pickle_choices()) {
+        pickles::pickle_scan(&data);
+    }
+
+    #[test]
+    fn any_pickle_is_rewritten_soundly(data in pickle_choices()) {
+        pickles::transcode(&data);
     }
 }

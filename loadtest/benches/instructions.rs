@@ -7,29 +7,32 @@ mod setup;
 
 use std::hint::black_box;
 
-use setup::{KEY, multi_get, pickle, set, store, turn};
+use picklegate::pickle::transcode::{Form, Transcoder, UnknownEnvironment};
+use picklegate::pickle::{Extensions, Scanner};
+
+use setup::{KEY, multi_get, pickle, recorded, set, store, turn};
 
 /// Requests that each function lives through.
 const REQUESTS: usize = 6400;
 /// Turns in which every buffer finds its size.
 const WARM_UP_TURNS: usize = 20;
 
-/// A function for each scenario, which is a turn and how many requests, or
-/// keys, are in it.
+/// A function for each scenario, which is a turn and how many requests, keys,
+/// or whatever else is counted, are in it.
 macro_rules! scenarios {
     ($($name:ident: $per_turn:literal in $turn:expr;)*) => {
         fn main() {
             $({
                 #[inline(never)]
-                fn $name(turn: &mut setup::Replay) {
+                fn $name(turn: &mut dyn FnMut()) {
                     for _ in 0..REQUESTS / $per_turn {
-                        turn.turn();
+                        turn();
                         // Functions that are alike become one.
                         black_box(stringify!($name));
                     }
                 }
                 let mut turn = $turn;
-                (0..WARM_UP_TURNS).for_each(|_| turn.turn());
+                (0..WARM_UP_TURNS).for_each(|_| turn());
                 $name(&mut turn);
                 println!("{} {REQUESTS}", stringify!($name));
             })*
@@ -42,16 +45,48 @@ fn line(verb: &str, rest: &str) -> Vec<u8> {
     format!("{verb} {KEY}{rest}\r\n").into_bytes()
 }
 
+/// Of this many clients; see [`turn`].
+fn ask(clients: u32, given: &[u8], requests: &[u8]) -> impl FnMut() + use<> {
+    let mut replay = turn(clients, given, requests);
+    move || replay.turn()
+}
+
+fn scan(pickle: Vec<u8>) -> impl FnMut() {
+    let mut scanner = Scanner::default();
+    move || {
+        let scan = scanner.scan(black_box(&pickle), Extensions::NONE);
+        black_box(scan.expect("a pickle"));
+    }
+}
+
+/// A list of this many small integers.
+fn ints(count: usize) -> Vec<u8> {
+    let ints = (0..count).flat_map(|n| [b'K', n as u8]);
+    let pickle = b"\x80\x04](".iter().copied();
+    pickle.chain(ints).chain(*b"e.").collect()
+}
+
+fn transcode(pickle: Vec<u8>, form: Form) -> impl FnMut() {
+    let (mut transcoder, mut out) = (Transcoder::default(), Vec::new());
+    move || {
+        let done = transcoder.transcode(black_box(&pickle), form, &UnknownEnvironment, &mut out);
+        done.expect("there is such a form");
+    }
+}
+
 scenarios! {
-    get_hit: 1 in turn(1, &set(KEY, 100), &line("get", ""));
-    get_hit_of_64_clients: 64 in turn(64, &set(KEY, 100), &line("get", ""));
-    get_hit_16_kib: 1 in turn(1, &set(KEY, 16 << 10), &line("get", ""));
-    get_miss: 1 in turn(1, b"", &line("get", ""));
-    multi_get_per_key: 100 in turn(1, &set(KEY, 100), multi_get(100).as_bytes());
-    set_100_b: 1 in turn(1, b"", &set(KEY, 100));
-    set_4_kib: 1 in turn(1, b"", &set(KEY, 4 << 10));
-    delete_with_sibling: 1 in turn(1, &set(KEY, 100), &line("delete", ""));
-    mg_hit: 1 in turn(1, &set(KEY, 100), &line("mg", " v"));
-    ms_100_b: 1 in turn(1, b"", &store(&format!("ms {KEY} 100 F1"), &pickle(100)));
-    md_with_sibling: 1 in turn(1, &set(KEY, 100), &line("md", ""));
+    get_hit: 1 in ask(1, &set(KEY, 100), &line("get", ""));
+    get_hit_of_64_clients: 64 in ask(64, &set(KEY, 100), &line("get", ""));
+    get_hit_16_kib: 1 in ask(1, &set(KEY, 16 << 10), &line("get", ""));
+    get_miss: 1 in ask(1, b"", &line("get", ""));
+    multi_get_per_key: 100 in ask(1, &set(KEY, 100), multi_get(100).as_bytes());
+    set_100_b: 1 in ask(1, b"", &set(KEY, 100));
+    set_4_kib: 1 in ask(1, b"", &set(KEY, 4 << 10));
+    delete_with_sibling: 1 in ask(1, &set(KEY, 100), &line("delete", ""));
+    mg_hit: 1 in ask(1, &set(KEY, 100), &line("mg", " v"));
+    ms_100_b: 1 in ask(1, b"", &store(&format!("ms {KEY} 100 F1"), &pickle(100)));
+    md_with_sibling: 1 in ask(1, &set(KEY, 100), &line("md", ""));
+    scan_1_kib: 1 in scan(recorded("users-py3"));
+    scan_per_int: 640 in scan(ints(640));
+    transcode_1_kib: 1 in transcode(recorded("users-py3"), Form::Python2);
 }

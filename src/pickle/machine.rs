@@ -188,10 +188,15 @@ pub(super) struct Machine {
     stack: Vec<Node>,
     marks: Vec<Mark>,
     memo: Vec<Node>,
-    memo_len: u32,
+    /// How many entries of the memo were never put.
+    vacant: u32,
     items: Vec<Node>,
     /// Stack height that must not be popped below: where the last MARK is.
     fence: usize,
+    /// Of the last PROTO.
+    protocol: u8,
+    /// Offset of the opcode that is looked at.
+    at: usize,
 }
 
 impl Machine {
@@ -209,11 +214,16 @@ impl Machine {
             let flaw = Flaw::TooLarge;
             return Err(Broken { flaw, at: 0 });
         }
-        let mut at = 0;
-        self.run(pickle, &mut at, observer).map_err(|flaw| Broken {
+        self.run(pickle, observer).map_err(|flaw| Broken {
             flaw,
-            at: at as u32,
+            at: self.at as u32,
         })
+    }
+
+    /// How much memory it holds, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        let nodes = self.stack.capacity() + self.memo.capacity() + self.items.capacity();
+        nodes * size_of::<Node>() + self.marks.capacity() * size_of::<Mark>()
     }
 
     fn reset(&mut self) {
@@ -225,7 +235,9 @@ impl Machine {
         empty(&mut self.marks);
         empty(&mut self.memo);
         empty(&mut self.items);
-        self.memo_len = 0;
+        self.vacant = 0;
+        self.protocol = 0;
+        self.at = 0;
         self.fence = 0;
     }
 
@@ -240,10 +252,11 @@ impl Machine {
     /// The value on top.
     #[inline]
     fn top(&self) -> Result<Node, Flaw> {
-        if self.stack.len() <= self.fence {
+        let height = self.stack.len();
+        if height <= self.fence {
             return Err(Flaw::Underflow);
         }
-        self.stack.last().copied().ok_or(Flaw::Underflow)
+        Ok(self.stack[height - 1])
     }
 
     /// Removes the last MARK: gives where it stood and its offset.
@@ -263,8 +276,17 @@ impl Machine {
             a: self.items.len() as u32,
             b: elements.len() as u32,
         };
-        let kept = elements.len().min(KEPT_ITEMS);
-        self.items.extend_from_slice(&elements[..kept]);
+        // Copies of a known size need no call.
+        match *elements {
+            [] => {}
+            [a] => self.items.push(a),
+            [a, b] => self.items.extend_from_slice(&[a, b]),
+            [a, b, c] => self.items.extend_from_slice(&[a, b, c]),
+            _ => {
+                let kept = elements.len().min(KEPT_ITEMS);
+                self.items.extend_from_slice(&elements[..kept]);
+            }
+        }
         self.stack.truncate(from);
         node
     }
@@ -273,9 +295,9 @@ impl Machine {
     fn put<O: Observer>(&mut self, observer: &mut O, at: usize, key: u32) -> Result<(), Flaw> {
         let node = self.top()?;
         let index = key as usize;
-        if index == self.memo.len() && index <= at {
+        if index == self.memo.len() {
+            // Not beyond `at`: every entry, vacant or not, has had an opcode's byte.
             self.memo.push(node);
-            self.memo_len += 1;
         } else {
             self.put_out_of_order(index, node, at)?;
         }
@@ -291,10 +313,11 @@ impl Machine {
             if index > at {
                 return Err(Flaw::MemoIndex(index as u32));
             }
+            self.vacant += (index + 1 - self.memo.len()) as u32;
             self.memo.resize(index + 1, Node::plain(Kind::Vacant, 0));
         }
         let entry = &mut self.memo[index];
-        self.memo_len += u32::from(entry.kind == Kind::Vacant);
+        self.vacant -= u32::from(entry.kind == Kind::Vacant);
         *entry = node;
         Ok(())
     }
@@ -373,17 +396,10 @@ impl Machine {
         Ok(())
     }
 
-    #[allow(clippy::cognitive_complexity)]
-    fn run<O: Observer>(
-        &mut self,
-        pickle: &[u8],
-        at: &mut usize,
-        observer: &mut O,
-    ) -> Result<Walked, Flaw> {
+    fn run<O: Observer>(&mut self, pickle: &[u8], observer: &mut O) -> Result<Walked, Flaw> {
         let mut protocols = 0;
-        let mut protocol = 0;
         loop {
-            let here = *at;
+            let here = self.at;
             let Some(&op) = pickle.get(here) else {
                 return Err(Flaw::NoStop);
             };
@@ -405,46 +421,12 @@ impl Machine {
                     let value = i32::from_le_bytes(args.fixed()?);
                     self.stack.push(int(here, value));
                 }
-                LONG1 => {
-                    let len = args.fixed::<1>()?[0];
-                    let bytes = args.bytes(u64::from(len))?;
-                    self.long(observer, here, bytes.of(pickle));
-                }
-                LONG4 => {
-                    let len = args.signed_len()?;
-                    let bytes = args.bytes(len)?;
-                    self.long(observer, here, bytes.of(pickle));
-                }
-                INT => {
-                    let text = args.line()?.of(pickle);
-                    match text {
-                        b"00" | b"01" => self.stack.push(Node::plain(Kind::Bool, here)),
-                        _ => {
-                            let value = decimal(observer, here, text)?;
-                            self.stack.push(value);
-                        }
-                    }
-                }
-                LONG => {
-                    let text = args.line()?.of(pickle);
-                    let text = text.strip_suffix(b"L").unwrap_or(text);
-                    let value = decimal(observer, here, text)?;
-                    self.stack.push(value);
-                }
-                FLOAT => {
-                    let text = args.line()?.of(pickle);
-                    if !is_float(text) {
-                        return Err(Flaw::Number);
-                    }
-                    self.stack.push(Node::plain(Kind::Float, here));
-                }
                 BINFLOAT => {
                     args.fixed::<8>()?;
                     self.stack.push(Node::plain(Kind::Float, here));
                 }
                 NONE => self.stack.push(Node::plain(Kind::None, here)),
                 NEWTRUE | NEWFALSE => self.stack.push(Node::plain(Kind::Bool, here)),
-
                 SHORT_BINUNICODE => {
                     let len = args.fixed::<1>()?[0];
                     let text = args.bytes(u64::from(len))?;
@@ -455,61 +437,16 @@ impl Machine {
                     let text = args.bytes(u64::from(len))?;
                     self.text(observer, pickle, here, text)?;
                 }
-                BINUNICODE8 => {
-                    let len = u64::from_le_bytes(args.fixed()?);
-                    let text = args.bytes(len)?;
-                    self.text(observer, pickle, here, text)?;
-                }
-                UNICODE => {
-                    let text = args.line()?;
-                    let kind = if is_raw_text(text.of(pickle))? {
-                        Kind::Text
-                    } else {
-                        Kind::Escaped
-                    };
-                    self.string(observer, pickle, Node::span(kind, here, text));
-                }
                 SHORT_BINSTRING => {
                     let len = args.fixed::<1>()?[0];
                     let bytes = args.bytes(u64::from(len))?;
                     self.string(observer, pickle, Node::span(Kind::Str, here, bytes));
-                }
-                BINSTRING => {
-                    let len = args.signed_len()?;
-                    let bytes = args.bytes(len)?;
-                    self.string(observer, pickle, Node::span(Kind::Str, here, bytes));
-                }
-                STRING => {
-                    let line = args.line()?;
-                    let literal = quoted(line, pickle)?;
-                    let kind = if literal.of(pickle).contains(&b'\\') {
-                        Kind::Escaped
-                    } else {
-                        Kind::Str
-                    };
-                    self.string(observer, pickle, Node::span(kind, here, literal));
                 }
                 SHORT_BINBYTES => {
                     let len = args.fixed::<1>()?[0];
                     let bytes = args.bytes(u64::from(len))?;
                     self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
                 }
-                BINBYTES => {
-                    let len = u32::from_le_bytes(args.fixed()?);
-                    let bytes = args.bytes(u64::from(len))?;
-                    self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
-                }
-                BINBYTES8 => {
-                    let len = u64::from_le_bytes(args.fixed()?);
-                    let bytes = args.bytes(len)?;
-                    self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
-                }
-                BYTEARRAY8 => {
-                    let len = u64::from_le_bytes(args.fixed()?);
-                    let bytes = args.bytes(len)?;
-                    self.string(observer, pickle, Node::span(Kind::ByteArray, here, bytes));
-                }
-
                 MARK => {
                     self.fence = self.stack.len();
                     self.marks.push(Mark {
@@ -519,10 +456,6 @@ impl Machine {
                 }
                 EMPTY_LIST => self.stack.push(Node::plain(Kind::List, here)),
                 EMPTY_DICT => self.stack.push(Node::made(Kind::Dict, here)),
-                EMPTY_SET => {
-                    observer.empty_set(here as u32);
-                    self.stack.push(Node::made(Kind::Set, here));
-                }
                 EMPTY_TUPLE => {
                     let from = self.stack.len();
                     let node = self.tuple(from, here as u32);
@@ -544,27 +477,6 @@ impl Machine {
                     observer.close(op, here as u32, mark, None);
                     let node = self.tuple(from, mark);
                     self.stack.push(node);
-                }
-                LIST | DICT | FROZENSET => {
-                    let (from, mark) = self.pop_mark()?;
-                    let kind = match op {
-                        LIST => Kind::List,
-                        DICT => {
-                            check_pairs(&self.stack[from..])?;
-                            Kind::Dict
-                        }
-                        _ => {
-                            check_members(&self.stack[from..])?;
-                            Kind::FrozenSet
-                        }
-                    };
-                    observer.close(op, here as u32, mark, None);
-                    let made = Node::made(kind, mark as usize);
-                    if kind == Kind::Dict {
-                        observer.pairs(made, &self.stack[from..], pickle);
-                    }
-                    self.stack.truncate(from);
-                    self.stack.push(made);
                 }
                 APPEND => {
                     self.pop()?;
@@ -593,32 +505,6 @@ impl Machine {
                     let container = self.container(op)?;
                     observer.close(op, here as u32, mark, Some(container));
                 }
-                POP => {
-                    // As CPython has it: a MARK on top goes, else the value.
-                    if self.stack.len() == self.fence && !self.marks.is_empty() {
-                        let (_, mark) = self.pop_mark()?;
-                        observer.close(op, here as u32, mark, None);
-                    } else {
-                        let node = self.pop()?;
-                        if node.kind == Kind::Global {
-                            observer.dropped(node.a);
-                        }
-                    }
-                }
-                POP_MARK => {
-                    let (from, mark) = self.pop_mark()?;
-                    observer.close(op, here as u32, mark, None);
-                    self.stack.truncate(from);
-                }
-                DUP => {
-                    let node = self.top()?;
-                    if node.kind == Kind::Global {
-                        observer.pushed(node.a);
-                    }
-                    observer.dup(here as u32, node);
-                    self.stack.push(node);
-                }
-
                 BINGET => {
                     let key = args.fixed::<1>()?[0];
                     self.get(observer, pickle, here, u32::from(key))?;
@@ -627,11 +513,10 @@ impl Machine {
                     let key = u32::from_le_bytes(args.fixed()?);
                     self.get(observer, pickle, here, key)?;
                 }
-                GET => {
-                    let key = memo_key(args.line()?.of(pickle))?;
-                    self.get(observer, pickle, here, key)?;
+                MEMOIZE => {
+                    let key = self.memo.len() as u32 - self.vacant;
+                    self.put(observer, here, key)?;
                 }
-                MEMOIZE => self.put(observer, here, self.memo_len)?,
                 BINPUT => {
                     let key = args.fixed::<1>()?[0];
                     self.put(observer, here, u32::from(key))?;
@@ -640,17 +525,12 @@ impl Machine {
                     let key = u32::from_le_bytes(args.fixed()?);
                     self.put(observer, here, key)?;
                 }
-                PUT => {
-                    let key = memo_key(args.line()?.of(pickle))?;
-                    self.put(observer, here, key)?;
-                }
-
                 GLOBAL | INST => {
                     let named = Named {
                         module: args.line()?,
                         name: args.line()?,
                         extension: None,
-                        protocol,
+                        protocol: self.protocol,
                     };
                     if std::str::from_utf8(named.module.of(pickle)).is_err()
                         || std::str::from_utf8(named.name.of(pickle)).is_err()
@@ -680,51 +560,15 @@ impl Machine {
                         module: module.bytes(),
                         name: name.bytes(),
                         extension: None,
-                        protocol,
+                        protocol: self.protocol,
                     };
                     observer.stack_global(here as u32, module, name);
-                    let global = global(observer, pickle, here, named);
-                    self.stack.push(global);
-                }
-                EXT1 | EXT2 | EXT4 => {
-                    let code = match op {
-                        EXT1 => u32::from(args.fixed::<1>()?[0]),
-                        EXT2 => u32::from(u16::from_le_bytes(args.fixed()?)),
-                        _ => u32::from_le_bytes(args.fixed()?),
-                    };
-                    // Codes are 1 to 2^31 - 1.
-                    if code == 0 || code > i32::MAX.cast_unsigned() {
-                        return Err(Flaw::Operand);
-                    }
-                    let named = Named {
-                        module: Span::default(),
-                        name: Span::default(),
-                        extension: Some(code),
-                        protocol,
-                    };
                     let global = global(observer, pickle, here, named);
                     self.stack.push(global);
                 }
                 REDUCE | NEWOBJ => {
                     let args = self.pop()?;
                     let callee = self.pop()?;
-                    self.call(observer, pickle, (op, here), callee, Some(args))?;
-                }
-                NEWOBJ_EX => {
-                    let keywords = self.pop()?;
-                    if keywords.is_atom() {
-                        return Err(Flaw::Operand);
-                    }
-                    let args = self.pop()?;
-                    let callee = self.pop()?;
-                    self.call(observer, pickle, (op, here), callee, Some(args))?;
-                }
-                OBJ => {
-                    let (from, mark) = self.pop_mark()?;
-                    observer.close(op, here as u32, mark, None);
-                    let callee = *self.stack.get(from).ok_or(Flaw::Underflow)?;
-                    let args = self.tuple(from + 1, mark);
-                    self.stack.truncate(from);
                     self.call(observer, pickle, (op, here), callee, Some(args))?;
                 }
                 BUILD => {
@@ -739,37 +583,6 @@ impl Machine {
                     };
                     observer.build(here as u32, object, state, &view);
                 }
-                PERSID => {
-                    args.line()?;
-                    observer.persistent_id(here as u32);
-                    self.stack.push(Node::plain(Kind::Unknown, here));
-                }
-                BINPERSID => {
-                    self.pop()?;
-                    observer.persistent_id(here as u32);
-                    self.stack.push(Node::plain(Kind::Unknown, here));
-                }
-                NEXT_BUFFER => {
-                    observer.buffer(here as u32);
-                    self.stack.push(Node::plain(Kind::Unknown, here));
-                }
-                READONLY_BUFFER => {
-                    self.top()?;
-                    observer.buffer(here as u32);
-                }
-                PROTO => {
-                    protocol = args.fixed::<1>()?[0];
-                    if protocol > HIGHEST_PROTOCOL {
-                        return Err(Flaw::Protocol(protocol));
-                    }
-                    observer.protocol(here as u32, protocol);
-                }
-                FRAME => {
-                    let len = u64::from_le_bytes(args.fixed()?);
-                    if len > (pickle.len() - args.at) as u64 {
-                        return Err(Flaw::Length);
-                    }
-                }
                 STOP => {
                     let value = self.top()?;
                     let len = args.at;
@@ -779,10 +592,229 @@ impl Machine {
                         value,
                     });
                 }
-                _ => return Err(Flaw::NoOpcode(op)),
+                _ => args.at = self.rarer(observer, op, args)?,
             }
-            *at = args.at;
+            self.at = args.at;
         }
+    }
+
+    /// What is not met that often, out of the way of the loop above, which is the
+    /// faster for it. Gives where the next opcode is.
+    fn rarer<O: Observer>(
+        &mut self,
+        observer: &mut O,
+        op: u8,
+        mut args: Operands<'_>,
+    ) -> Result<usize, Flaw> {
+        let Operands { pickle, at } = args;
+        let here = at - 1;
+        match op {
+            LONG1 => {
+                let len = args.fixed::<1>()?[0];
+                let bytes = args.bytes(u64::from(len))?;
+                self.long(observer, here, bytes.of(pickle));
+            }
+            LONG4 => {
+                let len = args.signed_len()?;
+                let bytes = args.bytes(len)?;
+                self.long(observer, here, bytes.of(pickle));
+            }
+            INT => {
+                let text = args.line()?.of(pickle);
+                match text {
+                    b"00" | b"01" => self.stack.push(Node::plain(Kind::Bool, here)),
+                    _ => {
+                        let value = decimal(observer, here, text)?;
+                        self.stack.push(value);
+                    }
+                }
+            }
+            LONG => {
+                let text = args.line()?.of(pickle);
+                let text = text.strip_suffix(b"L").unwrap_or(text);
+                let value = decimal(observer, here, text)?;
+                self.stack.push(value);
+            }
+            FLOAT => {
+                let text = args.line()?.of(pickle);
+                if !is_float(text) {
+                    return Err(Flaw::Number);
+                }
+                self.stack.push(Node::plain(Kind::Float, here));
+            }
+            BINUNICODE8 => {
+                let len = u64::from_le_bytes(args.fixed()?);
+                let text = args.bytes(len)?;
+                self.text(observer, pickle, here, text)?;
+            }
+            UNICODE => {
+                let text = args.line()?;
+                let kind = if is_raw_text(text.of(pickle))? {
+                    Kind::Text
+                } else {
+                    Kind::Escaped
+                };
+                self.string(observer, pickle, Node::span(kind, here, text));
+            }
+            BINSTRING => {
+                let len = args.signed_len()?;
+                let bytes = args.bytes(len)?;
+                self.string(observer, pickle, Node::span(Kind::Str, here, bytes));
+            }
+            STRING => {
+                let line = args.line()?;
+                let literal = quoted(line, pickle)?;
+                let kind = if literal.of(pickle).contains(&b'\\') {
+                    Kind::Escaped
+                } else {
+                    Kind::Str
+                };
+                self.string(observer, pickle, Node::span(kind, here, literal));
+            }
+            BINBYTES => {
+                let len = u32::from_le_bytes(args.fixed()?);
+                let bytes = args.bytes(u64::from(len))?;
+                self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
+            }
+            BINBYTES8 => {
+                let len = u64::from_le_bytes(args.fixed()?);
+                let bytes = args.bytes(len)?;
+                self.string(observer, pickle, Node::span(Kind::Bytes, here, bytes));
+            }
+            BYTEARRAY8 => {
+                let len = u64::from_le_bytes(args.fixed()?);
+                let bytes = args.bytes(len)?;
+                self.string(observer, pickle, Node::span(Kind::ByteArray, here, bytes));
+            }
+            EMPTY_SET => {
+                observer.empty_set(here as u32);
+                self.stack.push(Node::made(Kind::Set, here));
+            }
+            LIST | DICT | FROZENSET => {
+                let (from, mark) = self.pop_mark()?;
+                let kind = match op {
+                    LIST => Kind::List,
+                    DICT => {
+                        check_pairs(&self.stack[from..])?;
+                        Kind::Dict
+                    }
+                    _ => {
+                        check_members(&self.stack[from..])?;
+                        Kind::FrozenSet
+                    }
+                };
+                observer.close(op, here as u32, mark, None);
+                let made = Node::made(kind, mark as usize);
+                if kind == Kind::Dict {
+                    observer.pairs(made, &self.stack[from..], pickle);
+                }
+                self.stack.truncate(from);
+                self.stack.push(made);
+            }
+            POP => {
+                // As CPython has it: a MARK on top goes, else the value.
+                if self.stack.len() == self.fence && !self.marks.is_empty() {
+                    let (_, mark) = self.pop_mark()?;
+                    observer.close(op, here as u32, mark, None);
+                } else {
+                    let node = self.pop()?;
+                    if node.kind == Kind::Global {
+                        observer.dropped(node.a);
+                    }
+                }
+            }
+            POP_MARK => {
+                let (from, mark) = self.pop_mark()?;
+                observer.close(op, here as u32, mark, None);
+                self.stack.truncate(from);
+            }
+            DUP => {
+                let node = self.top()?;
+                if node.kind == Kind::Global {
+                    observer.pushed(node.a);
+                }
+                observer.dup(here as u32, node);
+                self.stack.push(node);
+            }
+            GET => {
+                let key = memo_key(args.line()?.of(pickle))?;
+                self.get(observer, pickle, here, key)?;
+            }
+            PUT => {
+                let key = memo_key(args.line()?.of(pickle))?;
+                self.put(observer, here, key)?;
+            }
+            EXT1 | EXT2 | EXT4 => {
+                let code = match op {
+                    EXT1 => u32::from(args.fixed::<1>()?[0]),
+                    EXT2 => u32::from(u16::from_le_bytes(args.fixed()?)),
+                    _ => u32::from_le_bytes(args.fixed()?),
+                };
+                // Codes are 1 to 2^31 - 1.
+                if code == 0 || code > i32::MAX.cast_unsigned() {
+                    return Err(Flaw::Operand);
+                }
+                let named = Named {
+                    module: Span::default(),
+                    name: Span::default(),
+                    extension: Some(code),
+                    protocol: self.protocol,
+                };
+                let global = global(observer, pickle, here, named);
+                self.stack.push(global);
+            }
+            NEWOBJ_EX => {
+                let keywords = self.pop()?;
+                if keywords.is_atom() {
+                    return Err(Flaw::Operand);
+                }
+                let args = self.pop()?;
+                let callee = self.pop()?;
+                self.call(observer, pickle, (op, here), callee, Some(args))?;
+            }
+            OBJ => {
+                let (from, mark) = self.pop_mark()?;
+                observer.close(op, here as u32, mark, None);
+                let callee = *self.stack.get(from).ok_or(Flaw::Underflow)?;
+                let args = self.tuple(from + 1, mark);
+                self.stack.truncate(from);
+                self.call(observer, pickle, (op, here), callee, Some(args))?;
+            }
+            PERSID => {
+                args.line()?;
+                observer.persistent_id(here as u32);
+                self.stack.push(Node::plain(Kind::Unknown, here));
+            }
+            BINPERSID => {
+                self.pop()?;
+                observer.persistent_id(here as u32);
+                self.stack.push(Node::plain(Kind::Unknown, here));
+            }
+            NEXT_BUFFER => {
+                observer.buffer(here as u32);
+                self.stack.push(Node::plain(Kind::Unknown, here));
+            }
+            READONLY_BUFFER => {
+                self.top()?;
+                observer.buffer(here as u32);
+            }
+            PROTO => {
+                let protocol = args.fixed::<1>()?[0];
+                if protocol > HIGHEST_PROTOCOL {
+                    return Err(Flaw::Protocol(protocol));
+                }
+                self.protocol = protocol;
+                observer.protocol(here as u32, protocol);
+            }
+            FRAME => {
+                let len = u64::from_le_bytes(args.fixed()?);
+                if len > (pickle.len() - args.at) as u64 {
+                    return Err(Flaw::Length);
+                }
+            }
+            _ => return Err(Flaw::NoOpcode(op)),
+        }
+        Ok(args.at)
     }
 
     fn long<O: Observer>(&mut self, observer: &mut O, at: usize, bytes: &[u8]) {

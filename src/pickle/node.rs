@@ -22,8 +22,10 @@ impl Span {
     }
 }
 
-/// What kind of value an opcode leaves on the stack.
+/// What kind of value an opcode leaves on the stack. As wide as the rest of a
+/// [`Node`], so that one is copied without its padding in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub(super) enum Kind {
     /// A memo entry that nothing was put into.
     Vacant,

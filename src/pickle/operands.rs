@@ -7,6 +7,7 @@ use super::machine::Flaw;
 use super::node::Span;
 
 /// An opcode's arguments.
+#[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
     pub(super) pickle: &'a [u8],
     /// Offset of the next.
@@ -57,7 +58,32 @@ impl Operands<'_> {
 /// Whether Python decodes this as UTF-8 with "surrogatepass".
 #[inline]
 pub(super) fn is_python_text(bytes: &[u8]) -> bool {
-    bytes.is_ascii() || simdutf8::basic::from_utf8(bytes).is_ok() || is_text_with_surrogates(bytes)
+    is_short_ascii(bytes)
+        || bytes.is_ascii()
+        || simdutf8::basic::from_utf8(bytes).is_ok()
+        || is_text_with_surrogates(bytes)
+}
+
+/// Whether this is ASCII and has at most 16 bytes, as most texts in pickles are:
+/// two looks are enough, which may overlap.
+#[inline]
+fn is_short_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let either = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => {
+            u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)
+        }
+        (Some(_), _) => return false,
+        _ => match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                u64::from(u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last))
+            }
+            _ => bytes
+                .iter()
+                .fold(0, |either, &byte| either | u64::from(byte)),
+        },
+    };
+    either & HIGH == 0
 }
 
 #[cold]

@@ -63,6 +63,15 @@ impl Scanner {
             value: walked.value,
         })
     }
+
+    /// How much memory it holds, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        let globals = &self.globals;
+        self.machine.held_bytes()
+            + globals.list.capacity() * size_of::<Global>()
+            + globals.attributes.capacity() * size_of::<(u32, Span)>()
+            + globals.index.allocation_size()
+    }
 }
 
 /// What the value of a pickle is.
@@ -465,6 +474,7 @@ impl Observer for Recorder<'_> {
     fn string(&mut self, node: Node, pickle: &[u8]) {
         let span = node.bytes();
         match node.kind {
+            Kind::Text if self.want == Want::Nothing => return self.marks(span.of(pickle)),
             Kind::Text => {}
             Kind::Str => {
                 self.facts.py2_str = true;
@@ -541,6 +551,9 @@ impl Observer for Recorder<'_> {
             }
         }
         let special = global.special;
+        if special == Special::Ordinary {
+            return;
+        }
         let args = args.unwrap_or((&[], 0));
         self.facts.py3_bytes |= special == Special::CodecsEncode;
         self.facts.bare_int |= special == Special::Sized

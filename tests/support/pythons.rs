@@ -27,8 +27,11 @@ pub(crate) struct Finished {
 impl Python {
     /// Every environment there is, the oldest Python first.
     pub(crate) fn all() -> Vec<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pythons");
-        let mut all: Vec<Self> = fs::read_dir(root)
+        // Of the workspace: its members share this file.
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let mut all: Vec<Self> = root
+            .take(2)
+            .find_map(|root| fs::read_dir(root.join("target/pythons")).ok())
             .into_iter()
             .flatten()
             .filter_map(|entry| Self::in_environment(&entry.ok()?.path()))

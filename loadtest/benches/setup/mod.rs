@@ -9,6 +9,8 @@ mod replay;
 #[path = "../../../tests/engine/rig.rs"]
 mod rig;
 
+use std::path::{Path, PathBuf};
+
 pub(crate) use replay::Replay;
 pub(crate) use rig::config;
 
@@ -52,4 +54,19 @@ pub(crate) fn turn(clients: u32, given: &[u8], requests: &[u8]) -> Replay {
         .into_iter()
         .map(|client| (client, requests.to_vec()));
     Replay::record(rig, inputs.collect(), READ_BYTES)
+}
+
+/// A pickle that `pickles.py` has written.
+pub(crate) fn recorded(name: &str) -> Vec<u8> {
+    let path = recorded_path(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where that is.
+pub(crate) fn recorded_path(name: &str) -> PathBuf {
+    let directory = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/fixtures/pickles/bench"
+    );
+    Path::new(directory).join(name).with_extension("pickle")
 }
