@@ -76,6 +76,11 @@ impl Look {
         }
     }
 
+    #[inline]
+    fn has_firewall(self) -> bool {
+        matches!(self, Self::Whole(whole) if whole.intersects(Whole::DENY | Whole::ALLOW))
+    }
+
     /// Whether some values are hidden.
     pub fn hides(self) -> bool {
         match self {
@@ -251,10 +256,20 @@ impl Looker {
         let Some(header) = self.sniffer.sniff(&self.encoding, flags, start) else {
             return Shown::AsIs;
         };
-        let verdict = identity.reader.verdict(header);
+        // What is too large to be looked at whole passes no firewall.
+        let refused = look.has_firewall();
+        let verdict = if refused {
+            Verdict::Unloadable
+        } else {
+            identity.reader.verdict(header)
+        };
         let hidden = hides && verdict == Verdict::Unloadable;
         if verdict != Verdict::Loadable {
-            let reason = header_reason(verdict);
+            let reason = if refused {
+                FIREWALL
+            } else {
+                header_reason(verdict)
+            };
             tally.not_loadable(identity.space, Direction::Read, reason);
         }
         let writer = Writer::of_protocol(header.protocol);
@@ -285,7 +300,8 @@ impl Looker {
                 let header = self.sniffer.sniff(&self.encoding, flags, start);
                 look.hides()
                     && header.is_some_and(|header| {
-                        identity.reader.verdict(header) == Verdict::Unloadable
+                        look.has_firewall()
+                            || identity.reader.verdict(header) == Verdict::Unloadable
                     })
             }
         }

@@ -2,7 +2,7 @@
 //! 3.12 were recorded to do with it, and that none takes more memory or time than
 //! its bytes are worth.
 
-use picklegate::pickle::{Extensions, Firewall, Reader, Scanner, Verdict};
+use picklegate::pickle::{Extensions, Firewall, Reader, Reason, Scanner, Verdict};
 
 use crate::matrix::MATRIX;
 
@@ -285,7 +285,7 @@ fn hostile_pickles_are_judged_as_they_were_recorded_to_end() {
                 Said::Verdicts(READERS.map(|(major, minor)| {
                     let reader = Reader::of_python(major, Some(minor));
                     let judged = scan.judge(reader, None);
-                    judged.map_or_else(|reason| reason.verdict(), |()| Verdict::Loadable)
+                    judged.map_or_else(Reason::verdict, |()| Verdict::Loadable)
                 })),
                 nothing.check(&scan).is_err(),
             ),
