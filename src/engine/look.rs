@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::tally::{Action, Direction, Tally, Writer};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{
-    self, Broken, Encoding, Firewall, Inflater, Reason, Scan, Scanner, Sniffer, Verdict,
+    self, Broken, Encoding, Firewall, Header, Inflater, Reason, Scan, Scanner, Sniffer, Verdict,
 };
 use crate::policy::{
     Decision, Globals, Identity, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Snapshot, Sniff,
@@ -45,40 +45,41 @@ bitflags::bitflags! {
         const DENY = 1 << 3;
         /// The firewall's allow list counts.
         const ALLOW = 1 << 4;
+        /// One of them does.
+        const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
     }
 }
 
 impl Look {
     /// How a rule has values looked at on their way to a reader.
+    #[inline]
     pub fn of(rule: &Rule) -> Self {
-        let hides = matches!(rule.mode, Mode::Guard | Mode::Isolate)
-            && rule.on_unloadable_read != OnUnloadableRead::Pass;
-        let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
-        match (rule.mode, rule.sniff) {
-            (Mode::Shared, _) | (_, Sniff::Off) => Self::Away,
-            (_, Sniff::Full) => {
-                let mut whole = Whole::empty();
-                whole.set(
-                    Whole::HIDE,
-                    hides || guarded && rule.globals != Globals::Any,
-                );
-                whole.set(
-                    Whole::TRANSCODE,
-                    guarded && rule.on_unloadable_read == OnUnloadableRead::Transcode,
-                );
-                whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
-                whole.set(Whole::DENY, rule.globals == Globals::Deny);
-                whole.set(Whole::ALLOW, rule.globals == Globals::Allow);
-                Self::Whole(whole)
-            }
-            (_, Sniff::Header) if hides => Self::Hide,
-            (_, Sniff::Header) => Self::Count,
+        match rule.sniff {
+            Sniff::Off => Self::Away,
+            Sniff::Header if hides(rule) => Self::Hide,
+            Sniff::Header => Self::Count,
+            Sniff::Full => Self::whole(rule),
         }
     }
 
-    #[inline]
+    #[cold]
+    fn whole(rule: &Rule) -> Self {
+        let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
+        let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
+        let mut whole = Whole::empty();
+        whole.set(
+            Whole::HIDE,
+            hides(rule) || guarded && rule.globals != Globals::Any,
+        );
+        whole.set(Whole::TRANSCODE, guarded && transcodes);
+        whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
+        whole.set(Whole::DENY, rule.globals == Globals::Deny);
+        whole.set(Whole::ALLOW, rule.globals == Globals::Allow);
+        Self::Whole(whole)
+    }
+
     fn has_firewall(self) -> bool {
-        matches!(self, Self::Whole(whole) if whole.intersects(Whole::DENY | Whole::ALLOW))
+        matches!(self, Self::Whole(whole) if whole.intersects(Whole::FIREWALL))
     }
 
     /// Whether some values are hidden.
@@ -89,6 +90,13 @@ impl Look {
             Self::Whole(whole) => whole.contains(Whole::HIDE),
         }
     }
+}
+
+/// Whether a rule hides what its reader cannot load.
+#[inline]
+fn hides(rule: &Rule) -> bool {
+    matches!(rule.mode, Mode::Guard | Mode::Isolate)
+        && rule.on_unloadable_read != OnUnloadableRead::Pass
 }
 
 /// What the client gets to see of a value.
@@ -247,39 +255,62 @@ impl Looker {
             Look::Away => return Shown::AsIs,
             Look::Count => false,
             Look::Hide => true,
-            Look::Whole(whole) if self.is_held(flags, len) => {
-                return self.read_whole(Some(tally), identity, whole, flags, &start[..len]);
+            Look::Whole(whole) => {
+                return self.read_with(tally, identity, whole, (flags, start, len));
             }
-            Look::Whole(whole) => whole.contains(Whole::HIDE),
         };
         let start = &start[..start.len().min(len)];
         let Some(header) = self.sniffer.sniff(&self.encoding, flags, start) else {
             return Shown::AsIs;
         };
-        // What is too large to be looked at whole passes no firewall.
-        let refused = look.has_firewall();
-        let verdict = if refused {
-            Verdict::Unloadable
-        } else {
-            identity.reader.verdict(header)
-        };
-        let hidden = hides && verdict == Verdict::Unloadable;
+        let verdict = identity.reader.verdict(header);
         if verdict != Verdict::Loadable {
-            let reason = if refused {
-                FIREWALL
-            } else {
-                header_reason(verdict)
-            };
-            tally.not_loadable(identity.space, Direction::Read, reason);
+            return not_loadable(
+                tally,
+                identity,
+                header,
+                verdict,
+                hides,
+                header_reason(verdict),
+            );
         }
         let writer = Writer::of_protocol(header.protocol);
-        let (action, shown) = if hidden {
-            (Action::Hidden, Shown::Hidden)
-        } else {
-            (Action::Served, Shown::AsIs)
-        };
-        tally.read(identity.space, header.protocol, writer, verdict, action);
-        shown
+        tally.read(
+            identity.space,
+            header.protocol,
+            writer,
+            verdict,
+            Action::Served,
+        );
+        Shown::AsIs
+    }
+
+    /// Looks at a value whole, or at its first bytes if it is not held.
+    #[cold]
+    fn read_with(
+        &mut self,
+        tally: &mut Tally,
+        identity: Identity,
+        whole: Whole,
+        (flags, start, len): (u32, &[u8], usize),
+    ) -> Shown {
+        if self.is_held(flags, len) {
+            return self.read_whole(Some(tally), identity, whole, flags, &start[..len]);
+        }
+        let hides = whole.contains(Whole::HIDE);
+        if !whole.intersects(Whole::FIREWALL) {
+            let look = if hides { Look::Hide } else { Look::Count };
+            return self.read(tally, identity, look, (flags, start, len));
+        }
+        // What is too large to be looked at whole passes no firewall.
+        let start = &start[..start.len().min(len)];
+        match self.sniffer.sniff(&self.encoding, flags, start) {
+            None => Shown::AsIs,
+            Some(header) => {
+                let verdict = Verdict::Unloadable;
+                not_loadable(tally, identity, header, verdict, hides, FIREWALL)
+            }
+        }
     }
 
     /// Whether a value that nobody asked for is hidden from a reader: as
@@ -469,6 +500,27 @@ impl Looker {
         }
         rejects.then_some(reason)
     }
+}
+
+/// Counts a value that its first bytes speak against.
+#[cold]
+fn not_loadable(
+    tally: &mut Tally,
+    identity: Identity,
+    header: Header,
+    verdict: Verdict,
+    hides: bool,
+    reason: &'static str,
+) -> Shown {
+    tally.not_loadable(identity.space, Direction::Read, reason);
+    let (action, shown) = if hides && verdict == Verdict::Unloadable {
+        (Action::Hidden, Shown::Hidden)
+    } else {
+        (Action::Served, Shown::AsIs)
+    };
+    let writer = Writer::of_protocol(header.protocol);
+    tally.read(identity.space, header.protocol, writer, verdict, action);
+    shown
 }
 
 /// As metrics name the reason that a header gives.
