@@ -134,7 +134,9 @@ fn store(line: &str, value: &[u8]) -> Vec<u8> {
 /// All kinds for a client that loads protocol 2 at most, of pickles of this
 /// size under keys that start with `prefix`.
 fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
-    let pickle = |protocol: u8| [&[0x80, protocol][..], &vec![b'N'; bytes - 2]].concat();
+    // None, dropped and pushed again until the size is right.
+    let body = b"0N".repeat(bytes / 2 - 2);
+    let pickle = |protocol: u8| [&[0x80, protocol, b'N'][..], &body, b"."].concat();
     let key = format!("{prefix}user:1");
     let base64 = "dXNlcjox";
     let long = format!("{prefix}{}", "k".repeat(186 - prefix.len()));
@@ -266,6 +268,10 @@ fn no_request_allocates_in_the_engine() {
     for bytes in VALUE_BYTES {
         check_engine(&mut findings, "mode = \"isolate\"", 1, bytes);
         check_engine(&mut findings, "mode = \"guard\"", 1, bytes);
+        let full = "mode = \"guard\"\nsniff = \"full\"";
+        check_engine(&mut findings, full, 1, bytes);
+        let transcode = "mode = \"guard\"\non_unloadable_read = \"transcode\"";
+        check_engine(&mut findings, transcode, 1, bytes);
         let strict = "mode = \"isolate\"\ncoherence = \"strict\"";
         check_engine(&mut findings, strict, 1, bytes);
         check_engine(&mut findings, "mode = \"isolate\"", 3, bytes);

@@ -35,7 +35,7 @@ bitflags::bitflags! {
     /// What becomes of a value that was looked at whole.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Whole: u8 {
-        /// It is a miss if the client cannot load it, or the firewall refuses it.
+        /// It is a miss if the client cannot load it.
         const HIDE = 1;
         /// It is transcoded before that.
         const TRANSCODE = 1 << 1;
@@ -45,7 +45,9 @@ bitflags::bitflags! {
         const DENY = 1 << 3;
         /// The firewall's allow list counts.
         const ALLOW = 1 << 4;
-        /// One of them does.
+        /// What the firewall refuses is a miss; else, it is only counted.
+        const ENFORCE = 1 << 5;
+        /// One of the lists counts.
         const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
     }
 }
@@ -67,10 +69,8 @@ impl Look {
         let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
         let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
         let mut whole = Whole::empty();
-        whole.set(
-            Whole::HIDE,
-            hides(rule) || guarded && rule.globals != Globals::Any,
-        );
+        whole.set(Whole::HIDE, hides(rule));
+        whole.set(Whole::ENFORCE, guarded && rule.globals != Globals::Any);
         whole.set(Whole::TRANSCODE, guarded && transcodes);
         whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
         whole.set(Whole::DENY, rule.globals == Globals::Deny);
@@ -78,16 +78,12 @@ impl Look {
         Self::Whole(whole)
     }
 
-    fn has_firewall(self) -> bool {
-        matches!(self, Self::Whole(whole) if whole.intersects(Whole::FIREWALL))
-    }
-
     /// Whether some values are hidden.
     pub fn hides(self) -> bool {
         match self {
             Self::Away | Self::Count => false,
             Self::Hide => true,
-            Self::Whole(whole) => whole.contains(Whole::HIDE),
+            Self::Whole(whole) => whole.intersects(Whole::HIDE | Whole::ENFORCE),
         }
     }
 }
@@ -297,9 +293,12 @@ impl Looker {
         if self.is_held(flags, len) {
             return self.read_whole(Some(tally), identity, whole, flags, &start[..len]);
         }
-        let hides = whole.contains(Whole::HIDE);
         if !whole.intersects(Whole::FIREWALL) {
-            let look = if hides { Look::Hide } else { Look::Count };
+            let look = if whole.contains(Whole::HIDE) {
+                Look::Hide
+            } else {
+                Look::Count
+            };
             return self.read(tally, identity, look, (flags, start, len));
         }
         // What is too large to be looked at whole passes no firewall.
@@ -307,7 +306,7 @@ impl Looker {
         match self.sniffer.sniff(&self.encoding, flags, start) {
             None => Shown::AsIs,
             Some(header) => {
-                let verdict = Verdict::Unloadable;
+                let (verdict, hides) = (Verdict::Unloadable, whole.contains(Whole::ENFORCE));
                 not_loadable(tally, identity, header, verdict, hides, FIREWALL)
             }
         }
@@ -329,11 +328,12 @@ impl Looker {
             _ => {
                 let start = &start[..start.len().min(len)];
                 let header = self.sniffer.sniff(&self.encoding, flags, start);
-                look.hides()
-                    && header.is_some_and(|header| {
-                        look.has_firewall()
-                            || identity.reader.verdict(header) == Verdict::Unloadable
-                    })
+                header.is_some_and(|header| match look {
+                    Look::Whole(whole) if whole.intersects(Whole::FIREWALL) => {
+                        whole.contains(Whole::ENFORCE)
+                    }
+                    _ => look.hides() && identity.reader.verdict(header) == Verdict::Unloadable,
+                })
             }
         }
     }
@@ -418,13 +418,14 @@ impl Looker {
         if let Some(note) = note {
             self.note(note);
         }
+        let hiding = if refused { Whole::ENFORCE } else { Whole::HIDE };
         let (action, shown) = match verdict {
             _ if transcoded => {
                 // Every client can read what is not compressed.
                 let flags = flags & !self.encoding.compressed_flag;
                 (Action::Transcoded, Shown::Rewritten(flags))
             }
-            Verdict::Unloadable if whole.contains(Whole::HIDE) => (Action::Hidden, Shown::Hidden),
+            Verdict::Unloadable if whole.contains(hiding) => (Action::Hidden, Shown::Hidden),
             _ => (Action::Served, Shown::AsIs),
         };
         if let Some(tally) = tally {

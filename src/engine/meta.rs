@@ -268,20 +268,37 @@ pub(super) fn hide_meta(line: &mut Vec<u8>) {
 
 /// Puts another value's length and client flags into the line of a hit.
 pub(super) fn resize_meta(line: &mut Vec<u8>, len: usize, client_flags: u32) {
-    let mut resized = Vec::with_capacity(line.len() + 20);
-    for (nth, token) in Tokens::new(line).enumerate() {
-        match (nth, token[0]) {
-            (0, _) => resized.extend_from_slice(token),
-            (1, _) => resized.extend_from_slice(format!(" {len}").as_bytes()),
-            (_, b's') => resized.extend_from_slice(format!(" s{len}").as_bytes()),
-            (_, b'f') => resized.extend_from_slice(format!(" f{client_flags}").as_bytes()),
-            _ => {
-                resized.push(b' ');
-                resized.extend_from_slice(token);
+    let old = line.len();
+    let mut at = 0;
+    for nth in 0.. {
+        let mut tokens = Tokens::new(&line[at..old]);
+        let Some(token) = tokens.next() else {
+            break;
+        };
+        at = old - tokens.rest().len();
+        let token = at - token.len()..at;
+        let kind = (nth > 1).then(|| line[token.start]);
+        if nth > 0 {
+            line.push(b' ');
+        }
+        match (nth, kind) {
+            (1, _) => push_number(line, len as u64),
+            (_, Some(b's')) => {
+                line.push(b's');
+                push_number(line, len as u64);
             }
+            (_, Some(b'f')) => {
+                line.push(b'f');
+                push_number(line, client_flags.into());
+            }
+            _ => line.extend_from_within(token),
         }
     }
-    *line = resized;
+    line.drain(..old);
+}
+
+fn push_number(line: &mut Vec<u8>, number: u64) {
+    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// `"ME <key> exp=..."` with the client's key.

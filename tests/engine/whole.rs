@@ -196,6 +196,10 @@ fn the_firewall_hides_from_everybody() {
     // Passing what cannot be loaded does not pass what is refused.
     let pass = format!("{deny}\non_unloadable_read = \"pass\"");
     assert_eq!(read(&pass, 1, SYSTEM, "py3.11"), MISS);
+    assert_eq!(read(&pass, 1, ZONE, "py3.8"), hit("k", 1, ZONE, ""));
+    // Observing only counts.
+    let observe = "mode = \"observe\"\nsniff = \"full\"\nglobals = \"deny\"";
+    assert_eq!(read(observe, 1, SYSTEM, "py3.11"), hit("k", 1, SYSTEM, ""));
     let mut rig = Rig::new(&config(1, &deny), 1);
     store(&mut rig, "k", 1, SYSTEM);
     let client = rig.open("py3.11");

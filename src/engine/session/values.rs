@@ -136,21 +136,25 @@ impl Values<'_> {
         if self.deaf {
             return;
         }
-        let (mut flags_text, mut len_text) = (itoa::Buffer::new(), itoa::Buffer::new());
-        let mut parts = vec![
+        let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new()];
+        let [flags_text, len_text] = &mut numbers;
+        let buffer = &mut *self.buffer;
+        for part in [
             b"VALUE ",
             key,
             b" ",
             flags_text.format(flags).as_bytes(),
             b" ",
             len_text.format(value.len()).as_bytes(),
-        ];
-        if let Some(cas) = Tokens::new(tail).nth(2) {
-            parts.extend([b" ", cas]);
+        ] {
+            buffer.extend_from_slice(part);
         }
-        parts.extend([b"\r\n", value, b"\r\n"]);
-        for part in parts {
-            self.buffer.extend_from_slice(part);
+        if let Some(cas) = Tokens::new(tail).nth(2) {
+            buffer.push(b' ');
+            buffer.extend_from_slice(cas);
+        }
+        for part in [b"\r\n", value, b"\r\n"] {
+            buffer.extend_from_slice(part);
         }
     }
 
