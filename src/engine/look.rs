@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::tally::{Action, Direction, Tally, Writer};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{
-    self, Broken, Encoding, Firewall, Header, Inflater, Reason, Scan, Scanner, Sniffer, Verdict,
+    self, Broken, Encoding, Extensions, Firewall, Header, InflateError, Inflater, Reason, Scan,
+    Scanner, Sniffer, Verdict,
 };
 use crate::policy::{
-    Decision, Globals, Identity, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Snapshot, Sniff,
+    Decision, Globals, Identity, Mode, OnUnloadableRead, OnUnloadableWrite, Pickles, Rule,
+    Snapshot, Sniff,
 };
 
 /// As metrics name the reasons that are no [`Reason`].
@@ -66,7 +68,7 @@ impl Look {
 
     #[cold]
     fn whole(rule: &Rule) -> Self {
-        let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
+        let guarded = is_guarded(rule);
         let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
         let mut whole = Whole::empty();
         whole.set(Whole::HIDE, hides(rule));
@@ -88,11 +90,27 @@ impl Look {
     }
 }
 
+impl Whole {
+    /// The list that counts.
+    fn firewall(self, pickles: &Pickles) -> Option<&Firewall> {
+        if self.contains(Self::ALLOW) {
+            Some(&pickles.allow)
+        } else {
+            self.contains(Self::DENY).then_some(&pickles.deny)
+        }
+    }
+}
+
+/// Whether values are kept from whom they are not for.
+#[inline]
+fn is_guarded(rule: &Rule) -> bool {
+    matches!(rule.mode, Mode::Guard | Mode::Isolate)
+}
+
 /// Whether a rule hides what its reader cannot load.
 #[inline]
 fn hides(rule: &Rule) -> bool {
-    matches!(rule.mode, Mode::Guard | Mode::Isolate)
-        && rule.on_unloadable_read != OnUnloadableRead::Pass
+    is_guarded(rule) && rule.on_unloadable_read != OnUnloadableRead::Pass
 }
 
 /// What the client gets to see of a value.
@@ -119,6 +137,20 @@ struct Found<'f> {
 }
 
 impl<'f> Found<'f> {
+    /// Scans a value that was inflated, if it could be.
+    fn within(
+        plain: Result<&'f [u8], InflateError>,
+        scanner: &'f mut Scanner,
+        extensions: &'f Extensions,
+        firewall: Option<&Firewall>,
+        judge: impl FnOnce(&Scan<'f>) -> Result<(), Reason<'f>>,
+    ) -> Self {
+        match plain {
+            Ok(pickle) => Self::of(scanner.scan(pickle, extensions), firewall, judge),
+            Err(error) => Self::unreadable(error.name(), &error, firewall),
+        }
+    }
+
     /// By the scan; what is no pickle passes no firewall.
     fn of(
         scanned: Result<Scan<'f>, Broken>,
@@ -352,24 +384,9 @@ impl Looker {
         if self.sniffer.sniff(&self.encoding, flags, value).is_none() {
             return Shown::AsIs;
         }
-        let plain = if flags & self.encoding.compressed_flag == 0 {
-            Ok(value)
-        } else {
-            self.inflater.inflate(value, snapshot.pickles.inflate)
-        };
-        let firewall = match whole {
-            _ if whole.contains(Whole::ALLOW) => Some(&snapshot.pickles.allow),
-            _ if whole.contains(Whole::DENY) => Some(&snapshot.pickles.deny),
-            _ => None,
-        };
+        let pickles = &snapshot.pickles;
+        let plain = inflated(&mut self.inflater, pickles, flags, value);
         let inventory = snapshot.inventory(space);
-        let found = match plain {
-            Ok(pickle) => {
-                let scanned = self.scanner.scan(pickle, &snapshot.pickles.extensions);
-                Found::of(scanned, firewall, |scan| scan.judge(reader, inventory))
-            }
-            Err(error) => Found::unreadable(error.name(), &error, firewall),
-        };
         let Found {
             protocol,
             writer,
@@ -377,7 +394,13 @@ impl Looker {
             reason,
             scan,
             note,
-        } = found;
+        } = Found::within(
+            plain,
+            &mut self.scanner,
+            &pickles.extensions,
+            whole.firewall(pickles),
+            |scan| scan.judge(reader, inventory),
+        );
         if let (Some(tally), Some(reason)) = (&mut tally, reason) {
             tally.not_loadable(space, Direction::Read, reason);
         }
@@ -404,7 +427,7 @@ impl Looker {
                     let done = self.transcoder.transcode(pickle, form, &pool, rewritten);
                     done.map_err(Refusal::name)?;
                     // Whatever it is now, the reader must be able to load it.
-                    let again = self.scanner.scan(rewritten, &snapshot.pickles.extensions);
+                    let again = self.scanner.scan(rewritten, &pickles.extensions);
                     let found = Found::of(again, None, |scan| scan.judge(reader, inventory));
                     found.reason.map_or(Ok(()), Err)
                 });
@@ -444,40 +467,30 @@ impl Looker {
         (flags, value): (u32, &[u8]),
     ) -> Option<&'static str> {
         let Decision { rule, space, .. } = decision;
-        if rule.mode == Mode::Shared || rule.sniff == Sniff::Off {
+        let look = Look::of(rule);
+        if look == Look::Away {
             return None;
         }
         let header = self.sniffer.sniff(&self.encoding, flags, value)?;
         let snapshot = &self.snapshot;
-        let guarded = matches!(rule.mode, Mode::Guard | Mode::Isolate);
-        let (protocol, verdict, reason) = if rule.sniff == Sniff::Full {
-            let firewall = match rule.globals {
-                Globals::Any => None,
-                Globals::Deny => Some(&snapshot.pickles.deny),
-                Globals::Allow => Some(&snapshot.pickles.allow),
-            };
-            let plain = if flags & self.encoding.compressed_flag == 0 {
-                Ok(value)
-            } else {
-                self.inflater.inflate(value, snapshot.pickles.inflate)
-            };
-            let found = match plain {
-                Ok(pickle) => {
-                    let scanned = self.scanner.scan(pickle, &snapshot.pickles.extensions);
-                    Found::of(scanned, firewall, |scan| {
-                        let mut readers = snapshot.readers(space);
-                        readers.try_for_each(|n| scan.judge(n.reader, n.inventory.as_deref()))
-                    })
-                }
-                Err(error) => Found::unreadable(error.name(), &error, firewall),
-            };
+        let (protocol, verdict, reason) = if let Look::Whole(whole) = look {
+            let pickles = &snapshot.pickles;
             let Found {
                 protocol,
                 verdict,
                 reason,
                 note,
                 ..
-            } = found;
+            } = Found::within(
+                inflated(&mut self.inflater, pickles, flags, value),
+                &mut self.scanner,
+                &pickles.extensions,
+                whole.firewall(pickles),
+                |scan| {
+                    let mut readers = snapshot.readers(space);
+                    readers.try_for_each(|n| scan.judge(n.reader, n.inventory.as_deref()))
+                },
+            );
             if let Some(note) = note {
                 self.note(note);
             }
@@ -493,13 +506,27 @@ impl Looker {
         tally.write(writer.space, protocol);
         let reason = reason?;
         tally.not_loadable(writer.space, Direction::Write, reason);
-        let rejects = guarded
+        let rejects = is_guarded(rule)
             && rule.on_unloadable_write == OnUnloadableWrite::Reject
             && verdict == Verdict::Unloadable;
         if rejects {
             tally.rejected(writer.space, reason);
         }
         rejects.then_some(reason)
+    }
+}
+
+/// A value as it was before its client compressed it, if it did.
+fn inflated<'v>(
+    inflater: &'v mut Inflater,
+    pickles: &Pickles,
+    flags: u32,
+    value: &'v [u8],
+) -> Result<&'v [u8], InflateError> {
+    if flags & pickles.encoding.compressed_flag == 0 {
+        Ok(value)
+    } else {
+        inflater.inflate(value, pickles.inflate)
     }
 }
 

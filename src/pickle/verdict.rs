@@ -10,7 +10,7 @@ use std::fmt;
 use super::Verdict;
 use super::django;
 use super::inventory::Inventory;
-use super::names::{self, PythonVersion, Versions};
+use super::names::{self, Presence, PythonVersion, Versions};
 use super::reader::Reader;
 use super::scan::{Facts, Global, GlobalRef, Scan};
 use super::special::Shapes;
@@ -262,20 +262,8 @@ impl<'s> Scan<'s> {
         let dotted = memchr::memchr(b'.', name).is_some();
         // Nested names are looked up part by part from protocol 4 on only.
         let plain_only = protocol < 4 && dotted;
-        let has2 = names::lookup(module, names::first_part(name));
-        let has3 = names::lookup(module3, names::first_part(name3));
-        let listed = |has: Option<names::Presence>| has.is_some_and(|has| has.listed.is_some());
-        // Where one side of a renaming is known, the other side's lack of it is, too.
-        let known = listed(has2) || listed(has3);
-        let versions = |has: Option<names::Presence>, of: Versions| {
-            let has = has.map_or(third_party(module), |has| match has.listed {
-                None if known => has.foreign,
-                _ => has.versions(),
-            });
-            has & of
-        };
-        let has = versions(has2, Versions::PY2) | versions(has3, Versions::PY3);
-        if plain_only || (known_there.is_none() && !reader.may_be(has)) {
+        let is_lacking = || !reader.may_be(versions_with((module, name), (module3, name3)));
+        if plain_only || (known_there.is_none() && is_lacking()) {
             return missing();
         }
         if reader
@@ -304,6 +292,22 @@ impl<'s> Scan<'s> {
         }
         Ok(())
     }
+}
+
+/// The versions that may have a global: as Python 2 looks it up, and as Python 3.
+fn versions_with(in2: (&[u8], &[u8]), in3: (&[u8], &[u8])) -> Versions {
+    let [has2, has3] =
+        [in2, in3].map(|(module, name)| names::lookup(module, names::first_part(name)));
+    let listed = |has: Option<Presence>| has.is_some_and(|has| has.listed.is_some());
+    // Where one side of a renaming is known, the other side's lack of it is, too.
+    let known = listed(has2) || listed(has3);
+    let versions = |has: Option<Presence>| {
+        has.map_or(third_party(in2.0), |has| match has.listed {
+            None if known => has.foreign,
+            _ => has.versions(),
+        })
+    };
+    versions(has2) & Versions::PY2 | versions(has3) & Versions::PY3
 }
 
 /// The versions that can have a module outside the standard library.

@@ -40,6 +40,21 @@ def expect_all_read(session, names, wanted):
         expect_same(found[name], wanted[name], name + ": get_many")
 
 
+def read_all(reader, family, names, wanted):
+    """A client reads what is wanted of these names, all at once, and by itself what
+    it had stored; the others are misses."""
+    with check(reader.label, "reads all of", family.name):
+        expect_all_read(reader, names, wanted)
+    for name in names:
+        if not family.is_of(reader.client, name):
+            continue
+        with check(reader.label, "reads", name):
+            if name in wanted:
+                expect_read(reader, name, wanted[name])
+            else:
+                expect_miss(reader, name)
+
+
 def version_of(family):
     return tuple(int(part) for part in family.split(":")[-1].split("."))
 
@@ -107,17 +122,9 @@ def transcoded(arguments):
                     wanted[name] = values.crossed(value, family.writer, not arguments.bytes)
                 elif value in bound:
                     wanted[name] = bound[value]
-            with check(reader.label, "reads all of", each):
-                expect_all_read(reader, names, wanted)
+            read_all(reader, family, names, wanted)
             for name in names:
-                if not family.is_of(reader.client, name):
-                    continue
-                with check(reader.label, "reads", name):
-                    if name in wanted:
-                        expect_read(reader, name, wanted[name])
-                    else:
-                        expect_miss(reader, name)
-                if not reader.library.offers("decode"):
+                if not (family.is_of(reader.client, name) and reader.library.offers("decode")):
                     continue
                 with check(reader.label, "reads by mg", name):
                     meta = through.meta_get(name)
@@ -173,16 +180,7 @@ def judged(arguments):
         for reader in sessions(arguments, every_protocol=False):
             names = family.readable(reader.client)
             wanted = {name: can[name] for name in names if name in can}
-            with check(reader.label, "reads all of", each):
-                expect_all_read(reader, names, wanted)
-            for name in names:
-                if not family.is_of(reader.client, name):
-                    continue
-                with check(reader.label, "reads", name):
-                    if name in wanted:
-                        expect_read(reader, name, wanted[name])
-                    else:
-                        expect_miss(reader, name)
+            read_all(reader, family, names, wanted)
             read, missed = read + len(wanted), missed + len(names) - len(wanted)
     report("%d read, %d missed" % (read, missed), read > 0 and missed > 0)
 
