@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::config::{Config, Word as _};
 use crate::explain::family;
 use crate::policy::{
-    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rollout, Rule, Sniff,
+    Coherence, Globals, Identify, Mode, OnUnloadableRead, OnUnloadableWrite, Rollout, Rule,
+    RuntimeTag, Snapshot, Sniff, Untagged,
 };
 
 /// The summary of a configuration: a paragraph for each of its parts.
@@ -31,14 +32,34 @@ pub fn summary(config: &Config) -> String {
 
 fn listeners(config: &Config) -> Vec<Vec<String>> {
     let row = |listener: &crate::config::Listener| {
-        let namespace = config.snapshot.codec.name(listener.identity.space);
-        vec![
-            listener.name.clone(),
-            listener.runtime.to_string(),
-            format!("namespace {namespace}"),
-        ]
+        let admission = &listener.admission;
+        let (who, becomes) = match &admission.identify {
+            Identify::Static(runtime) => {
+                (runtime.to_string(), namespace(&config.snapshot, runtime))
+            }
+            Identify::Each { sources, untagged } => {
+                let sources: Vec<_> = sources.iter().map(|source| source.word()).collect();
+                let otherwise = match untagged {
+                    Untagged::Refuse => "refused".to_owned(),
+                    Untagged::Pass => "bare keys, nothing hidden".to_owned(),
+                    Untagged::As(runtime) => namespace(&config.snapshot, runtime),
+                };
+                (
+                    format!("by {}", sources.join(", ")),
+                    format!("else {otherwise}"),
+                )
+            }
+        };
+        vec![admission.name.to_string(), who, becomes]
     };
     config.listeners.iter().map(row).collect()
+}
+
+fn namespace(snapshot: &Snapshot, runtime: &RuntimeTag) -> String {
+    let identity = snapshot.identify(runtime);
+    // A configuration names no runtime without a namespace.
+    let name = identity.map_or("", |identity| snapshot.codec.name(identity.space));
+    format!("namespace {name}")
 }
 
 fn admin(config: &Config) -> Vec<Vec<String>> {
@@ -116,8 +137,14 @@ fn consequences(rule: &Rule) -> String {
         parts.push(match rule.coherence {
             Coherence::None => "deletes reach no other copy",
             Coherence::Deletes => "deletes reach every copy",
+            Coherence::FillAware => {
+                "deletes reach every copy, stores delete the others unless they fill a miss"
+            }
             Coherence::Strict => "deletes reach every copy, stores delete the others",
         });
+        if rule.mode == Mode::Isolate && rule.read_through {
+            parts.push("a miss reads another copy that can be loaded");
+        }
     }
     parts.join("; ")
 }

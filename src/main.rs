@@ -78,7 +78,7 @@ fn run_serve(args: &cli::Serve) -> Result<(), Failure> {
         Some(path) => Config::load(path),
         None => Config::from_flags(&args.listen, &args.upstream, args.admin.as_deref()),
     };
-    serve(&config.map_err(usage)?)
+    serve(config.map_err(usage)?, args.config.as_deref())
 }
 
 fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
@@ -90,7 +90,7 @@ fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
     let config = Config::parse("demo", &demo::configuration(&addresses)).map_err(usage)?;
     log_to_stderr(LevelFilter::WARN);
     let ran = server::block_on(async {
-        let server = Server::start(&config).await?;
+        let server = Server::start(config.clone()).await?;
         let report = demo::replay(&config).await?;
         let outlook = if args.once {
             String::new()
@@ -100,20 +100,20 @@ fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
         // Whoever has gone away wants no more of it.
         let _ = print(&format!("{report}{outlook}"));
         if args.once {
-            server.drain(config.limits.drain_timeout).await;
+            server.drain().await;
             return Ok(());
         }
-        server.run(config.limits.drain_timeout).await
+        server.run(None).await
     });
     ran.map_err(|error| Failure::Internal(error.to_string()))
 }
 
-fn serve(config: &Config) -> Result<(), Failure> {
+fn serve(config: Config, file: Option<&Path>) -> Result<(), Failure> {
     log_to_stderr(LevelFilter::INFO);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    server::serve(config).map_err(|error| Failure::Internal(error.to_string()))
+    server::serve(config, file).map_err(|error| Failure::Internal(error.to_string()))
 }
 
 /// Structured logs; `PICKLEGATE_LOG=debug` (or any filter) shows more.

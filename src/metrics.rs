@@ -1,6 +1,7 @@
 //! Metric families, and how a worker's plain counts become theirs. Nothing here
 //! runs while requests are served: counts are published when somebody looks.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{
@@ -9,9 +10,10 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::engine::{
-    Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS, Tally,
-    UpstreamCounts, Writer,
+    Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS,
+    RequestCounts, Split, Tally, UpstreamCounts, Writer,
 };
+use crate::policy::SpaceId;
 use crate::protocol::request::Verb;
 
 const REQUESTS: &str = "picklegate_requests_total";
@@ -22,6 +24,8 @@ const REJECTED: &str = "picklegate_rejected_writes_total";
 const NOT_LOADABLE: &str = "picklegate_not_loadable_values_total";
 const NOT_TRANSCODED: &str = "picklegate_transcode_refusals_total";
 const INVALIDATIONS: &str = "picklegate_invalidations_total";
+const SUSPECTED: &str = "picklegate_suspected_split_total";
+const UNTAGGED: &str = "picklegate_untagged_connections_total";
 const CONNECTIONS: &str = "picklegate_connections";
 const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
 const REFUSED: &str = "picklegate_refused_connections_total";
@@ -33,7 +37,11 @@ const UPSTREAM_IN_FLIGHT: &str = "picklegate_upstream_in_flight";
 const ROLLOUT: &str = "picklegate_rollout_ratio";
 const GENERATION: &str = "picklegate_config_generation";
 const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
+const FAILURES: &str = "picklegate_config_failures_total";
 const BUILD_INFO: &str = "picklegate_build_info";
+
+/// Those of an origin that is new.
+const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
 
 /// How verdicts are called, by their number.
 const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
@@ -77,6 +85,14 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         INVALIDATIONS,
         "Copies in other namespaces deleted for coherence"
     );
+    describe_counter!(
+        SUSPECTED,
+        "Requests that look like a counter or a lock, but of which each namespace has its own"
+    );
+    describe_counter!(
+        UNTAGGED,
+        "Connections that asked for something without a runtime tag"
+    );
     describe_gauge!(CONNECTIONS, "Downstream connections");
     describe_gauge!(
         WORKER_CONNECTIONS,
@@ -104,7 +120,9 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         metrics::Unit::Seconds,
         "When the configuration was last loaded"
     );
+    describe_counter!(FAILURES, "Configurations that were not taken over");
     describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
+    counter!(FAILURES).absolute(0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
@@ -122,6 +140,17 @@ pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = 
     }
 }
 
+/// A configuration was not taken over.
+pub fn configuration_failed() {
+    counter!(FAILURES).increment(1);
+}
+
+/// A rule is no more.
+pub fn rule_gone(prefix: &[u8]) {
+    let rule = String::from_utf8_lossy(prefix).into_owned();
+    gauge!(ROLLOUT, "rule" => rule).set(0.0);
+}
+
 /// A client was turned away.
 pub fn connection_refused(listener: &str) {
     counter!(REFUSED, "listener" => listener.to_owned()).increment(1);
@@ -130,10 +159,32 @@ pub fn connection_refused(listener: &str) {
 /// What the numbers of a [`Tally`] stand for.
 #[derive(Debug, Clone)]
 pub struct Labels {
-    /// The listener and the namespace of each origin.
-    pub origins: Vec<(String, String)>,
-    /// The name of each space, `bare` for the bare one.
+    /// The name of each listener, by its number.
+    pub listeners: Vec<String>,
+    /// The name of each space; that of the bare one is empty.
     pub spaces: Vec<String>,
+}
+
+impl Labels {
+    /// A space as that of a client: the bare one stands for those without a tag.
+    fn client(&self, space: usize) -> String {
+        named(&self.spaces[space], "untagged")
+    }
+
+    /// A space as a place of keys.
+    fn place(&self, space: usize) -> String {
+        named(&self.spaces[space], "bare")
+    }
+
+    /// The listener and the namespace of some clients.
+    fn origin(&self, (listener, space): (u32, SpaceId)) -> (String, String) {
+        let listener = self.listeners[listener as usize].clone();
+        (listener, self.client(space.index()))
+    }
+}
+
+fn named(name: &str, otherwise: &str) -> String {
+    if name.is_empty() { otherwise } else { name }.to_owned()
 }
 
 /// The state of one lane.
@@ -159,38 +210,77 @@ pub struct Publisher {
     /// What was published so far.
     tally: Tally,
     lanes: Vec<(UpstreamCounts, u64, bool, usize)>,
+    /// Connections by listener and namespace, as they were published.
+    connections: BTreeMap<(String, String), u32>,
 }
 
 impl Publisher {
     /// Nothing is published yet.
     pub fn new(worker: usize, labels: Labels) -> Self {
-        let tally = Tally::new(labels.origins.len(), labels.spaces.len());
+        let tally = Tally::new(labels.spaces.len());
         Self {
             worker: worker.to_string(),
             labels,
             tally,
             lanes: Vec::new(),
+            connections: BTreeMap::new(),
         }
     }
 
-    /// The number of an origin's connections changed.
-    pub fn connected(&self, origin: usize, by: f64) {
-        let (listener, namespace) = self.labels.origins[origin].clone();
-        gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(by);
-        gauge!(WORKER_CONNECTIONS, "worker" => self.worker.clone()).increment(by);
+    /// What is counted from now on starts from zero, under other names.
+    pub fn relabel(&mut self, labels: Labels) {
+        self.tally = Tally::new(labels.spaces.len());
+        self.labels = labels;
     }
 
-    /// Adds what was counted since the last call.
-    pub fn publish<'a>(&mut self, tally: &Tally, lanes: impl Iterator<Item = Gauges<'a>>) {
+    /// Adds what was counted since the last call; `clients` has the origin of each
+    /// that is connected.
+    pub fn publish<'a>(
+        &mut self,
+        tally: &Tally,
+        lanes: impl Iterator<Item = Gauges<'a>>,
+        clients: impl Iterator<Item = usize>,
+    ) {
+        self.publish_connections(tally, clients);
         self.publish_requests(tally);
         self.publish_pickles(tally);
         self.publish_lanes(lanes);
         self.tally.clone_from(tally);
     }
 
+    fn publish_connections(&mut self, tally: &Tally, clients: impl Iterator<Item = usize>) {
+        let before = std::mem::take(&mut self.connections);
+        for origin in clients {
+            let names = self.labels.origin(tally.origins[origin]);
+            *self.connections.entry(names).or_default() += 1;
+        }
+        let all: u32 = self.connections.values().sum();
+        gauge!(WORKER_CONNECTIONS, "worker" => self.worker.clone()).set(all);
+        // Several workers share a gauge, so each adds its change.
+        let mut changes: BTreeMap<_, f64> = BTreeMap::new();
+        for (names, count) in &self.connections {
+            *changes.entry(names).or_default() += f64::from(*count);
+        }
+        for (names, count) in &before {
+            *changes.entry(names).or_default() -= f64::from(*count);
+        }
+        for ((listener, namespace), change) in changes {
+            let (listener, namespace) = (listener.clone(), namespace.clone());
+            gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(change);
+        }
+        for (listener, count) in tally.untagged.iter().enumerate() {
+            let old = self.tally.untagged.get(listener).copied().unwrap_or(0);
+            add(UNTAGGED, count - old, || {
+                let listener = self.labels.listeners[listener].clone();
+                vec![Label::new("listener", listener)]
+            });
+        }
+    }
+
     fn publish_requests(&self, tally: &Tally) {
-        for (origin, (verbs, old)) in tally.requests.iter().zip(&self.tally.requests).enumerate() {
-            let (listener, namespace) = &self.labels.origins[origin];
+        for (at, verbs) in tally.requests.iter().enumerate() {
+            let old = self.tally.requests.get(at).unwrap_or(&NO_REQUESTS);
+            let (listener, namespace) = self.labels.origin(tally.origins[at]);
             for verb in Verb::ALL {
                 for outcome in Outcome::ALL {
                     let (verb_at, outcome_at) = (verb.index(), outcome as usize);
@@ -228,7 +318,8 @@ impl Publisher {
 
     fn publish_pickles(&self, tally: &Tally) {
         let old = &self.tally;
-        for (space, name) in self.labels.spaces.iter().enumerate() {
+        for space in 0..self.labels.spaces.len() {
+            let name = self.labels.client(space);
             let named = |key: &'static str| Label::new(key, name.clone());
             for direction in Direction::ALL {
                 for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
@@ -286,7 +377,16 @@ impl Publisher {
                     });
                 }
             }
-            for (target, target_name) in self.labels.spaces.iter().enumerate() {
+            for kind in Split::ALL {
+                let count = |tally: &Tally| tally.suspected[space][kind as usize];
+                add(SUSPECTED, count(tally) - count(old), || {
+                    vec![
+                        named("namespace"),
+                        Label::from_static_parts("kind", kind.name()),
+                    ]
+                });
+            }
+            for target in 0..self.labels.spaces.len() {
                 let pair = space * self.labels.spaces.len() + target;
                 for result in Invalidation::ALL {
                     let r = result as usize;
@@ -296,7 +396,7 @@ impl Publisher {
                         || {
                             vec![
                                 named("origin"),
-                                Label::new("target", target_name.clone()),
+                                Label::new("target", self.labels.place(target)),
                                 Label::from_static_parts("result", result.name()),
                             ]
                         },

@@ -4,22 +4,23 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
 use super::addr::{ListenAddr, ServerAddr};
+use super::listeners::{Draft, listeners};
 use super::pickles::{inventory, pickles};
-use super::raw::{Raw, RawLimits, RawListener, RawNamespace, RawRule};
+use super::raw::{Raw, RawLimits, RawNamespace, RawRule};
 use super::report::{At, Place, Report};
 use super::words::{FlushAll, Word, meaning};
-use super::{Config, Limits, Listener, Upstream};
+use super::{Config, Limits, Upstream};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, KeyCodec, Mode, Namespace, OnUnloadableRead,
-    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, RuntimeTag, Snapshot, Sniff,
+    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, Snapshot, Sniff,
 };
 use crate::protocol::key::MAX_KEY_BYTES;
 
@@ -50,10 +51,8 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         .namespaces
         .as_deref()
         .and_then(|raw| namespaces(raw, base, report));
-    let listeners = listeners(raw.listeners.as_ref(), report);
-    if let Some((_, namespaces)) = &spaces {
-        refuse_strangers(&listeners, namespaces, report);
-    }
+    let known = spaces.as_ref().map(|(_, namespaces)| &namespaces[..]);
+    let listeners = listeners(raw.listeners.as_ref(), known, report);
     let admin = admin(raw.admin.as_ref(), report);
     let servers = servers(raw.servers.as_ref(), report);
     refuse_shared_addresses(&listeners, admin.as_ref(), &servers, report);
@@ -88,7 +87,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
     };
     let listeners = listeners
         .into_iter()
-        .map(|draft| identify(draft, &snapshot))
+        .map(Draft::finish)
         .collect::<Option<_>>()?;
     Some(Config {
         listeners,
@@ -97,47 +96,9 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         admin: admin.map(|at| at.value),
         limits,
         workers: workers? as usize,
+        files: inventories(raw, base),
         warnings: Vec::new(),
     })
-}
-
-/// A listener whose namespace is not known yet; a part that was reported is
-/// absent.
-struct ListenerDraft {
-    listen: Option<At<ListenAddr>>,
-    runtime: Option<At<RuntimeTag>>,
-}
-
-fn listeners(raw: Option<&At<Vec<RawListener>>>, report: &Report) -> Vec<ListenerDraft> {
-    let draft = |raw: &RawListener| ListenerDraft {
-        listen: parsed(raw.listen.as_ref(), ListenAddr::parse, report),
-        runtime: parsed(raw.runtime.as_ref(), RuntimeTag::parse, report),
-    };
-    some_of(raw, report).iter().map(draft).collect()
-}
-
-fn identify(draft: ListenerDraft, snapshot: &Snapshot) -> Option<Listener> {
-    let (addr, runtime) = (draft.listen?.value, draft.runtime?.value);
-    Some(Listener {
-        name: addr.to_string(),
-        identity: snapshot.identify(&runtime)?,
-        addr,
-        runtime,
-    })
-}
-
-/// Reports listeners whose runtime has no namespace.
-fn refuse_strangers(listeners: &[ListenerDraft], namespaces: &[Namespace], report: &Report) {
-    for At { place, value } in listeners.iter().filter_map(|l| l.runtime.as_ref()) {
-        if !namespaces.iter().any(|n| n.requirement.matches(value)) {
-            let wanted: Vec<String> = namespaces
-                .iter()
-                .map(|n| format!("{} is for {}", n.name, n.requirement))
-                .collect();
-            let message = format!("no namespace is for {value}: {}", wanted.join(", "));
-            report.error(place, message);
-        }
-    }
 }
 
 fn admin(raw: Option<&At<String>>, report: &Report) -> Option<At<ListenAddr>> {
@@ -175,7 +136,7 @@ fn ring(upstream: &Upstream) -> Ring {
 /// Reports addresses that are listened on twice, and servers that are this
 /// very process.
 fn refuse_shared_addresses(
-    listeners: &[ListenerDraft],
+    listeners: &[Draft],
     admin: Option<&At<ListenAddr>>,
     servers: &[At<ServerAddr>],
     report: &Report,
@@ -215,11 +176,28 @@ fn namespaces(
         return None;
     }
     let spaces = all(raw.iter().map(|raw| namespace(raw, base, report)))?;
-    let codec = KeyCodec::new(spaces.iter().map(|(n, epoch)| (&*n.name, *epoch)));
+    let own = spaces.iter().map(|(n, epochs)| (&*n.name, epochs[0]));
+    let others = spaces
+        .iter()
+        .flat_map(|(n, epochs)| epochs[1..].iter().map(|&epoch| (&*n.name, epoch)));
+    let codec = KeyCodec::new(own.chain(others));
+    if codec.spaces().len() > MAX_NAMESPACES + 1 {
+        let message = format!("more than {MAX_NAMESPACES} namespaces with their other epochs");
+        report.error(&raw[0].name.place, message);
+        return None;
+    }
     Some((codec, spaces.into_iter().map(|(n, _)| n).collect()))
 }
 
-fn namespace(raw: &RawNamespace, base: &Path, report: &Report) -> Option<(Namespace, u64)> {
+/// The files that the configuration names.
+fn inventories(raw: &Raw, base: &Path) -> Vec<PathBuf> {
+    let namespaces = raw.namespaces.iter().flatten();
+    let files = namespaces.filter_map(|namespace| namespace.inventory.as_ref());
+    files.map(|file| base.join(&file.value)).collect()
+}
+
+/// A namespace and its epochs, its own first.
+fn namespace(raw: &RawNamespace, base: &Path, report: &Report) -> Option<(Namespace, Vec<u64>)> {
     let At { place, value: name } = &raw.name;
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     let well_named = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain);
@@ -228,7 +206,7 @@ fn namespace(raw: &RawNamespace, base: &Path, report: &Report) -> Option<(Namesp
         report.error(place, message);
     }
     let requirement = parsed(raw.runtimes.as_ref(), Requirement::parse, report);
-    let epoch = number(raw.epoch.as_ref(), 0, 0..=u32::MAX, report);
+    let epochs = epochs(raw, report);
     let inventory = match &raw.inventory {
         None => None,
         Some(at) => Some((at, inventory(at, base, report)?)),
@@ -241,9 +219,23 @@ fn namespace(raw: &RawNamespace, base: &Path, report: &Report) -> Option<(Namesp
             report.error(place, message);
         }
     }
-    let epoch = u64::from(epoch?);
+    let epochs = epochs?;
     let namespace = Namespace::new(name, requirement, inventory.map(|(_, inventory)| inventory));
-    well_named.then_some((namespace, epoch))
+    well_named.then_some((namespace, epochs))
+}
+
+/// The epoch that is read and written, then those that are only invalidated.
+fn epochs(raw: &RawNamespace, report: &Report) -> Option<Vec<u64>> {
+    let epoch = |raw: Option<&At<i64>>| number(raw, 0, 0..=u32::MAX, report).map(u64::from);
+    let others = raw.also_invalidate.iter().flat_map(|at| &at.value);
+    let raws = std::iter::once(raw.epoch.as_ref()).chain(others.clone().map(Some));
+    let epochs = all(raws.map(epoch))?;
+    for (nth, At { place, value }) in others.enumerate() {
+        if epochs[..=nth].contains(&epochs[nth + 1]) {
+            report.error(place, format!("epoch {value} is given twice"));
+        }
+    }
+    Some(epochs)
 }
 
 fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<Rules> {
@@ -284,7 +276,7 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         OnUnloadableWrite::Accept,
         report,
     );
-    let coherence = meaning(raw.coherence.as_ref(), Coherence::Deletes, report);
+    let coherence = meaning(raw.coherence.as_ref(), Coherence::FillAware, report);
     let globals = meaning(raw.globals.as_ref(), Globals::Any, report);
     let py2_str = meaning(raw.py2_str.as_ref(), Py2Str::Text, report);
     let rollout = rollout(raw.rollout.as_ref(), report);
@@ -307,6 +299,7 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         coherence: coherence?,
         globals,
         py2_str: py2_str?,
+        read_through: raw.read_through.as_ref().is_some_and(|at| at.value),
     };
     refuse_half_looks(raw, &rule, report).then_some(rule)
 }
@@ -379,7 +372,9 @@ fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
         &raw.py2_str,
     ];
     let places = words.into_iter().flatten().map(|at| &at.place);
-    for place in places.chain(raw.rollout.iter().map(|at| &at.place)) {
+    let rollout = raw.rollout.iter().map(|at| &at.place);
+    let read_through = raw.read_through.iter().map(|at| &at.place);
+    for place in places.chain(rollout).chain(read_through) {
         if !effective.contains(&place.name()) {
             report.warn(place, format!("has no effect in mode {}", mode.word()));
         }
@@ -397,6 +392,13 @@ fn warn_of_stale_copies(raw: &RawRule, report: &Report) {
             place,
             "a delete leaves the other copies, which are then stale",
         );
+    }
+    let reaches = [Coherence::FillAware, Coherence::Strict].map(Word::word);
+    let is_kept = |at: &At<String>| !reaches.contains(&at.value.as_str());
+    if let Some(At { place, value: true }) = &raw.read_through
+        && raw.coherence.as_ref().is_some_and(is_kept)
+    {
+        report.warn(place, "writes leave the other copies, which may be older");
     }
 }
 
@@ -447,7 +449,7 @@ pub(super) fn size(raw: Option<&At<String>>, default: usize, report: &Report) ->
 }
 
 /// A list that must not be empty; what is absent was reported.
-fn some_of<'r, T>(raw: Option<&'r At<Vec<T>>>, report: &Report) -> &'r [T] {
+pub(super) fn some_of<'r, T>(raw: Option<&'r At<Vec<T>>>, report: &Report) -> &'r [T] {
     let Some(At { place, value }) = raw else {
         return &[];
     };
@@ -477,7 +479,7 @@ pub(super) fn number(
 }
 
 /// A text, parsed; `None` where it is absent, or reported.
-fn parsed<T, E: std::fmt::Display>(
+pub(super) fn parsed<T, E: std::fmt::Display>(
     raw: Option<&At<String>>,
     parse: impl FnOnce(&str) -> Result<T, E>,
     report: &Report,

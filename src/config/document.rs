@@ -102,17 +102,6 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Reports a setting that this version does not have yet, and says what to
-    /// do instead. Whether it was there.
-    pub(super) fn refuse(&mut self, name: &'static str, hint: &str) -> bool {
-        let Some(At { place, .. }) = self.entries.remove(name) else {
-            return false;
-        };
-        let message = format!("{name} is not supported yet: {hint}");
-        self.source.report.error(&place, message);
-        true
-    }
-
     pub(super) fn string(&mut self, name: &'static str) -> Option<At<String>> {
         self.take(name, "a string", string)
     }
@@ -130,10 +119,11 @@ impl<'d> Table<'d> {
     }
 
     pub(super) fn integer(&mut self, name: &'static str) -> Option<At<i64>> {
-        self.take(name, "an integer of 64 bits", |value| {
-            let integer = value.as_integer()?;
-            i64::from_str_radix(integer.as_str(), integer.radix()).ok()
-        })
+        self.take(name, "an integer of 64 bits", integer)
+    }
+
+    pub(super) fn integers(&mut self, name: &'static str) -> Option<At<Vec<At<i64>>>> {
+        self.elements(name, "an integer of 64 bits", integer)
     }
 
     pub(super) fn boolean(&mut self, name: &'static str) -> Option<At<bool>> {
@@ -302,6 +292,11 @@ impl Drop for Table<'_> {
             self.source.report.error(place, message);
         }
     }
+}
+
+fn integer(value: &DeValue<'_>) -> Option<i64> {
+    let integer = value.as_integer()?;
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
 fn string(value: &DeValue<'_>) -> Option<String> {

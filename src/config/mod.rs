@@ -13,12 +13,13 @@
 mod addr;
 mod compile;
 mod document;
+mod listeners;
 mod pickles;
 mod raw;
 mod report;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub use addr::{AddrError, ListenAddr, ServerAddr};
 pub use report::{ConfigError, ConfigErrors};
 pub(crate) use words::Word;
 
-use crate::policy::{Distribution, Identity, RuntimeTag, Snapshot};
+use crate::policy::{Admission, Distribution, Snapshot};
 use raw::Raw;
 use report::{Place, Report};
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// Threads that serve; at least 1.
     pub workers: usize,
+    /// The files that it was made of.
+    pub files: Vec<PathBuf>,
     /// What is allowed but hardly meant, one line each.
     pub warnings: Vec<String>,
 }
@@ -52,14 +55,10 @@ pub struct Config {
 /// An address that accepts downstream connections.
 #[derive(Debug, Clone)]
 pub struct Listener {
-    /// Its address as written.
-    pub name: String,
     /// Where it listens.
     pub addr: ListenAddr,
-    /// What connects to it.
-    pub runtime: RuntimeTag,
-    /// That runtime, resolved.
-    pub identity: Identity,
+    /// What may connect to it, and its name: the address as written.
+    pub admission: Arc<Admission>,
 }
 
 /// The memcached side.
@@ -100,7 +99,7 @@ impl Config {
     /// Relative paths in it are relative to `base`.
     fn parse_in(base: &Path, source_name: &str, toml: &str) -> Result<Self, ConfigErrors> {
         let report = Report::new(Some(source_name));
-        let raw = document::read_document(toml, &report, |root| Raw::from_document(root, &report));
+        let raw = document::read_document(toml, &report, Raw::from_document);
         let config = raw.and_then(|raw| compile::compile(&raw, base, &report));
         Self::finish(config, report)
     }
@@ -114,7 +113,9 @@ impl Config {
         match std::fs::read_to_string(path) {
             Ok(toml) => {
                 let base = path.parent().unwrap_or(Path::new(""));
-                Self::parse_in(base, &name, &toml)
+                let mut config = Self::parse_in(base, &name, &toml)?;
+                config.files.push(path.to_owned());
+                Ok(config)
             }
             Err(error) => {
                 let report = Report::new(Some(&name));

@@ -24,10 +24,12 @@ pub(super) struct Raw {
     pub(super) flush_all: Option<At<String>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct RawListener {
     pub(super) listen: Option<At<String>>,
     pub(super) runtime: Option<At<String>>,
+    pub(super) identify: Option<At<Vec<At<String>>>>,
+    pub(super) untagged: Option<At<String>>,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub(super) struct RawNamespace {
     pub(super) runtimes: Option<At<String>>,
     pub(super) epoch: Option<At<i64>>,
     pub(super) inventory: Option<At<String>>,
+    pub(super) also_invalidate: Option<At<Vec<At<i64>>>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +53,7 @@ pub(super) struct RawRule {
     pub(super) coherence: Option<At<String>>,
     pub(super) globals: Option<At<String>>,
     pub(super) py2_str: Option<At<String>>,
+    pub(super) read_through: Option<At<bool>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +80,7 @@ pub(super) struct RawLimits {
 
 impl Raw {
     /// Takes everything out of a document's root table.
-    pub(super) fn from_document(mut root: Table<'_>, report: &Report) -> Self {
+    pub(super) fn from_document(mut root: Table<'_>) -> Self {
         root.require("listeners", "write [[listeners]] with listen and runtime");
         let listeners = root.tables("listeners").map(|At { place, value }| At {
             place,
@@ -92,10 +96,7 @@ impl Raw {
         });
         let rules = root.tables("rules").map(|At { place, value }| At {
             place,
-            value: value
-                .into_iter()
-                .map(|table| RawRule::read(table, report))
-                .collect(),
+            value: value.into_iter().map(RawRule::read).collect(),
         });
         Self {
             listeners,
@@ -165,13 +166,15 @@ fn flag_value(flag: &str, value: &str) -> At<String> {
 impl RawListener {
     fn read(mut table: Table<'_>) -> Self {
         table.require("listen", ADDRESS_HINT);
-        if !table.refuse("identify", "use runtime") {
+        let identify = table.strings("identify");
+        if identify.is_none() {
             table.require("runtime", "write for example \"python/3.11\"");
         }
-        table.refuse("untagged", "leave it out");
         Self {
             listen: table.string("listen"),
             runtime: table.string("runtime"),
+            identify,
+            untagged: table.string("untagged"),
         }
     }
 
@@ -180,10 +183,7 @@ impl RawListener {
         let At { place, value } = flag_value("--listen", flag);
         let Some((listen, runtime)) = value.rsplit_once('=') else {
             report.error(&place, "no runtime in it: write ADDR=RUNTIME");
-            return Self {
-                listen: None,
-                runtime: None,
-            };
+            return Self::default();
         };
         let part = |text: &str| At {
             place: place.clone(),
@@ -192,6 +192,7 @@ impl RawListener {
         Self {
             listen: Some(part(listen)),
             runtime: Some(part(runtime)),
+            ..Self::default()
         }
     }
 }
@@ -204,6 +205,7 @@ impl RawNamespace {
             runtimes: table.string("runtimes"),
             epoch: table.integer("epoch"),
             inventory: table.string("inventory"),
+            also_invalidate: table.integers("also_invalidate"),
         }
     }
 }
@@ -220,8 +222,8 @@ impl RawRule {
         }
     }
 
-    fn read(mut table: Table<'_>, report: &Report) -> Self {
-        let rule = Self {
+    fn read(mut table: Table<'_>) -> Self {
+        Self {
             prefix: table.string_or("prefix", ""),
             mode: table.string("mode"),
             rollout: table.integer("rollout"),
@@ -231,12 +233,8 @@ impl RawRule {
             coherence: table.string("coherence"),
             globals: table.string("globals"),
             py2_str: table.string("py2_str"),
-        };
-        if let Some(At { place, value: true }) = table.boolean("read_through") {
-            let message = "read_through = true is not supported yet: use false";
-            report.error(&place, message);
+            read_through: table.boolean("read_through"),
         }
-        rule
     }
 }
 

@@ -3,7 +3,7 @@
 use super::report::{At, Report};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
-    Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff,
+    Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff, Source,
 };
 
 /// A setting that is one of a few words.
@@ -12,9 +12,6 @@ pub(crate) trait Word: Copy + PartialEq + 'static {
     const NOUN: &'static str;
     /// All of them.
     const WORDS: &'static [(&'static str, Self)];
-    /// Those of later versions.
-    const LATER: &'static [&'static str] = &[];
-
     /// The word for a value.
     fn word(self) -> &'static str {
         let is_mine = |(_, value): &&(_, Self)| *value == self;
@@ -79,9 +76,18 @@ impl Word for Coherence {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("none", Self::None),
         ("deletes", Self::Deletes),
+        ("fill-aware", Self::FillAware),
         ("strict", Self::Strict),
     ];
-    const LATER: &'static [&'static str] = &["fill-aware"];
+}
+
+impl Word for Source {
+    const NOUN: &'static str = "source of tags";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("hello", Self::Hello),
+        ("proxy-protocol", Self::ProxyProtocol),
+        ("process", Self::Process),
+    ];
 }
 
 impl Word for Globals {
@@ -126,19 +132,19 @@ pub(super) fn meaning<T: Word>(
     default: T,
     report: &Report,
 ) -> Option<T> {
-    let Some(At { place, value: word }) = setting else {
-        return Some(default);
-    };
+    match setting {
+        Some(word) => known(word, report),
+        None => Some(default),
+    }
+}
+
+/// What a word stands for; `None` where it is reported.
+pub(super) fn known<T: Word>(At { place, value: word }: &At<String>, report: &Report) -> Option<T> {
     let known = T::WORDS.iter().find(|(name, _)| name == word);
     if known.is_none() {
         let names: Vec<&str> = T::WORDS.iter().map(|&(name, _)| name).collect();
         let names = one_of(&names);
-        let message = if T::LATER.contains(&word.as_str()) {
-            let name = place.name();
-            format!("{name} = \"{word}\" is not supported yet: use {names}")
-        } else {
-            format!("unknown {} {word:?}, expected {names}", T::NOUN)
-        };
+        let message = format!("unknown {} {word:?}, expected {names}", T::NOUN);
         report.error(place, message);
     }
     known.map(|&(_, value)| value)

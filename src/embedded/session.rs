@@ -119,6 +119,7 @@ impl Session {
             }
             Head::Meta(head) => meta::answer(context, &head),
             Head::MetaNoop => say(context.out, false, "MN"),
+            Head::Hello(_) => say(context.out, false, "ERROR"),
             Head::Version => say(context.out, false, &format!("VERSION {VERSION}")),
             Head::Stats(section) => stats(context, section),
             Head::FlushAll { delay, noreply } => {

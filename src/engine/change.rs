@@ -2,6 +2,9 @@
 //! deleted once they took effect, and an `add` that meets a value which its
 //! reader cannot see. Decides the next step from the reply; sends nothing.
 
+use super::lane::OnMiss;
+use super::meta::MetaReply;
+use super::session::Ticket;
 use crate::policy::SpaceId;
 use crate::protocol::key::KeyBuf;
 
@@ -59,6 +62,17 @@ pub enum Step {
     Swap(u64),
     /// Delete the siblings.
     Invalidate,
+}
+
+/// What is still to be sent for a slot that waits for it.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// The next step of a change.
+    Change(Ticket, Step, Box<Change>),
+    /// The copies of others of a client key that a `get` missed.
+    Through(Ticket, Box<KeyBuf>, OnMiss),
+    /// The next copy of another, as an `mg` asked for the own one: its flags.
+    ThroughMeta(Ticket, Box<KeyBuf>, MetaReply, Vec<u8>),
 }
 
 impl Change {

@@ -1,19 +1,26 @@
 //! From requests to what goes upstream: one method per kind of request, each
 //! deciding by the snapshot and writing to lanes.
 
+use std::sync::Arc;
+
 use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
-use super::lane::{Lane, StoreHead, Target};
+use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::Look;
+use super::meta::{MetaReply, push_key};
 use super::session::{Quiet, Sessions, Ticket, Work};
-use super::tally::Outcome;
+use super::tally::{Outcome, Split};
 use super::upstream::Upstream;
-use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
-use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, encode_base64_key};
+use crate::policy::{Admission, Coherence, Decision, Mode, Snapshot, SpaceId};
+use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
 use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
 
+/// The longest value that may be a lock: a host name or a random number.
+const MAX_LOCK_BYTES: usize = 64;
 const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
 const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format";
+/// What comes back is no value.
+const UNSEEN: (Look, OnMiss) = (Look::Away, OnMiss::empty());
 const BAD_CHUNK: &[u8] = b"CLIENT_ERROR bad data chunk";
 
 /// How far a request was understood.
@@ -32,6 +39,10 @@ pub(super) struct Dispatch<'e> {
     pub(super) lanes: &'e mut [Upstream],
     pub(super) client: u32,
     pub(super) connections: usize,
+    /// The first lane of each server.
+    pub(super) groups: &'e [usize],
+    /// By listener.
+    pub(super) listeners: &'e [Option<Arc<Admission>>],
 }
 
 /// A write as a client asked for it.
@@ -48,6 +59,15 @@ struct Asked<'k> {
 impl<'e> Dispatch<'e> {
     /// Takes one request; `body` is all that there is after its head.
     pub(super) fn take(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
+        if self.sessions.slab[self.client as usize].unsure {
+            return self.take_unsure(head, body);
+        }
+        self.take_known(head, body)
+    }
+
+    /// Takes one request of a client that is taken for what it is.
+    #[inline]
+    pub(super) fn take_known(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
         match *head {
             Head::Retrieve(ref retrieve) => self.retrieve(retrieve),
             Head::Store(ref store) => return self.store(store, body),
@@ -60,6 +80,7 @@ impl<'e> Dispatch<'e> {
                 _ => self.meta_retrieve(meta),
             },
             Head::MetaNoop => self.answer(Verb::Mn, Outcome::Ok, b"MN"),
+            Head::Hello(_) => self.answer(Verb::Other, Outcome::Error, b"ERROR"),
             Head::Version => self.version(),
             Head::Stats(section) => self.stats(section),
             Head::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
@@ -93,7 +114,13 @@ impl<'e> Dispatch<'e> {
     }
 
     fn decide(&mut self, key: &[u8]) -> Decision<'e> {
-        let identity = self.sessions.get(self.client).identity;
+        let identity = self.sessions.get(self.client).who.identity;
+        self.snapshot.decide(identity, key)
+    }
+
+    /// As whoever made the request of a slot.
+    fn decide_for(&mut self, ticket: Ticket, key: &[u8]) -> Decision<'e> {
+        let identity = self.sessions.who(ticket).identity;
         self.snapshot.decide(identity, key)
     }
 
@@ -116,10 +143,12 @@ impl<'e> Dispatch<'e> {
     }
 
     fn lane_at(&self, server: usize) -> usize {
-        if self.sessions.slab[self.client as usize].bulk {
-            return self.snapshot.ring.servers() * self.connections + server;
-        }
-        server * self.connections + self.client as usize % self.connections
+        let within = if self.sessions.slab[self.client as usize].bulk {
+            self.connections
+        } else {
+            self.client as usize % self.connections
+        };
+        self.groups[server] + within
     }
 
     /// Writes to a lane, or answers for it if it is down.
@@ -183,17 +212,18 @@ impl<'e> Dispatch<'e> {
         'e: 'k,
     {
         let Retrieve { verb, exptime, .. } = *retrieve;
-        let (snapshot, identity) = (self.snapshot, self.sessions.get(self.client).identity);
+        let identity = self.sessions.get(self.client).who.identity;
+        let snapshot = self.snapshot;
         let mut asked = false;
         let keys = keys.map(|key| {
-            let Decision { rule, space, .. } = snapshot.decide(identity, key);
+            let decision = snapshot.decide(identity, key);
             let target = Target {
                 codec: &snapshot.codec,
-                space,
+                space: decision.space,
                 key,
                 base64: false,
             };
-            (target, Look::of(rule))
+            (target, Look::of(decision), OnMiss::of(decision, verb))
         });
         self.send(self.lane_at(server), ticket, |lane, sessions| {
             asked = lane.retrieve(sessions, ticket, (verb, exptime), keys);
@@ -204,6 +234,47 @@ impl<'e> Dispatch<'e> {
         }
     }
 
+    /// Asks for the copies of others of a key that was missed.
+    pub(super) fn read_through(&mut self, ticket: Ticket, key: Box<KeyBuf>, on_miss: OnMiss) {
+        let decision = self.decide_for(ticket, &key);
+        let copies = (&self.snapshot.codec, self.snapshot.others(decision.space));
+        let mut asked = false;
+        self.send(self.lane_of(&key), ticket, |lane, sessions| {
+            asked = true;
+            let what = (key, Look::through(decision), on_miss);
+            lane.through(sessions, ticket, what, copies);
+        });
+        if !asked {
+            self.sessions.finish(ticket);
+        }
+    }
+
+    /// Asks for the next copy of another of a key that was missed.
+    pub(super) fn ask_on(
+        &mut self,
+        ticket: Ticket,
+        key: Box<KeyBuf>,
+        mut meta: MetaReply,
+        flags: Vec<u8>,
+    ) {
+        let decision = self.decide_for(ticket, &key);
+        meta.look = Look::through(decision);
+        let nth = usize::from(meta.others) - 1;
+        let mut asked = false;
+        if let Some(space) = self.snapshot.others(decision.space).nth(nth) {
+            let target = self.target(space, &key, meta.base64);
+            self.send(self.lane_of(&key), ticket, |lane, sessions| {
+                asked = true;
+                lane.meta_through(sessions, ticket, meta, target, &flags);
+            });
+        }
+        if !asked {
+            self.sessions.finish(ticket);
+        }
+        self.sessions.pool.give_key(key);
+        self.sessions.pool.give(flags);
+    }
+
     fn meta_retrieve(&mut self, meta: &Meta<'_>) {
         if meta.verb == Verb::Me && meta.key.contains(&b'\n') {
             // memcached would name it as it is: its reply would be no line.
@@ -211,18 +282,23 @@ impl<'e> Dispatch<'e> {
             return;
         }
         let quiet = meta_quiet(meta);
-        let Decision { rule, space, .. } = self.decide(meta.key);
+        let decision = self.decide(meta.key);
         // Without the value there is nothing to look at.
         let look = if meta.has(b'v') {
-            Look::of(rule)
+            Look::of(decision)
         } else {
             Look::Away
         };
+        let mut on_miss = OnMiss::of(decision, meta.verb);
+        // A CAS id is of the own copy only, and other copies are not touched.
+        if !meta.has(b'v') || b"cENRT".iter().any(|&flag| meta.has(flag)) {
+            on_miss.remove(OnMiss::THROUGH);
+        }
         let ticket = self.sessions.open_stream(self.client, meta.verb, quiet);
         let lane = self.lane_of(meta.key);
-        let target = self.target(space, meta.key, meta.base64);
+        let target = self.target(decision.space, meta.key, meta.base64);
         self.send(lane, ticket, |lane, sessions| {
-            lane.meta(sessions, ticket, meta, target, None, look);
+            lane.meta(sessions, ticket, meta, target, None, (look, on_miss));
         });
         self.sessions.finish(ticket);
     }
@@ -289,7 +365,10 @@ impl<'e> Dispatch<'e> {
             );
             return Taken::Body(len + 2);
         }
-        let refills = verb == Verb::Add && Look::of(decision.rule).hides();
+        if verb == Verb::Add {
+            self.suspect_lock(decision, flags, value);
+        }
+        let refills = verb == Verb::Add && Look::of(decision).hides();
         let refill = refills.then(|| Refill {
             head: RefillHead::Text { flags, exptime },
             value: value.into(),
@@ -342,7 +421,10 @@ impl<'e> Dispatch<'e> {
             self.reject(asked, &meta_reply(code, meta));
             return Taken::Body(meta.len + 2);
         }
-        let refills = mode == b'E' && Look::of(decision.rule).hides() && is_token(meta.key);
+        if mode == b'E' {
+            self.suspect_lock(decision, client_flags(meta), value);
+        }
+        let refills = mode == b'E' && Look::of(decision).hides() && is_token(meta.key);
         let refill = refills.then(|| Refill {
             head: RefillHead::Meta {
                 flags: meta.flags.rest().into(),
@@ -350,15 +432,30 @@ impl<'e> Dispatch<'e> {
             value: value.into(),
         });
         self.write_through(asked, decision, refill, |lane, sessions, ticket, target| {
-            lane.meta(sessions, ticket, meta, target, Some(value), Look::Away);
+            lane.meta(sessions, ticket, meta, target, Some(value), UNSEEN);
         });
         Taken::Body(meta.len + 2)
+    }
+
+    /// Counts an `add` of something short that is no pickle, where each namespace
+    /// has its own: two versions may both get the lock.
+    fn suspect_lock(&mut self, decision: Decision<'_>, flags: u32, value: &[u8]) {
+        let is_pickle = self.snapshot.pickles.encoding.may_be_pickle(flags);
+        if value.len() <= MAX_LOCK_BYTES && !is_pickle {
+            self.suspect(decision, Split::Lock);
+        }
+    }
+
+    fn suspect(&mut self, decision: Decision<'_>, kind: Split) {
+        if decision.mode == Mode::Isolate {
+            self.sessions.tally.suspected(decision.space, kind);
+        }
     }
 
     /// Looks at a value on its way in: whether a reader of its key could not
     /// load it, and the rule says that such a store is rejected.
     fn is_rejected(&mut self, decision: Decision<'_>, flags: u32, value: &[u8]) -> bool {
-        let writer = self.sessions.get(self.client).identity;
+        let writer = self.sessions.get(self.client).who.identity;
         let Sessions { looker, tally, .. } = &mut *self.sessions;
         let rejected = looker.write(tally, writer, decision, (flags, value));
         rejected.is_some()
@@ -419,7 +516,7 @@ impl<'e> Dispatch<'e> {
         }
     }
 
-    /// Sends a write and, under strict coherence, deletes the siblings: at once
+    /// Sends a write and, where it reaches them, deletes the siblings: at once
     /// behind a plain one, which always takes effect, else once it did.
     fn write_through(
         &mut self,
@@ -436,15 +533,20 @@ impl<'e> Dispatch<'e> {
             plain,
         } = asked;
         let Decision { rule, space, .. } = decision;
-        let strict = rule.coherence == Coherence::Strict && rule.mode != Mode::Shared;
+        let reaches = rule.mode != Mode::Shared
+            && match rule.coherence {
+                Coherence::None | Coherence::Deletes => false,
+                Coherence::FillAware => !self.sessions.is_fill(self.client, key),
+                Coherence::Strict => true,
+            };
         let lane = self.lane_of(key);
-        let work = if refill.is_some() || (strict && !plain) {
+        let work = if refill.is_some() || (reaches && !plain) {
             Work::Change(Box::new(Stepwise {
                 key: KeyBuf::try_from(key).expect("the parser admits 250 bytes at most"),
                 base64,
                 own: space,
                 lane,
-                invalidates: strict,
+                invalidates: reaches,
                 refill,
                 stage: Stage::Asked,
             }))
@@ -456,7 +558,7 @@ impl<'e> Dispatch<'e> {
         self.send(lane, ticket, |lane, sessions| {
             write(lane, sessions, ticket, target);
         });
-        if strict && plain {
+        if reaches && plain {
             let siblings = decision.siblings(&self.snapshot.codec);
             self.delete_copies(ticket, lane, siblings, key, base64, None);
         }
@@ -477,7 +579,7 @@ impl<'e> Dispatch<'e> {
                 return;
             }
             Step::Probe => {
-                let look = Look::of(self.decide(&change.key).rule);
+                let look = Look::of(self.decide_for(ticket, &change.key));
                 self.send(lane, ticket, |lane, sessions| {
                     lane.probe(sessions, ticket, target, look);
                 });
@@ -512,7 +614,7 @@ impl<'e> Dispatch<'e> {
                 flags.extend_from_slice(format!(" C{cas}").as_bytes());
                 let meta = Meta::store(target.key, target.base64, value.len(), &flags);
                 self.send(lane, ticket, |lane, sessions| {
-                    lane.meta(sessions, ticket, &meta, target, Some(value), Look::Away);
+                    lane.meta(sessions, ticket, &meta, target, Some(value), UNSEEN);
                 });
             }
         }
@@ -530,7 +632,7 @@ impl<'e> Dispatch<'e> {
 
     fn meta_delete(&mut self, meta: &Meta<'_>) {
         let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
-            lane.meta(sessions, ticket, meta, target, None, Look::Away);
+            lane.meta(sessions, ticket, meta, target, None, UNSEEN);
         };
         let key = (meta.key, meta.base64);
         self.delete_everywhere(Verb::Md, meta_quiet(meta), key, Some(meta), own);
@@ -581,6 +683,7 @@ impl<'e> Dispatch<'e> {
             });
             self.sessions.finish(ticket);
         } else {
+            self.suspect(decision, Split::Counter);
             let quiet = quiet(noreply);
             let asked = Asked {
                 verb,
@@ -595,6 +698,7 @@ impl<'e> Dispatch<'e> {
 
     fn meta_change(&mut self, meta: &Meta<'_>) {
         let decision = self.decide(meta.key);
+        self.suspect(decision, Split::Counter);
         let asked = Asked {
             verb: Verb::Ma,
             quiet: meta_quiet(meta),
@@ -603,7 +707,7 @@ impl<'e> Dispatch<'e> {
             plain: false,
         };
         self.write_through(asked, decision, None, |lane, sessions, ticket, target| {
-            lane.meta(sessions, ticket, meta, target, None, Look::Away);
+            lane.meta(sessions, ticket, meta, target, None, UNSEEN);
         });
     }
 
@@ -704,10 +808,7 @@ fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
             }
             b'k' => {
                 reply.extend_from_slice(b" k");
-                match encode_base64_key(meta.key).filter(|_| meta.base64) {
-                    Some(token) => reply.extend([&token[..], b" b"].concat()),
-                    None => reply.extend_from_slice(meta.key),
-                }
+                push_key(&mut reply, meta.key, meta.base64);
             }
             b'c' => reply.extend_from_slice(b" c0"),
             _ => {}

@@ -49,6 +49,8 @@ bitflags::bitflags! {
         const ALLOW = 1 << 4;
         /// What the firewall refuses is a miss; else, it is only counted.
         const ENFORCE = 1 << 5;
+        /// It is another reader's copy: nobody gets it unless it is loadable.
+        const THROUGH = 1 << 6;
         /// One of the lists counts.
         const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
     }
@@ -57,27 +59,34 @@ bitflags::bitflags! {
 impl Look {
     /// How a rule has values looked at on their way to a reader.
     #[inline]
-    pub fn of(rule: &Rule) -> Self {
+    pub fn of(Decision { rule, mode, .. }: Decision<'_>) -> Self {
         match rule.sniff {
             Sniff::Off => Self::Away,
-            Sniff::Header if hides(rule) => Self::Hide,
+            Sniff::Header if hides(rule, mode) => Self::Hide,
             Sniff::Header => Self::Count,
-            Sniff::Full => Self::whole(rule),
+            Sniff::Full => Self::Whole(Self::whole(rule, mode)),
         }
     }
 
     #[cold]
-    fn whole(rule: &Rule) -> Self {
-        let guarded = is_guarded(rule);
+    fn whole(rule: &Rule, mode: Mode) -> Whole {
+        let guarded = is_guarded(mode);
         let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
         let mut whole = Whole::empty();
-        whole.set(Whole::HIDE, hides(rule));
+        whole.set(Whole::HIDE, hides(rule, mode));
         whole.set(Whole::ENFORCE, guarded && rule.globals != Globals::Any);
         whole.set(Whole::TRANSCODE, guarded && transcodes);
         whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
         whole.set(Whole::DENY, rule.globals == Globals::Deny);
         whole.set(Whole::ALLOW, rule.globals == Globals::Allow);
-        Self::Whole(whole)
+        whole
+    }
+
+    /// How the copies of others are looked at for a reader that has none: whole,
+    /// whatever the rule says of its own.
+    #[cold]
+    pub fn through(Decision { rule, mode, .. }: Decision<'_>) -> Self {
+        Self::Whole(Self::whole(rule, mode) | Whole::HIDE | Whole::THROUGH)
     }
 
     /// Whether some values are hidden.
@@ -103,14 +112,14 @@ impl Whole {
 
 /// Whether values are kept from whom they are not for.
 #[inline]
-fn is_guarded(rule: &Rule) -> bool {
-    matches!(rule.mode, Mode::Guard | Mode::Isolate)
+fn is_guarded(mode: Mode) -> bool {
+    matches!(mode, Mode::Guard | Mode::Isolate)
 }
 
 /// Whether a rule hides what its reader cannot load.
 #[inline]
-fn hides(rule: &Rule) -> bool {
-    is_guarded(rule) && rule.on_unloadable_read != OnUnloadableRead::Pass
+fn hides(rule: &Rule, mode: Mode) -> bool {
+    is_guarded(mode) && rule.on_unloadable_read != OnUnloadableRead::Pass
 }
 
 /// What the client gets to see of a value.
@@ -234,6 +243,11 @@ impl Looker {
         }
     }
 
+    /// How many namespaces there are.
+    pub fn namespaces(&self) -> usize {
+        self.snapshot.namespaces.len()
+    }
+
     /// How many of the bytes after a value's line a look at it needs: its first
     /// ones, or all and its line end.
     pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
@@ -325,6 +339,9 @@ impl Looker {
         if self.is_held(flags, len) {
             return self.read_whole(Some(tally), identity, whole, flags, &start[..len]);
         }
+        if whole.contains(Whole::THROUGH) && self.encoding.may_be_pickle(flags) {
+            return Shown::Hidden;
+        }
         if !whole.intersects(Whole::FIREWALL) {
             let look = if whole.contains(Whole::HIDE) {
                 Look::Hide
@@ -401,7 +418,8 @@ impl Looker {
             whole.firewall(pickles),
             |scan| scan.judge(reader, inventory),
         );
-        if let (Some(tally), Some(reason)) = (&mut tally, reason) {
+        let through = whole.contains(Whole::THROUGH);
+        if let (Some(tally), Some(reason), false) = (&mut tally, reason, through) {
             tally.not_loadable(space, Direction::Read, reason);
         }
         let refused = reason == Some(FIREWALL);
@@ -448,6 +466,9 @@ impl Looker {
                 let flags = flags & !self.encoding.compressed_flag;
                 (Action::Transcoded, Shown::Rewritten(flags))
             }
+            // Nobody asked for this copy.
+            Verdict::Unloadable | Verdict::Unknown if through => return Shown::Hidden,
+            Verdict::Loadable if through => (Action::ReadThrough, Shown::AsIs),
             Verdict::Unloadable if whole.contains(hiding) => (Action::Hidden, Shown::Hidden),
             _ => (Action::Served, Shown::AsIs),
         };
@@ -466,8 +487,8 @@ impl Looker {
         decision: Decision<'_>,
         (flags, value): (u32, &[u8]),
     ) -> Option<&'static str> {
-        let Decision { rule, space, .. } = decision;
-        let look = Look::of(rule);
+        let Decision { rule, mode, space } = decision;
+        let look = Look::of(decision);
         if look == Look::Away {
             return None;
         }
@@ -506,7 +527,7 @@ impl Looker {
         tally.write(writer.space, protocol);
         let reason = reason?;
         tally.not_loadable(writer.space, Direction::Write, reason);
-        let rejects = is_guarded(rule)
+        let rejects = is_guarded(mode)
             && rule.on_unloadable_write == OnUnloadableWrite::Reject
             && verdict == Verdict::Unloadable;
         if rejects {

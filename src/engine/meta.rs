@@ -1,6 +1,7 @@
 //! Replies of meta commands: put into the client's words, with its own key and
 //! without what was only asked to check them. Knows lines, not connections.
 
+use super::lane::OnMiss;
 use super::look::Look;
 use super::pool::Pool;
 use crate::policy::Restore;
@@ -13,6 +14,11 @@ use crate::protocol::{Tokens, parse_u64};
 pub(super) struct MetaReply {
     pub(super) verb: Verb,
     pub(super) look: Look,
+    pub(super) on_miss: OnMiss,
+    /// Whether the client spelled its key in base64.
+    pub(super) base64: bool,
+    /// How many copies of others were asked for.
+    pub(super) others: u8,
     /// What the client asked to see; what else comes back was ours to ask.
     pub(super) wants_key: bool,
     pub(super) wants_flags: bool,
@@ -20,6 +26,17 @@ pub(super) struct MetaReply {
     /// Asking again changes nothing.
     pub(super) is_read: bool,
     pub(super) unnamed: Option<Unnamed>,
+}
+
+impl MetaReply {
+    /// The same question about the next copy of another.
+    pub(super) fn of_another(&self) -> Self {
+        Self {
+            others: self.others + 1,
+            restore: OwedRestore::Strip(0),
+            ..*self
+        }
+    }
 }
 
 /// A key with a line end in it, which memcached may answer with as it is: it is

@@ -8,6 +8,8 @@
 
 mod change;
 mod dispatch;
+mod fills;
+mod identify;
 mod lane;
 mod look;
 mod meta;
@@ -18,56 +20,140 @@ mod upstream;
 
 use std::sync::Arc;
 
+pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
-pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
+pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag};
 pub use tally::{
     Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
-    PROTOCOLS, Tally, Writer,
+    PROTOCOLS, RequestCounts, Split, Tally, Writer,
 };
 
 pub use upstream::{Upstream, UpstreamCounts};
 
+use change::Next;
 use dispatch::{Dispatch, Taken};
 use session::Sessions;
 
-use crate::policy::{Identity, Snapshot};
+use crate::policy::{Admission, Snapshot, SpaceId};
 use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Line, find_line, parse_head};
 
+/// What an engine works by.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What decides about each request.
+    pub snapshot: Arc<Snapshot>,
+    /// Who may connect to each listener, by its number; `None` where one is no
+    /// more.
+    pub listeners: Vec<Option<Arc<Admission>>>,
+    /// The names of the snapshot's servers, in its order.
+    pub servers: Vec<String>,
+    /// Connections to each server, without the one for large values; never
+    /// changes.
+    pub connections: usize,
+}
+
 /// Clients and lanes of one worker.
 #[derive(Debug)]
 pub struct Engine {
-    snapshot: Arc<Snapshot>,
+    settings: Settings,
     sessions: Sessions,
     lanes: Vec<Upstream>,
-    connections: usize,
+    /// The first lane of each of the snapshot's servers.
+    groups: Vec<usize>,
+    /// No further request is taken.
+    held: bool,
 }
 
 impl Engine {
-    /// An engine with lanes for `connections` connections to each of the
-    /// snapshot's servers (their names, in order), with one more for large values
-    /// to each, and counters for `origins` pairs of listener and namespace.
-    pub fn new(
-        snapshot: Arc<Snapshot>,
-        servers: &[String],
-        connections: usize,
-        origins: usize,
-    ) -> Self {
-        let lanes = servers
-            .iter()
-            .flat_map(|server| std::iter::repeat_n(server, connections))
-            .chain(servers)
-            .map(|server| Upstream::new(server))
-            .collect();
-        let tally = Tally::new(origins, snapshot.codec.spaces().len());
-        let sessions = Sessions::new(tally, Arc::clone(&snapshot));
-        Self {
-            snapshot,
+    /// An engine with a group of lanes to each server: one for each connection,
+    /// then the one for large values. `fills` is shared by all engines of the
+    /// process.
+    pub fn new(settings: Settings, fills: Arc<Fills>) -> Self {
+        let sessions = Sessions::new(Arc::clone(&settings.snapshot), fills);
+        let mut engine = Self {
+            settings,
             sessions,
-            lanes,
+            lanes: Vec::new(),
+            groups: Vec::new(),
+            held: false,
+        };
+        engine.group_lanes();
+        engine
+    }
+
+    /// Finds or adds the lanes to each server, and retires those to others.
+    fn group_lanes(&mut self) {
+        let Settings {
+            servers,
             connections,
+            ..
+        } = &self.settings;
+        for upstream in &mut self.lanes {
+            upstream.retired = !servers.contains(&upstream.server);
         }
+        self.groups.clear();
+        for server in servers {
+            let known = self.lanes.iter().position(|lane| lane.server == *server);
+            self.groups.push(known.unwrap_or(self.lanes.len()));
+            if known.is_none() {
+                let group = std::iter::repeat_with(|| Upstream::new(server));
+                self.lanes.extend(group.take(connections + 1));
+            }
+        }
+    }
+
+    /// What it works by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    // Another configuration ------------------------------------------------
+
+    /// Takes no further request until [`Engine::adopt`], so that each is carried
+    /// out by the settings that decided about it.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_at_rest(&self) -> bool {
+        self.lanes.iter().all(|upstream| upstream.lane.is_idle())
+    }
+
+    /// Works by other settings from now on, while nothing is under way. What was
+    /// counted starts again from zero; clients of listeners that are no more are
+    /// asked to go.
+    pub fn adopt(&mut self, settings: Settings) {
+        debug_assert!(self.is_at_rest());
+        self.settings = settings;
+        self.held = false;
+        self.group_lanes();
+        self.sessions.adopt(Arc::clone(&self.settings.snapshot));
+        let clients: Vec<u32> = self.sessions.slab.iter().map(|(id, _)| id as u32).collect();
+        for client in clients {
+            if !self.stand(client) {
+                self.client_eof(client);
+            }
+            // It may have waited.
+            self.sessions.mark_dirty(client);
+        }
+    }
+
+    /// Takes a client for what it is under the present settings; whether its
+    /// listener is still there.
+    fn stand(&mut self, client: u32) -> bool {
+        let session = &self.sessions.slab[client as usize];
+        let Some(Some(admission)) = self.settings.listeners.get(session.listener as usize) else {
+            let origin = self.sessions.tally.origin(session.listener, SpaceId::BARE);
+            self.sessions.get(client).who.origin = origin;
+            return false;
+        };
+        let tag = session.tag.as_deref().map(|tag| &tag.runtime);
+        let standing = admission.standing(tag, &self.settings.snapshot);
+        self.sessions.stand(client, admission, standing);
+        true
     }
 
     /// Sets the engine's clock, in microseconds since any fixed point.
@@ -87,9 +173,21 @@ impl Engine {
 
     // Clients --------------------------------------------------------------
 
-    /// Adds a client; gives its number.
-    pub fn open(&mut self, identity: Identity, origin: usize) -> u32 {
-        self.sessions.insert(identity, origin)
+    /// Adds a client of a listener, with its tag if one is known; gives its number.
+    pub fn open(&mut self, listener: u32, tag: Option<Tag>) -> u32 {
+        let client = self.sessions.insert(listener, tag.map(Arc::new));
+        if !self.stand(client) {
+            self.client_eof(client);
+        }
+        client
+    }
+
+    /// All clients.
+    pub fn sessions(&self) -> impl Iterator<Item = (u32, &Session)> {
+        self.sessions
+            .slab
+            .iter()
+            .map(|(id, session)| (id as u32, session))
     }
 
     /// The session of a client.
@@ -156,7 +254,7 @@ impl Engine {
             if at == input.len() {
                 break;
             }
-            if session.is_full() {
+            if session.is_full() || self.held {
                 session.paused = true;
                 break;
             }
@@ -197,11 +295,13 @@ impl Engine {
 
     fn dispatch(&mut self, client: u32) -> Dispatch<'_> {
         Dispatch {
-            snapshot: &self.snapshot,
+            snapshot: &self.settings.snapshot,
             sessions: &mut self.sessions,
             lanes: &mut self.lanes,
             client,
-            connections: self.connections,
+            connections: self.settings.connections,
+            groups: &self.groups,
+            listeners: &self.settings.listeners,
         }
     }
 
@@ -238,7 +338,7 @@ impl Engine {
     /// whether it did.
     pub fn resume(&mut self, client: u32) -> bool {
         let session = self.sessions.get(client);
-        if !session.paused || session.is_full() {
+        if !session.paused || session.is_full() || self.held {
             return false;
         }
         session.paused = false;
@@ -253,8 +353,7 @@ impl Engine {
 
     // Lanes ----------------------------------------------------------------
 
-    /// All lanes: those of the first server, those of the second, ..., then one
-    /// for the large values of each.
+    /// All lanes, those of one server after those of another.
     pub fn lanes(&self) -> &[Upstream] {
         &self.lanes
     }
@@ -277,8 +376,20 @@ impl Engine {
 
     /// Sends the next steps of changes that need more than one.
     fn go_on_with_changes(&mut self) {
-        while let Some((ticket, step, change)) = self.sessions.steps.pop() {
-            self.dispatch(ticket.client).step(ticket, step, change);
+        while let Some(next) = self.sessions.steps.pop() {
+            match next {
+                Next::Change(ticket, step, change) => {
+                    self.dispatch(ticket.client).step(ticket, step, change);
+                }
+                Next::Through(ticket, key, on_miss) => {
+                    self.dispatch(ticket.client)
+                        .read_through(ticket, key, on_miss);
+                }
+                Next::ThroughMeta(ticket, key, meta, flags) => {
+                    self.dispatch(ticket.client)
+                        .ask_on(ticket, key, meta, flags);
+                }
+            }
         }
     }
 

@@ -96,11 +96,18 @@ pub enum Action {
     Served,
     Hidden,
     Transcoded,
+    /// It was another namespace's copy.
+    ReadThrough,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 3] = [Self::Served, Self::Hidden, Self::Transcoded];
+    pub const ALL: [Self; 4] = [
+        Self::Served,
+        Self::Hidden,
+        Self::Transcoded,
+        Self::ReadThrough,
+    ];
 
     /// As metrics name it.
     pub fn name(self) -> &'static str {
@@ -108,6 +115,7 @@ impl Action {
             Self::Served => "served",
             Self::Hidden => "hidden",
             Self::Transcoded => "transcoded",
+            Self::ReadThrough => "read_through",
         }
     }
 }
@@ -159,6 +167,27 @@ impl From<pickle::Writer> for Writer {
     }
 }
 
+/// What looks like it should be shared, but is isolated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Split {
+    Counter,
+    Lock,
+}
+
+impl Split {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Counter, Self::Lock];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Lock => "lock",
+        }
+    }
+}
+
 /// What came of deleting one sibling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -206,6 +235,9 @@ pub struct LatencyBucket {
     pub sum_us: u64,
 }
 
+/// By verb and outcome.
+pub type RequestCounts = [[u64; Outcome::ALL.len()]; Verb::ALL.len()];
+
 /// By writer, verdict and action.
 type ReadCounts = [[[u64; Action::ALL.len()]; 3]; Writer::ALL.len()];
 
@@ -239,8 +271,10 @@ impl ByReason {
 #[derive(Debug, Clone)]
 pub struct Tally {
     spaces: usize,
-    /// By origin (a listener and its namespace), verb and outcome.
-    pub requests: Vec<[[u64; Outcome::ALL.len()]; Verb::ALL.len()]>,
+    /// Listeners by their number, each with a namespace: the rows of `requests`.
+    pub origins: Vec<(u32, SpaceId)>,
+    /// By origin, verb and outcome.
+    pub requests: Vec<RequestCounts>,
     /// By verb.
     pub latency: [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.len()],
     /// By writing space and protocol.
@@ -256,14 +290,19 @@ pub struct Tally {
     rejected: Vec<ByReason>,
     /// By origin space, target space and result.
     pub invalidations: Vec<[u64; 3]>,
+    /// By space and kind: what looks like a counter or a lock, but is isolated.
+    pub suspected: Vec<[u64; Split::ALL.len()]>,
+    /// By listener: connections that asked for something without a tag.
+    pub untagged: Vec<u64>,
 }
 
 impl Tally {
-    /// Zero, for this many origins and spaces.
-    pub fn new(origins: usize, spaces: usize) -> Self {
+    /// Zero, for this many spaces.
+    pub fn new(spaces: usize) -> Self {
         Self {
             spaces,
-            requests: vec![Default::default(); origins],
+            origins: Vec::new(),
+            requests: Vec::new(),
             latency: Default::default(),
             written: vec![Default::default(); spaces],
             read: vec![Default::default(); spaces],
@@ -271,7 +310,37 @@ impl Tally {
             not_transcoded: vec![ByReason::default(); spaces],
             rejected: vec![ByReason::default(); spaces],
             invalidations: vec![[0; 3]; spaces * spaces],
+            suspected: vec![[0; 2]; spaces],
+            untagged: Vec::new(),
         }
+    }
+
+    /// The row of a listener's clients of a namespace; the bare space stands for
+    /// those without one.
+    pub fn origin(&mut self, listener: u32, space: SpaceId) -> u32 {
+        let origin = (listener, space);
+        let found = self.origins.iter().position(|known| *known == origin);
+        let at = found.unwrap_or_else(|| {
+            self.origins.push(origin);
+            self.requests.push(Default::default());
+            self.origins.len() - 1
+        });
+        at as u32
+    }
+
+    /// Counts a connection that asked for something without a tag.
+    pub fn untagged(&mut self, listener: u32) {
+        let listener = listener as usize;
+        if self.untagged.len() <= listener {
+            self.untagged.resize(listener + 1, 0);
+        }
+        self.untagged[listener] += 1;
+    }
+
+    /// Counts what looks like a counter or a lock that namespaces split.
+    #[cold]
+    pub fn suspected(&mut self, space: SpaceId, kind: Split) {
+        self.suspected[space.index()][kind as usize] += 1;
     }
 
     /// Counts a request, or one key of a retrieval.

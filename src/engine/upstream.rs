@@ -11,6 +11,8 @@ pub struct Upstream {
     pub server: String,
     /// Why requests are refused at once, while reconnecting is put off.
     pub down: Option<String>,
+    /// No request goes there any more.
+    pub retired: bool,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,
 }
@@ -31,6 +33,7 @@ impl Upstream {
             lane: Lane::default(),
             server: server.to_owned(),
             down: None,
+            retired: false,
             refused: 0,
         }
     }

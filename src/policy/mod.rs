@@ -1,12 +1,14 @@
 //! One compiled configuration, and the decision it makes for a key: which
 //! space, which rule, which server. Knows no wire format and no socket.
 
+mod admission;
 mod key;
 mod ring;
 mod rollout;
 mod rules;
 mod runtime;
 
+pub use admission::{Admission, Identify, Source, Standing, Untagged};
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
 pub use rollout::{BUCKETS, Rollout, bucket};
@@ -108,12 +110,21 @@ pub struct Identity {
     pub reader: Reader,
 }
 
+impl Identity {
+    /// Whoever works on the bare keys without a tag: nothing is hidden from it.
+    pub const UNTAGGED: Self = Self {
+        space: SpaceId::BARE,
+        reader: Reader::NEWEST,
+    };
+}
+
 /// What happens to one key of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'s> {
     /// The rule that applies.
     pub rule: &'s Rule,
-    /// The rule's mode, or guard for keys outside its rollout.
+    /// The rule's mode, or guard for keys outside its rollout; observe for those
+    /// who bear no tag, unless the family is shared.
     pub mode: Mode,
     /// Where the key lives for this runtime.
     pub space: SpaceId,
@@ -138,11 +149,23 @@ impl Snapshot {
     pub fn decide(&self, identity: Identity, key: &[u8]) -> Decision<'_> {
         let rule = self.rules.find(key);
         let (mode, space) = match rule.mode {
+            Mode::Guard | Mode::Isolate if identity.space == SpaceId::BARE => {
+                (Mode::Observe, SpaceId::BARE)
+            }
             Mode::Isolate if rule.rollout.includes(key) => (Mode::Isolate, identity.space),
             Mode::Isolate => (Mode::Guard, SpaceId::BARE),
             mode => (mode, SpaceId::BARE),
         };
         Decision { rule, mode, space }
+    }
+
+    /// The copies that whoever has none of its own may read: the bare one, then
+    /// those of the namespaces.
+    pub fn others(&self, own: SpaceId) -> impl Iterator<Item = SpaceId> + use<> {
+        // Further spaces are those of other epochs, which nobody reads.
+        (0..=self.namespaces.len())
+            .map(|at| SpaceId(at as u8))
+            .filter(move |&space| space != own)
     }
 
     /// The inventory of a namespace's runtimes.

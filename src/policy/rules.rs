@@ -24,6 +24,9 @@ pub struct Rule {
     pub globals: Globals,
     /// What a transcoded Python 2 `str` becomes where nothing tells.
     pub py2_str: Py2Str,
+    /// Whether a miss in a namespace is answered with another copy that its
+    /// reader can load.
+    pub read_through: bool,
 }
 
 impl Rule {
@@ -87,6 +90,9 @@ pub enum Coherence {
     None,
     /// Deletes.
     Deletes,
+    /// Deletes, and every write that took effect, but for those that fill what
+    /// was just missed.
+    FillAware,
     /// Deletes, and every write that took effect.
     Strict,
 }
@@ -174,6 +180,7 @@ mod tests {
             coherence: Coherence::Deletes,
             globals: Globals::Any,
             py2_str: Py2Str::Text,
+            read_through: false,
         };
         Rules::new(prefixes.iter().map(rule).collect()).unwrap()
     }

@@ -52,7 +52,7 @@ pub enum RuntimeError {
 }
 
 impl RuntimeTag {
-    /// Parses product tokens separated by spaces, or one of the short forms
+    /// Parses product tokens separated by spaces or commas, or one of the short forms
     /// `py2`, `py2.7`, `py311`, `cp311`, `cpython-311`.
     ///
     /// # Errors
@@ -62,7 +62,8 @@ impl RuntimeTag {
             return Err(RuntimeError::TooLong(text.len()));
         }
         let products: Vec<Product> = text
-            .split_ascii_whitespace()
+            .split([' ', ','])
+            .filter(|token| !token.is_empty())
             .map(|token| {
                 parse_product(token).ok_or_else(|| RuntimeError::BadProduct(token.to_owned()))
             })

@@ -42,6 +42,8 @@ pub enum Head<'a> {
     Meta(Meta<'a>),
     /// `mn`.
     MetaNoop,
+    /// `hello`, and the tag that follows.
+    Hello(&'a [u8]),
     /// `version`.
     Version,
     /// `stats`, or one of its harmless sections.
@@ -147,12 +149,13 @@ pub enum Verb {
     Version,
     Stats,
     FlushAll,
+    Hello,
     Other,
 }
 
 impl Verb {
     /// All verbs, in the order of [`Verb::index`].
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Get,
         Self::Gets,
         Self::Gat,
@@ -176,6 +179,7 @@ impl Verb {
         Self::Version,
         Self::Stats,
         Self::FlushAll,
+        Self::Hello,
         Self::Other,
     ];
 
@@ -210,6 +214,7 @@ impl Verb {
             Self::Version => "version",
             Self::Stats => "stats",
             Self::FlushAll => "flush_all",
+            Self::Hello => "hello",
             Self::Other => "other",
         }
     }
@@ -389,6 +394,7 @@ pub fn parse_head<'a>(line: &'a [u8], decoded: &'a mut KeyBuf) -> Head<'a> {
         b"ma" => parse_meta(Verb::Ma, tokens, decoded),
         b"me" => parse_meta_debug(tokens, decoded),
         b"mn" => Head::MetaNoop,
+        b"hello" => Head::Hello(tokens.rest()),
         b"version" => Head::Version,
         b"quit" => Head::Quit,
         b"stats" => parse_stats(tokens),

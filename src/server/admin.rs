@@ -1,19 +1,21 @@
 //! The admin listener: metrics and health over HTTP. Read-only.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::{Json, Router};
 use memcache_async::ascii::Protocol;
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
+use super::status::{Connection, MAX_CONNECTIONS, Status};
 use super::stream::{Listening, Stream};
 use super::upstream::Address;
 use super::worker::{Handle, Message};
@@ -24,30 +26,16 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the answers are made of.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    prometheus: PrometheusHandle,
-    workers: Vec<Handle>,
-    /// One for each server.
-    servers: Vec<Arc<Address>>,
-}
-
-impl State {
-    pub(super) fn new(
-        prometheus: PrometheusHandle,
-        workers: Vec<Handle>,
-        servers: Vec<Arc<Address>>,
-    ) -> Self {
-        Self {
-            prometheus,
-            workers,
-            servers,
-        }
-    }
+    pub(super) prometheus: PrometheusHandle,
+    pub(super) workers: Vec<Handle>,
+    pub(super) status: Arc<Mutex<Status>>,
 }
 
 /// Answers until dropped.
 pub(super) async fn serve(listening: Listening, state: State) {
     let router = Router::new()
         .route("/metrics", get(metrics))
+        .route("/status", get(status))
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .with_state(state);
@@ -62,15 +50,7 @@ pub(super) async fn serve(listening: Listening, state: State) {
 }
 
 async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    let published = state.workers.iter().map(|worker| {
-        let (done, published) = oneshot::channel();
-        // A worker that ended has nothing to add.
-        worker.send(Message::Publish(done));
-        published
-    });
-    for published in published.collect::<Vec<_>>() {
-        let _ = published.await;
-    }
+    ask(&state.workers, Message::Publish).await;
     state.prometheus.run_upkeep();
     let text_format = "text/plain; version=0.0.4; charset=utf-8";
     (
@@ -79,11 +59,56 @@ async fn metrics(extract::State(state): extract::State<State>) -> impl IntoRespo
     )
 }
 
+/// Asks every worker; one that ended has nothing to say.
+async fn ask<T>(workers: &[Handle], question: impl Fn(oneshot::Sender<T>) -> Message) -> Vec<T> {
+    let asked = workers.iter().map(|worker| {
+        let (answer, answered) = oneshot::channel();
+        worker.send(question(answer));
+        answered
+    });
+    let mut answers = Vec::new();
+    for answered in asked.collect::<Vec<_>>() {
+        answers.extend(answered.await);
+    }
+    answers
+}
+
+/// All that there is to say but counts, which are metrics.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    status: Status,
+    /// How many there are.
+    connections: usize,
+    /// The first of them.
+    connected: Vec<Connection>,
+}
+
+async fn status(extract::State(state): extract::State<State>) -> impl IntoResponse {
+    let mut connected: Vec<Connection> = Vec::new();
+    let mut connections = 0;
+    for (count, some) in ask(&state.workers, Message::Connections).await {
+        connections += count;
+        connected.extend(some);
+    }
+    connected.truncate(MAX_CONNECTIONS);
+    let status = state.status.lock().unwrap_or_else(|lock| lock.into_inner());
+    let report = Report {
+        status: status.clone(),
+        connections,
+        connected,
+    };
+    drop(status);
+    Json(report)
+}
+
 /// Ready once every server answers.
 async fn ready(extract::State(state): extract::State<State>) -> impl IntoResponse {
     let mut report = String::new();
     let mut status = StatusCode::OK;
-    for address in &state.servers {
+    // All that any worker connects to.
+    let servers = ask(&state.workers, Message::Servers).await;
+    for address in servers.first().into_iter().flatten() {
         let probed = tokio::time::timeout(PROBE_TIMEOUT, probe(address)).await;
         let line = match probed {
             Ok(Ok(version)) => format!("{}: {version}\n", address.server),

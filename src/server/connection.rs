@@ -39,6 +39,11 @@ impl Connection {
         })
     }
 
+    /// The address of the other end, where it has one.
+    pub(super) fn peer(&self) -> Option<String> {
+        self.socket.peer()
+    }
+
     /// Takes note of an event.
     pub(super) fn notice(&mut self, event: &Event) {
         self.ended |= event.is_read_closed() || event.is_error();

@@ -1,42 +1,49 @@
 //! The shell around the engine: listeners, worker threads, the admin listener,
-//! signals, and the end.
+//! signals, reloading, and the end.
 //!
 //! Each worker is a thread with its own poller, its own engine and its own
-//! upstream lanes; nothing on the data path is shared. The main thread accepts
-//! connections and hands each to the worker with the fewest; it also connects
-//! lanes, since that may wait for a name to be looked up. A worker on a runtime
-//! took 700 more instructions for a request, and three times the memory for a client
-//! that idles.
+//! upstream lanes; nothing on the data path is shared but the memory of recent
+//! misses. The main thread accepts connections and hands each to the worker with
+//! the fewest; it also connects lanes, since that may wait for a name to be looked
+//! up. A worker on a runtime took 700 more instructions for a request, and three
+//! times the memory for a client that idles.
+//!
+//! A reload builds everything first; then each worker, once nothing is under way
+//! in it, works by the new settings. Until then it takes no further requests,
+//! which is for as long as an upstream may take to answer.
 
+mod acceptor;
 mod admin;
 mod connection;
+mod identity;
+mod reload;
+mod status;
 mod stream;
 mod upstream;
 mod worker;
 
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ServerAddr};
+use crate::config::{Config, ConfigErrors, Listener, ServerAddr};
 use crate::embedded::Embedded;
-use crate::engine::Engine;
+use crate::engine::{Engine, Fills, Settings};
 use crate::metrics::{self, Labels, Publisher};
-use crate::policy::Identity;
-use stream::{Detached, Listening};
+use crate::policy::Identify;
+use acceptor::Acceptor;
+use reload::Watch;
+use status::Status;
+use stream::Listening;
 use upstream::Address;
-use worker::{Handle, Message, Worker};
-
-/// What memcached says to a connection too many.
-const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
-/// How long accepting pauses when the process is out of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use worker::{Handle, Message, Reload, Worker};
 
 /// Why serving did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,16 +64,28 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes what is owed.
+/// Why a configuration was not taken over; everything is as before.
+#[derive(Debug, thiserror::Error)]
+enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("{0} cannot change while serving: restart picklegate for that")]
+    Fixed(&'static str),
+    #[error("there is no file to read: everything was said by flags")]
+    NoFile,
+}
+
+/// Serves until SIGTERM or SIGINT, then finishes what is owed. On SIGHUP, and
+/// when it changes, `file` is read again.
 ///
 /// # Errors
 /// Why serving could not start.
-pub fn serve(config: &Config) -> Result<(), ServeError> {
+pub fn serve(config: Config, file: Option<&Path>) -> Result<(), ServeError> {
     block_on(async {
-        Server::start(config)
-            .await?
-            .run(config.limits.drain_timeout)
-            .await
+        let server = Server::start(config).await?;
+        server.run(file).await
     })
 }
 
@@ -84,9 +103,27 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, ServeError>>) -> Resul
 /// A running proxy.
 #[derive(Debug)]
 pub struct Server {
-    accepting: JoinSet<()>,
+    config: Config,
+    /// By number. A listener that is no more keeps its own, for when it returns.
+    listeners: Vec<Bound>,
+    /// Of all servers that there were.
+    addresses: Vec<Arc<Address>>,
     workers: Vec<Handle>,
     ended: Vec<oneshot::Receiver<()>>,
+    /// The admin listener.
+    answering: JoinSet<()>,
+    /// Ends what asks connections who they are.
+    stopping: CancellationToken,
+    status: Arc<Mutex<Status>>,
+}
+
+/// A listener's number is its place.
+#[derive(Debug)]
+struct Bound {
+    name: Box<str>,
+    /// `None` while it is no more.
+    listening: Option<Arc<Listening>>,
+    accepting: JoinSet<()>,
 }
 
 impl Server {
@@ -94,26 +131,29 @@ impl Server {
     ///
     /// # Errors
     /// What could not be bound or started.
-    pub async fn start(config: &Config) -> Result<Self, ServeError> {
+    pub async fn start(config: Config) -> Result<Self, ServeError> {
         let prometheus = metrics::install()?;
-        let rules = config.snapshot.rules.iter();
-        metrics::configuration_loaded(1, rules.map(|rule| (&*rule.prefix, rule.isolated_share())));
-        let mut bound = Vec::new();
+        let mut listeners = Vec::new();
         for listener in &config.listeners {
-            let listening =
-                Listening::bind(&listener.addr)
-                    .await
-                    .map_err(|source| ServeError::Bind {
-                        addr: listener.name.clone(),
-                        source,
-                    })?;
-            tracing::info!(listener = %listening.describe(), runtime = %listener.runtime, "listening");
-            bound.push(listening);
+            listeners.push(Bound {
+                name: listener.admission.name.clone(),
+                listening: Some(Arc::new(bind(listener).await?)),
+                accepting: JoinSet::new(),
+            });
         }
-        let addresses = server_addresses(config)?;
-        let (workers, ended) = start_workers(config, &addresses)?;
-        let mut accepting = JoinSet::new();
-        if let Some(addr) = &config.admin {
+        let mut server = Self {
+            addresses: Vec::new(),
+            workers: Vec::new(),
+            ended: Vec::new(),
+            answering: JoinSet::new(),
+            stopping: CancellationToken::new(),
+            status: Arc::new(Mutex::new(Status::new(&config))),
+            listeners,
+            config,
+        };
+        server.addresses = server.addresses_of(&server.config)?;
+        server.start_workers()?;
+        if let Some(addr) = &server.config.admin {
             let listening = Listening::bind(addr)
                 .await
                 .map_err(|source| ServeError::Bind {
@@ -121,48 +161,280 @@ impl Server {
                     source,
                 })?;
             tracing::info!(admin = %listening.describe(), "listening");
-            let state = admin::State::new(prometheus, workers.clone(), addresses);
-            accepting.spawn(admin::serve(listening, state));
-        }
-        for (origin, (listening, listener)) in bound.into_iter().zip(&config.listeners).enumerate()
-        {
-            let acceptor = Acceptor {
-                listening,
-                name: listener.name.clone(),
-                identity: listener.identity,
-                origin,
-                max_connections: config.limits.max_connections,
-                workers: workers.clone(),
+            let state = admin::State {
+                prometheus,
+                workers: server.workers.clone(),
+                status: Arc::clone(&server.status),
             };
-            accepting.spawn(acceptor.run());
+            server.answering.spawn(admin::serve(listening, state));
         }
-        Ok(Self {
-            accepting,
-            workers,
-            ended,
-        })
+        server.publish_configuration();
+        server.accept();
+        Ok(server)
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains.
-    ///
-    /// # Errors
-    /// If signals cannot be waited for.
-    pub async fn run(self, drain_timeout: Duration) -> Result<(), ServeError> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    fn start_workers(&mut self) -> io::Result<()> {
+        let fills = Arc::new(Fills::default());
+        let started = Instant::now();
+        for number in 0..self.config.workers {
+            let engine = Engine::new(self.settings(&self.config), Arc::clone(&fills));
+            let publisher = Publisher::new(number, self.labels(&self.config));
+            let (worker, handle) = Worker::new(
+                engine,
+                self.addresses.clone(),
+                self.config.limits,
+                publisher,
+                started,
+            )?;
+            let (end, ended) = oneshot::channel();
+            self.workers.push(handle);
+            self.ended.push(ended);
+            std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || {
+                    if let Err(error) = worker.run() {
+                        tracing::error!(%error, "worker failed");
+                    }
+                    // Nobody waits for it before the end.
+                    let _ = end.send(());
+                })?;
         }
-        self.drain(drain_timeout).await;
         Ok(())
     }
 
+    /// Accepts, as the configuration says, on all listeners that there are.
+    fn accept(&mut self) {
+        for (number, bound) in (0..).zip(&mut self.listeners) {
+            let listener = self
+                .config
+                .listeners
+                .iter()
+                .find(|listener| listener.admission.name == bound.name);
+            bound.accepting.abort_all();
+            let Some((listening, listener)) = bound.listening.clone().zip(listener) else {
+                continue;
+            };
+            let acceptor = Acceptor {
+                listening,
+                admission: Arc::clone(&listener.admission),
+                number,
+                max_connections: self.config.limits.max_connections,
+                workers: self.workers.clone(),
+                stopping: self.stopping.clone(),
+            };
+            bound.accepting.spawn(acceptor.run());
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains. On SIGHUP, and when it
+    /// changes, `file` is read again.
+    ///
+    /// # Errors
+    /// If signals cannot be waited for.
+    pub async fn run(mut self, file: Option<&Path>) -> Result<(), ServeError> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut watch = file.map(|file| Watch::new(file, &self.config.files));
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => {}
+                () = reload::changed(&mut watch) => {}
+            }
+            self.reload(file).await;
+            if let Some(watch) = &mut watch {
+                watch.follow(&self.config.files);
+            }
+        }
+        self.drain().await;
+        Ok(())
+    }
+
+    // Another configuration ------------------------------------------------
+
+    /// Reads the file again and serves by what it says now, or goes on as before.
+    async fn reload(&mut self, file: Option<&Path>) {
+        let loaded = match file {
+            Some(file) => Config::load(file).map_err(ReloadError::from),
+            None => Err(ReloadError::NoFile),
+        };
+        let taken = match loaded {
+            Ok(config) => self.take_over(config).await,
+            Err(error) => Err(error),
+        };
+        let mut status = self.status.lock().unwrap_or_else(|lock| lock.into_inner());
+        match taken {
+            Ok(()) => status.loaded(&self.config),
+            Err(error) => {
+                for line in error.to_string().lines() {
+                    tracing::error!("configuration not taken over: {line}");
+                }
+                metrics::configuration_failed();
+                status.failed(&error.to_string());
+                return;
+            }
+        }
+        let generation = status.generation();
+        drop(status);
+        for warning in &self.config.warnings {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(generation, "configuration taken over");
+        self.publish_configuration();
+    }
+
+    /// Serves by another configuration; an error leaves everything as it was.
+    async fn take_over(&mut self, config: Config) -> Result<(), ReloadError> {
+        for (is_same, name) in [
+            (config.workers == self.config.workers, "server.workers"),
+            (
+                config.upstream.connections == self.config.upstream.connections,
+                "upstream.connections",
+            ),
+            (config.admin == self.config.admin, "admin.listen"),
+        ] {
+            if !is_same {
+                return Err(ReloadError::Fixed(name));
+            }
+        }
+        let mut new = Vec::new();
+        for listener in &config.listeners {
+            if self.is_new(listener) {
+                new.push((listener.admission.name.clone(), bind(listener).await?));
+            }
+        }
+        self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
+        // From here on nothing fails.
+        for bound in &mut self.listeners {
+            let stays = |l: &Listener| l.admission.name == bound.name;
+            if !config.listeners.iter().any(stays) {
+                bound.accepting.shutdown().await;
+                bound.listening = None;
+            }
+        }
+        for (name, listening) in new {
+            let bound = self.bound(name);
+            bound.listening = Some(Arc::new(listening));
+        }
+        let (settings, labels) = (self.settings(&config), self.labels(&config));
+        let adopted = self.workers.iter().map(|worker| {
+            let (done, adopted) = oneshot::channel();
+            worker.send(Message::Reload(Box::new(Reload {
+                settings: settings.clone(),
+                labels: labels.clone(),
+                addresses: self.addresses.clone(),
+                limits: config.limits,
+                done,
+            })));
+            adopted
+        });
+        for adopted in adopted.collect::<Vec<_>>() {
+            // A worker that ended has nothing to adopt.
+            let _ = adopted.await;
+        }
+        let gone = std::mem::replace(&mut self.config, config);
+        for rule in gone.snapshot.rules.iter() {
+            metrics::rule_gone(&rule.prefix);
+        }
+        self.accept();
+        Ok(())
+    }
+
+    fn is_new(&self, listener: &Listener) -> bool {
+        let name = &listener.admission.name;
+        let mut bound = self.listeners.iter();
+        !bound.any(|bound| bound.name == *name && bound.listening.is_some())
+    }
+
+    /// The listener of a name, with the number that it had before.
+    fn bound(&mut self, name: Box<str>) -> &mut Bound {
+        let known = self.listeners.iter().position(|bound| bound.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.listeners.push(Bound {
+                name,
+                listening: None,
+                accepting: JoinSet::new(),
+            });
+            self.listeners.len() - 1
+        });
+        &mut self.listeners[at]
+    }
+
+    /// All servers, those of before and those of a configuration, and what is
+    /// needed to connect to each.
+    fn addresses_of(&self, config: &Config) -> io::Result<Vec<Arc<Address>>> {
+        let mut addresses = self.addresses.clone();
+        for server in &config.upstream.servers {
+            let known = addresses.iter().position(|known| known.server == *server);
+            let embedded = match (server, known) {
+                (_, Some(at)) => addresses[at].embedded.clone(),
+                (ServerAddr::Embedded { bytes }, None) => Some(Embedded::start(*bytes)?),
+                (ServerAddr::Tcp { .. } | ServerAddr::Unix(_), None) => None,
+            };
+            let address = Arc::new(Address {
+                server: server.clone(),
+                embedded,
+                connect_timeout: config.limits.connect_timeout,
+            });
+            match known {
+                Some(at) => addresses[at] = address,
+                None => addresses.push(address),
+            }
+        }
+        Ok(addresses)
+    }
+
+    fn settings(&self, config: &Config) -> Settings {
+        let admission = |bound: &Bound| {
+            let mut listeners = config.listeners.iter();
+            let listener = listeners.find(|listener| listener.admission.name == bound.name)?;
+            Some(Arc::clone(&listener.admission))
+        };
+        Settings {
+            snapshot: Arc::clone(&config.snapshot),
+            listeners: self.listeners.iter().map(admission).collect(),
+            servers: config
+                .upstream
+                .servers
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            connections: config.upstream.connections,
+        }
+    }
+
+    fn labels(&self, config: &Config) -> Labels {
+        let codec = &config.snapshot.codec;
+        Labels {
+            listeners: self.listeners.iter().map(|l| l.name.to_string()).collect(),
+            spaces: codec
+                .spaces()
+                .map(|space| codec.name(space).to_owned())
+                .collect(),
+        }
+    }
+
+    fn publish_configuration(&self) {
+        let status = self.status.lock().unwrap_or_else(|lock| lock.into_inner());
+        let rules = self.config.snapshot.rules.iter();
+        let rollouts = rules.map(|rule| (&*rule.prefix, rule.isolated_share()));
+        metrics::configuration_loaded(status.generation(), rollouts);
+    }
+
+    // The end --------------------------------------------------------------
+
     /// Stops accepting, lets every worker finish what it owes, and gives up on
-    /// what takes longer than `timeout`.
-    pub async fn drain(mut self, timeout: Duration) {
+    /// what takes longer than the drain timeout.
+    pub async fn drain(mut self) {
         tracing::info!("draining");
-        self.accepting.shutdown().await;
+        let timeout: Duration = self.config.limits.drain_timeout;
+        self.answering.shutdown().await;
+        for bound in &mut self.listeners {
+            bound.accepting.shutdown().await;
+        }
+        self.stopping.cancel();
         for worker in &self.workers {
             worker.send(Message::Drain);
         }
@@ -181,121 +453,16 @@ impl Server {
     }
 }
 
-/// The servers, and what is needed to connect to each.
-fn server_addresses(config: &Config) -> io::Result<Vec<Arc<Address>>> {
-    let address = |server: &ServerAddr| {
-        let embedded = match server {
-            ServerAddr::Embedded { bytes } => Some(Embedded::start(*bytes)?),
-            ServerAddr::Tcp { .. } | ServerAddr::Unix(_) => None,
-        };
-        Ok(Arc::new(Address {
-            server: server.clone(),
-            embedded,
-            connect_timeout: config.limits.connect_timeout,
-        }))
-    };
-    config.upstream.servers.iter().map(address).collect()
-}
-
-type Workers = (Vec<Handle>, Vec<oneshot::Receiver<()>>);
-
-fn start_workers(config: &Config, addresses: &[Arc<Address>]) -> io::Result<Workers> {
-    let servers: Vec<String> = config
-        .upstream
-        .servers
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let codec = &config.snapshot.codec;
-    let name = |space| match codec.name(space) {
-        "" => "bare".to_owned(),
-        name => name.to_owned(),
-    };
-    let labels = Labels {
-        origins: config
-            .listeners
-            .iter()
-            .map(|listener| (listener.name.clone(), name(listener.identity.space)))
-            .collect(),
-        spaces: codec.spaces().map(name).collect(),
-    };
-    let mut workers = Workers::default();
-    for number in 0..config.workers {
-        let snapshot = Arc::clone(&config.snapshot);
-        let engine = Engine::new(
-            snapshot,
-            &servers,
-            config.upstream.connections,
-            labels.origins.len(),
-        );
-        let publisher = Publisher::new(number, labels.clone());
-        let lanes = lanes(addresses, config.upstream.connections);
-        let (worker, handle) = Worker::new(engine, &lanes, config.limits, publisher)?;
-        let (end, ended) = oneshot::channel();
-        workers.0.push(handle);
-        workers.1.push(ended);
-        std::thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || {
-                if let Err(error) = worker.run() {
-                    tracing::error!(%error, "worker failed");
-                }
-                // Nobody waits for it before the end.
-                let _ = end.send(());
-            })?;
+async fn bind(listener: &Listener) -> Result<Listening, ServeError> {
+    let bound = Listening::bind(&listener.addr).await;
+    let listening = bound.map_err(|source| ServeError::Bind {
+        addr: listener.addr.to_string(),
+        source,
+    })?;
+    let listens = listening.describe();
+    match &listener.admission.identify {
+        Identify::Static(runtime) => tracing::info!(listener = %listens, %runtime, "listening"),
+        Identify::Each { .. } => tracing::info!(listener = %listens, "listening"),
     }
-    Ok(workers)
-}
-
-/// What each lane of an engine connects to, in the engine's order.
-fn lanes(servers: &[Arc<Address>], connections: usize) -> Vec<Arc<Address>> {
-    let normal = servers
-        .iter()
-        .flat_map(|server| std::iter::repeat_n(server, connections));
-    normal.chain(servers).cloned().collect()
-}
-
-/// One listener and where its clients go.
-struct Acceptor {
-    listening: Listening,
-    name: String,
-    identity: Identity,
-    origin: usize,
-    max_connections: usize,
-    workers: Vec<Handle>,
-}
-
-impl Acceptor {
-    async fn run(self) {
-        loop {
-            match self.listening.accept().await {
-                Ok(client) => self.admit(client),
-                Err(error) => {
-                    tracing::warn!(listener = %self.name, %error, "client not accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn admit(&self, client: Detached) {
-        let loads = self
-            .workers
-            .iter()
-            .map(|worker| worker.clients.load(Ordering::Relaxed));
-        if loads.sum::<usize>() >= self.max_connections {
-            tracing::debug!(listener = %self.name, limit = self.max_connections, "client refused");
-            metrics::connection_refused(&self.name);
-            client.refuse(TOO_MANY);
-            return;
-        }
-        let idlest = self
-            .workers
-            .iter()
-            .min_by_key(|worker| worker.clients.load(Ordering::Relaxed));
-        if let Some(worker) = idlest {
-            worker.clients.fetch_add(1, Ordering::Relaxed);
-            worker.send(Message::Client(client, self.identity, self.origin));
-        }
-    }
+    Ok(listening)
 }

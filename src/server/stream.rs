@@ -42,6 +42,14 @@ impl Stream {
         }
     }
 
+    /// Says one line to a client that is turned away.
+    pub(super) fn refuse(self, line: &[u8]) {
+        if let Ok(mut socket) = self.detach() {
+            // Whether it still reads is its own affair.
+            let _ = socket.write(line);
+        }
+    }
+
     /// Takes the connection off this thread's event loop.
     pub(super) fn detach(self) -> io::Result<Detached> {
         match self {
@@ -68,10 +76,12 @@ impl Detached {
         }
     }
 
-    /// Says one line to a client that is turned away.
-    pub(super) fn refuse(mut self, line: &[u8]) {
-        // Whether it still reads is its own affair.
-        let _ = self.write(line);
+    /// The address of the other end, where it has one.
+    pub(super) fn peer(&self) -> Option<String> {
+        match self {
+            Self::Tcp(stream) => Some(stream.peer_addr().ok()?.to_string()),
+            Self::Unix(_) => None,
+        }
     }
 }
 
@@ -110,16 +120,16 @@ impl Listening {
     }
 
     /// Waits for the next client.
-    pub(super) async fn accept(&self) -> io::Result<Detached> {
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Stream::Tcp(stream).detach()
+                Ok(Stream::Tcp(stream))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Stream::Unix(stream).detach()
+                Ok(Stream::Unix(stream))
             }
         }
     }

@@ -30,6 +30,8 @@ enum State {
     Up(Connection, Instant),
     /// Until then.
     Paused(Instant),
+    /// Nothing is asked of this server any more.
+    Retired,
 }
 
 /// What one lane connects to, and how.
@@ -80,6 +82,7 @@ impl Connector {
 #[derive(Debug)]
 pub(super) struct LaneConnection {
     lane: usize,
+    token: Token,
     address: Arc<Address>,
     connector: Connector,
     state: State,
@@ -91,10 +94,15 @@ pub(super) struct LaneConnection {
 
 impl LaneConnection {
     /// Begins to connect.
-    pub(super) fn new(lane: usize, address: Arc<Address>, connector: Connector) -> Self {
+    pub(super) fn new(
+        (lane, token): (usize, Token),
+        address: Arc<Address>,
+        connector: Connector,
+    ) -> Self {
         connector.connect(lane, &address);
         Self {
             lane,
+            token,
             address,
             connector,
             state: State::Connecting,
@@ -107,6 +115,30 @@ impl LaneConnection {
         matches!(self.state, State::Up(..))
     }
 
+    /// Whether something is to come of the clock.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Connecting | State::Paused(_))
+    }
+
+    /// What it connects to.
+    pub(super) fn address(&self) -> Arc<Address> {
+        Arc::clone(&self.address)
+    }
+
+    /// Connects to this address from now on, or to nothing at all. A connection
+    /// to the same server stays.
+    pub(super) fn aim(&mut self, address: Option<&Arc<Address>>) {
+        let Some(address) = address else {
+            self.state = State::Retired;
+            return;
+        };
+        self.address = Arc::clone(address);
+        if matches!(self.state, State::Retired) {
+            self.failures = 0;
+            self.connect();
+        }
+    }
+
     /// What came of connecting.
     pub(super) fn connected(
         &mut self,
@@ -115,8 +147,10 @@ impl LaneConnection {
         registry: &Registry,
         now: Instant,
     ) {
-        let watched =
-            connected.and_then(|socket| Connection::new(socket, registry, Token(self.lane)));
+        if matches!(self.state, State::Retired | State::Up(..)) {
+            return;
+        }
+        let watched = connected.and_then(|socket| Connection::new(socket, registry, self.token));
         match watched {
             Err(error) => self.pause(engine, &format!("is down: {error}"), now),
             Ok(connection) => {
@@ -166,7 +200,7 @@ impl LaneConnection {
             if unwritten.is_empty() {
                 return;
             }
-            match connection.write(unwritten, registry, Token(self.lane)) {
+            match connection.write(unwritten, registry, self.token) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => lane.wrote(bytes),
                 Err(error) => self.lost(engine, &format!("is lost: {error}"), true, now),
@@ -185,7 +219,7 @@ impl LaneConnection {
     ) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
-            State::Paused(_) | State::Up(..) | State::Connecting => {}
+            State::Paused(_) | State::Up(..) | State::Connecting | State::Retired => {}
         }
         let oldest_us = engine.lane(self.lane).lane.oldest_us();
         let overdue = oldest_us.is_some_and(|at| u128::from(now_us - at) > timeout.as_micros());

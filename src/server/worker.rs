@@ -14,12 +14,13 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
+use super::status;
 use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
-use crate::config::Limits;
-use crate::engine::Engine;
-use crate::metrics::{Gauges, Publisher};
-use crate::policy::Identity;
+use crate::config::{Limits, Word as _};
+use crate::engine::{Engine, Settings, Tag};
+use crate::metrics::{Gauges, Labels, Publisher};
+use crate::policy::Identify;
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -31,18 +32,50 @@ const EVENTS_PER_TURN: usize = 1024;
 const TICK: Duration = Duration::from_millis(20);
 /// The token of the mailbox's events.
 const MAIL: Token = Token(usize::MAX);
+/// The token of the first lane's events; clients are numbered from 0 on.
+const FIRST_LANE: usize = usize::MAX / 2;
 
 /// What the rest of the process tells a worker.
 #[derive(Debug)]
 pub(super) enum Message {
     /// A client to serve.
-    Client(Detached, Identity, usize),
+    Client(Arrival),
+    /// Work by other settings, once nothing is under way.
+    Reload(Box<Reload>),
     /// What came of connecting a lane.
     Connected(usize, io::Result<Detached>),
     /// Bring the metrics up to date, then say so.
     Publish(oneshot::Sender<()>),
+    /// Say how many clients there are, and who some of them are.
+    Connections(oneshot::Sender<(usize, Vec<status::Connection>)>),
+    /// Say which servers there are.
+    Servers(oneshot::Sender<Vec<Arc<Address>>>),
     /// Finish what is owed and end.
     Drain,
+}
+
+/// A client to serve.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) socket: Detached,
+    /// The listener's number.
+    pub(super) listener: u32,
+    /// What was found out about it.
+    pub(super) tag: Option<Tag>,
+    /// What it sent meanwhile.
+    pub(super) input: Vec<u8>,
+}
+
+/// Other settings.
+#[derive(Debug)]
+pub(super) struct Reload {
+    pub(super) settings: Settings,
+    pub(super) labels: Labels,
+    /// Of all servers that the settings name.
+    pub(super) addresses: Vec<Arc<Address>>,
+    pub(super) limits: Limits,
+    /// Who is told of it.
+    pub(super) done: oneshot::Sender<()>,
 }
 
 /// Where a worker gets its messages, and what wakes it for them.
@@ -99,8 +132,11 @@ struct Client {
 #[derive(Debug)]
 pub(super) struct Worker {
     engine: Engine,
-    /// Their tokens are their numbers; those of clients follow.
+    /// One for each of the engine's lanes.
     lanes: Vec<LaneConnection>,
+    connector: Connector,
+    /// The settings to come.
+    reload: Option<Box<Reload>>,
     /// `None` once closed, while lanes still owe it replies.
     clients: Vec<Option<Client>>,
     poll: Poll,
@@ -122,16 +158,17 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// A worker that connects its lanes to `addresses`, one for each lane of
-    /// the engine, with the help of this thread's runtime.
+    /// A worker that connects the engine's lanes, whose servers are all among
+    /// `addresses`, with the help of this thread's runtime.
     ///
     /// # Errors
     /// Where the system has no poller left.
     pub(super) fn new(
         engine: Engine,
-        addresses: &[Arc<Address>],
+        addresses: Vec<Arc<Address>>,
         limits: Limits,
         publisher: Publisher,
+        started: Instant,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let (sender, messages) = mpsc::channel();
@@ -143,17 +180,15 @@ impl Worker {
             runtime: runtime::Handle::current(),
             mailbox: mailbox.clone(),
         };
-        let lanes = addresses.iter().enumerate().map(|(lane, address)| {
-            LaneConnection::new(lane, Arc::clone(address), connector.clone())
-        });
         let handle = Handle {
             reach: Arc::new(Reach(mailbox)),
             clients: Arc::default(),
         };
-        let now = Instant::now();
-        let worker = Self {
+        let mut worker = Self {
             engine,
-            lanes: lanes.collect(),
+            lanes: Vec::new(),
+            connector,
+            reload: None,
             clients: Vec::new(),
             poll,
             ready: Vec::new(),
@@ -163,11 +198,12 @@ impl Worker {
             limits,
             publisher,
             scratch: vec![0; SCRATCH_BYTES],
-            started: now,
-            now,
+            started,
+            now: Instant::now(),
             tick: None,
             draining: false,
         };
+        worker.connect_lanes(&addresses);
         Ok((worker, handle))
     }
 
@@ -210,6 +246,7 @@ impl Worker {
         }
         self.serve_ready();
         self.look_after_lanes();
+        self.adopt();
         self.flush();
         for note in self.engine.take_notes() {
             tracing::warn!("{note}");
@@ -218,10 +255,9 @@ impl Worker {
 
     fn notice(&mut self, event: &Event) {
         let Token(number) = event.token();
-        if let Some(lane) = self.lanes.get_mut(number) {
-            return lane.notice(event);
+        if let Some(lane) = number.checked_sub(FIRST_LANE) {
+            return self.lanes[lane].notice(event);
         }
-        let number = number - self.lanes.len();
         if let Some(Some(client)) = self.clients.get_mut(number) {
             client.connection.notice(event);
             list(&mut self.ready, number, client);
@@ -240,7 +276,11 @@ impl Worker {
 
     fn handle(&mut self, message: Message) {
         match message {
-            Message::Client(stream, identity, origin) => self.admit(stream, identity, origin),
+            Message::Client(arrival) => self.admit(arrival),
+            Message::Reload(reload) => {
+                self.engine.hold();
+                self.reload = Some(reload);
+            }
             Message::Connected(lane, connected) => {
                 let registry = self.poll.registry();
                 self.lanes[lane].connected(connected, &mut self.engine, registry, self.now);
@@ -249,6 +289,16 @@ impl Worker {
                 self.publish();
                 // Whoever asked may have gone.
                 let _ = done.send(());
+            }
+            Message::Connections(answer) => {
+                let _ = answer.send(self.connections());
+            }
+            Message::Servers(answer) => {
+                let lanes = self.engine.lanes().iter().zip(&self.lanes);
+                let serving = lanes.filter(|(upstream, _)| !upstream.retired);
+                let mut servers: Vec<_> = serving.map(|(_, lane)| lane.address()).collect();
+                servers.dedup_by(|a, b| a.server == b.server);
+                let _ = answer.send(servers);
             }
             Message::Drain => self.drain(),
         }
@@ -264,6 +314,86 @@ impl Worker {
         }
     }
 
+    // Another configuration ------------------------------------------------
+
+    /// Works by other settings, if some wait and nothing is under way.
+    fn adopt(&mut self) {
+        if !self.engine.is_at_rest() {
+            return;
+        }
+        let Some(reload) = self.reload.take() else {
+            return;
+        };
+        let Reload {
+            settings,
+            labels,
+            addresses,
+            limits,
+            done,
+        } = *reload;
+        // What was counted is named by the old settings.
+        self.publish();
+        self.publisher.relabel(labels);
+        self.engine.adopt(settings);
+        self.limits = limits;
+        self.connect_lanes(&addresses);
+        if self.draining {
+            self.drain();
+        }
+        self.arm_tick();
+        // Whoever asked may have gone.
+        let _ = done.send(());
+    }
+
+    /// Gives each of the engine's lanes a connection, and those that are retired
+    /// none.
+    fn connect_lanes(&mut self, addresses: &[Arc<Address>]) {
+        for (lane, upstream) in self.engine.lanes().iter().enumerate() {
+            let address = addresses
+                .iter()
+                .find(|address| address.server.to_string() == upstream.server)
+                .filter(|_| !upstream.retired);
+            match (self.lanes.get_mut(lane), address) {
+                (Some(connection), address) => connection.aim(address),
+                (None, Some(address)) => {
+                    let token = Token(FIRST_LANE + lane);
+                    let (address, connector) = (Arc::clone(address), self.connector.clone());
+                    self.lanes
+                        .push(LaneConnection::new((lane, token), address, connector));
+                }
+                (None, None) => unreachable!("settings name the servers of new lanes"),
+            }
+        }
+    }
+
+    fn connections(&self) -> (usize, Vec<status::Connection>) {
+        let some = self
+            .engine
+            .sessions()
+            .filter_map(|(id, session)| Some((session, self.clients.get(id as usize)?.as_ref()?)))
+            .take(status::MAX_CONNECTIONS)
+            .map(|(session, client)| {
+                let settings = self.engine.settings();
+                let admission = settings.listeners.get(session.listener as usize);
+                let admission = admission.and_then(Option::as_ref);
+                let (runtime, told_by) = match (admission.map(|a| &a.identify), &session.tag) {
+                    (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),
+                    (_, Some(tag)) => (Some(&tag.runtime), Some(tag.source.word())),
+                    _ => (None, None),
+                };
+                let namespace = settings.snapshot.codec.name(session.who.identity.space);
+                status::Connection {
+                    listener: admission.map_or_else(String::new, |a| a.name.to_string()),
+                    peer: client.connection.peer(),
+                    runtime: runtime.map(ToString::to_string),
+                    told_by,
+                    namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+                    refused: session.refused,
+                }
+            });
+        (self.serving.load(Ordering::Relaxed), some.collect())
+    }
+
     fn publish(&mut self) {
         let lanes = self.engine.lanes().iter().zip(&self.lanes);
         let lanes = lanes.map(|(upstream, connection)| Gauges {
@@ -273,20 +403,28 @@ impl Worker {
             reconnects: connection.reconnects,
             counts: upstream.counts(),
         });
-        self.publisher.publish(self.engine.tally(), lanes);
+        let clients = self.engine.sessions();
+        let origins = clients
+            .filter(|(id, _)| matches!(self.clients.get(*id as usize), Some(Some(_))))
+            .map(|(_, session)| session.who.origin as usize);
+        self.publisher.publish(self.engine.tally(), lanes, origins);
     }
 
     // Clients --------------------------------------------------------------
 
-    fn admit(&mut self, socket: Detached, identity: Identity, origin: usize) {
-        let id = self.engine.open(identity, origin);
-        match self.watch(socket, id as usize) {
-            Ok(()) => self.publisher.connected(origin, 1.0),
-            Err(error) => {
-                tracing::warn!(%error, "client could not be served");
-                self.engine.close(id);
-                self.serving.fetch_sub(1, Ordering::Relaxed);
-            }
+    fn admit(&mut self, arrival: Arrival) {
+        let id = self.engine.open(arrival.listener, arrival.tag);
+        if let Err(error) = self.watch(arrival.socket, id as usize) {
+            tracing::warn!(%error, "client could not be served");
+            self.engine.close(id);
+            self.serving.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        if !arrival.input.is_empty() {
+            self.engine.client_input(id, &arrival.input);
+        }
+        if self.draining {
+            self.engine.client_eof(id);
         }
     }
 
@@ -295,7 +433,7 @@ impl Worker {
         if number >= 2 * self.limits.max_connections + 64 {
             return Err(io::Error::other("too many connections are closing"));
         }
-        let token = self.token(number);
+        let token = Token(number);
         let connection = Connection::new(socket, self.poll.registry(), token)?;
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
@@ -305,10 +443,6 @@ impl Worker {
             is_listed: false,
         });
         Ok(())
-    }
-
-    fn token(&self, client: usize) -> Token {
-        Token(self.lanes.len() + client)
     }
 
     /// Serves whoever has something to do, lanes first.
@@ -373,7 +507,7 @@ impl Worker {
 
     fn flush_client(&mut self, id: u32) {
         let number = id as usize;
-        let token = self.token(number);
+        let token = Token(number);
         loop {
             if let Some(client) = &mut self.clients[number] {
                 let connection = &mut client.connection;
@@ -391,11 +525,9 @@ impl Worker {
         }
         let session = self.engine.session(id);
         if session.is_finished() {
-            let origin = session.origin as usize;
             self.clients[number] = None;
             self.engine.close(id);
             self.serving.fetch_sub(1, Ordering::Relaxed);
-            self.publisher.connected(origin, -1.0);
         } else if session.dead {
             self.clients[number] = None;
         } else if !session.paused
@@ -429,7 +561,7 @@ impl Worker {
         if self.tick.is_some() {
             return;
         }
-        let waiting = self.lanes.iter().any(|lane| !lane.is_up())
+        let waiting = self.lanes.iter().any(LaneConnection::is_awaited)
             || self
                 .engine
                 .lanes()

@@ -4,10 +4,12 @@
 // Every test binary compiles its own copy and uses a part of it.
 #![allow(dead_code)]
 
+use std::sync::Arc;
+
 use picklegate::config::Config;
 use picklegate::embedded::{Cache, Session as CacheSession};
-use picklegate::engine::Engine;
-use picklegate::policy::{Identity, RuntimeTag};
+use picklegate::engine::{Engine, Settings, Tag};
+use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Untagged};
 use picklegate::protocol::reply::ReplyError;
 
 /// The unix second at which everything happens.
@@ -35,6 +37,31 @@ prefix = ""
         servers.join(", ")
     );
     Config::parse("rig", &toml).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// What an engine works by: its first listener is one that asks the system what
+/// connects, then come those that ask the clients, and refuse or pass the others.
+pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
+    let listener = |name: &str, source, untagged| {
+        Some(Arc::new(Admission {
+            name: name.into(),
+            identify: Identify::Each {
+                sources: std::iter::once(source).collect(),
+                untagged,
+            },
+        }))
+    };
+    let servers = config.upstream.servers.iter();
+    Settings {
+        snapshot: Arc::clone(&config.snapshot),
+        listeners: vec![
+            listener("known", Source::Process, Untagged::Refuse),
+            listener("refusing", Source::Hello, Untagged::Refuse),
+            listener("passing", Source::Hello, Untagged::Pass),
+        ],
+        servers: servers.map(ToString::to_string).collect(),
+        connections,
+    }
 }
 
 /// Bytes of replies past which a cache waits for its reader.
@@ -87,27 +114,18 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(config: &Config, connections: usize) -> Self {
-        let servers: Vec<String> = config
-            .upstream
-            .servers
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let lanes = servers.len() * (connections + 1);
+        let settings = settings(config, connections);
+        let servers = settings.servers.len();
         Self {
-            engine: Engine::new(config.snapshot.clone(), &servers, connections, 1),
+            engine: Engine::new(settings, Arc::default()),
             config: config.clone(),
             connections,
-            caches: servers.iter().map(|_| Cache::new(0)).collect(),
-            peers: (0..lanes).map(|_| Peer::default()).collect(),
+            caches: (0..servers).map(|_| Cache::new(0)).collect(),
+            peers: (0..servers * (connections + 1))
+                .map(|_| Peer::default())
+                .collect(),
             received: Vec::new(),
         }
-    }
-
-    pub(crate) fn identity(&self, runtime: &str) -> Identity {
-        let tag = RuntimeTag::parse(runtime).expect("a runtime tag");
-        let identity = self.config.snapshot.identify(&tag);
-        identity.expect("a namespace for every Python")
     }
 
     pub(crate) fn lanes(&self) -> usize {
@@ -123,8 +141,16 @@ impl Rig {
 
     // Clients --------------------------------------------------------------
 
+    /// A client of the first listener, which asks for a tag and gets this one.
     pub(crate) fn open(&mut self, runtime: &str) -> u32 {
-        let client = self.engine.open(self.identity(runtime), 0);
+        let runtime = RuntimeTag::parse(runtime).expect("a runtime tag");
+        let source = Source::Process;
+        self.open_as(0, Some(Tag { runtime, source }))
+    }
+
+    /// A client of a listener.
+    pub(crate) fn open_as(&mut self, listener: u32, tag: Option<Tag>) -> u32 {
+        let client = self.engine.open(listener, tag);
         self.received.resize(client as usize + 1, Vec::new());
         client
     }
@@ -183,8 +209,7 @@ impl Rig {
     }
 
     fn serve(&mut self, lane: usize) {
-        let bulk = lane.checked_sub(self.caches.len() * self.connections);
-        let cache = &mut self.caches[bulk.unwrap_or(lane / self.connections)];
+        let cache = &mut self.caches[lane / (self.connections + 1)];
         let peer = &mut self.peers[lane];
         while peer.output.len() < HIGH_WATER {
             let before = peer.output.len();

@@ -19,7 +19,8 @@ pub(super) use requests::{StoreHead, Target};
 use super::look::Look;
 use super::meta::{MetaReply, OwedRestore};
 use super::session::{Sessions, Ticket};
-use crate::policy::SpaceId;
+use crate::policy::{Coherence, Decision, Mode, SpaceId};
+use crate::protocol::key::KeyBuf;
 use crate::protocol::request::Verb;
 
 /// Bytes of requests that may wait for an upstream's answers.
@@ -100,6 +101,41 @@ enum Reply {
     },
     /// Lines up to `END`.
     Stats { ticket: Ticket },
+    /// Copies of others of a key that the own namespace does not hold, then
+    /// `END`: the first that can be loaded is passed on.
+    Through {
+        ticket: Ticket,
+        key: Box<KeyBuf>,
+        look: Look,
+        on_miss: OnMiss,
+        served: bool,
+    },
+}
+
+bitflags::bitflags! {
+    /// What a miss leads to.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct OnMiss: u8 {
+        /// It is remembered: a write that follows fills it.
+        const NOTE = 1;
+        /// The copies of others are asked for.
+        const THROUGH = 1 << 1;
+    }
+}
+
+impl OnMiss {
+    /// What a decision says of a retrieval by `verb`.
+    #[inline]
+    pub fn of(Decision { rule, mode, .. }: Decision<'_>, verb: Verb) -> Self {
+        let mut on_miss = Self::empty();
+        let noted = rule.coherence == Coherence::FillAware && mode != Mode::Shared;
+        on_miss.set(Self::NOTE, noted);
+        // A CAS id is of the own copy only, and other copies are not touched.
+        let reads_on = rule.read_through && mode == Mode::Isolate;
+        let only_reads = matches!(verb, Verb::Get | Verb::Mg);
+        on_miss.set(Self::THROUGH, reads_on && only_reads);
+        on_miss
+    }
 }
 
 #[derive(Debug)]
@@ -109,6 +145,7 @@ struct OwedKey {
     at: u32,
     len: u8,
     look: Look,
+    on_miss: OnMiss,
     /// Whether it is the last of its ticket.
     last: bool,
     restore: OwedRestore,
@@ -267,6 +304,7 @@ impl Lane {
                 self.key_lists.push(std::mem::take(keys));
             }
             Some(Reply::Meta { meta, .. }) => meta.restore.give_back(&mut sessions.pool),
+            Some(Reply::Through { key, .. }) => sessions.pool.give_key(std::mem::take(key)),
             _ => {}
         }
         self.owed.pop_front();
@@ -344,10 +382,12 @@ impl Lane {
                     }
                 }
                 Reply::Meta { ref meta, .. } if keep && meta.is_read => self.adopt_line(owed, &old),
+                Reply::Through { served: false, .. } if keep => self.adopt_line(owed, &old),
                 Reply::Line { ticket, .. }
                 | Reply::Sibling { ticket, .. }
                 | Reply::Meta { ticket, .. }
                 | Reply::Probe { ticket, .. }
+                | Reply::Through { ticket, .. }
                 | Reply::Stats { ticket } => {
                     self.lost += 1;
                     sessions.fail(ticket, error);

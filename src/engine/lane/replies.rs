@@ -1,6 +1,6 @@
 //! The replies of a lane: checked against what is owed, and delivered.
 
-use super::{Lane, Owed, OwedKey, Reading, Reply};
+use super::{Lane, OnMiss, Owed, OwedKey, Reading, Reply};
 use crate::engine::look::Shown;
 use crate::engine::meta::{
     OwedRestore, asked_key, asked_opaque, hide_meta, resize_meta, restore_debug, rewrite_meta,
@@ -167,6 +167,7 @@ impl Lane {
                 Some(0)
             }
             Reply::Probe { .. } => self.take_probe(sessions, line.text, body)?,
+            Reply::Through { .. } => self.take_through(sessions, line.text, body)?,
             Reply::Stats { ticket } => {
                 let ticket = *ticket;
                 sessions.bytes(ticket, &[line.text, b"\r\n"]);
@@ -242,7 +243,7 @@ impl Lane {
         }
         self.pass_keys(sessions, missed);
         let key = &self.owed_keys()[0];
-        let ticket = key.ticket;
+        let (ticket, on_miss) = (key.ticket, key.on_miss);
         let seen = (head.flags, body, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
@@ -251,7 +252,10 @@ impl Lane {
                 values.write(&line);
                 true
             }
-            Shown::Hidden => false,
+            Shown::Hidden => {
+                values.missed(on_miss, client_key);
+                false
+            }
             Shown::Rewritten(flags) => {
                 values.write_rewritten(client_key, flags, head.tail);
                 false
@@ -284,20 +288,28 @@ impl Lane {
 
     /// The next keys of the front retrieval are misses.
     fn pass_keys(&mut self, sessions: &mut Sessions, count: usize) {
-        let Some(Reply::Values { keys, answered, .. }) =
-            self.owed.front_mut().map(|owed| &mut owed.reply)
+        let Some(Owed {
+            start,
+            reply: Reply::Values { keys, answered, .. },
+            ..
+        }) = self.owed.front_mut()
         else {
             return;
         };
+        let asked = &self.wire[(*start - self.base) as usize..];
         let owed = &mut keys[*answered..];
         let count = count.min(owed.len());
         *answered += count;
         for own in owed[..count].chunk_by_mut(|key, next| key.ticket == next.ticket) {
             let ticket = own[0].ticket;
+            let mut misses = own.len();
             for key in &mut *own {
+                if !key.on_miss.is_empty() && goes_on(sessions, key, asked) {
+                    misses -= 1;
+                }
                 key.restore.give_back(&mut sessions.pool);
             }
-            sessions.count_misses(ticket, own.len());
+            sessions.count_misses(ticket, misses);
             if own[own.len() - 1].last {
                 sessions.finish(ticket);
             }
@@ -374,7 +386,13 @@ impl Lane {
             Ok(flags) if text.starts_with(b"VA ") => {
                 self.take_meta_value(sessions, ticket, &mut line, flags, body)
             }
+            Ok(_) if text.starts_with(b"EN") && self.asks_on(sessions, ticket) => {
+                sessions.finish(ticket);
+                self.answered(sessions);
+                Ok(Some(0))
+            }
             Ok(_) => {
+                self.note_miss(sessions, ticket, text);
                 sessions.line(ticket, &line);
                 self.answered(sessions);
                 Ok(Some(0))
@@ -419,13 +437,18 @@ impl Lane {
             return Ok(None);
         }
         let shown = sessions.inspect(ticket, meta.look, (flags, body, len));
+        if shown != Shown::Hidden {
+            self.note_miss(sessions, ticket, line);
+        }
         match shown {
+            Shown::Hidden if self.asks_on(sessions, ticket) => {}
             Shown::AsIs => {
                 sessions.tell(ticket, line);
                 sessions.bytes(ticket, &[line, b"\r\n"]);
             }
             Shown::Hidden => {
                 hide_meta(line);
+                self.note_miss(sessions, ticket, line);
                 if sessions.tell_hidden(ticket) {
                     sessions.bytes(ticket, &[line, b"\r\n"]);
                 }
@@ -494,6 +517,137 @@ impl Lane {
         };
         Ok(Some(0))
     }
+
+    // The copies of others -------------------------------------------------
+
+    /// Has the next copy of another asked for, where a meta reply is a miss and
+    /// there is one.
+    fn asks_on(&mut self, sessions: &mut Sessions, ticket: Ticket) -> bool {
+        let Some(Owed {
+            start,
+            reply: Reply::Meta { meta, .. },
+            ..
+        }) = self.owed.front()
+        else {
+            return false;
+        };
+        if !meta.on_miss.contains(OnMiss::THROUGH) || !sessions.has_others(meta.others) {
+            return false;
+        }
+        let request = &self.wire[(*start - self.base) as usize..];
+        let Some(physical) = asked_key(request) else {
+            return false;
+        };
+        sessions.ask_on(ticket, meta, meta.restore.client_key(&physical), request);
+        true
+    }
+
+    /// Remembers a miss, or that an item is this client's to refresh.
+    fn note_miss(&self, sessions: &mut Sessions, ticket: Ticket, text: &[u8]) {
+        let Some(Owed {
+            start,
+            reply: Reply::Meta { meta, .. },
+            ..
+        }) = self.owed.front()
+        else {
+            return;
+        };
+        if !meta.on_miss.contains(OnMiss::NOTE) || meta.verb != Verb::Mg {
+            return;
+        }
+        let is_miss = text.starts_with(b"EN") || Tokens::new(text).any(|flag| flag == b"W");
+        if let Some(physical) = asked_key(&self.wire[(*start - self.base) as usize..])
+            && is_miss
+        {
+            sessions.note_miss(ticket, meta.restore.client_key(&physical));
+        }
+    }
+
+    /// `None` if more of the value is needed.
+    fn take_through(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Owed {
+            start,
+            reply:
+                Reply::Through {
+                    ticket,
+                    key,
+                    look,
+                    on_miss,
+                    served,
+                },
+            ..
+        }) = self.owed.front_mut()
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let ticket = *ticket;
+        if !text.starts_with(b"VALUE ") {
+            if text != b"END" {
+                sessions.fail(ticket, text);
+            } else if !*served {
+                if on_miss.contains(OnMiss::NOTE) {
+                    sessions.note_miss(ticket, key);
+                }
+                sessions.count_misses(ticket, 1);
+            }
+            sessions.finish(ticket);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
+        let head = parse_value_head(text)?;
+        let request = &self.wire[(*start - self.base) as usize..];
+        let end = memchr::memchr(b'\r', request).unwrap_or(request.len());
+        if !Tokens::new(&request[..end])
+            .skip(1)
+            .any(|copy| copy == head.key)
+        {
+            return Err(ReplyError::WrongKey);
+        }
+        if !*served && body.len() < sessions.looker.bytes_needed(*look, head.flags, head.len) {
+            return Ok(None);
+        }
+        let mut visible = false;
+        if !*served {
+            let seen = (head.flags, body, head.len);
+            let line = [b"VALUE ", &key[..], head.tail, b"\r\n"];
+            sessions.values(ticket, |values| match values.admit_through(*look, seen) {
+                Shown::Hidden => {}
+                Shown::AsIs => {
+                    values.write(&line);
+                    visible = true;
+                    *served = true;
+                }
+                Shown::Rewritten(flags) => {
+                    values.write_rewritten(key, flags, head.tail);
+                    *served = true;
+                }
+            });
+        }
+        self.reading = Reading::Body {
+            ticket,
+            left: head.len,
+            visible,
+        };
+        Ok(Some(0))
+    }
+}
+
+/// What a missed key leads to; whether the copies of others are asked for.
+#[cold]
+fn goes_on(sessions: &mut Sessions, key: &OwedKey, asked: &[u8]) -> bool {
+    let client_key = key.restore.client_key(key.physical(asked));
+    let goes_on = key.on_miss.contains(OnMiss::THROUGH);
+    if goes_on {
+        sessions.read_through(key.ticket, client_key, key.on_miss);
+    } else {
+        sessions.note_miss(key.ticket, client_key);
+    }
+    goes_on
 }
 
 /// Takes values of the keys that are owed next, as long as they go to one client.
@@ -535,7 +689,9 @@ fn take_values_of(
                     let start = b"VALUE ".len() + head.key.len();
                     values.write(&[b"VALUE ", &kept[..], &rest[start..total]]);
                 }
-                (Shown::Hidden, _) => {}
+                (Shown::Hidden, restore) => {
+                    values.missed(key.on_miss, restore.client_key(head.key));
+                }
                 (Shown::Rewritten(flags), restore) => {
                     values.write_rewritten(restore.client_key(head.key), flags, head.tail);
                 }

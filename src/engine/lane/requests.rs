@@ -1,13 +1,13 @@
 //! The requests of a lane, as they go upstream: canonical lines that are always
 //! answered, whatever hushing the client asked for.
 
-use super::{Lane, Open, Owed, OwedKey, Reply};
+use super::{Lane, OnMiss, Open, Owed, OwedKey, Reply};
 use crate::engine::look::Look;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::session::{Sessions, Ticket};
 use crate::policy::{KeyCodec, Restore, SpaceId};
 use crate::protocol::Tokens;
-use crate::protocol::key::encode_base64_key;
+use crate::protocol::key::{KeyBuf, encode_base64_key};
 use crate::protocol::request::{Meta, Verb};
 
 /// Keys that one upstream retrieval may carry.
@@ -81,11 +81,11 @@ impl Lane {
         sessions: &mut Sessions,
         ticket: Ticket,
         (verb, exptime): (Verb, Option<&[u8]>),
-        keys: impl Iterator<Item = (Target<'k>, Look)>,
+        keys: impl Iterator<Item = (Target<'k>, Look, OnMiss)>,
     ) -> bool {
         let before = self.requests;
         let mut goes_on = self.open.is_like(verb, exptime);
-        for (target, look) in keys {
+        for (target, look, on_miss) in keys {
             if !goes_on || self.open.is_full() {
                 self.close();
                 self.open.begin(sessions.now_us, verb, exptime);
@@ -101,6 +101,7 @@ impl Lane {
                 // The codec never exceeds 250 bytes.
                 len: (line.len() - at) as u8,
                 look,
+                on_miss,
                 last: false,
                 restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
             });
@@ -232,7 +233,7 @@ impl Lane {
         meta: &Meta<'_>,
         target: Target<'_>,
         body: Option<&[u8]>,
-        look: Look,
+        (look, on_miss): (Look, OnMiss),
     ) {
         self.keep_order(sessions, ticket);
         sessions.expect(ticket);
@@ -284,6 +285,9 @@ impl Lane {
             meta: MetaReply {
                 verb: meta.verb,
                 look,
+                on_miss,
+                base64: target.base64,
+                others: 0,
                 wants_key,
                 wants_flags,
                 restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
@@ -340,6 +344,64 @@ impl Lane {
             .codec
             .encode(target.space, target.key, &mut self.wire);
         self.wire.extend_from_slice(b"\r\n");
+    }
+
+    /// Asks for the copies of others of a client key, in this order.
+    pub fn through(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        (key, look, on_miss): (Box<KeyBuf>, Look, OnMiss),
+        (codec, spaces): (&KeyCodec, impl Iterator<Item = SpaceId>),
+    ) {
+        self.keep_order(sessions, ticket);
+        self.requests += 1;
+        let start = self.end();
+        self.wire.extend_from_slice(b"get");
+        for space in spaces {
+            self.wire.push(b' ');
+            codec.encode(space, &key, &mut self.wire);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+        let reply = Reply::Through {
+            ticket,
+            key,
+            look,
+            on_miss,
+            served: false,
+        };
+        self.owed.push_back(Owed {
+            start,
+            reply,
+            since_us: sessions.now_us,
+            retried: false,
+        });
+    }
+
+    /// Asks for the copy of another: as it was asked for the own one, whose line
+    /// went on with `flags` behind the key.
+    pub(in crate::engine) fn meta_through(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        mut meta: MetaReply,
+        target: Target<'_>,
+        flags: &[u8],
+    ) {
+        self.keep_order(sessions, ticket);
+        self.requests += 1;
+        let start = self.end();
+        self.wire.extend_from_slice(b"mg ");
+        let restore = self.spell_key(target);
+        self.wire.extend_from_slice(flags);
+        self.wire.extend_from_slice(b"\r\n");
+        meta.restore = OwedRestore::new(restore, target.key, &mut sessions.pool);
+        self.owed.push_back(Owed {
+            start,
+            reply: Reply::Meta { ticket, meta },
+            since_us: sessions.now_us,
+            retried: false,
+        });
     }
 
     /// Sends a line without a key that is answered by one line.

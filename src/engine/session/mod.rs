@@ -12,11 +12,16 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::change::{Change, Stage, Step, replace_code};
+use super::change::{Change, Next, Stage, replace_code};
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
-use crate::policy::{Identity, Snapshot, SpaceId};
+use crate::engine::fills::{Fills, fill_hash};
+use crate::engine::identify::FlagTag;
+use crate::engine::lane::OnMiss;
+use crate::engine::meta::MetaReply;
+use crate::policy::{Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing};
+use crate::protocol::Tokens;
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 
@@ -56,6 +61,24 @@ impl Ticket {
             ..self
         })
     }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    /// Its namespace, and what it can load.
+    pub identity: Identity,
+    /// Row of the counters: its listener and namespace.
+    pub origin: u32,
+}
+
+/// The tag of a connection that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// What it says.
+    pub runtime: RuntimeTag,
+    /// Where it is from.
+    pub source: Source,
 }
 
 /// When a nominal reply is not sent.
@@ -98,6 +121,7 @@ enum Kind {
 
 #[derive(Debug)]
 struct Slot {
+    who: Who,
     verb: Verb,
     kind: Kind,
     quiet: Quiet,
@@ -128,9 +152,19 @@ impl Kind {
 #[derive(Debug)]
 pub struct Session {
     /// Who is at the other end.
-    pub identity: Identity,
-    /// Row of the counters: its listener and namespace.
-    pub origin: u32,
+    pub who: Who,
+    /// The listener's number.
+    pub listener: u32,
+    /// What is known of it, where that is not the listener's to say.
+    pub tag: Option<Arc<Tag>>,
+    /// It may say who it is.
+    pub(super) asks: bool,
+    /// Nobody knows it, and its requests are refused.
+    pub refused: bool,
+    /// Its requests are not simply those of its namespace.
+    pub(super) unsure: bool,
+    /// It was counted as untagged.
+    pub(super) told_untagged: bool,
     /// Bytes for the client; the first `sent` were written.
     pub out: Vec<u8>,
     /// `0 <= sent <= out.len()`
@@ -171,10 +205,15 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(identity: Identity, origin: u32) -> Self {
+    fn new(listener: u32, tag: Option<Arc<Tag>>, who: Who) -> Self {
         Self {
-            identity,
-            origin,
+            who,
+            listener,
+            tag,
+            asks: false,
+            refused: false,
+            unsure: false,
+            told_untagged: false,
             out: Vec::new(),
             sent: 0,
             swallow: 0,
@@ -329,7 +368,7 @@ impl Session {
         let slot = &mut self.slots[at];
         slot.told = true;
         let outcome = Outcome::of_line(text);
-        tally.request(self.origin as usize, slot.verb, outcome);
+        tally.request(slot.who.origin as usize, slot.verb, outcome);
         match slot.quiet {
             Quiet::No => true,
             Quiet::Noreply => false,
@@ -430,7 +469,7 @@ pub struct Sessions {
     /// Clients with something new to send, to close or to read on.
     pub dirty: Vec<u32>,
     /// Changes that need another step before they can be answered.
-    pub steps: Vec<(Ticket, Step, Box<Change>)>,
+    pub(super) steps: Vec<Next>,
     /// What was counted.
     pub tally: Tally,
     /// The shared look at values.
@@ -441,6 +480,10 @@ pub struct Sessions {
     pub line_buffer: Vec<u8>,
     /// Where the servers of one retrieval's keys are gathered.
     pub owners: Vec<usize>,
+    /// What the tags of `P` flags stand for.
+    pub(super) flag_tags: Vec<FlagTag>,
+    /// What was missed a moment ago.
+    pub(super) fills: Arc<Fills>,
     /// What nobody uses.
     pub(super) pool: Pool,
     queues: Queues,
@@ -448,7 +491,8 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub fn new(tally: Tally, snapshot: Arc<Snapshot>) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, fills: Arc<Fills>) -> Self {
+        let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
             dirty: Vec::new(),
@@ -458,15 +502,44 @@ impl Sessions {
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
+            flag_tags: Vec::new(),
+            fills,
             pool: Pool::default(),
             queues: Queues::default(),
         }
     }
 
-    /// Adds a client.
-    pub fn insert(&mut self, identity: Identity, origin: usize) -> u32 {
+    /// Adds a client, which has to be given its [`Sessions::stand`].
+    pub fn insert(&mut self, listener: u32, tag: Option<Arc<Tag>>) -> u32 {
+        let who = Who {
+            identity: Identity::UNTAGGED,
+            origin: self.tally.origin(listener, SpaceId::BARE),
+        };
         // Connections are limited far below 2^32.
-        self.slab.insert(Session::new(identity, origin as u32)) as u32
+        self.slab.insert(Session::new(listener, tag, who)) as u32
+    }
+
+    /// What a client is taken for from now on.
+    pub fn stand(&mut self, client: u32, admission: &Admission, standing: Standing) {
+        let session = &mut self.slab[client as usize];
+        let identity = match standing {
+            Standing::Known(identity) => identity,
+            Standing::Passed | Standing::Refused => Identity::UNTAGGED,
+        };
+        session.who = Who {
+            identity,
+            origin: self.tally.origin(session.listener, identity.space),
+        };
+        session.asks = admission.rank(Source::Hello).is_some();
+        session.refused = standing == Standing::Refused;
+        session.unsure = session.asks || identity == Identity::UNTAGGED;
+    }
+
+    /// Another configuration, while nothing is under way.
+    pub fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+        self.tally = Tally::new(snapshot.codec.spaces().len());
+        self.looker = Looker::new(snapshot);
+        self.flag_tags.clear();
     }
 
     /// Removes a client that is finished and owed nothing by a lane.
@@ -577,6 +650,7 @@ impl Sessions {
             session.slots = self.queues.take();
         }
         session.slots.push_back(Slot {
+            who: session.who,
             verb,
             kind,
             quiet,
@@ -605,12 +679,6 @@ impl Sessions {
     pub fn answer(&mut self, client: u32, verb: Verb, outcome: Outcome, reply: &[u8]) {
         let ticket = self.open_fixed(client, verb, Quiet::No, outcome, reply);
         self.finish(ticket);
-    }
-
-    /// Counts a request, or a key of a retrieval.
-    pub fn count(&mut self, client: u32, verb: Verb, outcome: Outcome) {
-        let origin = self.slab[client as usize].origin as usize;
-        self.tally.request(origin, verb, outcome);
     }
 
     // Replies --------------------------------------------------------------
@@ -656,15 +724,16 @@ impl Sessions {
 
     /// Counts a key of a retrieval.
     pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
-        let verb = self.slot(ticket).verb;
-        self.count(ticket.client, verb, outcome);
+        let slot = self.slot(ticket);
+        let (origin, verb) = (slot.who.origin as usize, slot.verb);
+        self.tally.request(origin, verb, outcome);
     }
 
     /// Counts keys of a retrieval that were not there.
     pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
         let session = &self.slab[ticket.client as usize];
-        let verb = session.slots[session.place(ticket)].verb;
-        let counts = self.tally.requests_of(session.origin as usize, verb);
+        let slot = &session.slots[session.place(ticket)];
+        let counts = self.tally.requests_of(slot.who.origin as usize, slot.verb);
         counts[Outcome::Miss as usize] += keys as u64;
     }
 
@@ -729,7 +798,7 @@ impl Sessions {
     /// Whether a value is hidden from the client of a ticket: its client flags,
     /// first bytes and length.
     pub fn is_hidden(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> bool {
-        let identity = self.slab[ticket.client as usize].identity;
+        let identity = self.slot(ticket).who.identity;
         self.looker.is_hidden(identity, look, value)
     }
 
@@ -740,6 +809,57 @@ impl Sessions {
             change.stage = Stage::Probed { hidden };
         }
         self.finish(ticket);
+    }
+
+    // Misses ---------------------------------------------------------------
+
+    /// Who asked.
+    pub fn who(&mut self, ticket: Ticket) -> Who {
+        self.slot(ticket).who
+    }
+
+    /// A client key was missed: a write that follows soon fills it.
+    pub fn note_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
+        let space = self.slot(ticket).who.identity.space;
+        self.fills.note(fill_hash(space, client_key), self.now_us);
+    }
+
+    /// Whether a write of a client fills what was missed a moment ago.
+    pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
+        let space = self.slab[client as usize].who.identity.space;
+        self.fills.take(fill_hash(space, client_key), self.now_us)
+    }
+
+    /// Has the copies of others asked for, for a slot that waits for them, too.
+    pub(super) fn read_through(&mut self, ticket: Ticket, client_key: &[u8], on_miss: OnMiss) {
+        self.expect(ticket);
+        let key = self.pool.keep(client_key);
+        self.steps.push(Next::Through(ticket, key, on_miss));
+    }
+
+    /// Whether there are further copies than the own one and these.
+    pub(super) fn has_others(&self, asked: u8) -> bool {
+        usize::from(asked) < self.looker.namespaces()
+    }
+
+    /// Has the next copy of another asked for as the one before was.
+    pub(super) fn ask_on(
+        &mut self,
+        ticket: Ticket,
+        meta: &MetaReply,
+        client_key: &[u8],
+        request: &[u8],
+    ) {
+        self.expect(ticket);
+        let key = self.pool.keep(client_key);
+        let mut flags = self.pool.take_line();
+        let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
+        let line = &request[..end];
+        let mut tokens = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line));
+        tokens.nth(1);
+        flags.extend_from_slice(tokens.rest());
+        let meta = meta.of_another();
+        self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
     }
 
     /// A meta reply whose value is [`Looker::rewritten`], its line put right.
@@ -765,7 +885,7 @@ impl Sessions {
             b"NOT_FOUND" | b"NF" => Invalidation::Absent,
             _ => Invalidation::Error,
         };
-        let origin = self.slab[ticket.client as usize].identity.space;
+        let origin = self.slot(ticket).who.identity.space;
         self.tally.invalidation(origin, target, result);
         match (&mut self.slot(ticket).kind, result) {
             (Kind::Single(Work::Delete { existed }), Invalidation::Deleted) => *existed = true,
@@ -827,7 +947,7 @@ impl Sessions {
         {
             slot.pending = 1;
             if let Work::Change(change) = std::mem::replace(work, Work::Pass) {
-                self.steps.push((ticket, step, change));
+                self.steps.push(Next::Change(ticket, step, change));
             }
             return false;
         }

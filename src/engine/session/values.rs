@@ -5,6 +5,8 @@
 //! that it saves.
 
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
+use crate::engine::fills::{Fills, fill_hash};
+use crate::engine::lane::OnMiss;
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Outcome, Tally};
 use crate::policy::Identity;
@@ -20,7 +22,7 @@ impl Sessions {
     /// Looks at a value for the client of a ticket and counts it: its client
     /// flags, the bytes that a look needs, and its length.
     pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
-        let identity = self.slab[ticket.client as usize].identity;
+        let identity = self.slot(ticket).who.identity;
         self.looker.read(&mut self.tally, identity, look, value)
     }
 
@@ -38,6 +40,7 @@ impl Sessions {
             now_us,
             pool,
             queues,
+            fills,
             ..
         } = self;
         let session = &mut slab[ticket.client as usize];
@@ -56,13 +59,15 @@ impl Sessions {
         let mut values = Values {
             buffer,
             deaf,
-            identity: session.identity,
+            identity: slot.who.identity,
             looker,
             tally,
             hits: 0,
             hidden: 0,
             finished: false,
             pool,
+            fills,
+            now_us: *now_us,
         };
         let result = pass(&mut values);
         let Values {
@@ -77,7 +82,7 @@ impl Sessions {
             buffer.extend_from_slice(END);
         }
         let added = buffer.len() - before;
-        let counts = tally.requests_of(session.origin as usize, slot.verb);
+        let counts = tally.requests_of(slot.who.origin as usize, slot.verb);
         counts[Outcome::Hit as usize] += hits;
         counts[Outcome::Hidden as usize] += hidden;
         if at > 0 {
@@ -113,6 +118,8 @@ pub(in crate::engine) struct Values<'s> {
     pub(in crate::engine) finished: bool,
     /// What nobody uses.
     pub(in crate::engine) pool: &'s mut Pool,
+    fills: &'s Fills,
+    now_us: u64,
 }
 
 impl Values<'_> {
@@ -127,6 +134,27 @@ impl Values<'_> {
             self.hits += 1;
         }
         shown
+    }
+
+    /// Looks at the copy of another, which is a hit or nothing.
+    #[cold]
+    pub(in crate::engine) fn admit_through(
+        &mut self,
+        look: Look,
+        value: (u32, &[u8], usize),
+    ) -> Shown {
+        let shown = self.looker.read(self.tally, self.identity, look, value);
+        self.hits += u64::from(shown != Shown::Hidden);
+        shown
+    }
+
+    /// A hidden value is a miss to its client.
+    #[cold]
+    pub(in crate::engine) fn missed(&self, on_miss: OnMiss, client_key: &[u8]) {
+        if on_miss.contains(OnMiss::NOTE) {
+            let hash = fill_hash(self.identity.space, client_key);
+            self.fills.note(hash, self.now_us);
+        }
     }
 
     /// Passes on what takes a value's place; `tail` is what followed its key.

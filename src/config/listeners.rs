@@ -1,0 +1,145 @@
+//! Who listens where, and how each learns what connects to it.
+
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+
+use super::addr::ListenAddr;
+use super::compile::{parsed, some_of};
+use super::raw::RawListener;
+use super::report::{At, Report};
+use super::words::known;
+use super::{Config, Listener};
+use crate::policy::{Admission, Identify, Namespace, RuntimeTag, Source, Untagged};
+
+/// A listener of which not all may be known; what is absent was reported.
+pub(super) struct Draft {
+    pub(super) listen: Option<At<ListenAddr>>,
+    identify: Option<Identify>,
+}
+
+/// Reads all of them. A runtime that is named must have a namespace, if those
+/// are known.
+pub(super) fn listeners(
+    raw: Option<&At<Vec<RawListener>>>,
+    namespaces: Option<&[Namespace]>,
+    report: &Report,
+) -> Vec<Draft> {
+    let draft = |raw: &RawListener| Draft {
+        listen: parsed(raw.listen.as_ref(), ListenAddr::parse, report),
+        identify: identify(raw, namespaces, report),
+    };
+    some_of(raw, report).iter().map(draft).collect()
+}
+
+impl Draft {
+    pub(super) fn finish(self) -> Option<Listener> {
+        let addr = self.listen?.value;
+        let admission = Admission {
+            name: addr.to_string().into(),
+            identify: self.identify?,
+        };
+        let admission = Arc::new(admission);
+        Some(Listener { addr, admission })
+    }
+}
+
+impl Config {
+    /// The runtimes that listeners are for, in their order.
+    pub fn static_runtimes(&self) -> impl Iterator<Item = (&Listener, &RuntimeTag)> {
+        self.listeners
+            .iter()
+            .filter_map(|listener| match &listener.admission.identify {
+                Identify::Static(runtime) => Some((listener, runtime)),
+                Identify::Each { .. } => None,
+            })
+    }
+}
+
+fn identify(
+    raw: &RawListener,
+    namespaces: Option<&[Namespace]>,
+    report: &Report,
+) -> Option<Identify> {
+    let Some(identify) = &raw.identify else {
+        if let Some(At { place, .. }) = &raw.untagged {
+            report.error(place, "has no effect without identify");
+        }
+        let runtime = parsed(raw.runtime.as_ref(), RuntimeTag::parse, report)?;
+        refuse_stranger(&runtime, namespaces, report);
+        return Some(Identify::Static(runtime.value));
+    };
+    if let Some(At { place, .. }) = &raw.runtime {
+        report.error(place, "everything is this runtime: leave out identify");
+    }
+    let sources = sources(identify, report);
+    let untagged = untagged(raw.untagged.as_ref(), namespaces, report);
+    Some(Identify::Each {
+        sources: sources?,
+        untagged: untagged?,
+    })
+}
+
+/// In their order, each once.
+fn sources(raw: &At<Vec<At<String>>>, report: &Report) -> Option<ArrayVec<Source, 3>> {
+    let mut sources = ArrayVec::new();
+    let mut sound = true;
+    for word in some_of(Some(raw), report) {
+        match known::<Source>(word, report) {
+            Some(source) if sources.contains(&source) => {
+                report.error(&word.place, format!("{} is given twice", word.value));
+                sound = false;
+            }
+            // There are no more of them than it holds.
+            Some(source) => sources.push(source),
+            None => sound = false,
+        }
+    }
+    (sound && !sources.is_empty()).then_some(sources)
+}
+
+fn untagged(
+    raw: Option<&At<String>>,
+    namespaces: Option<&[Namespace]>,
+    report: &Report,
+) -> Option<Untagged> {
+    let Some(At { place, value }) = raw else {
+        return Some(Untagged::Refuse);
+    };
+    match value.as_str() {
+        "refuse" => Some(Untagged::Refuse),
+        "pass" => Some(Untagged::Pass),
+        text => {
+            let Ok(value) = RuntimeTag::parse(text) else {
+                let message = format!("{text:?} is none of refuse, pass and a runtime");
+                report.error(place, message);
+                return None;
+            };
+            let runtime = At {
+                place: place.clone(),
+                value,
+            };
+            refuse_stranger(&runtime, namespaces, report);
+            Some(Untagged::As(runtime.value))
+        }
+    }
+}
+
+/// Reports a runtime that has no namespace.
+fn refuse_stranger(
+    At { place, value }: &At<RuntimeTag>,
+    namespaces: Option<&[Namespace]>,
+    report: &Report,
+) {
+    let Some(namespaces) = namespaces else {
+        return;
+    };
+    if !namespaces.iter().any(|n| n.requirement.matches(value)) {
+        let wanted: Vec<String> = namespaces
+            .iter()
+            .map(|n| format!("{} is for {}", n.name, n.requirement))
+            .collect();
+        let message = format!("no namespace is for {value}: {}", wanted.join(", "));
+        report.error(place, message);
+    }
+}

@@ -1,0 +1,294 @@
+//! What a client says of itself in band, and what becomes of those that nobody
+//! knows: `hello` as a line and as the read of a reserved key, the meta flag `P`,
+//! and refusals.
+
+use std::sync::Arc;
+
+use super::dispatch::{Dispatch, Taken};
+use super::meta::push_key;
+use super::session::{Quiet, Tag, Who};
+use super::tally::Outcome;
+use crate::policy::{Admission, Identity, RuntimeTag, Source, Standing};
+use crate::protocol::request::{Head, Meta, Retrieve, Verb};
+
+/// What reads of the reserved key start with; the tag follows.
+pub(super) const HELLO: &[u8] = b"@hello/";
+const BAD_TAG: &[u8] = b"CLIENT_ERROR bad runtime tag: write for example python/3.11";
+/// Tags of `P` flags that are known without parsing them again.
+const MAX_FLAG_TAGS: usize = 64;
+
+/// A tag as some `P` flag of a listener spelled it, and what that stands for.
+#[derive(Debug)]
+pub(super) struct FlagTag {
+    listener: u32,
+    text: Box<[u8]>,
+    standing: Standing,
+}
+
+/// Parses a tag from the wire, where keys and flags hold no spaces: a comma
+/// stands for one.
+fn parse_tag(text: &[u8]) -> Option<RuntimeTag> {
+    let text = std::str::from_utf8(text).ok()?;
+    RuntimeTag::parse(text).ok()
+}
+
+impl Dispatch<'_> {
+    /// Takes a request of a client that may say who it is, or that nobody knows.
+    #[cold]
+    pub(super) fn take_unsure(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
+        let session = self.sessions.get(self.client);
+        let asks = session.asks;
+        match *head {
+            Head::Hello(tag) if asks => self.hello_line(tag),
+            Head::Retrieve(ref retrieve) if asks && only_key(retrieve).is_some() => {
+                self.hello_read(retrieve);
+            }
+            Head::Meta(ref meta)
+                if asks && meta.verb == Verb::Mg && meta.key.starts_with(HELLO) =>
+            {
+                self.hello_meta(meta);
+            }
+            Head::Meta(ref meta) if asks && meta.has(b'P') => {
+                return self.take_flagged(head, meta, body);
+            }
+            _ => return self.take_as_is(head, body),
+        }
+        Taken::Body(0)
+    }
+
+    /// Takes a request under the connection's own standing.
+    fn take_as_is(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
+        let session = self.sessions.get(self.client);
+        let refused = session.refused;
+        if session.who.identity == Identity::UNTAGGED
+            && !std::mem::replace(&mut session.told_untagged, true)
+        {
+            let listener = session.listener;
+            self.sessions.tally.untagged(listener);
+        }
+        match head {
+            Head::Version | Head::Quit | Head::MetaNoop | Head::Bad(_) | Head::Hello(_) => {}
+            _ if refused => return self.refuse_untagged(head),
+            _ => {}
+        }
+        self.take_known(head, body)
+    }
+
+    // A tag for the connection ---------------------------------------------
+
+    /// Gives the connection another tag, if no better source gave it one. What
+    /// it is taken for then.
+    fn greet(&mut self, text: &[u8]) -> Option<Standing> {
+        let tag = parse_tag(text)?;
+        let session = self.sessions.get(self.client);
+        let listener = session.listener;
+        let admission = Arc::clone(self.admission(listener)?);
+        let session = self.sessions.get(self.client);
+        let rank = |source| admission.rank(source);
+        let outdone = session
+            .tag
+            .as_ref()
+            .is_some_and(|known| rank(known.source) < rank(Source::Hello));
+        if !outdone {
+            let source = Source::Hello;
+            session.tag = Some(Arc::new(Tag {
+                runtime: tag,
+                source,
+            }));
+        }
+        let standing = admission.standing(
+            session.tag.as_deref().map(|tag| &tag.runtime),
+            self.snapshot,
+        );
+        self.sessions.stand(self.client, &admission, standing);
+        Some(standing)
+    }
+
+    fn admission(&self, listener: u32) -> Option<&Arc<Admission>> {
+        self.listeners.get(listener as usize)?.as_ref()
+    }
+
+    /// `hello python/3.11`
+    fn hello_line(&mut self, tag: &[u8]) {
+        match self.greet(tag) {
+            None => self.answer_hello(Outcome::Error, BAD_TAG),
+            Some(Standing::Refused) => self.answer_refusal(Verb::Hello, Quiet::No),
+            Some(Standing::Known(_) | Standing::Passed) => self.answer_hello(Outcome::Ok, b"OK"),
+        }
+    }
+
+    fn answer_hello(&mut self, outcome: Outcome, reply: &[u8]) {
+        self.sessions
+            .answer(self.client, Verb::Hello, outcome, reply);
+    }
+
+    /// `get @hello/python/3.11`: a hit is the name of the namespace.
+    fn hello_read(&mut self, retrieve: &Retrieve<'_>) {
+        let Some(key) = only_key(retrieve) else {
+            return;
+        };
+        let standing = self.greet(&key[HELLO.len()..]);
+        let Some(name) = self.answer_unknown(standing, b"END") else {
+            return;
+        };
+        let with_cas = matches!(retrieve.verb, Verb::Gets | Verb::Gats);
+        let mut reply = [b"VALUE ", key].concat();
+        reply.extend_from_slice(format!(" 0 {}", name.len()).as_bytes());
+        reply.extend_from_slice(if with_cas { b" 0\r\n" } else { b"\r\n" });
+        reply.extend_from_slice(name.as_bytes());
+        reply.extend_from_slice(b"\r\nEND");
+        self.answer_hello(Outcome::Ok, &reply);
+    }
+
+    /// `mg @hello/python/3.11 v`
+    fn hello_meta(&mut self, meta: &Meta<'_>) {
+        let standing = self.greet(&meta.key[HELLO.len()..]);
+        let quiet = meta.has(b'q');
+        let mut miss = b"EN".to_vec();
+        push_flags(&mut miss, meta, None);
+        let Some(name) = self.answer_unknown(standing, if quiet { b"" } else { &miss }) else {
+            return;
+        };
+        let mut reply = if meta.has(b'v') {
+            format!("VA {}", name.len()).into_bytes()
+        } else {
+            b"HD".to_vec()
+        };
+        push_flags(&mut reply, meta, Some(name.len()));
+        if meta.has(b'v') {
+            reply.extend_from_slice(b"\r\n");
+            reply.extend_from_slice(name.as_bytes());
+        }
+        self.answer_hello(Outcome::Ok, &reply);
+    }
+
+    /// Answers for a greeting that led to no namespace; else, its name.
+    fn answer_unknown(&mut self, standing: Option<Standing>, miss: &[u8]) -> Option<String> {
+        match standing {
+            None => self.answer_hello(Outcome::Error, BAD_TAG),
+            Some(Standing::Refused) => self.answer_refusal(Verb::Hello, Quiet::No),
+            Some(Standing::Passed) => self.answer_hello(Outcome::Miss, miss),
+            Some(Standing::Known(identity)) => {
+                return Some(self.snapshot.codec.name(identity.space).to_owned());
+            }
+        }
+        None
+    }
+
+    // A tag for one request ------------------------------------------------
+
+    /// `mg key v Ppython/3.11`: the tag counts for this request.
+    fn take_flagged(&mut self, head: &Head<'_>, meta: &Meta<'_>, body: &[u8]) -> Taken {
+        let listener = self.sessions.get(self.client).listener;
+        let text = meta.argument(b'P').unwrap_or_default();
+        let Some(standing) = self.flag_standing(listener, text) else {
+            return self.refuse_with(head, BAD_TAG);
+        };
+        let Standing::Known(identity) = standing else {
+            return self.take_as_is(head, body);
+        };
+        let origin = self.sessions.tally.origin(listener, identity.space);
+        let session = self.sessions.get(self.client);
+        let own = std::mem::replace(&mut session.who, Who { identity, origin });
+        let taken = self.take_known(head, body);
+        self.sessions.get(self.client).who = own;
+        taken
+    }
+
+    /// What a flag's tag stands for; `None` if it is none.
+    fn flag_standing(&mut self, listener: u32, text: &[u8]) -> Option<Standing> {
+        let known = &mut self.sessions.flag_tags;
+        let found = known
+            .iter()
+            .find(|tag| tag.listener == listener && *tag.text == *text);
+        if let Some(found) = found {
+            return Some(found.standing);
+        }
+        let tag = parse_tag(text)?;
+        let standing = self
+            .admission(listener)?
+            .standing(Some(&tag), self.snapshot);
+        let known = &mut self.sessions.flag_tags;
+        if known.len() >= MAX_FLAG_TAGS {
+            known.clear();
+        }
+        known.push(FlagTag {
+            listener,
+            text: text.into(),
+            standing,
+        });
+        Some(standing)
+    }
+
+    // Refusals -------------------------------------------------------------
+
+    fn refuse_untagged(&mut self, head: &Head<'_>) -> Taken {
+        let line = self.refusal();
+        self.refuse_with(head, line.as_bytes())
+    }
+
+    fn refusal(&self) -> String {
+        let session = &self.sessions.slab[self.client as usize];
+        let name = self.admission(session.listener).map_or("", |a| &a.name);
+        format!("SERVER_ERROR picklegate: no runtime tag on this connection (listener {name})")
+    }
+
+    fn answer_refusal(&mut self, verb: Verb, quiet: Quiet) {
+        let line = self.refusal();
+        let ticket =
+            self.sessions
+                .open_fixed(self.client, verb, quiet, Outcome::Error, line.as_bytes());
+        self.sessions.finish(ticket);
+    }
+
+    /// Answers by an error; a body is swallowed.
+    fn refuse_with(&mut self, head: &Head<'_>, line: &[u8]) -> Taken {
+        let (verb, noreply) = match *head {
+            Head::Retrieve(ref retrieve) => (retrieve.verb, false),
+            Head::Store(ref store) => (store.verb, store.noreply),
+            Head::Change(ref change) => (change.verb, change.noreply),
+            Head::Meta(ref meta) => (meta.verb, false),
+            Head::FlushAll { noreply, .. } => (Verb::FlushAll, noreply),
+            Head::Stats(_) => (Verb::Stats, false),
+            Head::Refused { noreply, .. } => (Verb::Other, noreply),
+            _ => (Verb::Other, false),
+        };
+        let has_body = matches!(head, Head::Store(_)) || verb == Verb::Ms;
+        let quiet = if noreply { Quiet::Noreply } else { Quiet::No };
+        let ticket = self
+            .sessions
+            .open_fixed(self.client, verb, quiet, Outcome::Error, line);
+        self.sessions.finish(ticket);
+        if has_body {
+            self.sessions.get(self.client).swallow = head.body_len() + 2;
+        }
+        Taken::Body(0)
+    }
+}
+
+/// The reserved key of a retrieval that reads nothing else.
+fn only_key<'k>(retrieve: &Retrieve<'k>) -> Option<&'k [u8]> {
+    let mut keys = retrieve.keys.clone();
+    let key = keys.next().filter(|key| key.starts_with(HELLO))?;
+    keys.next().is_none().then_some(key)
+}
+
+/// The flags that memcached returns; `len` is the size of a hit's value.
+fn push_flags(reply: &mut Vec<u8>, meta: &Meta<'_>, len: Option<usize>) {
+    for flag in meta.flags.clone() {
+        match (flag[0], len) {
+            (b'O', _) => {
+                reply.push(b' ');
+                reply.extend_from_slice(flag);
+            }
+            (b'k', _) => {
+                reply.extend_from_slice(b" k");
+                push_key(reply, meta.key, meta.base64);
+            }
+            (b'f' | b'c', Some(_)) => reply.extend_from_slice(&[b' ', flag[0], b'0']),
+            (b's', Some(len)) => reply.extend_from_slice(format!(" s{len}").as_bytes()),
+            (b't', Some(_)) => reply.extend_from_slice(b" t-1"),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Accepts the clients of one listener, finds out what they are where the listener
+//! has to ask, and hands each to the worker with the fewest.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::identity;
+use super::stream::{Detached, Listening, Stream};
+use super::worker::{Arrival, Handle, Message};
+use crate::engine::Tag;
+use crate::metrics;
+use crate::policy::{Admission, Source};
+
+/// What memcached says to a connection too many.
+const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
+/// How long accepting pauses when the process is out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// One listener and where its clients go.
+pub(super) struct Acceptor {
+    pub(super) listening: Arc<Listening>,
+    pub(super) admission: Arc<Admission>,
+    /// The listener's.
+    pub(super) number: u32,
+    pub(super) max_connections: usize,
+    pub(super) workers: Vec<Handle>,
+    /// Ends what still asks a connection who it is.
+    pub(super) stopping: CancellationToken,
+}
+
+impl Acceptor {
+    /// Accepts until dropped.
+    pub(super) async fn run(self) {
+        loop {
+            match self.listening.accept().await {
+                Ok(client) => self.admit(client),
+                Err(error) => {
+                    let listener = &self.admission.name;
+                    tracing::warn!(%listener, %error, "client not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, client: Stream) {
+        let Some(seat) = self.seat() else {
+            let listener = &self.admission.name;
+            tracing::debug!(%listener, limit = self.max_connections, "client refused");
+            metrics::connection_refused(listener);
+            client.refuse(TOO_MANY);
+            return;
+        };
+        let asks = [Source::ProxyProtocol, Source::Process];
+        if asks
+            .iter()
+            .all(|&source| self.admission.rank(source).is_none())
+        {
+            seat.take(client, None, Vec::new());
+            return;
+        }
+        let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
+        tokio::spawn(async move {
+            stopping
+                .run_until_cancelled(identity::identify(client, &admission, seat))
+                .await;
+        });
+    }
+
+    /// A place for one more client, with the worker that has the fewest.
+    fn seat(&self) -> Option<Seat> {
+        let clients = |worker: &Handle| worker.clients.load(Ordering::Relaxed);
+        if self.workers.iter().map(clients).sum::<usize>() >= self.max_connections {
+            return None;
+        }
+        let worker = self.workers.iter().min_by_key(|worker| clients(worker))?;
+        worker.clients.fetch_add(1, Ordering::Relaxed);
+        Some(Seat {
+            worker: Some(worker.clone()),
+            listener: self.number,
+        })
+    }
+}
+
+/// A place for a client, free again when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// `None` once it is taken.
+    worker: Option<Handle>,
+    listener: u32,
+}
+
+impl Seat {
+    /// Hands a client over, with what it sent so far.
+    pub(super) fn take(mut self, client: Stream, tag: Option<Tag>, input: Vec<u8>) {
+        let socket: Detached = match client.detach() {
+            Ok(socket) => socket,
+            Err(error) => return tracing::warn!(%error, "client could not be served"),
+        };
+        if let Some(worker) = self.worker.take() {
+            worker.send(Message::Client(Arrival {
+                socket,
+                listener: self.listener,
+                tag,
+                input,
+            }));
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(worker) = &self.worker {
+            worker.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

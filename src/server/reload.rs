@@ -1,0 +1,129 @@
+//! Waits for the configuration's files to change. Reads them only to tell whether
+//! they did.
+
+use std::collections::BTreeSet;
+use std::hash::Hasher as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use twox_hash::XxHash64;
+
+/// How long a change has to be over before the files are read: whoever writes them
+/// may do so in several steps.
+const SETTLED: Duration = Duration::from_millis(200);
+
+/// Watches files, through whatever links lead to them.
+#[derive(Debug)]
+pub(super) struct Watch {
+    /// `None` where the system has no watch left.
+    watcher: Option<RecommendedWatcher>,
+    events: mpsc::Receiver<()>,
+    files: Vec<PathBuf>,
+    /// The directories that are watched.
+    directories: BTreeSet<PathBuf>,
+    /// A digest of what the files held.
+    seen: u64,
+}
+
+impl Watch {
+    /// Watches a configuration file and what it is made of.
+    pub(super) fn new(file: &Path, files: &[PathBuf]) -> Self {
+        // One event that waits says as much as many.
+        let (sender, events) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |_| {
+            let _ = sender.try_send(());
+        });
+        let unwatched = |error| {
+            let file = file.display();
+            tracing::warn!(%file, %error, "not watched: send SIGHUP when it changed");
+        };
+        let mut watch = Self {
+            watcher: watcher.map_err(unwatched).ok(),
+            events,
+            files: Vec::new(),
+            directories: BTreeSet::new(),
+            seen: 0,
+        };
+        watch.follow(files);
+        watch
+    }
+
+    /// Watches these files from now on; what they hold now is no change.
+    pub(super) fn follow(&mut self, files: &[PathBuf]) {
+        self.files = files.to_vec();
+        self.seen = digest(&self.files);
+        self.watch_directories();
+    }
+
+    /// A file that is replaced is another one: its directory tells. So do those
+    /// of the links to it, which is how a mounted `ConfigMap` is replaced.
+    fn watch_directories(&mut self) {
+        let Some(watcher) = &mut self.watcher else {
+            return;
+        };
+        let targets = self
+            .files
+            .iter()
+            .filter_map(|file| file.canonicalize().ok());
+        let directories: BTreeSet<PathBuf> = self
+            .files
+            .iter()
+            .cloned()
+            .chain(targets)
+            .filter_map(|file| {
+                let directory = file.parent()?;
+                let here = directory.as_os_str().is_empty();
+                Some(if here { Path::new(".") } else { directory }.to_owned())
+            })
+            .collect();
+        for gone in self.directories.difference(&directories) {
+            // It may be gone itself.
+            let _ = watcher.unwatch(gone);
+        }
+        for new in directories.difference(&self.directories) {
+            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                let directory = new.display();
+                tracing::warn!(%directory, %error, "not watched: send SIGHUP when it changed");
+            }
+        }
+        self.directories = directories;
+    }
+
+    /// Returns once the files hold something else.
+    async fn changed(&mut self) {
+        while self.events.recv().await.is_some() {
+            tokio::time::sleep(SETTLED).await;
+            while self.events.try_recv().is_ok() {
+                tokio::time::sleep(SETTLED).await;
+            }
+            let found = digest(&self.files);
+            self.watch_directories();
+            if found != self.seen {
+                self.seen = found;
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Returns once a watched file changed; never, where none is watched.
+pub(super) async fn changed(watch: &mut Option<Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Of what the files hold, and of which are there.
+fn digest(files: &[PathBuf]) -> u64 {
+    let mut hasher = XxHash64::with_seed(0);
+    for file in files {
+        let held = std::fs::read(file).unwrap_or_default();
+        hasher.write_usize(held.len());
+        hasher.write(&held);
+    }
+    hasher.finish()
+}
