@@ -300,10 +300,10 @@ impl Serving {
         let (end, asked) = oneshot::channel();
         let ended = thread::spawn(move || {
             server::block_on(async {
-                let server = Server::start(&config).await?;
+                let server = Server::start(config).await?;
                 // It is dropped where a check fails.
                 let _ = asked.await;
-                server.drain(config.limits.drain_timeout).await;
+                server.drain().await;
                 Ok(())
             })
         });

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use super::Listener;
 use super::addr::ListenAddr;
 use super::compile::{parsed, some_of};
 use super::raw::RawListener;
 use super::report::{At, Report};
 use super::words::known;
-use super::{Config, Listener};
 use crate::policy::{Admission, Identify, Namespace, RuntimeTag, Source, Untagged};
 
 /// A listener of which not all may be known; what is absent was reported.
@@ -41,18 +41,6 @@ impl Draft {
         };
         let admission = Arc::new(admission);
         Some(Listener { addr, admission })
-    }
-}
-
-impl Config {
-    /// The runtimes that listeners are for, in their order.
-    pub fn static_runtimes(&self) -> impl Iterator<Item = (&Listener, &RuntimeTag)> {
-        self.listeners
-            .iter()
-            .filter_map(|listener| match &listener.admission.identify {
-                Identify::Static(runtime) => Some((listener, runtime)),
-                Identify::Each { .. } => None,
-            })
     }
 }
 

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::pickle::Encoding;
 use crate::pickle::transcode::Py2Str;
-use crate::policy::{Coherence, Mode, OnUnloadableRead, Sniff, SpaceId};
+use crate::policy::{
+    Coherence, Identify, Identity, Mode, OnUnloadableRead, RuntimeTag, Sniff, Source, SpaceId,
+    Standing, Untagged,
+};
 
 /// A valid configuration without rules or namespaces, in eight lines.
 const BASE: &str = r#"[upstream]
@@ -34,6 +37,23 @@ fn parse_after_base(toml: &str) -> Config {
     Config::parse("t", &format!("{BASE}{toml}")).unwrap()
 }
 
+/// What clients of each listener are taken for.
+fn identities(config: &Config) -> Vec<Identity> {
+    let standing = |listener: &Listener| {
+        let standing = listener.admission.standing(None, &config.snapshot);
+        let Standing::Known(identity) = standing else {
+            panic!("{standing:?}");
+        };
+        identity
+    };
+    config.listeners.iter().map(standing).collect()
+}
+
+fn spaces(config: &Config) -> Vec<SpaceId> {
+    let identities = identities(config).into_iter();
+    identities.map(|identity| identity.space).collect()
+}
+
 #[test]
 fn defaults_are_as_documented() {
     let config = parse_after_base("");
@@ -53,12 +73,11 @@ fn defaults_are_as_documented() {
     assert_eq!(config.snapshot.pickles.encoding, Encoding::default());
     assert!(!config.snapshot.forward_flush_all);
     assert_eq!(config.warnings, Vec::<String>::new());
-    let spaces: Vec<_> = config.listeners.iter().map(|l| l.identity.space).collect();
-    assert_eq!(spaces, [SpaceId(1), SpaceId(2)]);
+    assert_eq!(spaces(&config), [SpaceId(1), SpaceId(2)]);
     let rule = config.snapshot.rules.find(b"any");
     assert_eq!(rule.mode, Mode::Isolate);
     assert_eq!(rule.sniff, Sniff::Header);
-    assert_eq!(rule.coherence, Coherence::Deletes);
+    assert_eq!(rule.coherence, Coherence::FillAware);
 }
 
 #[test]
@@ -97,8 +116,7 @@ fn namespaces_are_tried_in_the_order_of_the_file() {
     let names: Vec<&str> = codec.spaces().map(|space| codec.name(space)).collect();
     assert_eq!(names, ["", "z", "a"]);
     assert_eq!(codec.prefix(SpaceId(2)), b"@a.3//");
-    assert_eq!(config.listeners[0].identity.space, SpaceId(2));
-    assert_eq!(config.listeners[1].identity.space, SpaceId(1));
+    assert_eq!(spaces(&config), [SpaceId(2), SpaceId(1)]);
 }
 
 #[test]
@@ -110,7 +128,7 @@ fn keys_outside_the_rollout_are_guarded() {
     ] {
         let toml = format!("[[rules]]\nmode = 'isolate'\nrollout = {rollout}");
         let config = parse_after_base(&toml);
-        let identity = config.listeners[0].identity;
+        let identity = identities(&config)[0];
         // Of the buckets 2684 and 8507.
         let found = [&b"abc"[..], b"user:1"].map(|key| {
             let decision = config.snapshot.decide(identity, key);
@@ -301,18 +319,70 @@ fn upstream_mistakes_are_named() {
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    insta::assert_snapshot!(table(&[
-        "[[rules]]\ncoherence = 'fill-aware'",
-        "[[rules]]\nread_through = true",
-        "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['hello']\nuntagged = 'refuse'",
-    ]), @r#"
-    t:10: rules[0].coherence: coherence = "fill-aware" is not supported yet: use none, deletes or strict
-    t:10: rules[0].read_through: read_through = true is not supported yet: use false
-    t:11: listeners[2].identify: identify is not supported yet: use runtime
-    t:12: listeners[2].untagged: untagged is not supported yet: leave it out
-    "#);
     let tls = BASE.replace("127.0.0.1:11211", "tls://cache:11211");
     insta::assert_snapshot!(errors(&tls), @"t:2: upstream.servers[0]: tls:// is not supported yet: use host:port");
+}
+
+#[test]
+fn listeners_may_ask_what_connects() {
+    let config = parse_after_base(
+        "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['process', 'hello']\n\
+         [[listeners]]\nlisten = 'unix:/b'\nidentify = ['proxy-protocol']\nuntagged = 'pass'\n\
+         [[listeners]]\nlisten = 'unix:/c'\nidentify = ['hello']\nuntagged = 'py27,django/1.11'",
+    );
+    let identify = |at: usize| config.listeners[at].admission.identify.clone();
+    let each = |sources: &[Source], untagged| Identify::Each {
+        sources: sources.iter().copied().collect(),
+        untagged,
+    };
+    let (hello, process) = (Source::Hello, Source::Process);
+    assert_eq!(identify(2), each(&[process, hello], Untagged::Refuse));
+    assert_eq!(identify(3), each(&[Source::ProxyProtocol], Untagged::Pass));
+    let tag = RuntimeTag::parse("python/2.7 django/1.11").unwrap();
+    assert_eq!(identify(4), each(&[hello], Untagged::As(tag)));
+    insta::assert_snapshot!(errors_after_base(
+        "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['hello', 'guess', 'hello']\n\
+         [[listeners]]\nlisten = 'unix:/b'\nidentify = []\n\
+         [[listeners]]\nlisten = 'unix:/c'\nidentify = ['hello']\nruntime = 'py3'\n\
+         [[listeners]]\nlisten = 'unix:/d'\nidentify = ['hello']\nuntagged = 'pypy/7'\n\
+         [[listeners]]\nlisten = 'unix:/e'\nidentify = ['hello']\nuntagged = 'what'\n\
+         [[listeners]]\nlisten = 'unix:/f'\nruntime = 'py3'\nuntagged = 'refuse'",
+    ), @"");
+}
+
+#[test]
+fn epochs_to_invalidate_are_further_spaces() {
+    let config = parse_after_base(
+        "[namespaces.py2]\nruntimes = 'python <3'\nalso_invalidate = [1]\n\
+         [namespaces.py3]\nruntimes = 'python >=3'\nepoch = 4\nalso_invalidate = [3, 5]",
+    );
+    let codec = &config.snapshot.codec;
+    let prefixes = codec
+        .spaces()
+        .map(|space| String::from_utf8_lossy(codec.prefix(space)));
+    assert_eq!(
+        prefixes.collect::<Vec<_>>(),
+        [
+            "",
+            "@py2//",
+            "@py3.4///",
+            "@py2.1///",
+            "@py3.3///",
+            "@py3.5///"
+        ]
+    );
+    let identity = identities(&config)[0];
+    let decision = config.snapshot.decide(identity, b"k");
+    assert_eq!(decision.siblings(codec).count(), 5);
+    assert!(
+        config
+            .snapshot
+            .others(decision.space)
+            .eq([0, 2].map(SpaceId))
+    );
+    insta::assert_snapshot!(errors_after_base(
+        "[namespaces.py]\nruntimes = 'python >=2'\nepoch = 4\nalso_invalidate = [3, 4, -1]",
+    ), @"");
 }
 
 #[test]

@@ -786,6 +786,7 @@ mod tests {
                 format!("{verb} {key}{base64} len={}{flags}", meta.len)
             }
             Head::MetaNoop => "mn".to_owned(),
+            Head::Hello(tag) => format!("hello {}", text(tag)),
             Head::Version => "version".to_owned(),
             Head::Stats(section) => format!("stats {}", text(section)),
             Head::FlushAll {

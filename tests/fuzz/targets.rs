@@ -100,6 +100,7 @@ fn check_head(line: &[u8]) {
             assert!(i32::try_from(bad.swallow).is_ok());
             assert!(!bad.close || bad.swallow == 0);
         }
+        Head::Hello(tag) => assert!(tag.is_empty() || line.ends_with(tag)),
         Head::MetaNoop
         | Head::Version
         | Head::FlushAll { .. }
