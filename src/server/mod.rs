@@ -10,6 +10,7 @@
 
 mod admin;
 mod connection;
+mod identity;
 mod stream;
 mod upstream;
 mod worker;
