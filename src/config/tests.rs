@@ -266,7 +266,7 @@ fn every_mistake_is_named_with_its_line() {
     t:10: rules[0].sniff: unknown depth "deep", expected off, header or full
     t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss, transcode or pass
     t:10: rules[0].on_unloadable_write: unknown answer "drop", expected accept or reject
-    t:10: rules[0].coherence: unknown coherence "some", expected none, deletes or strict
+    t:10: rules[0].coherence: unknown coherence "some", expected none, deletes, fill-aware or strict
     t:10: pickle.flag_bit: 32 is out of range, expected 0 to 31
     t:10: pickle.flag_bit: flag_bit and compressed_bit are both 3
     t:10: pickle.detect: unknown way to detect pickles "magic", expected flags, bytes or both
@@ -347,7 +347,15 @@ fn listeners_may_ask_what_connects() {
          [[listeners]]\nlisten = 'unix:/d'\nidentify = ['hello']\nuntagged = 'pypy/7'\n\
          [[listeners]]\nlisten = 'unix:/e'\nidentify = ['hello']\nuntagged = 'what'\n\
          [[listeners]]\nlisten = 'unix:/f'\nruntime = 'py3'\nuntagged = 'refuse'",
-    ), @"");
+    ), @r#"
+    t:11: listeners[2].identify[1]: unknown source of tags "guess", expected hello, proxy-protocol or process
+    t:11: listeners[2].identify[2]: hello is given twice
+    t:14: listeners[3].identify: none given: at least one is needed
+    t:18: listeners[4].runtime: everything is this runtime: leave out identify
+    t:22: listeners[5].untagged: no namespace is for pypy/7: py2 is for python <3, py3 is for python >=3
+    t:26: listeners[6].untagged: "what" is none of refuse, pass and a runtime
+    t:30: listeners[7].untagged: has no effect without identify
+    "#);
 }
 
 #[test]
@@ -381,8 +389,11 @@ fn epochs_to_invalidate_are_further_spaces() {
             .eq([0, 2].map(SpaceId))
     );
     insta::assert_snapshot!(errors_after_base(
-        "[namespaces.py]\nruntimes = 'python >=2'\nepoch = 4\nalso_invalidate = [3, 4, -1]",
-    ), @"");
+        "[namespaces.py]\nruntimes = 'python >=2'\nepoch = 4\nalso_invalidate = [3, 4, 3]",
+    ), @r"
+    t:12: namespaces.py.also_invalidate[1]: epoch 4 is given twice
+    t:12: namespaces.py.also_invalidate[2]: epoch 3 is given twice
+    ");
 }
 
 #[test]

@@ -394,7 +394,7 @@ pub fn parse_head<'a>(line: &'a [u8], decoded: &'a mut KeyBuf) -> Head<'a> {
         b"ma" => parse_meta(Verb::Ma, tokens, decoded),
         b"me" => parse_meta_debug(tokens, decoded),
         b"mn" => Head::MetaNoop,
-        b"hello" => Head::Hello(tokens.rest()),
+        b"hello" => Head::Hello(tokens.rest().trim_ascii()),
         b"version" => Head::Version,
         b"quit" => Head::Quit,
         b"stats" => parse_stats(tokens),
@@ -1046,6 +1046,11 @@ mod tests {
 
     #[test]
     fn commands_without_a_key_are_served_or_refused() {
+        check(
+            "hello python/3.11  django/4 ",
+            "hello python/3.11  django/4",
+        );
+        check("hello", "hello ");
         check("version", "version");
         check("version x", "version");
         check("quit", "quit");
@@ -1072,12 +1077,7 @@ mod tests {
                 &format!("refused {command} noreply"),
             );
         }
-        for unknown in [
-            "hello python/3",
-            "config get cluster",
-            "bget a",
-            "shutdownx",
-        ] {
+        for unknown in ["config get cluster", "bget a", "shutdownx"] {
             check(unknown, ERROR);
         }
         check("GET / HTTP/1.1", "bad \"\", close");

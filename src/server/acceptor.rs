@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::identity;
+use super::identity::{self, ProcessFinder};
 use super::stream::{Detached, Listening, Stream};
 use super::worker::{Arrival, Handle, Message};
 use crate::engine::Tag;
@@ -27,6 +27,7 @@ pub(super) struct Acceptor {
     pub(super) number: u32,
     pub(super) max_connections: usize,
     pub(super) workers: Vec<Handle>,
+    pub(super) processes: ProcessFinder,
     /// Ends what still asks a connection who it is.
     pub(super) stopping: CancellationToken,
 }
@@ -54,19 +55,18 @@ impl Acceptor {
             client.refuse(TOO_MANY);
             return;
         };
-        let asks = [Source::ProxyProtocol, Source::Process];
-        if asks
-            .iter()
-            .all(|&source| self.admission.rank(source).is_none())
-        {
+        let mut asked = Source::ALL
+            .into_iter()
+            .filter(|&source| identity::is_asked_here(source));
+        if asked.all(|source| self.admission.rank(source).is_none()) {
             seat.take(client, None, Vec::new());
             return;
         }
         let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
+        let processes = self.processes.clone();
         tokio::spawn(async move {
-            stopping
-                .run_until_cancelled(identity::identify(client, &admission, seat))
-                .await;
+            let identifying = identity::identify(client, &admission, &processes, seat);
+            stopping.run_until_cancelled(identifying).await;
         });
     }
 

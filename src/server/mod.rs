@@ -39,6 +39,7 @@ use crate::engine::{Engine, Fills, Settings};
 use crate::metrics::{self, Labels, Publisher};
 use crate::policy::Identify;
 use acceptor::Acceptor;
+use identity::ProcessFinder;
 use reload::Watch;
 use status::Status;
 use stream::Listening;
@@ -112,6 +113,7 @@ pub struct Server {
     ended: Vec<oneshot::Receiver<()>>,
     /// The admin listener.
     answering: JoinSet<()>,
+    processes: ProcessFinder,
     /// Ends what asks connections who they are.
     stopping: CancellationToken,
     status: Arc<Mutex<Status>>,
@@ -146,6 +148,7 @@ impl Server {
             workers: Vec::new(),
             ended: Vec::new(),
             answering: JoinSet::new(),
+            processes: ProcessFinder::start()?,
             stopping: CancellationToken::new(),
             status: Arc::new(Mutex::new(Status::new(&config))),
             listeners,
@@ -220,6 +223,7 @@ impl Server {
                 number,
                 max_connections: self.config.limits.max_connections,
                 workers: self.workers.clone(),
+                processes: self.processes.clone(),
                 stopping: self.stopping.clone(),
             };
             bound.accepting.spawn(acceptor.run());

@@ -5,7 +5,7 @@ use picklegate::protocol::request::{MAX_LINE_BYTES, MAX_RETRIEVAL_LINE_BYTES};
 
 use crate::rig::{Rig, config, text};
 
-const ISOLATE: &str = "mode = \"isolate\"";
+const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// What a socket gives at once.
 const READ_BYTES: usize = 64 << 10;
 /// What the heads below declare.
@@ -112,8 +112,9 @@ fn a_client_is_given_up_for_all_that_waits_for_its_turn() {
     rig.send(client, format!("get {first}\r\n{request}").as_bytes());
     let mut delivered = 0;
     while !rig.engine.session(client).dead {
-        let moved = rig.write_lane(1, usize::MAX);
-        let read = rig.read_on(1, READ_BYTES);
+        let lane = rig.lane_to(1);
+        let moved = rig.write_lane(lane, usize::MAX);
+        let read = rig.read_on(lane, READ_BYTES);
         delivered += read;
         assert!(moved + read > 0, "it is not given up");
         assert!(

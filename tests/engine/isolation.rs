@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::rig::{Rig, config, text};
 
+const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// What Python 3 stores, and Python 2 must never see.
 const SECRET: &str = "secret-of-3";
 
@@ -158,8 +159,8 @@ proptest! {
         requests in requests(REQUESTS.len()),
         strays in any::<bool>(),
     ) {
-        let shared = "mode = \"isolate\"\n[[rules]]\nprefix = \"@\"\nmode = \"shared\"";
-        let mut meeting = Meeting::new(if strays { shared } else { "mode = \"isolate\"" });
+        let shared = "mode = \"isolate\"\ncoherence = \"deletes\"\n[[rules]]\nprefix = \"@\"\nmode = \"shared\"";
+        let mut meeting = Meeting::new(if strays { shared } else { ISOLATE });
         if strays {
             // What a rule shares is not isolated.
             meeting.keys.retain(|key| !key.starts_with(b"@"));
@@ -180,7 +181,7 @@ proptest! {
     fn deletes_leave_another_runtime_its_own_value_or_none(
         requests in requests(REQUESTS.len() + DELETES.len()),
     ) {
-        let mut meeting = Meeting::new("mode = \"isolate\"");
+        let mut meeting = Meeting::new(ISOLATE);
         let before = meeting.views();
         let templates = [REQUESTS, DELETES].concat();
         for (template, key, base64) in requests {

@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, config, text};
 
-const ISOLATE: &str = "mode = \"isolate\"";
+const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// From this size on, values have a lane of their own.
 const LARGE_BYTES: usize = 64 << 10;
 

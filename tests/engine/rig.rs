@@ -128,6 +128,11 @@ impl Rig {
         }
     }
 
+    /// The first lane to a server.
+    pub(crate) fn lane_to(&self, server: usize) -> usize {
+        server * (self.connections + 1)
+    }
+
     pub(crate) fn lanes(&self) -> usize {
         self.peers.len()
     }

@@ -5,7 +5,7 @@ use picklegate::protocol::reply::ReplyError;
 
 use crate::rig::{Rig, config, replies, text};
 
-const ISOLATE: &str = "mode = \"isolate\"";
+const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 const SECRET: &str = "secret";
 
 /// Three clients ask: one whose request is answered before, one that gets the
@@ -413,7 +413,8 @@ fn what_changes_something_is_not_tried_again() {
 #[test]
 fn a_lane_that_is_down_answers_in_order() {
     let mut rig = Rig::new(&config(2, ISOLATE), 1);
-    rig.engine.lane(1).down = Some("is down".to_owned());
+    let lane = rig.lane_to(1);
+    rig.engine.lane(lane).down = Some("is down".to_owned());
     let client = rig.open("py2");
     let keys: Vec<String> = (0..40).map(|n| format!("key:{n}")).collect();
     for key in &keys {
@@ -445,14 +446,14 @@ fn check_losses(lost: &[usize], answered: &[usize]) {
         client,
         format!("get {}\r\nmn\r\n", keys.join(" ")).as_bytes(),
     );
-    for lane in 0..3 {
-        rig.write_lane(lane, usize::MAX);
+    for server in 0..3 {
+        rig.write_lane(rig.lane_to(server), usize::MAX);
     }
-    for &lane in answered {
-        rig.read_on(lane, usize::MAX);
+    for &server in answered {
+        rig.read_on(rig.lane_to(server), usize::MAX);
     }
-    for &lane in lost {
-        rig.lose_lane(lane, "is lost", false);
+    for &server in lost {
+        rig.lose_lane(rig.lane_to(server), "is lost", false);
     }
     rig.settle();
     let (all, rest) = replies(rig.received(client));

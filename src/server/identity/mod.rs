@@ -1,10 +1,162 @@
-//! Finds out what a connection is before a worker gets it.
+//! What runs at the other end of a connection, found out from outside of the
+//! memcache protocol: [`proxy`] from a header that a load balancer or a sidecar
+//! writes first, [`process`] from the system.
+
+mod process;
+mod proxy;
+
+use std::io;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::oneshot;
 
 use super::acceptor::Seat;
 use super::stream::Stream;
-use crate::policy::Admission;
+use crate::engine::Tag;
+use crate::policy::{Admission, RuntimeTag, Source};
+use process::{Peer, Processes};
+use proxy::{Parsed, ProxyError};
 
-/// Finds out and hands over.
-pub(super) async fn identify(client: Stream, _admission: &Admission, seat: Seat) {
-    seat.take(client, None, Vec::new());
+/// How long a header may take from its first byte on.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Connections that are looked up at once.
+const MAX_BATCH: usize = 1024;
+
+/// Whether a source is for this room to ask.
+pub(super) fn is_asked_here(source: Source) -> bool {
+    matches!(source, Source::ProxyProtocol | Source::Process)
+}
+
+/// Finds out what connects, and hands it over.
+pub(super) async fn identify(
+    mut client: Stream,
+    admission: &Admission,
+    processes: &ProcessFinder,
+    seat: Seat,
+) {
+    let mut input = Vec::new();
+    let mut tag = None;
+    if let Some(rank) = admission.rank(Source::ProxyProtocol) {
+        match read_header(&mut client, &mut input).await {
+            Ok(Some(runtime)) => tag = Some((rank, Source::ProxyProtocol, runtime)),
+            Ok(None) => {}
+            Err(error) => {
+                let listener = &admission.name;
+                tracing::warn!(%listener, %error, "client not accepted");
+                return;
+            }
+        }
+    }
+    if let Some(rank) = admission.rank(Source::Process)
+        && tag.as_ref().is_none_or(|(known, ..)| rank < *known)
+        && let Some(peer) = client.local_peer()
+        && let Some(runtime) = processes.tag_of(peer).await
+    {
+        tag = Some((rank, Source::Process, runtime));
+    }
+    let tag = tag.map(|(_, source, runtime)| Tag { runtime, source });
+    seat.take(client, tag, input);
+}
+
+/// Why the first bytes of a connection are no header.
+#[derive(Debug, thiserror::Error)]
+enum HeaderError {
+    #[error("bad PROXY header: {0}")]
+    Bad(#[from] ProxyError),
+    #[error("no whole PROXY header after {} ms", HEADER_TIMEOUT.as_millis())]
+    TooSlow,
+    #[error("closed before it said anything")]
+    Closed,
+    #[error(transparent)]
+    Lost(#[from] io::Error),
+}
+
+/// Takes a PROXY header off a connection, if there is one; what else was read is
+/// in `input`.
+async fn read_header(
+    client: &mut Stream,
+    input: &mut Vec<u8>,
+) -> Result<Option<RuntimeTag>, HeaderError> {
+    // Whoever connects in advance says nothing for a while.
+    read_some(client, input).await?;
+    let header = async {
+        loop {
+            match proxy::parse(input)? {
+                Parsed::NotProxy => return Ok(None),
+                Parsed::Partial => read_some(client, input).await?,
+                Parsed::Whole { total, tag } => {
+                    input.drain(..total);
+                    return Ok(tag.and_then(|tag| RuntimeTag::parse(&tag).ok()));
+                }
+            }
+        }
+    };
+    let read = tokio::time::timeout(HEADER_TIMEOUT, header).await;
+    read.unwrap_or(Err(HeaderError::TooSlow))
+}
+
+async fn read_some(client: &mut Stream, input: &mut Vec<u8>) -> Result<(), HeaderError> {
+    let read = match client {
+        Stream::Tcp(stream) => stream.read_buf(input).await,
+        Stream::Unix(stream) => stream.read_buf(input).await,
+    };
+    match read {
+        Ok(0) => Err(HeaderError::Closed),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Stream {
+    /// How the system knows the other end.
+    fn local_peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(stream) => Some(Peer::Tcp {
+                client: stream.peer_addr().ok()?,
+                server: stream.local_addr().ok()?,
+            }),
+            Self::Unix(stream) => Some(Peer::Unix {
+                pid: stream.peer_cred().ok()?.pid()?,
+            }),
+        }
+    }
+}
+
+type Question = (Peer, oneshot::Sender<Option<RuntimeTag>>);
+
+/// Looks processes up on a thread of its own, as many at once as there are
+/// waiting: what takes the time is to read the system's tables.
+#[derive(Debug, Clone)]
+pub(super) struct ProcessFinder {
+    questions: mpsc::Sender<Question>,
+}
+
+impl ProcessFinder {
+    /// Starts the thread, which ends with the last finder.
+    pub(super) fn start() -> io::Result<Self> {
+        let (questions, asked) = mpsc::channel::<Question>();
+        std::thread::Builder::new()
+            .name("processes".to_owned())
+            .spawn(move || {
+                let mut processes = Processes::default();
+                while let Ok(first) = asked.recv() {
+                    let more = asked.try_iter().take(MAX_BATCH - 1);
+                    let (peers, answers): (Vec<_>, Vec<_>) =
+                        std::iter::once(first).chain(more).unzip();
+                    for (answer, tag) in answers.into_iter().zip(processes.tags_of(&peers)) {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(tag);
+                    }
+                }
+            })?;
+        Ok(Self { questions })
+    }
+
+    async fn tag_of(&self, peer: Peer) -> Option<RuntimeTag> {
+        let (answer, answered) = oneshot::channel();
+        self.questions.send((peer, answer)).ok()?;
+        answered.await.ok()?
+    }
 }
