@@ -437,6 +437,7 @@ impl Server {
         self.answering.shutdown().await;
         for bound in &mut self.listeners {
             bound.accepting.shutdown().await;
+            bound.listening = None;
         }
         self.stopping.cancel();
         for worker in &self.workers {

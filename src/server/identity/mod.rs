@@ -42,6 +42,8 @@ pub(super) async fn identify(
         match read_header(&mut client, &mut input).await {
             Ok(Some(runtime)) => tag = Some((rank, Source::ProxyProtocol, runtime)),
             Ok(None) => {}
+            // As a health check does.
+            Err(HeaderError::Closed) => return,
             Err(error) => {
                 let listener = &admission.name;
                 tracing::warn!(%listener, %error, "client not accepted");
@@ -67,7 +69,7 @@ enum HeaderError {
     Bad(#[from] ProxyError),
     #[error("no whole PROXY header after {} ms", HEADER_TIMEOUT.as_millis())]
     TooSlow,
-    #[error("closed before it said anything")]
+    #[error("closed before it was whole")]
     Closed,
     #[error(transparent)]
     Lost(#[from] io::Error),
