@@ -180,9 +180,9 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
         Verb::Stats => text.starts_with(b"STAT ") || text == b"END",
         Verb::Version => text.starts_with(b"VERSION "),
         Verb::FlushAll => text == b"OK",
-        // It never goes upstream.
-        Verb::Hello => false,
-        Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats | Verb::Mn | Verb::Other => false,
+        Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats | Verb::Mn | Verb::Hello | Verb::Other => {
+            false
+        }
     }
 }
 

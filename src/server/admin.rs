@@ -1,7 +1,6 @@
 //! The admin listener: metrics and health over HTTP. Read-only.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract;
@@ -12,7 +11,7 @@ use axum::{Json, Router};
 use memcache_async::ascii::Protocol;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
 use super::status::{Connection, MAX_CONNECTIONS, Status};
@@ -28,7 +27,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct State {
     pub(super) prometheus: PrometheusHandle,
     pub(super) workers: Vec<Handle>,
-    pub(super) status: Arc<Mutex<Status>>,
+    pub(super) status: watch::Receiver<Status>,
 }
 
 /// Answers until dropped.
@@ -92,13 +91,11 @@ async fn status(extract::State(state): extract::State<State>) -> impl IntoRespon
         connected.extend(some);
     }
     connected.truncate(MAX_CONNECTIONS);
-    let status = state.status.lock().unwrap_or_else(|lock| lock.into_inner());
     let report = Report {
-        status: status.clone(),
+        status: state.status.borrow().clone(),
         connections,
         connected,
     };
-    drop(status);
     Json(report)
 }
 

@@ -25,11 +25,11 @@ mod worker;
 use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -116,7 +116,7 @@ pub struct Server {
     processes: ProcessFinder,
     /// Ends what asks connections who they are.
     stopping: CancellationToken,
-    status: Arc<Mutex<Status>>,
+    status: watch::Sender<Status>,
 }
 
 /// A listener's number is its place.
@@ -150,7 +150,7 @@ impl Server {
             answering: JoinSet::new(),
             processes: ProcessFinder::start()?,
             stopping: CancellationToken::new(),
-            status: Arc::new(Mutex::new(Status::new(&config))),
+            status: watch::Sender::new(Status::new(&config)),
             listeners,
             config,
         };
@@ -167,7 +167,7 @@ impl Server {
             let state = admin::State {
                 prometheus,
                 workers: server.workers.clone(),
-                status: Arc::clone(&server.status),
+                status: server.status.subscribe(),
             };
             server.answering.spawn(admin::serve(listening, state));
         }
@@ -184,7 +184,7 @@ impl Server {
             let publisher = Publisher::new(number, self.labels(&self.config));
             let (worker, handle) = Worker::new(
                 engine,
-                self.addresses.clone(),
+                &self.addresses,
                 self.config.limits,
                 publisher,
                 started,
@@ -268,25 +268,26 @@ impl Server {
             Ok(config) => self.take_over(config).await,
             Err(error) => Err(error),
         };
-        let mut status = self.status.lock().unwrap_or_else(|lock| lock.into_inner());
         match taken {
-            Ok(()) => status.loaded(&self.config),
+            Ok(()) => self
+                .status
+                .send_modify(|status| status.loaded(&self.config)),
             Err(error) => {
                 for line in error.to_string().lines() {
                     tracing::error!("configuration not taken over: {line}");
                 }
                 metrics::configuration_failed();
-                status.failed(&error.to_string());
+                self.status
+                    .send_modify(|status| status.failed(&error.to_string()));
                 return;
             }
         }
-        let generation = status.generation();
-        drop(status);
         for warning in &self.config.warnings {
             tracing::warn!("{warning}");
         }
-        tracing::info!(generation, "configuration taken over");
         self.publish_configuration();
+        let generation = self.status.borrow().generation();
+        tracing::info!(generation, "configuration taken over");
     }
 
     /// Serves by another configuration; an error leaves everything as it was.
@@ -421,10 +422,9 @@ impl Server {
     }
 
     fn publish_configuration(&self) {
-        let status = self.status.lock().unwrap_or_else(|lock| lock.into_inner());
         let rules = self.config.snapshot.rules.iter();
         let rollouts = rules.map(|rule| (&*rule.prefix, rule.isolated_share()));
-        metrics::configuration_loaded(status.generation(), rollouts);
+        metrics::configuration_loaded(self.status.borrow().generation(), rollouts);
     }
 
     // The end --------------------------------------------------------------

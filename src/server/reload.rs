@@ -105,7 +105,7 @@ impl Watch {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

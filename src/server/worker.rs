@@ -165,7 +165,7 @@ impl Worker {
     /// Where the system has no poller left.
     pub(super) fn new(
         engine: Engine,
-        addresses: Vec<Arc<Address>>,
+        addresses: &[Arc<Address>],
         limits: Limits,
         publisher: Publisher,
         started: Instant,
@@ -203,7 +203,7 @@ impl Worker {
             tick: None,
             draining: false,
         };
-        worker.connect_lanes(&addresses);
+        worker.connect_lanes(addresses);
         Ok((worker, handle))
     }
 

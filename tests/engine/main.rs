@@ -6,7 +6,9 @@
 //! [`Engine`]: picklegate::engine::Engine
 
 mod bounds;
+mod coherence;
 mod cuts;
+mod identity;
 mod isolation;
 mod lanes;
 mod order;
