@@ -7,9 +7,10 @@
 //! [`WINDOW_US`]. What is found by mistake is a change that counts as a fill: one
 //! in 4 x 10^12 of those writes whose four places are taken by recent misses.
 
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use twox_hash::XxHash64;
+use foldhash::quality::RandomState;
 
 use crate::policy::SpaceId;
 
@@ -31,6 +32,8 @@ const SETS: usize = 1 << 15;
 pub struct Fills {
     /// Entries: a part of the hash, then the tick; 0 where there is none.
     sets: Box<[[AtomicU64; WAYS]]>,
+    /// Seeded anew in each process, so that nobody can aim at an entry.
+    hashing: RandomState,
 }
 
 impl Default for Fills {
@@ -45,32 +48,35 @@ impl Fills {
         debug_assert!(sets.is_power_of_two());
         Self {
             sets: (0..sets).map(|_| Default::default()).collect(),
+            hashing: RandomState::default(),
         }
     }
 
-    /// A key was missed. `now_us` is of a clock that all workers share.
-    pub fn note(&self, hash: u64, now_us: u64) {
-        let now = tick(now_us);
-        let place = self.set(hash).iter().max_by_key(|entry| {
+    /// A client key was missed by somebody of a namespace. `now_us` is of a clock
+    /// that all workers share.
+    pub fn note(&self, space: SpaceId, key: &[u8], now_us: u64) {
+        let (hash, now) = (self.hash(space, key), tick(now_us));
+        // The same, or an empty one, or the oldest.
+        let mut oldest = (0, 0);
+        let set = self.set(hash);
+        for (at, entry) in set.iter().enumerate() {
             let entry = entry.load(Ordering::Relaxed);
-            // The same, then an empty one, then the oldest.
-            if entry >> TICK_BITS == part(hash) && entry != 0 {
-                u64::MAX
-            } else if entry == 0 {
-                u64::MAX - 1
-            } else {
-                age(entry, now)
+            if entry == 0 || entry >> TICK_BITS == part(hash) {
+                oldest = (at, u64::MAX);
+                if entry != 0 {
+                    break;
+                }
+            } else if age(entry, now) > oldest.1 {
+                oldest = (at, age(entry, now));
             }
-        });
-        if let Some(place) = place {
-            place.store(part(hash) << TICK_BITS | now, Ordering::Relaxed);
         }
+        set[oldest.0].store(part(hash) << TICK_BITS | now, Ordering::Relaxed);
     }
 
-    /// Whether a key was missed a moment ago. That is then used up: only one
-    /// write fills it.
-    pub fn take(&self, hash: u64, now_us: u64) -> bool {
-        let now = tick(now_us);
+    /// Whether a client key was missed by somebody of a namespace a moment ago. That
+    /// is then used up: only one write fills it.
+    pub fn take(&self, space: SpaceId, key: &[u8], now_us: u64) -> bool {
+        let (hash, now) = (self.hash(space, key), tick(now_us));
         self.set(hash).iter().any(|place| {
             let entry = place.load(Ordering::Relaxed);
             entry != 0
@@ -82,17 +88,18 @@ impl Fills {
         })
     }
 
+    fn hash(&self, space: SpaceId, key: &[u8]) -> u64 {
+        let mut hasher = self.hashing.build_hasher();
+        hasher.write(key);
+        hasher.write_u8(space.0);
+        hasher.finish()
+    }
+
     fn set(&self, hash: u64) -> &[AtomicU64; WAYS] {
         // The bits that are not part of the entry.
         let at = (hash >> (u64::BITS - TICK_BITS)) as usize;
         &self.sets[at & (self.sets.len() - 1)]
     }
-}
-
-/// What a miss is remembered by: the namespace of whoever missed, and the client
-/// key.
-pub(super) fn fill_hash(space: SpaceId, client_key: &[u8]) -> u64 {
-    XxHash64::oneshot(u64::from(space.0), client_key)
 }
 
 /// Never 0, which stands for no entry.
@@ -112,41 +119,49 @@ fn age(entry: u64, now: u64) -> u64 {
 mod tests {
     use super::*;
 
-    fn hash(number: u64) -> u64 {
-        XxHash64::oneshot(0, &number.to_le_bytes())
+    const SPACE: SpaceId = SpaceId(1);
+
+    impl Fills {
+        fn note_number(&self, number: u64, now_us: u64) {
+            self.note(SPACE, &number.to_le_bytes(), now_us);
+        }
+
+        fn take_number(&self, number: u64, now_us: u64) -> bool {
+            self.take(SPACE, &number.to_le_bytes(), now_us)
+        }
     }
 
     #[test]
     fn a_miss_is_filled_once_and_soon() {
         let fills = Fills::with_sets(1);
         let start = 5_000_000;
-        assert!(!fills.take(hash(1), start));
-        fills.note(hash(1), start);
-        fills.note(hash(1), start);
-        assert!(!fills.take(hash(2), start));
-        assert!(fills.take(hash(1), start + WINDOW_US));
-        assert!(!fills.take(hash(1), start));
-        fills.note(hash(1), start);
-        assert!(!fills.take(hash(1), start + WINDOW_US + (1 << TICK_SHIFT)));
+        assert!(!fills.take_number(1, start));
+        fills.note_number(1, start);
+        fills.note_number(1, start);
+        assert!(!fills.take_number(2, start));
+        assert!(fills.take_number(1, start + WINDOW_US));
+        assert!(!fills.take_number(1, start));
+        fills.note_number(1, start);
+        assert!(!fills.take_number(1, start + WINDOW_US + (1 << TICK_SHIFT)));
     }
 
     #[test]
     fn the_oldest_miss_gives_way() {
         let fills = Fills::with_sets(1);
         for number in 0..5 {
-            fills.note(hash(number), number << TICK_SHIFT);
+            fills.note_number(number, (number + 1) << TICK_SHIFT);
         }
-        let now = 5 << TICK_SHIFT;
-        assert!(!fills.take(hash(0), now));
-        assert!((1..5).all(|number| fills.take(hash(number), now)));
+        let now = 6 << TICK_SHIFT;
+        assert!(!fills.take_number(0, now));
+        assert!((1..5).all(|number| fills.take_number(number, now)));
     }
 
     #[test]
     fn the_clock_may_start_over() {
         let fills = Fills::with_sets(1);
         let late = TICK_MASK << TICK_SHIFT;
-        fills.note(hash(1), late);
-        assert!(fills.take(hash(1), late + (2 << TICK_SHIFT)));
+        fills.note_number(1, late);
+        assert!(fills.take_number(1, late + (2 << TICK_SHIFT)));
     }
 
     /// With misses that come at a steady rate, each filled after half a second.
@@ -158,15 +173,15 @@ mod tests {
             let (mut asked, mut filled, mut mistaken) = (0u32, 0u32, 0u32);
             for n in 0..per_second * seconds {
                 let now_us = n * 1_000_000 / per_second;
-                fills.note(hash(n), now_us);
+                fills.note_number(n, now_us);
                 // Of a key that was not missed.
-                mistaken += u32::from(fills.take(hash(u64::MAX - n), now_us));
+                mistaken += u32::from(fills.take_number(u64::MAX - n, now_us));
                 // One in ten is filled by nobody.
                 if let Some(earlier) = n.checked_sub(per_second / 2)
                     && earlier % 10 > 0
                 {
                     asked += 1;
-                    filled += u32::from(fills.take(hash(earlier), now_us));
+                    filled += u32::from(fills.take_number(earlier, now_us));
                 }
             }
             let share = f64::from(filled) / f64::from(asked);

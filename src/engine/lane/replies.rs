@@ -555,10 +555,8 @@ impl Lane {
         if !meta.on_miss.contains(OnMiss::NOTE) || meta.verb != Verb::Mg {
             return;
         }
-        let is_miss = text.starts_with(b"EN") || Tokens::new(text).any(|flag| flag == b"W");
-        if let Some(physical) = asked_key(&self.wire[(*start - self.base) as usize..])
-            && is_miss
-        {
+        let is_miss = text.starts_with(b"EN") || is_won(text);
+        if is_miss && let Some(physical) = asked_key(&self.wire[(*start - self.base) as usize..]) {
             sessions.note_miss(ticket, meta.restore.client_key(&physical));
         }
     }
@@ -635,6 +633,13 @@ impl Lane {
         };
         Ok(Some(0))
     }
+}
+
+/// Whether the reply to an `mg` gives the item to its client to refresh: `W`, among
+/// the flags `W`, `X` and `Z` that come last.
+fn is_won(text: &[u8]) -> bool {
+    let tail = &text[text.len().saturating_sub(b" W X Z".len())..];
+    tail.windows(2).any(|flag| flag == b" W")
 }
 
 /// What a missed key leads to; whether the copies of others are asked for.

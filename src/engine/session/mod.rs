@@ -16,7 +16,7 @@ use super::change::{Change, Next, Stage, replace_code};
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
-use crate::engine::fills::{Fills, fill_hash};
+use crate::engine::fills::Fills;
 use crate::engine::identify::FlagTag;
 use crate::engine::lane::OnMiss;
 use crate::engine::meta::MetaReply;
@@ -821,13 +821,13 @@ impl Sessions {
     /// A client key was missed: a write that follows soon fills it.
     pub fn note_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
         let space = self.slot(ticket).who.identity.space;
-        self.fills.note(fill_hash(space, client_key), self.now_us);
+        self.fills.note(space, client_key, self.now_us);
     }
 
     /// Whether a write of a client fills what was missed a moment ago.
     pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
         let space = self.slab[client as usize].who.identity.space;
-        self.fills.take(fill_hash(space, client_key), self.now_us)
+        self.fills.take(space, client_key, self.now_us)
     }
 
     /// Has the copies of others asked for, for a slot that waits for them, too.

@@ -5,7 +5,7 @@
 //! that it saves.
 
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
-use crate::engine::fills::{Fills, fill_hash};
+use crate::engine::fills::Fills;
 use crate::engine::lane::OnMiss;
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Outcome, Tally};
@@ -152,8 +152,8 @@ impl Values<'_> {
     #[cold]
     pub(in crate::engine) fn missed(&self, on_miss: OnMiss, client_key: &[u8]) {
         if on_miss.contains(OnMiss::NOTE) {
-            let hash = fill_hash(self.identity.space, client_key);
-            self.fills.note(hash, self.now_us);
+            self.fills
+                .note(self.identity.space, client_key, self.now_us);
         }
     }
 
