@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
+use picklegate::engine::Fills;
 use picklegate::pickle::{Encoding, Sniffer};
-use picklegate::policy::{Distribution, Ring, RuntimeTag, SpaceId};
+use picklegate::policy::{Distribution, Ring, RuntimeTag, SpaceId, bucket};
 use picklegate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use picklegate::protocol::request::parse_head;
 
@@ -68,19 +69,44 @@ fn key_codec(criterion: &mut Criterion) {
     });
 }
 
+/// What isolation adds to a request: whose it is, which rule applies, whether the
+/// key is inside the rollout, and its physical key, beside the bare key of one
+/// rule that shares all.
 fn decision(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
-    for rules in [1, 100] {
-        let more = (1..rules).map(|n| format!("\n[[rules]]\nprefix = \"{n:02}:\"\n{ISOLATE}\n"));
-        let config = config(1, &(ISOLATE.to_owned() + &more.collect::<String>()));
+    for (name, rules, rule) in [
+        ("shared", 1, "mode = \"shared\""),
+        ("1 rule", 1, ISOLATE),
+        ("1 rule, 50 %", 1, "mode = \"isolate\"\nrollout = 50"),
+        ("100 rules", 100, ISOLATE),
+        ("100 rules, 50 %", 100, "mode = \"isolate\"\nrollout = 50"),
+    ] {
+        let more = (1..rules).map(|n| format!("\n[[rules]]\nprefix = \"{n:02}:\"\n{rule}\n"));
+        let config = config(1, &(rule.to_owned() + &more.collect::<String>()));
         let snapshot = &config.snapshot;
         let tag = RuntimeTag::parse("py3").expect("a runtime tag");
         let identity = snapshot.identify(&tag).expect("a namespace for it");
-        let key = format!("42:{KEY}");
-        group.bench_function(format!("{rules} rules"), |bencher| {
-            bencher.iter(|| snapshot.decide(identity, black_box(key.as_bytes())));
+        let mut keys = (0..).map(|n| format!("42:user:{n:04}"));
+        let key = keys.find(|key| bucket(key.as_bytes()) < 5000);
+        let key = key.expect("half of all keys are inside");
+        let mut out = Vec::with_capacity(250);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                let key = black_box(key.as_bytes());
+                let decision = snapshot.decide(black_box(identity), key);
+                snapshot.codec.encode(decision.space, key, &mut out)
+            });
         });
     }
+    let fills = Fills::default();
+    group.bench_function("miss remembered, and filled", |bencher| {
+        bencher.iter(|| {
+            let key = black_box(KEY.as_bytes());
+            fills.note(SpaceId(1), key, 1_000_000);
+            fills.take(SpaceId(1), key, 1_000_000)
+        });
+    });
     for servers in [1, 8] {
         let names = (1..=servers).map(|n| format!("10.0.0.{n}"));
         let names = names.collect::<Vec<_>>();

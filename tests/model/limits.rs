@@ -3,7 +3,8 @@
 
 use super::coherence::{NO_STALE_READ, Promise, Protocol, Races};
 use super::stages::{
-    Coherence, GUARD, ISOLATE, KNOWN_NAMESPACE, NEW_EPOCH, NEW_NAMESPACE, SHARED, Stage,
+    Coherence, GUARD, ISOLATE, KNOWN_EPOCH, KNOWN_NAMESPACE, NEW_EPOCH, NEW_NAMESPACE,
+    RAISED_EPOCH, SHARED, Stage,
 };
 use super::{explore, find, small};
 
@@ -92,10 +93,16 @@ fn going_back_to_shared_and_in_again_revives_copies() {
     );
 }
 
-/// A delete reaches the copies of its own epoch only.
+/// A delete reaches the copies of the epochs that its sidecar knows.
 #[test]
-fn an_epoch_cannot_be_raised_in_steps() {
+fn an_epoch_cannot_be_raised_in_one_step() {
     find(NO_STALE_READ, &stepping(&[ISOLATE, NEW_EPOCH]));
+}
+
+#[test]
+fn an_epoch_can_be_raised_where_it_is_invalidated_before_and_after() {
+    explore(&stepping(&[ISOLATE, KNOWN_EPOCH, RAISED_EPOCH, NEW_EPOCH]));
+    explore(&small(&[KNOWN_EPOCH, RAISED_EPOCH], Coherence::Strict));
 }
 
 /// A delete cannot reach the copies of a namespace that its sidecar does not know.

@@ -75,6 +75,18 @@ pub(crate) const NEW_EPOCH: Stage = Stage {
     rule: "mode = \"isolate\"",
     namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nepoch = 1",
 };
+/// The epoch to come is known and not used yet.
+pub(crate) const KNOWN_EPOCH: Stage = Stage {
+    name: "isolate, epoch 1 known",
+    rule: "mode = \"isolate\"",
+    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nalso_invalidate = [1]",
+};
+/// The epoch that was is still known.
+pub(crate) const RAISED_EPOCH: Stage = Stage {
+    name: "isolate, epoch 1 raised",
+    rule: "mode = \"isolate\"",
+    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nepoch = 1\nalso_invalidate = [0]",
+};
 /// Python 3.11 gets a namespace of its own.
 pub(crate) const NEW_NAMESPACE: Stage = Stage {
     name: "isolate, py311",
