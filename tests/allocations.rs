@@ -201,6 +201,11 @@ fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
             &[&ms(base64, " b")],
             &[&line(format!("mg {base64} b v k\r\n"))],
         ),
+        kind(
+            "mg with a tag",
+            &[&set(&key)],
+            &[&line(format!("mg {key} v Ppy3\r\nmg {key} v Ppy2\r\n"))],
+        ),
         kind("mg of nothing", &[&delete], &[&mg]),
         kind("mg of what is hidden", &[&newer], &[&mg]),
         kind(
@@ -232,7 +237,13 @@ fn pieces(requests: &[u8], client: u32, layout: &str) -> Vec<(u32, Vec<u8>)> {
     pieces.into_iter().map(|piece| (client, piece)).collect()
 }
 
-fn check_engine(findings: &mut Findings, rule: &str, servers: usize, bytes: usize) {
+/// `open` adds a client of Python 2.
+fn check_engine(
+    findings: &mut Findings,
+    (rule, servers): (&str, usize),
+    bytes: usize,
+    open: fn(&mut Rig, &str) -> u32,
+) {
     let config = rig::config(servers, rule);
     let layouts = [
         ("alone", READ_BYTES),
@@ -249,7 +260,7 @@ fn check_engine(findings: &mut Findings, rule: &str, servers: usize, bytes: usiz
             let mut name = "";
             for client in 0..clients {
                 let kind = kinds(&format!("{client}:"), bytes).swap_remove(nth);
-                let number = rig.open("py2");
+                let number = open(&mut rig, "py2");
                 rig.ask(number, &kind.given);
                 inputs.extend(pieces(&kind.requests, number, layout));
                 name = kind.name;
@@ -266,15 +277,20 @@ fn no_request_allocates_in_the_engine() {
     let _alone = alone();
     let mut findings = Findings::default();
     for bytes in VALUE_BYTES {
-        check_engine(&mut findings, "mode = \"isolate\"", 1, bytes);
-        check_engine(&mut findings, "mode = \"guard\"", 1, bytes);
-        let full = "mode = \"guard\"\nsniff = \"full\"";
-        check_engine(&mut findings, full, 1, bytes);
-        let transcode = "mode = \"guard\"\non_unloadable_read = \"transcode\"";
-        check_engine(&mut findings, transcode, 1, bytes);
-        let strict = "mode = \"isolate\"\ncoherence = \"strict\"";
-        check_engine(&mut findings, strict, 1, bytes);
-        check_engine(&mut findings, "mode = \"isolate\"", 3, bytes);
+        for config in [
+            ("mode = \"isolate\"", 1),
+            ("mode = \"isolate\"", 3),
+            ("mode = \"isolate\"\ncoherence = \"deletes\"", 1),
+            ("mode = \"isolate\"\ncoherence = \"strict\"", 1),
+            ("mode = \"isolate\"\nread_through = true", 1),
+            ("mode = \"guard\"", 1),
+            ("mode = \"guard\"\nsniff = \"full\"", 1),
+            ("mode = \"guard\"\non_unloadable_read = \"transcode\"", 1),
+        ] {
+            check_engine(&mut findings, config, bytes, Rig::open);
+        }
+        let isolate = ("mode = \"isolate\"", 1);
+        check_engine(&mut findings, isolate, bytes, Rig::open_asked);
     }
     findings.report();
 }

@@ -74,14 +74,20 @@ fn key_codec(criterion: &mut Criterion) {
 /// rule that shares all.
 fn decision(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
-    for (name, rules, rule) in [
-        ("shared", 1, "mode = \"shared\""),
-        ("1 rule", 1, ISOLATE),
-        ("1 rule, 50 %", 1, "mode = \"isolate\"\nrollout = 50"),
-        ("100 rules", 100, ISOLATE),
-        ("100 rules, 50 %", 100, "mode = \"isolate\"\nrollout = 50"),
+    for (name, prefixes, rule) in [
+        ("shared", 0, "mode = \"shared\""),
+        ("isolate", 0, ISOLATE),
+        ("isolate 50 %", 0, "mode = \"isolate\"\nrollout = 50"),
+        ("1 prefix", 1, ISOLATE),
+        ("100 prefixes", 100, ISOLATE),
+        (
+            "100 prefixes, 50 %",
+            100,
+            "mode = \"isolate\"\nrollout = 50",
+        ),
     ] {
-        let more = (1..rules).map(|n| format!("\n[[rules]]\nprefix = \"{n:02}:\"\n{rule}\n"));
+        let numbers = (0..prefixes).map(|n| (n + 42) % 100);
+        let more = numbers.map(|n| format!("\n[[rules]]\nprefix = \"{n:02}:\"\n{rule}\n"));
         let config = config(1, &(rule.to_owned() + &more.collect::<String>()));
         let snapshot = &config.snapshot;
         let tag = RuntimeTag::parse("py3").expect("a runtime tag");

@@ -15,8 +15,9 @@ pub(crate) struct Replay {
     engine: Engine,
     /// What each read from a client brings, in order.
     inputs: Vec<(u32, Vec<u8>)>,
-    /// What each read from a lane brings, in order.
-    replies: Vec<(usize, Vec<u8>)>,
+    /// What each read from a lane brings, in order, and whether the lane has asked
+    /// for more before.
+    replies: Vec<(usize, Vec<u8>, bool)>,
     /// What the clients received in the recorded turn.
     received: Vec<Vec<u8>>,
 }
@@ -31,11 +32,14 @@ impl Replay {
         let mut replies = Vec::new();
         for lane in 0..rig.lanes() {
             rig.write_lane(lane, usize::MAX);
+            let mut asks = false;
             while !rig.unread(lane).is_empty() {
                 let read = rig.unread(lane);
                 let read = read[..read.len().min(read_bytes)].to_vec();
                 rig.read_on(lane, read.len());
-                replies.push((lane, read));
+                replies.push((lane, read, asks));
+                // What was read may lead to further requests.
+                asks = rig.write_lane(lane, usize::MAX) > 0;
             }
         }
         rig.flush_clients();
@@ -72,16 +76,24 @@ impl Replay {
             self.engine.client_input(*client, input);
         }
         for lane in 0..self.engine.lanes().len() {
-            let lane = &mut self.engine.lane(lane).lane;
-            let bytes = lane.unwritten().len();
-            lane.wrote(bytes);
+            self.write(lane);
         }
+    }
+
+    fn write(&mut self, lane: usize) {
+        let lane = &mut self.engine.lane(lane).lane;
+        let bytes = lane.unwritten().len();
+        lane.wrote(bytes);
     }
 
     /// The half of a turn that starts with their replies.
     pub(crate) fn answer(&mut self) {
-        for (lane, read) in &self.replies {
-            let taken = self.engine.lane_input(*lane, read);
+        for at in 0..self.replies.len() {
+            let (lane, _, asks) = self.replies[at];
+            if asks {
+                self.write(lane);
+            }
+            let taken = self.engine.lane_input(lane, &self.replies[at].1);
             taken.expect("the replies are to the same requests");
         }
         while let Some(client) = self.engine.pop_dirty() {

@@ -153,6 +153,13 @@ impl Rig {
         self.open_as(0, Some(Tag { runtime, source }))
     }
 
+    /// A client of a listener that asks its clients, which has said this.
+    pub(crate) fn open_asked(&mut self, runtime: &str) -> u32 {
+        let client = self.open_as(1, None);
+        self.ask(client, format!("hello {runtime}\r\n").as_bytes());
+        client
+    }
+
     /// A client of a listener.
     pub(crate) fn open_as(&mut self, listener: u32, tag: Option<Tag>) -> u32 {
         let client = self.engine.open(listener, tag);

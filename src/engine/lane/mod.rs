@@ -20,7 +20,6 @@ use super::look::Look;
 use super::meta::{MetaReply, OwedRestore};
 use super::session::{Sessions, Ticket};
 use crate::policy::{Coherence, Decision, Mode, SpaceId};
-use crate::protocol::key::KeyBuf;
 use crate::protocol::request::Verb;
 
 /// Bytes of requests that may wait for an upstream's answers.
@@ -105,7 +104,8 @@ enum Reply {
     /// `END`: the first that can be loaded is passed on.
     Through {
         ticket: Ticket,
-        key: Box<KeyBuf>,
+        /// The client key, kept.
+        restore: OwedRestore,
         look: Look,
         on_miss: OnMiss,
         served: bool,
@@ -304,7 +304,7 @@ impl Lane {
                 self.key_lists.push(std::mem::take(keys));
             }
             Some(Reply::Meta { meta, .. }) => meta.restore.give_back(&mut sessions.pool),
-            Some(Reply::Through { key, .. }) => sessions.pool.give_key(std::mem::take(key)),
+            Some(Reply::Through { restore, .. }) => restore.give_back(&mut sessions.pool),
             _ => {}
         }
         self.owed.pop_front();

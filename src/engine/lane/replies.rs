@@ -573,7 +573,7 @@ impl Lane {
             reply:
                 Reply::Through {
                     ticket,
-                    key,
+                    restore,
                     look,
                     on_miss,
                     served,
@@ -584,6 +584,7 @@ impl Lane {
             return Err(ReplyError::Unasked);
         };
         let ticket = *ticket;
+        let key = restore.client_key(b"");
         if !text.starts_with(b"VALUE ") {
             if text != b"END" {
                 sessions.fail(ticket, text);
@@ -612,7 +613,7 @@ impl Lane {
         let mut visible = false;
         if !*served {
             let seen = (head.flags, body, head.len);
-            let line = [b"VALUE ", &key[..], head.tail, b"\r\n"];
+            let line = [b"VALUE ", key, head.tail, b"\r\n"];
             sessions.values(ticket, |values| match values.admit_through(*look, seen) {
                 Shown::Hidden => {}
                 Shown::AsIs => {

@@ -365,7 +365,7 @@ impl Lane {
         self.wire.extend_from_slice(b"\r\n");
         let reply = Reply::Through {
             ticket,
-            key,
+            restore: OwedRestore::Kept(key),
             look,
             on_miss,
             served: false,
