@@ -109,8 +109,8 @@ fn decision(criterion: &mut Criterion) {
     group.bench_function("miss remembered, and filled", |bencher| {
         bencher.iter(|| {
             let key = black_box(KEY.as_bytes());
-            fills.note(SpaceId(1), key, 1_000_000);
-            fills.take(SpaceId(1), key, 1_000_000)
+            fills.note(1, key, 1_000_000);
+            fills.take(1, key, 1_000_000)
         });
     });
     for servers in [1, 8] {

@@ -4,10 +4,11 @@
 //! 64 bits: 40 of the hash of its key and namespace, and when it was. Each hash
 //! has four places for it. What is not found is safe, the write then counts as a
 //! change: the oldest miss gives way where four others came to its places within
-//! [`WINDOW_US`]. What is found by mistake is a change that counts as a fill: one
-//! in 4 x 10^12 of those writes whose four places are taken by recent misses.
+//! [`WINDOW_US`]. What is found by mistake is a change that counts as a fill: 4 in
+//! 10^12 of those writes whose four places are taken by recent misses.
 
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
@@ -52,10 +53,10 @@ impl Fills {
         }
     }
 
-    /// A client key was missed by somebody of a namespace. `now_us` is of a clock
-    /// that all workers share.
-    pub fn note(&self, space: SpaceId, key: &[u8], now_us: u64) {
-        let (hash, now) = (self.hash(space, key), tick(now_us));
+    /// A client key was missed by somebody of a namespace, which is any number.
+    /// `now_us` is of a clock that all workers share.
+    pub fn note(&self, namespace: u64, key: &[u8], now_us: u64) {
+        let (hash, now) = (self.hash(namespace, key), tick(now_us));
         // The same, or an empty one, or the oldest.
         let mut oldest = (0, 0);
         let set = self.set(hash);
@@ -75,8 +76,8 @@ impl Fills {
 
     /// Whether a client key was missed by somebody of a namespace a moment ago. That
     /// is then used up: only one write fills it.
-    pub fn take(&self, space: SpaceId, key: &[u8], now_us: u64) -> bool {
-        let (hash, now) = (self.hash(space, key), tick(now_us));
+    pub fn take(&self, namespace: u64, key: &[u8], now_us: u64) -> bool {
+        let (hash, now) = (self.hash(namespace, key), tick(now_us));
         self.set(hash).iter().any(|place| {
             let entry = place.load(Ordering::Relaxed);
             entry != 0
@@ -88,10 +89,10 @@ impl Fills {
         })
     }
 
-    fn hash(&self, space: SpaceId, key: &[u8]) -> u64 {
+    fn hash(&self, namespace: u64, key: &[u8]) -> u64 {
         let mut hasher = self.hashing.build_hasher();
         hasher.write(key);
-        hasher.write_u8(space.0);
+        hasher.write_u64(namespace);
         hasher.finish()
     }
 
@@ -99,6 +100,40 @@ impl Fills {
         // The bits that are not part of the entry.
         let at = (hash >> (u64::BITS - TICK_BITS)) as usize;
         &self.sets[at & (self.sets.len() - 1)]
+    }
+}
+
+/// The memory as one engine uses it.
+#[derive(Debug)]
+pub(super) struct FillMemory {
+    fills: Arc<Fills>,
+    /// Which configuration numbers the namespaces: what was missed under another one
+    /// is not found.
+    generation: u32,
+}
+
+impl FillMemory {
+    pub(super) fn new(fills: Arc<Fills>, generation: u32) -> Self {
+        Self { fills, generation }
+    }
+
+    /// The same memory under another configuration.
+    pub(super) fn renumber(&mut self, generation: u32) {
+        self.generation = generation;
+    }
+
+    /// A client key was missed by somebody of a namespace.
+    pub(super) fn note(&self, space: SpaceId, key: &[u8], now_us: u64) {
+        self.fills.note(self.namespace(space), key, now_us);
+    }
+
+    /// Whether it was missed a moment ago; only one write is told so.
+    pub(super) fn take(&self, space: SpaceId, key: &[u8], now_us: u64) -> bool {
+        self.fills.take(self.namespace(space), key, now_us)
+    }
+
+    fn namespace(&self, space: SpaceId) -> u64 {
+        u64::from(self.generation) << 8 | u64::from(space.0)
     }
 }
 
@@ -119,15 +154,15 @@ fn age(entry: u64, now: u64) -> u64 {
 mod tests {
     use super::*;
 
-    const SPACE: SpaceId = SpaceId(1);
+    const NAMESPACE: u64 = 1;
 
     impl Fills {
         fn note_number(&self, number: u64, now_us: u64) {
-            self.note(SPACE, &number.to_le_bytes(), now_us);
+            self.note(NAMESPACE, &number.to_le_bytes(), now_us);
         }
 
         fn take_number(&self, number: u64, now_us: u64) -> bool {
-            self.take(SPACE, &number.to_le_bytes(), now_us)
+            self.take(NAMESPACE, &number.to_le_bytes(), now_us)
         }
     }
 

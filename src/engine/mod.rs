@@ -32,6 +32,7 @@ pub use upstream::{Upstream, UpstreamCounts};
 
 use change::Next;
 use dispatch::{Dispatch, Taken};
+use fills::FillMemory;
 use session::Sessions;
 
 use crate::policy::{Admission, Snapshot, SpaceId};
@@ -42,6 +43,8 @@ use crate::protocol::request::{Line, find_line, parse_head};
 /// What an engine works by.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// A number that no other settings of the process have.
+    pub generation: u32,
     /// What decides about each request.
     pub snapshot: Arc<Snapshot>,
     /// Who may connect to each listener, by its number; `None` where one is no
@@ -71,6 +74,7 @@ impl Engine {
     /// then the one for large values. `fills` is shared by all engines of the
     /// process.
     pub fn new(settings: Settings, fills: Arc<Fills>) -> Self {
+        let fills = FillMemory::new(fills, settings.generation);
         let sessions = Sessions::new(Arc::clone(&settings.snapshot), fills);
         let mut engine = Self {
             settings,
@@ -130,7 +134,12 @@ impl Engine {
         self.settings = settings;
         self.held = false;
         self.group_lanes();
-        self.sessions.adopt(Arc::clone(&self.settings.snapshot));
+        let Settings {
+            snapshot,
+            generation,
+            ..
+        } = &self.settings;
+        self.sessions.adopt(Arc::clone(snapshot), *generation);
         let clients: Vec<u32> = self.sessions.slab.iter().map(|(id, _)| id as u32).collect();
         for client in clients {
             if !self.stand(client) {

@@ -53,6 +53,7 @@ pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
     };
     let servers = config.upstream.servers.iter();
     Settings {
+        generation: 0,
         snapshot: Arc::clone(&config.snapshot),
         listeners: vec![
             listener("known", Source::Process, Untagged::Refuse),

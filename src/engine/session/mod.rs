@@ -5,6 +5,7 @@
 //! client, the others keep what they have until it is their turn, so replies
 //! leave in request order whatever mix of lanes they come from.
 
+mod misses;
 mod values;
 
 use std::collections::VecDeque;
@@ -16,12 +17,9 @@ use super::change::{Change, Next, Stage, replace_code};
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
-use crate::engine::fills::Fills;
+use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
-use crate::engine::lane::OnMiss;
-use crate::engine::meta::MetaReply;
 use crate::policy::{Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing};
-use crate::protocol::Tokens;
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 
@@ -483,7 +481,7 @@ pub struct Sessions {
     /// What the tags of `P` flags stand for.
     pub(super) flag_tags: Vec<FlagTag>,
     /// What was missed a moment ago.
-    pub(super) fills: Arc<Fills>,
+    pub(super) fills: FillMemory,
     /// What nobody uses.
     pub(super) pool: Pool,
     queues: Queues,
@@ -491,7 +489,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub fn new(snapshot: Arc<Snapshot>, fills: Arc<Fills>) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, fills: FillMemory) -> Self {
         let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
@@ -536,7 +534,8 @@ impl Sessions {
     }
 
     /// Another configuration, while nothing is under way.
-    pub fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+    pub fn adopt(&mut self, snapshot: Arc<Snapshot>, generation: u32) {
+        self.fills.renumber(generation);
         self.tally = Tally::new(snapshot.codec.spaces().len());
         self.looker = Looker::new(snapshot);
         self.flag_tags.clear();
@@ -689,6 +688,11 @@ impl Sessions {
         &mut session.slots[at]
     }
 
+    /// Who asked.
+    pub fn who(&mut self, ticket: Ticket) -> Who {
+        self.slot(ticket).who
+    }
+
     fn write(&mut self, ticket: Ticket, parts: &[&[u8]]) {
         let (session, mut desk) = self.visit(ticket.client);
         session.write(session.place(ticket), parts, &mut desk);
@@ -809,57 +813,6 @@ impl Sessions {
             change.stage = Stage::Probed { hidden };
         }
         self.finish(ticket);
-    }
-
-    // Misses ---------------------------------------------------------------
-
-    /// Who asked.
-    pub fn who(&mut self, ticket: Ticket) -> Who {
-        self.slot(ticket).who
-    }
-
-    /// A client key was missed: a write that follows soon fills it.
-    pub fn note_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
-        let space = self.slot(ticket).who.identity.space;
-        self.fills.note(space, client_key, self.now_us);
-    }
-
-    /// Whether a write of a client fills what was missed a moment ago.
-    pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
-        let space = self.slab[client as usize].who.identity.space;
-        self.fills.take(space, client_key, self.now_us)
-    }
-
-    /// Has the copies of others asked for, for a slot that waits for them, too.
-    pub(super) fn read_through(&mut self, ticket: Ticket, client_key: &[u8], on_miss: OnMiss) {
-        self.expect(ticket);
-        let key = self.pool.keep(client_key);
-        self.steps.push(Next::Through(ticket, key, on_miss));
-    }
-
-    /// Whether there are further copies than the own one and these.
-    pub(super) fn has_others(&self, asked: u8) -> bool {
-        usize::from(asked) < self.looker.namespaces()
-    }
-
-    /// Has the next copy of another asked for as the one before was.
-    pub(super) fn ask_on(
-        &mut self,
-        ticket: Ticket,
-        meta: &MetaReply,
-        client_key: &[u8],
-        request: &[u8],
-    ) {
-        self.expect(ticket);
-        let key = self.pool.keep(client_key);
-        let mut flags = self.pool.take_line();
-        let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
-        let line = &request[..end];
-        let mut tokens = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line));
-        tokens.nth(1);
-        flags.extend_from_slice(tokens.rest());
-        let meta = meta.of_another();
-        self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
     }
 
     /// A meta reply whose value is [`Looker::rewritten`], its line put right.

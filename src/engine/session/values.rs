@@ -5,7 +5,7 @@
 //! that it saves.
 
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
-use crate::engine::fills::Fills;
+use crate::engine::fills::FillMemory;
 use crate::engine::lane::OnMiss;
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Outcome, Tally};
@@ -118,7 +118,7 @@ pub(in crate::engine) struct Values<'s> {
     pub(in crate::engine) finished: bool,
     /// What nobody uses.
     pub(in crate::engine) pool: &'s mut Pool,
-    fills: &'s Fills,
+    fills: &'s FillMemory,
     now_us: u64,
 }
 

@@ -1,0 +1,59 @@
+//! Misses: remembered, so that a write that follows is known to fill them, and
+//! followed by questions for the copies of others.
+
+use super::{Sessions, Ticket};
+use crate::engine::change::Next;
+use crate::engine::lane::OnMiss;
+use crate::engine::meta::MetaReply;
+use crate::protocol::Tokens;
+
+impl Sessions {
+    /// A client key was missed: a write that follows soon fills it.
+    pub fn note_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
+        let space = self.slot(ticket).who.identity.space;
+        self.fills.note(space, client_key, self.now_us);
+    }
+
+    /// Whether a write of a client fills what was missed a moment ago.
+    pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
+        let space = self.slab[client as usize].who.identity.space;
+        self.fills.take(space, client_key, self.now_us)
+    }
+
+    /// Has the copies of others asked for, for a slot that waits for them, too.
+    pub(in crate::engine) fn read_through(
+        &mut self,
+        ticket: Ticket,
+        client_key: &[u8],
+        on_miss: OnMiss,
+    ) {
+        self.expect(ticket);
+        let key = self.pool.keep(client_key);
+        self.steps.push(Next::Through(ticket, key, on_miss));
+    }
+
+    /// Whether there are further copies than the own one and these.
+    pub(in crate::engine) fn has_others(&self, asked: u8) -> bool {
+        usize::from(asked) < self.looker.namespaces()
+    }
+
+    /// Has the next copy of another asked for as the one before was.
+    pub(in crate::engine) fn ask_on(
+        &mut self,
+        ticket: Ticket,
+        meta: &MetaReply,
+        client_key: &[u8],
+        request: &[u8],
+    ) {
+        self.expect(ticket);
+        let key = self.pool.keep(client_key);
+        let mut flags = self.pool.take_line();
+        let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
+        let line = &request[..end];
+        let mut tokens = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line));
+        tokens.nth(1);
+        flags.extend_from_slice(tokens.rest());
+        let meta = meta.of_another();
+        self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
+    }
+}
