@@ -31,7 +31,7 @@ fn usage_errors_are_64_and_help_is_0() {
 
 #[test]
 fn check_accepts_or_says_why_not() {
-    let good = picklegate(&["check", "--config", &example("isolate.toml")]);
+    let good = picklegate(&["check", "--config", &example("4-isolate.toml")]);
     assert_eq!(good.status.code(), Some(0));
     assert!(good.stdout.starts_with(b"listeners\n") && good.stderr.is_empty());
 
@@ -77,7 +77,7 @@ fn serve_refuses_a_bad_configuration_as_usage() {
 
 #[test]
 fn explain_tells_bad_questions_from_negative_answers() {
-    let file = example("isolate.toml");
+    let file = example("4-isolate.toml");
     let explain = |tag, key| code(&["explain", "--config", &file, "--runtime", tag, key]);
     assert_eq!(explain("py311", "user:1"), Some(0));
     assert_eq!(explain("pypy/7", "user:1"), Some(1));
