@@ -102,6 +102,10 @@ pub(crate) struct Check {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+
+    /// What sidecars run now: say what changes, and whether the step is safe
+    #[arg(long, value_name = "OLD")]
+    pub(crate) against: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -260,10 +264,11 @@ mod tests {
         insta::assert_snapshot!(help("check"), @r"
         Say whether a configuration is valid, and what it means
 
-        Usage: picklegate check --config <FILE>
+        Usage: picklegate check [OPTIONS] --config <FILE>
 
         Options:
               --config <FILE>  Configuration file (TOML)
+              --against <OLD>  What sidecars run now: say what changes, and whether the step is safe
           -h, --help           Print help
         ");
         insta::assert_snapshot!(help("inspect"), @r#"

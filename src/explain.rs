@@ -99,7 +99,7 @@ pub fn explain(config: &Config, tag: &RuntimeTag, key: &str) -> Result<Explanati
         key: key.to_owned(),
         runtime: tag.to_string(),
         namespace: codec.name(identity.space).to_owned(),
-        rule: family(decision.rule),
+        rule: family(&decision.rule.prefix),
         mode: decision.mode.word(),
         rollout: rollout(decision.rule, key),
         copy: copy(codec, decision.space, key),
@@ -116,9 +116,9 @@ fn rollout(rule: &Rule, key: &str) -> Option<Place> {
     })
 }
 
-/// The family of keys that a rule is for.
-pub(crate) fn family(rule: &Rule) -> String {
-    match &*rule.prefix {
+/// The family of keys with a prefix.
+pub(crate) fn family(prefix: &[u8]) -> String {
+    match prefix {
         b"" => "everything else".to_owned(),
         prefix => format!("{:?}", String::from_utf8_lossy(prefix)),
     }

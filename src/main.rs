@@ -132,7 +132,16 @@ fn log_to_stderr(level: LevelFilter) {
 fn run_check(args: &cli::Check) -> Result<(), Failure> {
     let no = |errors: ConfigErrors| Failure::No(errors.to_string());
     let config = Config::load(&args.config).map_err(no)?;
-    print(&check::summary(&config))
+    let Some(old) = &args.against else {
+        return print(&check::summary(&config));
+    };
+    let step = check::step(&Config::load(old).map_err(no)?, &config);
+    let conclusion = step.conclusion();
+    if step.is_accepted() {
+        return print(&format!("{step}{conclusion}\n"));
+    }
+    print(&step.to_string())?;
+    Err(Failure::No(conclusion))
 }
 
 fn run_explain(args: &cli::Explain) -> Result<(), Failure> {

@@ -45,6 +45,24 @@ fn check_accepts_or_says_why_not() {
 }
 
 #[test]
+fn check_accepts_a_step_or_says_why_not() {
+    let against = |new: &str, old: &str| picklegate(&["check", "--config", new, "--against", old]);
+    let (guard, isolate) = (example("2-guard.toml"), example("3-isolate-10.toml"));
+    let safe = against(&isolate, &guard);
+    assert_eq!(safe.status.code(), Some(0));
+    assert!(safe.stdout.ends_with(b"\nthis step is safe\n") && safe.stderr.is_empty());
+
+    let shared = tempfile::NamedTempFile::new().unwrap();
+    let text = fs::read_to_string(&isolate).unwrap();
+    fs::write(shared.path(), text.replace("\"isolate\"", "\"shared\"")).unwrap();
+    let unsafe_step = against(&isolate, shared.path().to_str().unwrap());
+    assert_eq!(unsafe_step.status.code(), Some(1));
+    assert!(unsafe_step.stdout.starts_with(b"changes\n"));
+    assert_eq!(unsafe_step.stderr, b"1 reason against this step\n");
+    assert_eq!(against(&isolate, "/no/such.toml").status.code(), Some(1));
+}
+
+#[test]
 fn check_accepts_what_the_readme_shows() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let readme = fs::read_to_string(root.join("README.md")).unwrap();
