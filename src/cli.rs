@@ -118,6 +118,14 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "TAG")]
     pub(crate) runtime: String,
 
+    /// A value: also say what a read and a write of it do; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) value: Option<PathBuf>,
+
+    /// Its client flags [default: those of a pickle, if it looks like one]
+    #[arg(long, value_name = "N", requires = "value")]
+    pub(crate) flags: Option<u32>,
+
     /// Client keys
     #[arg(value_name = "KEY", required = true)]
     pub(crate) keys: Vec<String>,
@@ -313,7 +321,7 @@ mod tests {
         insta::assert_snapshot!(help("explain"), @r"
         Show where keys live: namespace, rule, physical key, siblings, server
 
-        Usage: picklegate explain --config <FILE> --runtime <TAG> <KEY>...
+        Usage: picklegate explain [OPTIONS] --config <FILE> --runtime <TAG> <KEY>...
 
         Arguments:
           <KEY>...  Client keys
@@ -321,6 +329,8 @@ mod tests {
         Options:
               --config <FILE>  Configuration file (TOML)
               --runtime <TAG>  Who asks, e.g. python/3.11, py2.7 or cp311
+              --value <FILE>   A value: also say what a read and a write of it do; - is standard input
+              --flags <N>      Its client flags [default: those of a pickle, if it looks like one]
           -h, --help           Print help
         ");
     }

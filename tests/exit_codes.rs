@@ -101,4 +101,10 @@ fn explain_tells_bad_questions_from_negative_answers() {
     assert_eq!(explain("pypy/7", "user:1"), Some(1));
     assert_eq!(explain("ruby", "user:1"), Some(64));
     assert_eq!(explain("py311", "two words"), Some(64));
+    let with_value = |value| {
+        let question = ["--config", &file, "--runtime", "py3", "--value", value, "k"];
+        code(&[&["explain"][..], &question].concat())
+    };
+    assert_eq!(with_value(&file), Some(0));
+    assert_eq!(with_value("/no/such.pickle"), Some(64));
 }
