@@ -102,6 +102,10 @@ pub(crate) struct Check {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+
+    /// What sidecars run now: say what changes, and whether the step is safe
+    #[arg(long, value_name = "OLD")]
+    pub(crate) against: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +117,14 @@ pub(crate) struct Explain {
     /// Who asks, e.g. python/3.11, py2.7 or cp311
     #[arg(long, value_name = "TAG")]
     pub(crate) runtime: String,
+
+    /// A value: also say what a read and a write of it do; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) value: Option<PathBuf>,
+
+    /// Its client flags [default: those of a pickle, if it looks like one]
+    #[arg(long, value_name = "N", requires = "value")]
+    pub(crate) flags: Option<u32>,
 
     /// Client keys
     #[arg(value_name = "KEY", required = true)]
@@ -260,10 +272,11 @@ mod tests {
         insta::assert_snapshot!(help("check"), @r"
         Say whether a configuration is valid, and what it means
 
-        Usage: picklegate check --config <FILE>
+        Usage: picklegate check [OPTIONS] --config <FILE>
 
         Options:
               --config <FILE>  Configuration file (TOML)
+              --against <OLD>  What sidecars run now: say what changes, and whether the step is safe
           -h, --help           Print help
         ");
         insta::assert_snapshot!(help("inspect"), @r#"
@@ -308,7 +321,7 @@ mod tests {
         insta::assert_snapshot!(help("explain"), @r"
         Show where keys live: namespace, rule, physical key, siblings, server
 
-        Usage: picklegate explain --config <FILE> --runtime <TAG> <KEY>...
+        Usage: picklegate explain [OPTIONS] --config <FILE> --runtime <TAG> <KEY>...
 
         Arguments:
           <KEY>...  Client keys
@@ -316,6 +329,8 @@ mod tests {
         Options:
               --config <FILE>  Configuration file (TOML)
               --runtime <TAG>  Who asks, e.g. python/3.11, py2.7 or cp311
+              --value <FILE>   A value: also say what a read and a write of it do; - is standard input
+              --flags <N>      Its client flags [default: those of a pickle, if it looks like one]
           -h, --help           Print help
         ");
     }

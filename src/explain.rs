@@ -1,14 +1,19 @@
 //! What happens to a key: its namespace, rule, physical key, siblings and
-//! server, in words. Asks the snapshot; decides nothing itself.
+//! server, in words; and to a value under that key. Asks the snapshot and the
+//! data path; decides nothing itself.
+
+mod value;
 
 use std::fmt;
 
 use crate::config::{Config, Word};
+use crate::engine::FILL_WINDOW_US;
 use crate::policy::{
-    BUCKETS, Decision, KeyCodec, Mode, Restore, Rollout, Rule, RuntimeTag, SpaceId, bucket,
-    physical_limit,
+    BUCKETS, Coherence, Decision, KeyCodec, Mode, Restore, Rollout, Rule, RuntimeTag, SpaceId,
+    bucket, physical_limit,
 };
 use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
+pub use value::{Fate, Value};
 
 /// The answer for one key and one runtime; its display is for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +36,14 @@ pub struct Explanation {
     pub siblings: Vec<StoredCopy>,
     /// Whether a delete reaches the siblings.
     pub deletes_reach_siblings: bool,
+    /// Which writes do.
+    pub coherence: Coherence,
+    /// Whether a miss is answered with a sibling.
+    pub reads_through: bool,
     /// The server that holds all copies.
     pub server: String,
+    /// What happens to the value that was given.
+    pub fate: Option<Fate>,
 }
 
 /// Where a key stands in a rollout.
@@ -83,11 +94,16 @@ pub enum ExplainError {
     BadKey(String),
 }
 
-/// Explains what happens to a client key of this runtime.
+/// Explains what happens to a client key of this runtime, and to a value there.
 ///
 /// # Errors
 /// Where the key is none, or no namespace is for the runtime.
-pub fn explain(config: &Config, tag: &RuntimeTag, key: &str) -> Result<Explanation, ExplainError> {
+pub fn explain(
+    config: &Config,
+    tag: &RuntimeTag,
+    key: &str,
+    value: Option<&Value>,
+) -> Result<Explanation, ExplainError> {
     check_key(key)?;
     let snapshot = &config.snapshot;
     let codec = &snapshot.codec;
@@ -99,13 +115,19 @@ pub fn explain(config: &Config, tag: &RuntimeTag, key: &str) -> Result<Explanati
         key: key.to_owned(),
         runtime: tag.to_string(),
         namespace: codec.name(identity.space).to_owned(),
-        rule: family(decision.rule),
+        rule: family(&decision.rule.prefix),
         mode: decision.mode.word(),
         rollout: rollout(decision.rule, key),
         copy: copy(codec, decision.space, key),
         siblings: siblings(codec, decision, key),
         deletes_reach_siblings: decision.siblings(codec).next().is_some(),
+        coherence: match decision.rule.mode {
+            Mode::Shared => Coherence::None,
+            _ => decision.rule.coherence,
+        },
+        reads_through: decision.rule.read_through && decision.mode == Mode::Isolate,
         server: config.upstream.servers[snapshot.ring.server(key.as_bytes())].to_string(),
+        fate: value.map(|value| Fate::of(snapshot, identity, key, value)),
     })
 }
 
@@ -116,9 +138,9 @@ fn rollout(rule: &Rule, key: &str) -> Option<Place> {
     })
 }
 
-/// The family of keys that a rule is for.
-pub(crate) fn family(rule: &Rule) -> String {
-    match &*rule.prefix {
+/// The family of keys with a prefix.
+pub(crate) fn family(prefix: &[u8]) -> String {
+    match prefix {
         b"" => "everything else".to_owned(),
         prefix => format!("{:?}", String::from_utf8_lossy(prefix)),
     }
@@ -211,7 +233,27 @@ impl fmt::Display for Explanation {
             "reach no sibling"
         };
         writeln!(f, "  deletes    {reached}")?;
-        writeln!(f, "  server     {}", self.server)
+        writeln!(f, "  stores     {}", stores(self.coherence))?;
+        if self.reads_through {
+            writeln!(
+                f,
+                "  misses     are answered with a sibling that can be loaded"
+            )?;
+        }
+        writeln!(f, "  server     {}", self.server)?;
+        self.fate.iter().try_for_each(|fate| fate.fmt(f))
+    }
+}
+
+/// Which siblings a store reaches.
+fn stores(coherence: Coherence) -> String {
+    match coherence {
+        Coherence::None | Coherence::Deletes => "reach no sibling".to_owned(),
+        Coherence::FillAware => {
+            let seconds = FILL_WINDOW_US as f64 / 1e6;
+            format!("delete every sibling, unless they fill a miss of the last {seconds:.2} s")
+        }
+        Coherence::Strict => "delete every sibling".to_owned(),
     }
 }
 
@@ -266,7 +308,7 @@ mod tests {
         "#;
         let config = Config::parse("test.toml", toml).unwrap();
         let tag = RuntimeTag::parse(tag).unwrap();
-        explain(&config, &tag, key)
+        explain(&config, &tag, key, None)
             .map(|explanation| explanation.to_string())
             .map_err(|error| error.to_string())
     }
@@ -287,6 +329,7 @@ mod tests {
           siblings   bare  user:1
                      py2   @py2//user:1
           deletes    reach every sibling
+          stores     delete every sibling, unless they fill a miss of the last 5.24 s
           server     10.0.0.2:11211
         ");
     }
@@ -306,6 +349,7 @@ mod tests {
           siblings   py2  @py2//lock:7
                      py3  @py3.4///lock:7
           deletes    reach no sibling
+          stores     reach no sibling
           server     10.0.0.2:11211
         "#);
     }
@@ -326,6 +370,7 @@ mod tests {
           siblings   bare  ~x
                      py2   @py2//~Uvohc4z1ra6xQf7USJ4KeMVmlFGY8pc10BQZdr_v4zY
           deletes    reach every sibling
+          stores     delete every sibling, unless they fill a miss of the last 5.24 s
           server     10.0.0.2:11211
         ");
         let long = "k".repeat(245);

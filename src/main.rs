@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picklegate::check;
 use picklegate::config::{Config, ConfigErrors};
 use picklegate::demo::{self, Addresses};
-use picklegate::explain::{ExplainError, explain};
+use picklegate::explain::{ExplainError, Value, explain};
 use picklegate::inspect::{Asked, Inspector, NameList, every_python};
 use picklegate::pickle::Verdict;
 use picklegate::pickle::inventory::{self, Inventory};
@@ -132,16 +132,33 @@ fn log_to_stderr(level: LevelFilter) {
 fn run_check(args: &cli::Check) -> Result<(), Failure> {
     let no = |errors: ConfigErrors| Failure::No(errors.to_string());
     let config = Config::load(&args.config).map_err(no)?;
-    print(&check::summary(&config))
+    let Some(old) = &args.against else {
+        return print(&check::summary(&config));
+    };
+    let step = check::step(&Config::load(old).map_err(no)?, &config);
+    let conclusion = step.conclusion();
+    if step.is_accepted() {
+        return print(&format!("{step}{conclusion}\n"));
+    }
+    print(&step.to_string())?;
+    Err(Failure::No(conclusion))
 }
 
 fn run_explain(args: &cli::Explain) -> Result<(), Failure> {
     let config = Config::load(&args.config).map_err(usage)?;
     let tag = RuntimeTag::parse(&args.runtime).map_err(usage)?;
+    let value = match &args.value {
+        None => None,
+        Some(path) => {
+            let bytes =
+                files::read(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+            Some(Value::new(&config.snapshot.pickles, args.flags, bytes))
+        }
+    };
     let explanations: Vec<String> = args
         .keys
         .iter()
-        .map(|key| explain(&config, &tag, key).map(|e| e.to_string()))
+        .map(|key| explain(&config, &tag, key, value.as_ref()).map(|e| e.to_string()))
         .collect::<Result<_, _>>()
         .map_err(|error| match error {
             ExplainError::NoNamespace(_) => Failure::No(error.to_string()),

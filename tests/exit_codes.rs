@@ -31,7 +31,7 @@ fn usage_errors_are_64_and_help_is_0() {
 
 #[test]
 fn check_accepts_or_says_why_not() {
-    let good = picklegate(&["check", "--config", &example("isolate.toml")]);
+    let good = picklegate(&["check", "--config", &example("4-isolate.toml")]);
     assert_eq!(good.status.code(), Some(0));
     assert!(good.stdout.starts_with(b"listeners\n") && good.stderr.is_empty());
 
@@ -42,6 +42,24 @@ fn check_accepts_or_says_why_not() {
     let told = String::from_utf8(bad.stderr).unwrap();
     assert!(told.starts_with(&format!("{path}:1: listeners: missing: ")));
     assert!(bad.stdout.is_empty());
+}
+
+#[test]
+fn check_accepts_a_step_or_says_why_not() {
+    let against = |new: &str, old: &str| picklegate(&["check", "--config", new, "--against", old]);
+    let (guard, isolate) = (example("2-guard.toml"), example("3-isolate-10.toml"));
+    let safe = against(&isolate, &guard);
+    assert_eq!(safe.status.code(), Some(0));
+    assert!(safe.stdout.ends_with(b"\nthis step is safe\n") && safe.stderr.is_empty());
+
+    let shared = tempfile::NamedTempFile::new().unwrap();
+    let text = fs::read_to_string(&isolate).unwrap();
+    fs::write(shared.path(), text.replace("\"isolate\"", "\"shared\"")).unwrap();
+    let unsafe_step = against(&isolate, shared.path().to_str().unwrap());
+    assert_eq!(unsafe_step.status.code(), Some(1));
+    assert!(unsafe_step.stdout.starts_with(b"changes\n"));
+    assert_eq!(unsafe_step.stderr, b"1 reason against this step\n");
+    assert_eq!(against(&isolate, "/no/such.toml").status.code(), Some(1));
 }
 
 #[test]
@@ -77,10 +95,16 @@ fn serve_refuses_a_bad_configuration_as_usage() {
 
 #[test]
 fn explain_tells_bad_questions_from_negative_answers() {
-    let file = example("isolate.toml");
+    let file = example("4-isolate.toml");
     let explain = |tag, key| code(&["explain", "--config", &file, "--runtime", tag, key]);
     assert_eq!(explain("py311", "user:1"), Some(0));
     assert_eq!(explain("pypy/7", "user:1"), Some(1));
     assert_eq!(explain("ruby", "user:1"), Some(64));
     assert_eq!(explain("py311", "two words"), Some(64));
+    let with_value = |value| {
+        let question = ["--config", &file, "--runtime", "py3", "--value", value, "k"];
+        code(&[&["explain"][..], &question].concat())
+    };
+    assert_eq!(with_value(&file), Some(0));
+    assert_eq!(with_value("/no/such.pickle"), Some(64));
 }

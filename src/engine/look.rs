@@ -537,6 +537,104 @@ impl Looker {
     }
 }
 
+/// What a client would get of a value, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// What it gets.
+    pub shown: Shown,
+    /// How long that is, if it is not the value as it is.
+    pub rewritten_bytes: usize,
+    /// Whether it can load the value; `None` if nobody looked, or saw a pickle.
+    pub verdict: Option<Verdict>,
+    /// Why it is not loadable.
+    pub reason: Option<String>,
+    /// Why there is no other form of it, if one was wanted, as metrics name it.
+    pub no_form: Option<&'static str>,
+}
+
+/// What [`Looker::read`] makes of a value, told by what it counts. For people who
+/// ask beforehand: takes a looker of its own.
+pub fn foresee_read(
+    snapshot: &Arc<Snapshot>,
+    identity: Identity,
+    look: Look,
+    (flags, value): (u32, &[u8]),
+) -> Foreseen {
+    let mut looker = Looker::new(Arc::clone(snapshot));
+    let mut tally = Tally::new(snapshot.codec.spaces().len());
+    let shown = looker.read(&mut tally, identity, look, (flags, value, value.len()));
+    let space = identity.space.index();
+    let was_counted = |verdict: &Verdict| {
+        let counts = Writer::ALL.into_iter().flat_map(|writer| {
+            Action::ALL.map(|action| tally.reads(space, writer, *verdict as usize, action))
+        });
+        counts.sum::<u64>() > 0
+    };
+    let verdicts = [Verdict::Loadable, Verdict::Unloadable, Verdict::Unknown];
+    let counted = tally.unloadable(space, Direction::Read).iter().next();
+    let name = counted.map(|(name, _)| name);
+    Foreseen {
+        shown,
+        rewritten_bytes: looker.rewritten.len(),
+        verdict: verdicts.into_iter().find(was_counted),
+        reason: name.map(|name| looker.in_full(name, identity, look, (flags, value))),
+        no_form: tally
+            .untranscodable(space)
+            .iter()
+            .next()
+            .map(|(name, _)| name),
+    }
+}
+
+/// Whether [`Looker::write`] rejects a value, and why, as metrics name it.
+pub fn foresee_write(
+    snapshot: &Arc<Snapshot>,
+    writer: Identity,
+    decision: Decision<'_>,
+    value: (u32, &[u8]),
+) -> Option<&'static str> {
+    let mut tally = Tally::new(snapshot.codec.spaces().len());
+    Looker::new(Arc::clone(snapshot)).write(&mut tally, writer, decision, value)
+}
+
+impl Looker {
+    /// A reason that metrics only name.
+    fn in_full(
+        &mut self,
+        name: &'static str,
+        identity: Identity,
+        look: Look,
+        (flags, value): (u32, &[u8]),
+    ) -> String {
+        if let Some(note) = self.notes.pop() {
+            return note;
+        }
+        let snapshot = &self.snapshot;
+        let header = self.sniffer.sniff(&self.encoding, flags, value);
+        let needs = header.and_then(|header| header.protocol);
+        if let (Look::Whole(_), true) = (look, self.is_held(flags, value.len())) {
+            let plain = inflated(&mut self.inflater, &snapshot.pickles, flags, value);
+            let inventory = snapshot.inventory(identity.space);
+            return match plain {
+                Err(error) => error.to_string(),
+                Ok(pickle) => match self.scanner.scan(pickle, &snapshot.pickles.extensions) {
+                    Err(broken) => broken.to_string(),
+                    Ok(scan) => match scan.judge(identity.reader, inventory) {
+                        Err(reason) => reason.to_string(),
+                        Ok(()) => name.to_owned(),
+                    },
+                },
+            };
+        }
+        match needs {
+            Some(needs) if name == header_reason(Verdict::Unloadable) => {
+                Reason::Protocol { needs }.to_string()
+            }
+            _ => name.to_owned(),
+        }
+    }
+}
+
 /// A value as it was before its client compressed it, if it did.
 fn inflated<'v>(
     inflater: &'v mut Inflater,

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
+pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag};
 pub use tally::{
     Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,

@@ -44,7 +44,7 @@ pub enum InventoryError {
 }
 
 /// What an environment can load, and how it would take it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Inventory {
     python: (u64, u64),
     frameworks: HashMap<Box<str>, (u64, u64)>,
@@ -58,7 +58,7 @@ pub struct Inventory {
     importable: Option<HashSet<Box<[u8]>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Module {
     /// Whether it may have names that it does not show.
     open: bool,

@@ -58,6 +58,7 @@ pub struct KeyCodec {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Space {
     name: Box<str>,
+    epoch: u64,
     /// `@name/` or `@name.epoch/`, padded with `/` to a multiple of three bytes.
     prefix: Box<[u8]>,
 }
@@ -68,10 +69,12 @@ impl KeyCodec {
     pub fn new<'a>(namespaces: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
         let bare = Space {
             name: "".into(),
+            epoch: 0,
             prefix: Box::default(),
         };
         let named = namespaces.into_iter().map(|(name, epoch)| Space {
             name: name.into(),
+            epoch,
             prefix: namespace_prefix(name, epoch).into(),
         });
         Self {
@@ -88,6 +91,11 @@ impl KeyCodec {
     /// A space's name; empty for the bare one.
     pub fn name(&self, space: SpaceId) -> &str {
         &self.spaces[space.index()].name
+    }
+
+    /// A space's epoch; 0 for the bare one.
+    pub fn epoch(&self, space: SpaceId) -> u64 {
+        self.spaces[space.index()].epoch
     }
 
     /// What a space puts in front of client keys; empty for the bare one.

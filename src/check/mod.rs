@@ -1,6 +1,13 @@
-//! What a valid configuration says, in plain words. Knows no file.
+//! What a valid configuration says, and what a step from one to another changes,
+//! in plain words. Knows no file.
+
+mod hazard;
+mod step;
 
 use std::fmt::Write as _;
+
+pub use hazard::{Hazard, Side};
+pub use step::{Change, Step, step};
 
 use crate::config::{Config, Word as _};
 use crate::explain::family;
@@ -33,26 +40,29 @@ pub fn summary(config: &Config) -> String {
 fn listeners(config: &Config) -> Vec<Vec<String>> {
     let row = |listener: &crate::config::Listener| {
         let admission = &listener.admission;
-        let (who, becomes) = match &admission.identify {
-            Identify::Static(runtime) => {
-                (runtime.to_string(), namespace(&config.snapshot, runtime))
-            }
-            Identify::Each { sources, untagged } => {
-                let sources: Vec<_> = sources.iter().map(|source| source.word()).collect();
-                let otherwise = match untagged {
-                    Untagged::Refuse => "refused".to_owned(),
-                    Untagged::Pass => "bare keys, nothing hidden".to_owned(),
-                    Untagged::As(runtime) => namespace(&config.snapshot, runtime),
-                };
-                (
-                    format!("by {}", sources.join(", ")),
-                    format!("else {otherwise}"),
-                )
-            }
+        let becomes = match &admission.identify {
+            Identify::Static(runtime) => namespace(&config.snapshot, runtime),
+            Identify::Each { untagged, .. } => match untagged {
+                Untagged::Refuse => "else refused".to_owned(),
+                Untagged::Pass => "else bare keys, nothing hidden".to_owned(),
+                Untagged::As(runtime) => format!("else {}", namespace(&config.snapshot, runtime)),
+            },
         };
+        let who = who(&admission.identify);
         vec![admission.name.to_string(), who, becomes]
     };
     config.listeners.iter().map(row).collect()
+}
+
+/// Who connects to a listener.
+fn who(identify: &Identify) -> String {
+    match identify {
+        Identify::Static(runtime) => runtime.to_string(),
+        Identify::Each { sources, .. } => {
+            let sources: Vec<_> = sources.iter().map(|source| source.word()).collect();
+            format!("by {}", sources.join(", "))
+        }
+    }
 }
 
 fn namespace(snapshot: &Snapshot, runtime: &RuntimeTag) -> String {
@@ -89,7 +99,7 @@ fn rules(config: &Config) -> Vec<Vec<String>> {
         .iter()
         .map(|rule| {
             vec![
-                family(rule),
+                family(&rule.prefix),
                 rule.mode.word().to_owned(),
                 consequences(rule),
             ]
@@ -233,7 +243,7 @@ mod tests {
           "lock:"          shared   one copy for all; nothing is looked at
           "page:"          observe  one copy for all; values are counted; deletes reach no other copy
           "session:"       guard    one copy for all; unloadable values are misses; unloadable stores are rejected; deletes reach every copy, stores delete the others
-          everything else  isolate  a copy for each namespace; unloadable values are misses; unloadable stores are accepted; deletes reach every copy
+          everything else  isolate  a copy for each namespace; unloadable values are misses; unloadable stores are accepted; deletes reach every copy, stores delete the others unless they fill a miss
 
         upstream
           cache-1:11211
@@ -259,7 +269,7 @@ mod tests {
           py3  python >=3  keys @py3//...
 
         rules, the longest prefix wins
-          everything else  isolate  a copy for each namespace; unloadable values are misses; unloadable stores are accepted; deletes reach every copy
+          everything else  isolate  a copy for each namespace; unloadable values are misses; unloadable stores are accepted; deletes reach every copy, stores delete the others unless they fill a miss
 
         upstream
           embedded:64MiB

@@ -1,0 +1,290 @@
+//! The step from one configuration to another: what changes, which keys move, and
+//! what stands against it. Knows no file.
+//!
+//! Sidecars do not reload at the same moment: while some run the old configuration
+//! and others the new one, a copy that is read under either must be reached by the
+//! deletes under both, and, where that is promised, by the writes. Two stores hold
+//! what is read: the bare key, and each namespace at its epoch. So
+//!
+//! - keys move between them, or are read through to others, only while deletes of
+//!   either side reach all copies;
+//! - a namespace, or an epoch, is read only on one side if the other one knows it;
+//! - whatever a rule did not reach before stays as it is: as only pairs are
+//!   compared, it is told where the rule begins to reach it, not where it is read.
+
+use std::fmt::{self, Display};
+
+use super::columns;
+use super::hazard::{Hazard, Side};
+use crate::config::{Config, Word};
+use crate::explain::family;
+use crate::policy::{BUCKETS, Coherence, Mode, Rule};
+
+mod namespaces;
+mod settings;
+
+/// One thing that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// A family of keys, a namespace, a listener or the like.
+    pub what: String,
+    /// How.
+    pub how: String,
+}
+
+/// What lies between two configurations; its display is for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Step {
+    /// What changes.
+    pub changes: Vec<Change>,
+    /// What stands against it, and what is to be known about it.
+    pub hazards: Vec<Hazard>,
+}
+
+/// Compares two configurations.
+pub fn step(old: &Config, new: &Config) -> Step {
+    let mut compared = Comparison {
+        old,
+        new,
+        step: Step::default(),
+    };
+    compared.families();
+    compared.namespaces();
+    compared.tags();
+    compared.settings();
+    compared.step
+}
+
+impl Step {
+    /// The hazards for which the step is refused.
+    pub fn refused(&self) -> impl Iterator<Item = &Hazard> {
+        self.hazards.iter().filter(|hazard| hazard.is_refused())
+    }
+
+    /// The other hazards.
+    pub fn warnings(&self) -> impl Iterator<Item = &Hazard> {
+        self.hazards.iter().filter(|hazard| !hazard.is_refused())
+    }
+
+    /// Whether it may be taken.
+    pub fn is_accepted(&self) -> bool {
+        self.refused().next().is_none()
+    }
+
+    /// The answer in one line.
+    pub fn conclusion(&self) -> String {
+        match (self.refused().count(), self.warnings().count()) {
+            (0, 0) if self.changes.is_empty() => "nothing changes".to_owned(),
+            (0, 0) => "this step is safe".to_owned(),
+            (0, 1) => "nothing stands against this step; 1 warning".to_owned(),
+            (0, warnings) => format!("nothing stands against this step; {warnings} warnings"),
+            (1, _) => "1 reason against this step".to_owned(),
+            (reasons, _) => format!("{reasons} reasons against this step"),
+        }
+    }
+}
+
+/// All but the conclusion.
+impl Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.changes.is_empty() {
+            writeln!(f, "changes\n{}", columns(&self.rows()))?;
+        }
+        let refused: Vec<_> = self.refused().collect();
+        let warnings: Vec<_> = self.warnings().collect();
+        for (title, hazards) in [("refused", refused), ("warnings", warnings)] {
+            if hazards.is_empty() {
+                continue;
+            }
+            writeln!(f, "{title}")?;
+            for hazard in hazards {
+                let remedy = hazard.remedy();
+                let word = if hazard.is_refused() {
+                    "instead"
+                } else {
+                    "better"
+                };
+                writeln!(f, "  {hazard}\n    {word}: {remedy}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Step {
+    /// What changes, named once for all that does.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let mut named = "";
+        let mut rows = Vec::new();
+        for change in &self.changes {
+            let what = if named == change.what {
+                ""
+            } else {
+                &change.what
+            };
+            rows.push(vec![what.to_owned(), change.how.clone()]);
+            named = &change.what;
+        }
+        rows
+    }
+}
+
+/// Which changes through one copy reach the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Nothing,
+    Deletes,
+    Writes,
+}
+
+impl Reach {
+    fn of(rule: &Rule) -> Self {
+        match (rule.mode, rule.coherence) {
+            (Mode::Shared, _) | (_, Coherence::None) => Self::Nothing,
+            (_, Coherence::Deletes) => Self::Deletes,
+            (_, Coherence::FillAware | Coherence::Strict) => Self::Writes,
+        }
+    }
+}
+
+/// The buckets whose keys a rule isolates are those below this one.
+fn isolated(rule: &Rule) -> u64 {
+    match rule.mode {
+        Mode::Isolate => u64::from(rule.rollout.percent()) * BUCKETS / 100,
+        Mode::Shared | Mode::Observe | Mode::Guard => 0,
+    }
+}
+
+struct Comparison<'c> {
+    old: &'c Config,
+    new: &'c Config,
+    step: Step,
+}
+
+impl Comparison<'_> {
+    fn change(&mut self, what: &str, how: impl Into<String>) {
+        self.step.changes.push(Change {
+            what: what.to_owned(),
+            how: how.into(),
+        });
+    }
+
+    /// Notes a setting that is not what it was.
+    fn setting(&mut self, what: &str, name: &str, old: impl Display, new: impl Display) -> bool {
+        let (old, new) = (old.to_string(), new.to_string());
+        let differs = old != new;
+        if differs {
+            self.change(what, format!("{name} {old} -> {new}").trim_start());
+        }
+        differs
+    }
+
+    fn word<W: Word>(&mut self, what: &str, name: &str, old: W, new: W) -> bool {
+        self.setting(what, name, old.word(), new.word())
+    }
+
+    // Families of keys -----------------------------------------------------
+
+    /// Each prefix that either configuration has a rule for, the catch-all last.
+    fn families(&mut self) {
+        let (old, new) = (&self.old.snapshot.rules, &self.new.snapshot.rules);
+        let rules = old.iter().chain(new.iter());
+        let mut prefixes: Vec<&[u8]> = rules.map(|rule| &*rule.prefix).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        prefixes.rotate_left(1);
+        for prefix in prefixes {
+            self.family(&family(prefix), old.find(prefix), new.find(prefix));
+        }
+    }
+
+    fn family(&mut self, name: &str, old: &Rule, new: &Rule) {
+        self.word(name, "mode", old.mode, new.mode);
+        self.moved(name, isolated(old), isolated(new));
+        self.word(name, "sniff", old.sniff, new.sniff);
+        let (reads, writes) = ("on_unloadable_read", "on_unloadable_write");
+        self.word(name, reads, old.on_unloadable_read, new.on_unloadable_read);
+        self.word(
+            name,
+            writes,
+            old.on_unloadable_write,
+            new.on_unloadable_write,
+        );
+        self.word(name, "coherence", old.coherence, new.coherence);
+        self.setting(name, "read_through", old.read_through, new.read_through);
+        self.word(name, "globals", old.globals, new.globals);
+        self.word(name, "py2_str", old.py2_str, new.py2_str);
+        self.stale_copies(name, old, new);
+    }
+
+    /// Tells which keys are stored elsewhere from now on.
+    fn moved(&mut self, name: &str, old: u64, new: u64) {
+        let (from, to, way) = if old < new {
+            let way = "from the bare key to their namespaces' copies: they start empty";
+            (old, new, way)
+        } else {
+            let way = "from their namespaces' copies to the bare key: most start empty";
+            (new, old, way)
+        };
+        if from < to {
+            let percent = (to - from) * 100 / BUCKETS;
+            let which = format!("keys in buckets {from}..{to} of {BUCKETS}, {percent} % of {name}");
+            self.change(name, format!("{which}, move {way}"));
+        }
+    }
+
+    /// Whether the copies of a family that are read under either rule are reached
+    /// under both.
+    fn stale_copies(&mut self, name: &str, old: &Rule, new: &Rule) {
+        let family = name.to_owned();
+        let (isolates, isolated_before) = (isolated(new), isolated(old));
+        let (before, after) = (Reach::of(old), Reach::of(new));
+        let grows = before > Reach::Nothing || isolates > isolated_before;
+        let reads_on = new.read_through && !old.read_through;
+        let moves = isolates != isolated_before || (isolates > 0 && (reads_on || self.relocates()));
+        let hazards = &mut self.step.hazards;
+        if isolates > 0 && after == Reach::Nothing && grows {
+            hazards.push(Hazard::Uncovered { family });
+            return;
+        }
+        if moves {
+            let (side, reach, rule) = if before <= after {
+                (Side::Old, before, old)
+            } else {
+                (Side::New, after, new)
+            };
+            let why = Hazard::why_unreached(rule);
+            match reach {
+                Reach::Nothing => hazards.push(Hazard::Unreached { family, side, why }),
+                Reach::Deletes => hazards.push(Hazard::Unwritten { family, side }),
+                Reach::Writes => {}
+            }
+        } else if before < after {
+            let missed = match before {
+                Reach::Nothing => "deletes",
+                _ => "writes",
+            };
+            hazards.push(Hazard::LeftBehind { family, missed });
+        }
+        self.weaker(name, old, new);
+    }
+
+    fn weaker(&mut self, name: &str, old: &Rule, new: &Rule) {
+        let rank = |rule: &Rule| {
+            Coherence::WORDS
+                .iter()
+                .position(|(_, c)| *c == rule.coherence)
+        };
+        if old.mode != Mode::Shared && new.mode != Mode::Shared && rank(new) < rank(old) {
+            self.step.hazards.push(Hazard::Weaker {
+                family: name.to_owned(),
+                old: old.coherence,
+                new: new.coherence,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

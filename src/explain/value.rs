@@ -1,0 +1,334 @@
+//! What a read and a write of a value do under some key: as the data path judges
+//! it, in words.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::engine::{Foreseen, Look, Shown, foresee_read, foresee_write};
+use crate::inspect::inflate;
+use crate::pickle::{Encoding, Inflater, Scanner, Sniffer, Verdict};
+use crate::policy::{Decision, Identity, Mode, Pickles, Snapshot, Sniff, SpaceId};
+
+/// A value as clients store it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// The client flags.
+    pub flags: u32,
+    /// Compressed, if the flags say so.
+    pub bytes: Vec<u8>,
+}
+
+impl Value {
+    /// Without flags: those of a pickle, and of zlib around one, if it looks so.
+    pub fn new(pickles: &Pickles, flags: Option<u32>, bytes: Vec<u8>) -> Self {
+        let flags = flags.unwrap_or_else(|| likely_flags(pickles, &bytes));
+        Self { flags, bytes }
+    }
+}
+
+fn likely_flags(pickles: &Pickles, bytes: &[u8]) -> u32 {
+    let encoding = pickles.encoding;
+    let mut inflater = Inflater::default();
+    let (plain, compressed) = match inflate(&mut inflater, bytes) {
+        Ok(Some(plain)) => (plain, encoding.compressed_flag),
+        _ => (bytes, 0),
+    };
+    let by_bytes = Encoding {
+        by_flags: false,
+        by_bytes: true,
+        ..encoding
+    };
+    let has_header = Sniffer::default().sniff(&by_bytes, 0, plain).is_some();
+    let mut scanner = Scanner::default();
+    if has_header || scanner.scan(plain, &pickles.extensions).is_ok() {
+        encoding.pickle_flag | compressed
+    } else {
+        0
+    }
+}
+
+/// What a read and a write of a value do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fate {
+    /// The value's length.
+    pub bytes: usize,
+    /// Its client flags.
+    pub flags: u32,
+    /// How closely it is looked at.
+    pub sniff: Sniff,
+    /// What this runtime gets of it.
+    pub read: Foreseen,
+    /// What it gets of it if it has no copy of its own, and a sibling is this.
+    pub through: Option<Foreseen>,
+    /// What becomes of a store.
+    pub write: Write,
+    /// What each namespace that reads the copy gets of it.
+    pub readers: Vec<(String, Foreseen)>,
+}
+
+/// What becomes of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// It goes on.
+    Stored,
+    /// Some reader cannot load it: why, as metrics name it.
+    Rejected(&'static str),
+    /// It is longer than this.
+    TooLarge(usize),
+}
+
+impl Fate {
+    pub(super) fn of(
+        snapshot: &Arc<Snapshot>,
+        identity: Identity,
+        key: &str,
+        value: &Value,
+    ) -> Self {
+        let decision = snapshot.decide(identity, key.as_bytes());
+        let Decision { rule, mode, space } = decision;
+        let given = (value.flags, &value.bytes[..]);
+        let read = |identity, look| foresee_read(snapshot, identity, look, given);
+        let reads_through = rule.read_through && mode == Mode::Isolate;
+        let readers = (1..).map(SpaceId).zip(&snapshot.namespaces);
+        let readers = readers.filter(|(own, _)| [SpaceId::BARE, *own].contains(&space));
+        let readers = readers.map(|(space, namespace)| {
+            let reader = namespace.reader;
+            let look = Look::of(decision);
+            (
+                namespace.name.to_string(),
+                read(Identity { space, reader }, look),
+            )
+        });
+        let most = snapshot.max_value_bytes;
+        Self {
+            bytes: value.bytes.len(),
+            flags: value.flags,
+            sniff: rule.sniff,
+            read: read(identity, Look::of(decision)),
+            through: reads_through.then(|| read(identity, Look::through(decision))),
+            write: match foresee_write(snapshot, identity, decision, given) {
+                _ if value.bytes.len() > most => Write::TooLarge(most),
+                None => Write::Stored,
+                Some(reason) => Write::Rejected(reason),
+            },
+            readers: readers.collect(),
+        }
+    }
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let told = |foreseen| told(foreseen, self.sniff);
+        writeln!(f, "  value      {} bytes, flags {}", self.bytes, self.flags)?;
+        writeln!(f, "  read       {}", told(&self.read))?;
+        if let Some(through) = &self.through {
+            writeln!(f, "  through    {}", told_through(through))?;
+        }
+        writeln!(f, "  write      {}", self.write)?;
+        let width = self.readers.iter().map(|(name, _)| name.len()).max();
+        let width = width.unwrap_or(0);
+        for (i, (name, foreseen)) in self.readers.iter().enumerate() {
+            let label = if i == 0 { "readers" } else { "" };
+            writeln!(f, "  {label:<9}  {name:<width$}  {}", told(foreseen))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stored => f.write_str("stored"),
+            Self::Rejected(reason) => write!(
+                f,
+                "rejected ({reason}): NOT_STORED, and a set deletes what a delete reaches"
+            ),
+            Self::TooLarge(most) => write!(
+                f,
+                "refused: over max_value_bytes, {most}; a set deletes what a delete reaches"
+            ),
+        }
+    }
+}
+
+/// What a reader gets, and why.
+fn told(foreseen: &Foreseen, sniff: Sniff) -> String {
+    let got = match foreseen.shown {
+        Shown::AsIs => "served".to_owned(),
+        Shown::Hidden => "hidden, an ordinary miss".to_owned(),
+        Shown::Rewritten(flags) => {
+            let bytes = foreseen.rewritten_bytes;
+            format!("transcoded, {bytes} bytes, flags {flags}")
+        }
+    };
+    let why = match (foreseen.verdict, sniff) {
+        (None, Sniff::Off) => "not looked at".to_owned(),
+        (None, _) => "no pickle".to_owned(),
+        (Some(Verdict::Loadable), Sniff::Full) => "loadable".to_owned(),
+        (Some(Verdict::Loadable), _) => "loadable by its header".to_owned(),
+        (Some(Verdict::Unloadable), _) => with_reason("unloadable", foreseen),
+        (Some(Verdict::Unknown), _) => with_reason("unknown", foreseen),
+    };
+    format!("{got}: {why}")
+}
+
+fn with_reason(verdict: &str, foreseen: &Foreseen) -> String {
+    let reason = foreseen.reason.iter().map(|reason| format!(", {reason}"));
+    let no_form = foreseen.no_form.iter();
+    let no_form = no_form.map(|why| format!("; it has no other form ({why})"));
+    verdict.to_owned() + &reason.chain(no_form).collect::<String>()
+}
+
+/// What a reader gets of a sibling.
+fn told_through(foreseen: &Foreseen) -> String {
+    match foreseen.shown {
+        Shown::AsIs => "a sibling like this is served on a miss".to_owned(),
+        Shown::Hidden => "a sibling like this is passed over".to_owned(),
+        Shown::Rewritten(_) => {
+            let bytes = foreseen.rewritten_bytes;
+            format!("a sibling like this is transcoded, {bytes} bytes, on a miss")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::explain::explain;
+    use crate::policy::RuntimeTag;
+
+    /// `{'a': 1}` of protocol 4, and a call of `os.system`.
+    const PROTOCOL_4: &[u8] = b"\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.";
+    const CALL: &[u8] = b"\x80\x02cos\nsystem\nU\x01a\x85R.";
+
+    /// What is said of a value under a catch-all rule.
+    fn told(rule: &str, tag: &str, flags: Option<u32>, bytes: &[u8]) -> String {
+        let toml = format!(
+            "[upstream]\nservers = ['a:1']\n[[listeners]]\nlisten = '[::1]:1'\n\
+             runtime = 'py2'\n[limits]\nmax_value_bytes = 100\n[[rules]]\n{rule}"
+        );
+        let config = Config::parse("test.toml", &toml).unwrap();
+        let tag = RuntimeTag::parse(tag).unwrap();
+        let value = Value::new(&config.snapshot.pickles, flags, bytes.to_vec());
+        let explanation = explain(&config, &tag, "user:1", Some(&value)).unwrap();
+        explanation.fate.unwrap().to_string()
+    }
+
+    #[test]
+    fn the_header_tells_who_gets_a_miss() {
+        let guard = "mode = 'guard'\non_unloadable_write = 'reject'";
+        insta::assert_snapshot!(told(guard, "py2.7", None, PROTOCOL_4), @r"
+        value      21 bytes, flags 1
+        read       hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later
+        write      rejected (protocol): NOT_STORED, and a set deletes what a delete reaches
+        readers    py2  hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later
+                   py3  served: loadable by its header
+        ");
+        insta::assert_snapshot!(told("mode = 'observe'", "py2.7", None, PROTOCOL_4), @r"
+        value      21 bytes, flags 1
+        read       served: unloadable, protocol 4 needs Python 3.4 or later
+        write      stored
+        readers    py2  served: unloadable, protocol 4 needs Python 3.4 or later
+                   py3  served: loadable by its header
+        ");
+        insta::assert_snapshot!(told("mode = 'shared'", "py2.7", None, PROTOCOL_4), @r"
+        value      21 bytes, flags 1
+        read       served: not looked at
+        write      stored
+        readers    py2  served: not looked at
+                   py3  served: not looked at
+        ");
+    }
+
+    #[test]
+    fn an_isolated_copy_has_the_readers_of_its_namespace() {
+        let rule = "mode = 'isolate'\nread_through = true";
+        insta::assert_snapshot!(told(rule, "py3.11", None, PROTOCOL_4), @r"
+        value      21 bytes, flags 1
+        read       served: loadable by its header
+        through    a sibling like this is served on a miss
+        write      stored
+        readers    py3  served: loadable by its header
+        ");
+        insta::assert_snapshot!(told(rule, "py2.7", None, PROTOCOL_4), @r"
+        value      21 bytes, flags 1
+        read       hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later
+        through    a sibling like this is passed over
+        write      stored
+        readers    py2  hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later
+        ");
+    }
+
+    #[test]
+    fn a_form_for_the_reader_has_its_length() {
+        let rule = "mode = 'guard'\non_unloadable_read = 'transcode'";
+        insta::assert_snapshot!(told(rule, "py2.7", None, PROTOCOL_4), @r"
+        value      21 bytes, flags 1
+        read       transcoded, 13 bytes, flags 1: unloadable, protocol 4 needs Python 3.4 or later
+        write      stored
+        readers    py2  transcoded, 13 bytes, flags 1: unloadable, protocol 4 needs Python 3.4 or later
+                   py3  served: loadable
+        ");
+        // A persistent id has no other form.
+        insta::assert_snapshot!(told(rule, "py2.7", None, b"\x80\x04\x8c\x01aQ."), @r"
+        value      7 bytes, flags 1
+        read       hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later; it has no other form (persistent_id)
+        write      stored
+        readers    py2  hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later; it has no other form (persistent_id)
+                   py3  hidden, an ordinary miss: unloadable, persistent id at offset 5: only the unpickler it was made for loads it; it has no other form (persistent_id)
+        ");
+    }
+
+    #[test]
+    fn the_firewall_is_named() {
+        let rule = "mode = 'guard'\nglobals = 'deny'\non_unloadable_write = 'reject'";
+        insta::assert_snapshot!(told(rule, "py2.7", None, CALL), @r"
+        value      19 bytes, flags 1
+        read       hidden, an ordinary miss: unloadable, firewall: os.system is denied
+        write      rejected (firewall): NOT_STORED, and a set deletes what a delete reaches
+        readers    py2  hidden, an ordinary miss: unloadable, firewall: os.system is denied
+                   py3  hidden, an ordinary miss: unloadable, firewall: os.system is denied
+        ");
+    }
+
+    #[test]
+    fn what_is_no_pickle_is_served() {
+        insta::assert_snapshot!(told("mode = 'guard'", "py2.7", None, b"5"), @r"
+        value      1 bytes, flags 0
+        read       served: no pickle
+        write      stored
+        readers    py2  served: no pickle
+                   py3  served: no pickle
+        ");
+        insta::assert_snapshot!(told("mode = 'guard'", "py2.7", Some(1), b"5"), @r"
+        value      1 bytes, flags 1
+        read       served: unknown, broken
+        write      stored
+        readers    py2  served: unknown, broken
+                   py3  served: unknown, broken
+        ");
+        insta::assert_snapshot!(told("mode = 'guard'", "py2.7", None, &[b'x'; 101]), @r"
+        value      101 bytes, flags 0
+        read       served: no pickle
+        write      refused: over max_value_bytes, 100; a set deletes what a delete reaches
+        readers    py2  served: no pickle
+                   py3  served: no pickle
+        ");
+    }
+
+    #[test]
+    fn flags_are_those_of_what_it_looks_like() {
+        let pickles = &Config::parse("test.toml", include_str!("../../config/default.toml"))
+            .unwrap()
+            .snapshot
+            .pickles;
+        let flags = |bytes: &[u8]| Value::new(pickles, None, bytes.to_vec()).flags;
+        assert_eq!(flags(PROTOCOL_4), 1);
+        // What is cut is still meant to be one.
+        assert_eq!(flags(&PROTOCOL_4[..5]), 1);
+        assert_eq!(flags(b"I1\n."), 1);
+        assert_eq!(flags(b"I1"), 0);
+        assert_eq!(flags(b"hello"), 0);
+    }
+}
