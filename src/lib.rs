@@ -17,7 +17,7 @@
 //! | [`pickle`] | what a pickle is, who can load it, and its form for another reader | memcache |
 //! | [`policy`] | tags, namespaces, key codec, rules, servers: the decision for a key | the wire |
 //! | [`engine`] | one worker's clients and lanes as state machines | sockets, clocks, threads |
-//! | [`server`] | listeners, workers, upstream connections, admin, signals | what the bytes mean |
+//! | [`server`] | listeners, who connects, workers, upstream connections, admin, reload, signals | what the bytes mean |
 //! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
 //! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
 //! | [`embedded`] | an in-process memcached for trying things out | the proxy |
@@ -37,6 +37,8 @@
 //!   large values, or back, only while nothing of it is under way: its requests
 //!   for a key are carried out in their order. Those of other clients may be
 //!   overtaken until somebody is told of them: that is how gets share lines.
+//! - A request is decided and carried out by one snapshot: another is adopted only
+//!   while nothing is under way in a worker.
 //! - A request in steady state allocates nothing; what it needs is handed back.
 //! - A value reaches a lane only whole; its bytes are never changed, and nothing
 //!   outside the key and the hushing flags of a request is. What a reader gets of it
