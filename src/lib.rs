@@ -77,6 +77,7 @@
 //!   it, which `get` neither says nor does.
 #![forbid(unsafe_code)]
 
+pub mod advice;
 pub mod check;
 pub mod config;
 pub mod demo;

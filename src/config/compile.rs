@@ -13,14 +13,14 @@ use bytesize::ByteSize;
 use super::addr::{ListenAddr, ServerAddr};
 use super::listeners::{Draft, listeners};
 use super::pickles::{inventory, pickles};
-use super::raw::{Raw, RawLimits, RawNamespace, RawRule};
+use super::raw::{Raw, RawFamilies, RawLimits, RawNamespace, RawRule};
 use super::report::{At, Place, Report};
 use super::words::{FlushAll, Word, meaning};
 use super::{Config, Limits, Upstream};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, KeyCodec, Mode, Namespace, OnUnloadableRead,
-    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, Snapshot, Sniff,
+    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, Separators, Snapshot, Sniff,
 };
 use crate::protocol::key::MAX_KEY_BYTES;
 
@@ -83,6 +83,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         ring: ring(&upstream),
         pickles: pickles?,
         max_value_bytes: limits.max_value_bytes,
+        families: families(&raw.families),
         forward_flush_all: flush_all? == FlushAll::Forward,
     };
     let listeners = listeners
@@ -423,6 +424,12 @@ fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
         connect_timeout: connect_timeout?,
         drain_timeout: drain_timeout?,
     })
+}
+
+fn families(raw: &RawFamilies) -> Option<Separators> {
+    let is_on = raw.track.as_ref().is_none_or(|at| at.value);
+    let separators = raw.separators.as_ref();
+    is_on.then(|| separators.map_or_else(Separators::default, |at| Separators::new(&at.value)))
 }
 
 fn max_value_bytes(raw: Option<&At<String>>, report: &Report) -> Option<usize> {

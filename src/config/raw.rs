@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) rules: Option<At<Vec<RawRule>>>,
     pub(super) pickle: RawPickle,
     pub(super) limits: RawLimits,
+    pub(super) families: RawFamilies,
     pub(super) flush_all: Option<At<String>>,
 }
 
@@ -70,6 +71,12 @@ pub(super) struct RawPickle {
 }
 
 #[derive(Debug, Default)]
+pub(super) struct RawFamilies {
+    pub(super) track: Option<At<bool>>,
+    pub(super) separators: Option<At<String>>,
+}
+
+#[derive(Debug, Default)]
 pub(super) struct RawLimits {
     pub(super) max_connections: Option<At<i64>>,
     pub(super) max_value_bytes: Option<At<String>>,
@@ -109,6 +116,7 @@ impl Raw {
             rules,
             pickle: RawPickle::read(root.table("pickle")),
             limits: RawLimits::read(root.table("limits")),
+            families: RawFamilies::read(root.table("families")),
             flush_all: root.table("admin_commands").string("flush_all"),
         }
     }
@@ -249,6 +257,15 @@ impl RawPickle {
             extensions: table.named_strings("extensions"),
             deny_globals: table.strings("deny_globals"),
             allow_globals: table.strings("allow_globals"),
+        }
+    }
+}
+
+impl RawFamilies {
+    fn read(mut table: Table<'_>) -> Self {
+        Self {
+            track: table.boolean("track"),
+            separators: table.string("separators"),
         }
     }
 }

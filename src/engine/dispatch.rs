@@ -354,7 +354,7 @@ impl<'e> Dispatch<'e> {
         };
         let decision = self.decide(key);
         let whole = !matches!(verb, Verb::Append | Verb::Prepend);
-        if whole && self.is_rejected(decision, flags, value) {
+        if whole && self.is_rejected(decision, key, flags, value) {
             self.reject(
                 asked,
                 if verb == Verb::Cas {
@@ -366,7 +366,7 @@ impl<'e> Dispatch<'e> {
             return Taken::Body(len + 2);
         }
         if verb == Verb::Add {
-            self.suspect_lock(decision, flags, value);
+            self.suspect_lock(decision, key, flags, value);
         }
         let refills = verb == Verb::Add && Look::of(decision).hides();
         let refill = refills.then(|| Refill {
@@ -416,13 +416,13 @@ impl<'e> Dispatch<'e> {
         };
         let decision = self.decide(meta.key);
         let whole = !matches!(mode, b'A' | b'P');
-        if whole && self.is_rejected(decision, client_flags(meta), value) {
+        if whole && self.is_rejected(decision, meta.key, client_flags(meta), value) {
             let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
             self.reject(asked, &meta_reply(code, meta));
             return Taken::Body(meta.len + 2);
         }
         if mode == b'E' {
-            self.suspect_lock(decision, client_flags(meta), value);
+            self.suspect_lock(decision, meta.key, client_flags(meta), value);
         }
         let refills = mode == b'E' && Look::of(decision).hides() && is_token(meta.key);
         let refill = refills.then(|| Refill {
@@ -439,14 +439,15 @@ impl<'e> Dispatch<'e> {
 
     /// Counts an `add` of something short that is no pickle, where each namespace
     /// has its own: two versions may both get the lock.
-    fn suspect_lock(&mut self, decision: Decision<'_>, flags: u32, value: &[u8]) {
+    fn suspect_lock(&mut self, decision: Decision<'_>, key: &[u8], flags: u32, value: &[u8]) {
         let is_pickle = self.snapshot.pickles.encoding.may_be_pickle(flags);
         if value.len() <= MAX_LOCK_BYTES && !is_pickle {
-            self.suspect(decision, Split::Lock);
+            self.suspect(decision, key, Split::Lock);
         }
     }
 
-    fn suspect(&mut self, decision: Decision<'_>, kind: Split) {
+    fn suspect(&mut self, decision: Decision<'_>, key: &[u8], kind: Split) {
+        self.sessions.families.splits(key, kind);
         if decision.mode == Mode::Isolate {
             self.sessions.tally.suspected(decision.space, kind);
         }
@@ -454,10 +455,22 @@ impl<'e> Dispatch<'e> {
 
     /// Looks at a value on its way in: whether a reader of its key could not
     /// load it, and the rule says that such a store is rejected.
-    fn is_rejected(&mut self, decision: Decision<'_>, flags: u32, value: &[u8]) -> bool {
+    fn is_rejected(
+        &mut self,
+        decision: Decision<'_>,
+        key: &[u8],
+        flags: u32,
+        value: &[u8],
+    ) -> bool {
         let writer = self.sessions.get(self.client).who.identity;
-        let Sessions { looker, tally, .. } = &mut *self.sessions;
+        let Sessions {
+            looker,
+            tally,
+            families,
+            ..
+        } = &mut *self.sessions;
         let rejected = looker.write(tally, writer, decision, (flags, value));
+        families.wrote(key, writer.space, &looker.seen);
         rejected.is_some()
     }
 
@@ -683,7 +696,7 @@ impl<'e> Dispatch<'e> {
             });
             self.sessions.finish(ticket);
         } else {
-            self.suspect(decision, Split::Counter);
+            self.suspect(decision, key, Split::Counter);
             let quiet = quiet(noreply);
             let asked = Asked {
                 verb,
@@ -698,7 +711,7 @@ impl<'e> Dispatch<'e> {
 
     fn meta_change(&mut self, meta: &Meta<'_>) {
         let decision = self.decide(meta.key);
-        self.suspect(decision, Split::Counter);
+        self.suspect(decision, meta.key, Split::Counter);
         let asked = Asked {
             verb: Verb::Ma,
             quiet: meta_quiet(meta),

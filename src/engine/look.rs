@@ -140,6 +140,8 @@ struct Found<'f> {
     verdict: Verdict,
     /// Why it is not loadable; what the firewall refuses is so for everybody.
     reason: Option<&'static str>,
+    /// The module and the name that are to blame for that.
+    global: Option<(&'f str, &'f str)>,
     scan: Option<Scan<'f>>,
     /// What the firewall has to say.
     note: Option<String>,
@@ -171,11 +173,11 @@ impl<'f> Found<'f> {
             Err(broken) => return Self::unreadable(BROKEN, &broken, firewall),
         };
         let refused = firewall.and_then(|firewall| firewall.check(&scan).err());
-        let (verdict, reason) = match refused {
-            Some(_) => (Verdict::Unloadable, Some(FIREWALL)),
+        let (verdict, reason, global) = match refused {
+            Some(_) => (Verdict::Unloadable, Some(FIREWALL), None),
             None => judge(&scan).map_or_else(
-                |reason| (reason.verdict(), Some(reason.name())),
-                |()| (Verdict::Loadable, None),
+                |reason| (reason.verdict(), Some(reason.name()), reason.global()),
+                |()| (Verdict::Loadable, None, None),
             ),
         };
         Self {
@@ -183,6 +185,7 @@ impl<'f> Found<'f> {
             writer: scan.writer().into(),
             verdict,
             reason,
+            global,
             scan: Some(scan),
             note: refused.map(|refused| refused.to_string()),
         }
@@ -202,8 +205,43 @@ impl<'f> Found<'f> {
             writer: Writer::Unknown,
             verdict,
             reason: Some(reason),
+            global: None,
             scan: None,
             note: firewall.map(|_| format!("firewall: {why}")),
+        }
+    }
+}
+
+/// What the last look at a value found.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The protocol, if it was a pickle, and if that is known.
+    pub(super) protocol: Option<Option<u8>>,
+    /// Why it was not loadable.
+    pub(super) reason: Option<&'static str>,
+    /// What it names that is to blame, or nothing.
+    pub(super) global: String,
+}
+
+impl Seen {
+    /// What is no pickle, or was not looked at.
+    #[inline]
+    fn nothing(&mut self) {
+        self.protocol = None;
+        self.reason = None;
+    }
+
+    fn pickle(&mut self, protocol: Option<u8>, reason: Option<&'static str>) {
+        self.protocol = Some(protocol);
+        self.reason = reason;
+        self.global.clear();
+    }
+
+    fn blame(&mut self, global: Option<(&str, &str)>) {
+        if let Some((module, name)) = global {
+            self.global.push_str(module);
+            self.global.push('.');
+            self.global.push_str(name);
         }
     }
 }
@@ -218,6 +256,8 @@ pub struct Looker {
     inflater: Inflater,
     scanner: Scanner,
     transcoder: Transcoder,
+    /// What the last look found.
+    pub(super) seen: Seen,
     /// A transcoded value.
     pub(super) rewritten: Vec<u8>,
     /// What the firewall refused so far.
@@ -237,6 +277,7 @@ impl Looker {
             inflater: Inflater::default(),
             scanner: Scanner::default(),
             transcoder: Transcoder::default(),
+            seen: Seen::default(),
             rewritten: Vec::new(),
             refused: 0,
             notes: Vec::new(),
@@ -293,6 +334,7 @@ impl Looker {
         look: Look,
         (flags, start, len): (u32, &[u8], usize),
     ) -> Shown {
+        self.seen.nothing();
         let hides = match look {
             Look::Away => return Shown::AsIs,
             Look::Count => false,
@@ -307,15 +349,11 @@ impl Looker {
         };
         let verdict = identity.reader.verdict(header);
         if verdict != Verdict::Loadable {
-            return not_loadable(
-                tally,
-                identity,
-                header,
-                verdict,
-                hides,
-                header_reason(verdict),
-            );
+            let reason = header_reason(verdict);
+            self.seen.pickle(header.protocol, Some(reason));
+            return not_loadable(tally, identity, header, verdict, hides, reason);
         }
+        self.seen.pickle(header.protocol, None);
         let writer = Writer::of_protocol(header.protocol);
         tally.read(
             identity.space,
@@ -409,6 +447,7 @@ impl Looker {
             writer,
             verdict,
             reason,
+            global,
             scan,
             note,
         } = Found::within(
@@ -418,6 +457,8 @@ impl Looker {
             whole.firewall(pickles),
             |scan| scan.judge(reader, inventory),
         );
+        self.seen.pickle(protocol, reason);
+        self.seen.blame(global);
         let through = whole.contains(Whole::THROUGH);
         if let (Some(tally), Some(reason), false) = (&mut tally, reason, through) {
             tally.not_loadable(space, Direction::Read, reason);
@@ -489,6 +530,7 @@ impl Looker {
     ) -> Option<&'static str> {
         let Decision { rule, mode, space } = decision;
         let look = Look::of(decision);
+        self.seen.nothing();
         if look == Look::Away {
             return None;
         }
@@ -525,6 +567,7 @@ impl Looker {
             (header.protocol, verdict, reason)
         };
         tally.write(writer.space, protocol);
+        self.seen.pickle(protocol, reason);
         let reason = reason?;
         tally.not_loadable(writer.space, Direction::Write, reason);
         let rejects = is_guarded(mode)

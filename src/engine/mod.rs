@@ -8,6 +8,7 @@
 
 mod change;
 mod dispatch;
+mod families;
 mod fills;
 mod identify;
 mod lane;
@@ -20,6 +21,7 @@ mod upstream;
 
 use std::sync::Arc;
 
+pub use families::{Families, Family};
 pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
 pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
@@ -174,6 +176,11 @@ impl Engine {
     /// What was counted so far.
     pub fn tally(&self) -> &Tally {
         &self.sessions.tally
+    }
+
+    /// What is done with which keys.
+    pub fn families(&self) -> &Families {
+        &self.sessions.families
     }
 
     /// Takes what is worth a line in the log.

@@ -216,7 +216,7 @@ pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknow
 const UNKNOWN_PROTOCOL: usize = PROTOCOLS.len() - 1;
 
 /// The place of a protocol in [`PROTOCOLS`].
-fn place_of(protocol: Option<u8>) -> usize {
+pub(super) fn place_of(protocol: Option<u8>) -> usize {
     protocol.map_or(UNKNOWN_PROTOCOL, |protocol| usize::from(protocol.min(6)))
 }
 
@@ -248,7 +248,7 @@ pub struct ByReason {
 }
 
 impl ByReason {
-    fn add(&mut self, reason: &'static str) {
+    pub(super) fn add(&mut self, reason: &'static str) {
         match self.counts.iter_mut().find(|(name, _)| *name == reason) {
             Some((_, count)) => *count += 1,
             None => self.counts.push((reason, 1)),

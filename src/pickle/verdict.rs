@@ -72,7 +72,19 @@ pub enum Reason<'s> {
     },
 }
 
-impl Reason<'_> {
+impl<'s> Reason<'s> {
+    /// The module and the name of what is to blame, where it is a class or another
+    /// global.
+    pub fn global(&self) -> Option<(&'s str, &'s str)> {
+        match *self {
+            Self::Missing { module, name, .. }
+            | Self::Classic { module, name }
+            | Self::Bytes { module, name }
+            | Self::State { module, name } => Some((module, name)),
+            _ => None,
+        }
+    }
+
     /// All names, in the order of [`Reason::index`].
     pub const NAMES: [&'static str; 10] = [
         "protocol",

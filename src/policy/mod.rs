@@ -39,8 +39,39 @@ pub struct Snapshot {
     pub pickles: Pickles,
     /// The largest value that is passed on, in bytes.
     pub max_value_bytes: usize,
+    /// What ends the name of a family of keys; `None` if families are not looked at.
+    pub families: Option<Separators>,
     /// Whether `flush_all` is forwarded to every server.
     pub forward_flush_all: bool,
+}
+
+/// Bytes that end the leading part of a key, beside digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Separators {
+    /// By ASCII code.
+    ascii: u128,
+}
+
+impl Separators {
+    /// Those of a text; bytes beyond ASCII separate nothing.
+    pub fn new(text: &str) -> Self {
+        let ascii = text.bytes().filter(u8::is_ascii);
+        Self {
+            ascii: ascii.fold(0, |bits, byte| bits | 1 << byte),
+        }
+    }
+
+    /// Whether a byte is one.
+    #[inline]
+    pub fn has(&self, byte: u8) -> bool {
+        byte.is_ascii() && self.ascii >> byte & 1 == 1
+    }
+}
+
+impl Default for Separators {
+    fn default() -> Self {
+        Self::new(":/._-|#@ ")
+    }
 }
 
 /// How values are looked at, whatever their key.

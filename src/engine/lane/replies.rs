@@ -247,18 +247,20 @@ impl Lane {
         let seen = (head.flags, body, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
-        let visible = sessions.values(ticket, |values| match values.admit(look, seen) {
-            Shown::AsIs => {
-                values.write(&line);
-                true
-            }
-            Shown::Hidden => {
-                values.missed(on_miss, client_key);
-                false
-            }
-            Shown::Rewritten(flags) => {
-                values.write_rewritten(client_key, flags, head.tail);
-                false
+        let visible = sessions.values(ticket, |values| {
+            match values.admit(client_key, look, seen) {
+                Shown::AsIs => {
+                    values.write(&line);
+                    true
+                }
+                Shown::Hidden => {
+                    values.missed(on_miss, client_key);
+                    false
+                }
+                Shown::Rewritten(flags) => {
+                    values.write_rewritten(client_key, flags, head.tail);
+                    false
+                }
             }
         });
         sessions.comes(ticket, head.len);
@@ -306,6 +308,9 @@ impl Lane {
             for key in &mut *own {
                 if !key.on_miss.is_empty() && goes_on(sessions, key, asked) {
                     misses -= 1;
+                } else {
+                    let client_key = key.restore.client_key(key.physical(asked));
+                    sessions.count_miss(ticket, client_key);
                 }
                 key.restore.give_back(&mut sessions.pool);
             }
@@ -384,15 +389,18 @@ impl Lane {
         let taken = match rewritten {
             Err(error) => Err(error),
             Ok(flags) if text.starts_with(b"VA ") => {
-                self.take_meta_value(sessions, ticket, &mut line, flags, body)
+                self.take_meta_value(sessions, (ticket, &physical), &mut line, flags, body)
             }
-            Ok(_) if text.starts_with(b"EN") && self.asks_on(sessions, ticket) => {
+            Ok(_) if text.starts_with(b"EN") && self.asks_on(sessions, ticket, &physical) => {
                 sessions.finish(ticket);
                 self.answered(sessions);
                 Ok(Some(0))
             }
             Ok(_) => {
-                self.note_miss(sessions, ticket, text);
+                self.note_miss(sessions, ticket, &physical, text);
+                if text.starts_with(b"EN") {
+                    self.count_miss(sessions, ticket, &physical);
+                }
                 sessions.line(ticket, &line);
                 self.answered(sessions);
                 Ok(Some(0))
@@ -407,7 +415,7 @@ impl Lane {
     fn take_meta_value(
         &mut self,
         sessions: &mut Sessions,
-        ticket: Ticket,
+        (ticket, physical): (Ticket, &[u8]),
         line: &mut Vec<u8>,
         flags: u32,
         body: &[u8],
@@ -436,19 +444,20 @@ impl Lane {
         if body.len() < sessions.looker.bytes_needed(meta.look, flags, len) {
             return Ok(None);
         }
-        let shown = sessions.inspect(ticket, meta.look, (flags, body, len));
+        let client_key = meta.restore.client_key(physical);
+        let shown = sessions.inspect(ticket, client_key, meta.look, (flags, body, len));
         if shown != Shown::Hidden {
-            self.note_miss(sessions, ticket, line);
+            self.note_miss(sessions, ticket, physical, line);
         }
         match shown {
-            Shown::Hidden if self.asks_on(sessions, ticket) => {}
+            Shown::Hidden if self.asks_on(sessions, ticket, physical) => {}
             Shown::AsIs => {
                 sessions.tell(ticket, line);
                 sessions.bytes(ticket, &[line, b"\r\n"]);
             }
             Shown::Hidden => {
                 hide_meta(line);
-                self.note_miss(sessions, ticket, line);
+                self.note_miss(sessions, ticket, physical, line);
                 if sessions.tell_hidden(ticket) {
                     sessions.bytes(ticket, &[line, b"\r\n"]);
                 }
@@ -522,7 +531,7 @@ impl Lane {
 
     /// Has the next copy of another asked for, where a meta reply is a miss and
     /// there is one.
-    fn asks_on(&mut self, sessions: &mut Sessions, ticket: Ticket) -> bool {
+    fn asks_on(&mut self, sessions: &mut Sessions, ticket: Ticket, physical: &[u8]) -> bool {
         let Some(Owed {
             start,
             reply: Reply::Meta { meta, .. },
@@ -535,29 +544,29 @@ impl Lane {
             return false;
         }
         let request = &self.wire[(*start - self.base) as usize..];
-        let Some(physical) = asked_key(request) else {
-            return false;
-        };
-        sessions.ask_on(ticket, meta, meta.restore.client_key(&physical), request);
+        sessions.ask_on(ticket, meta, meta.restore.client_key(physical), request);
         true
     }
 
+    /// A key was read that was not there.
+    fn count_miss(&self, sessions: &mut Sessions, ticket: Ticket, physical: &[u8]) {
+        if let Some(Reply::Meta { meta, .. }) = self.owed.front().map(|owed| &owed.reply) {
+            sessions.count_miss(ticket, meta.restore.client_key(physical));
+        }
+    }
+
     /// Remembers a miss, or that an item is this client's to refresh.
-    fn note_miss(&self, sessions: &mut Sessions, ticket: Ticket, text: &[u8]) {
-        let Some(Owed {
-            start,
-            reply: Reply::Meta { meta, .. },
-            ..
-        }) = self.owed.front()
-        else {
+    fn note_miss(&self, sessions: &mut Sessions, ticket: Ticket, physical: &[u8], text: &[u8]) {
+        let Some(Reply::Meta { meta, .. }) = self.owed.front().map(|owed| &owed.reply) else {
             return;
         };
-        if !meta.on_miss.contains(OnMiss::NOTE) || meta.verb != Verb::Mg {
+        if meta.verb != Verb::Mg {
             return;
         }
-        let is_miss = text.starts_with(b"EN") || is_won(text);
-        if is_miss && let Some(physical) = asked_key(&self.wire[(*start - self.base) as usize..]) {
-            sessions.note_miss(ticket, meta.restore.client_key(&physical));
+        let client_key = meta.restore.client_key(physical);
+        let is_miss = text.starts_with(b"EN");
+        if meta.on_miss.contains(OnMiss::NOTE) && (is_miss || is_won(text)) {
+            sessions.note_miss(ticket, client_key);
         }
     }
 
@@ -592,6 +601,7 @@ impl Lane {
                 if on_miss.contains(OnMiss::NOTE) {
                     sessions.note_miss(ticket, key);
                 }
+                sessions.count_miss(ticket, key);
                 sessions.count_misses(ticket, 1);
             }
             sessions.finish(ticket);
@@ -614,16 +624,18 @@ impl Lane {
         if !*served {
             let seen = (head.flags, body, head.len);
             let line = [b"VALUE ", key, head.tail, b"\r\n"];
-            sessions.values(ticket, |values| match values.admit_through(*look, seen) {
-                Shown::Hidden => {}
-                Shown::AsIs => {
-                    values.write(&line);
-                    visible = true;
-                    *served = true;
-                }
-                Shown::Rewritten(flags) => {
-                    values.write_rewritten(key, flags, head.tail);
-                    *served = true;
+            sessions.values(ticket, |values| {
+                match values.admit_through(key, *look, seen) {
+                    Shown::Hidden => {}
+                    Shown::AsIs => {
+                        values.write(&line);
+                        visible = true;
+                        *served = true;
+                    }
+                    Shown::Rewritten(flags) => {
+                        values.write_rewritten(key, flags, head.tail);
+                        *served = true;
+                    }
                 }
             });
         }
@@ -683,7 +695,11 @@ fn take_values_of(
             }
             let value = &rest[line..total - 2];
             match (
-                values.admit(key.look, (head.flags, value, head.len)),
+                values.admit(
+                    key.restore.client_key(head.key),
+                    key.look,
+                    (head.flags, value, head.len),
+                ),
                 &key.restore,
             ) {
                 // The client's key, what follows and the value in one piece.

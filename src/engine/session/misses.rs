@@ -14,6 +14,12 @@ impl Sessions {
         self.fills.note(space, client_key, self.now_us);
     }
 
+    /// A client key was read that was not there.
+    pub(in crate::engine) fn count_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
+        let space = self.slot(ticket).who.identity.space;
+        self.families.read(client_key, space, None, false);
+    }
+
     /// Whether a write of a client fills what was missed a moment ago.
     pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
         let space = self.slab[client as usize].who.identity.space;

@@ -17,6 +17,7 @@ use super::change::{Change, Next, Stage, replace_code};
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
+use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
 use crate::policy::{Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing};
@@ -480,6 +481,8 @@ pub struct Sessions {
     pub owners: Vec<usize>,
     /// What the tags of `P` flags stand for.
     pub(super) flag_tags: Vec<FlagTag>,
+    /// What is done with which keys.
+    pub(super) families: Families,
     /// What was missed a moment ago.
     pub(super) fills: FillMemory,
     /// What nobody uses.
@@ -496,11 +499,12 @@ impl Sessions {
             dirty: Vec::new(),
             steps: Vec::new(),
             tally,
-            looker: Looker::new(snapshot),
+            looker: Looker::new(Arc::clone(&snapshot)),
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
             flag_tags: Vec::new(),
+            families: Families::new(snapshot.families, snapshot.codec.spaces().len()),
             fills,
             pool: Pool::default(),
             queues: Queues::default(),
@@ -537,6 +541,7 @@ impl Sessions {
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>, generation: u32) {
         self.fills.renumber(generation);
         self.tally = Tally::new(snapshot.codec.spaces().len());
+        self.families = Families::new(snapshot.families, snapshot.codec.spaces().len());
         self.looker = Looker::new(snapshot);
         self.flag_tags.clear();
     }

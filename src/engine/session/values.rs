@@ -5,6 +5,7 @@
 //! that it saves.
 
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
+use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::lane::OnMiss;
 use crate::engine::pool::Pool;
@@ -21,9 +22,19 @@ impl Sessions {
 
     /// Looks at a value for the client of a ticket and counts it: its client
     /// flags, the bytes that a look needs, and its length.
-    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
+    pub fn inspect(
+        &mut self,
+        ticket: Ticket,
+        client_key: &[u8],
+        look: Look,
+        value: (u32, &[u8], usize),
+    ) -> Shown {
         let identity = self.slot(ticket).who.identity;
-        self.looker.read(&mut self.tally, identity, look, value)
+        let shown = self.looker.read(&mut self.tally, identity, look, value);
+        let hidden = shown == Shown::Hidden;
+        let seen = Some(&self.looker.seen);
+        self.families.read(client_key, identity.space, seen, hidden);
+        shown
     }
 
     /// Lets values of one retrieval be passed on to its slot, and maybe its end.
@@ -41,6 +52,7 @@ impl Sessions {
             pool,
             queues,
             fills,
+            families,
             ..
         } = self;
         let session = &mut slab[ticket.client as usize];
@@ -67,6 +79,7 @@ impl Sessions {
             finished: false,
             pool,
             fills,
+            families,
             now_us: *now_us,
         };
         let result = pass(&mut values);
@@ -119,6 +132,7 @@ pub(in crate::engine) struct Values<'s> {
     /// What nobody uses.
     pub(in crate::engine) pool: &'s mut Pool,
     fills: &'s FillMemory,
+    families: &'s mut Families,
     now_us: u64,
 }
 
@@ -126,9 +140,18 @@ impl Values<'_> {
     /// Looks at a value and counts it: its client flags, the bytes that a look
     /// needs, and its length.
     #[inline]
-    pub(in crate::engine) fn admit(&mut self, look: Look, value: (u32, &[u8], usize)) -> Shown {
+    pub(in crate::engine) fn admit(
+        &mut self,
+        client_key: &[u8],
+        look: Look,
+        value: (u32, &[u8], usize),
+    ) -> Shown {
         let shown = self.looker.read(self.tally, self.identity, look, value);
-        if shown == Shown::Hidden {
+        let hidden = shown == Shown::Hidden;
+        let seen = Some(&self.looker.seen);
+        self.families
+            .read(client_key, self.identity.space, seen, hidden);
+        if hidden {
             self.hidden += 1;
         } else {
             self.hits += 1;
@@ -140,11 +163,17 @@ impl Values<'_> {
     #[cold]
     pub(in crate::engine) fn admit_through(
         &mut self,
+        client_key: &[u8],
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
         let shown = self.looker.read(self.tally, self.identity, look, value);
-        self.hits += u64::from(shown != Shown::Hidden);
+        if shown != Shown::Hidden {
+            self.hits += 1;
+            let seen = Some(&self.looker.seen);
+            self.families
+                .read(client_key, self.identity.space, seen, false);
+        }
         shown
     }
 

@@ -1,0 +1,522 @@
+//! What the traffic says about the next step: which families of keys need a rule,
+//! and whether anything stands against going on. Pure: counts in, words out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Word as _;
+use crate::engine::{Family, PROTOCOLS};
+use crate::policy::{Coherence, KeyCodec, Mode, Rule, Rules, SpaceId};
+
+/// What was seen of one family, by all workers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FamilyReport {
+    /// What its keys start with.
+    pub family: String,
+    /// Keys read.
+    pub reads: u64,
+    /// Values stored.
+    pub writes: u64,
+    /// Reads that found a value.
+    pub hits: u64,
+    /// Reads whose value was kept from the reader.
+    pub hidden: u64,
+    /// Reads that found nothing.
+    pub misses: u64,
+    /// Pickles read and stored, by protocol.
+    pub protocols: BTreeMap<String, u64>,
+    /// Stores by namespace.
+    pub writers: BTreeMap<String, u64>,
+    /// Reads by namespace.
+    pub readers: BTreeMap<String, u64>,
+    /// Values read that were not loadable, by reason.
+    pub unloadable: BTreeMap<String, u64>,
+    /// What those named.
+    pub globals: Vec<String>,
+    /// Requests that count.
+    pub counters: u64,
+    /// Stores that look like locks.
+    pub locks: u64,
+    /// What to do with it.
+    pub advice: Advice,
+    /// The counts behind that.
+    pub why: String,
+}
+
+/// What to do with a family.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Advice {
+    /// Nothing: one version uses it, or too little is known.
+    #[default]
+    Leave,
+    /// One copy for all versions: it holds numbers or locks.
+    Share,
+    /// One copy for all is enough: what crosses can be loaded.
+    Guard,
+    /// A copy for each version: what crosses cannot be loaded.
+    Isolate,
+}
+
+impl Advice {
+    /// The mode of its rule; `None` where it needs none.
+    fn mode(self) -> Option<Mode> {
+        match self {
+            Self::Leave => None,
+            Self::Share => Some(Mode::Shared),
+            Self::Guard => Some(Mode::Guard),
+            Self::Isolate => Some(Mode::Isolate),
+        }
+    }
+}
+
+/// What else was counted since this configuration was loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that look like counters or locks, but are isolated.
+    pub suspected: u64,
+    /// Connections that asked for something without a tag.
+    pub untagged: u64,
+    /// Copies that could not be deleted.
+    pub invalidation_errors: u64,
+    /// Requests that an upstream did not answer.
+    pub upstream_errors: u64,
+}
+
+/// The whole answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Families, those most used first.
+    pub families: Vec<FamilyReport>,
+    /// Whether nothing stands against the next step.
+    pub go: bool,
+    /// What does; or what the next step is.
+    pub reasons: Vec<String>,
+    /// The rules of the next stage.
+    pub toml: String,
+}
+
+/// Adds what a worker saw to what others did.
+pub fn merge(all: &mut BTreeMap<String, FamilyReport>, codec: &KeyCodec, families: &[Family]) {
+    let name = |space: usize| match codec.name(SpaceId(space as u8)) {
+        "" => "untagged".to_owned(),
+        name => name.to_owned(),
+    };
+    for family in families {
+        let key = String::from_utf8_lossy(&family.name).into_owned();
+        let report = all.entry(key.clone()).or_default();
+        report.family = key;
+        report.reads += family.reads;
+        report.writes += family.writes;
+        report.hits += family.hits;
+        report.hidden += family.hidden;
+        report.misses += family.reads - family.hits - family.hidden;
+        report.counters += family.counters;
+        report.locks += family.locks;
+        add(
+            &mut report.protocols,
+            PROTOCOLS.map(str::to_owned),
+            &family.protocols,
+        );
+        add(
+            &mut report.writers,
+            (0..family.writers.len()).map(name),
+            &family.writers,
+        );
+        add(
+            &mut report.readers,
+            (0..family.readers.len()).map(name),
+            &family.readers,
+        );
+        for (reason, count) in family.unloadable.iter() {
+            *report.unloadable.entry(reason.to_owned()).or_default() += count;
+        }
+        for (global, _) in &family.globals {
+            if !report.globals.contains(global) {
+                report.globals.push(global.clone());
+            }
+        }
+    }
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, names: impl IntoIterator<Item = String>, counts: &[u64]) {
+    for (name, count) in names
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, count)| **count > 0)
+    {
+        *sums.entry(name).or_default() += count;
+    }
+}
+
+impl Report {
+    /// What to do next, under these rules and after these counts.
+    pub fn new(
+        families: BTreeMap<String, FamilyReport>,
+        rules: &Rules,
+        counts: Counts,
+        failed_reload: bool,
+    ) -> Self {
+        let mut families: Vec<FamilyReport> = families
+            .into_values()
+            .map(|mut family| {
+                (family.advice, family.why) = judge(&family);
+                family
+            })
+            .collect();
+        families.sort_by_key(|family| std::cmp::Reverse(family.reads + family.writes));
+        let against = objections(&families, rules, counts, failed_reload);
+        let next = Next::after(rules.find(b""));
+        let toml = toml(&families, rules, next);
+        let go = against.is_empty();
+        let reasons = if go { vec![next.words()] } else { against };
+        Self {
+            families,
+            go,
+            reasons,
+            toml,
+        }
+    }
+}
+
+/// What to do with a family, and the counts behind that.
+fn judge(family: &FamilyReport) -> (Advice, String) {
+    let versions: Vec<&String> = family
+        .readers
+        .keys()
+        .chain(
+            family
+                .writers
+                .keys()
+                .filter(|name| !family.readers.contains_key(*name)),
+        )
+        .collect();
+    let unloadable: u64 = family.unloadable.values().sum();
+    let (reads, writes) = (family.reads, family.writes);
+    if family.counters + family.locks > 0 {
+        let what = [(family.counters, "counting"), (family.locks, "locking")];
+        let told = what.into_iter().filter(|(count, _)| *count > 0);
+        let told: Vec<_> = told
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        return (Advice::Share, format!("{} requests", told.join(" and ")));
+    }
+    if let [only] = versions[..] {
+        return (
+            Advice::Leave,
+            format!("only {only}: {reads} reads, {writes} stores"),
+        );
+    }
+    if unloadable > 0 {
+        let reasons: Vec<_> = family
+            .unloadable
+            .iter()
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        let mut why = format!(
+            "{unloadable} of {reads} reads not loadable ({})",
+            reasons.join(", ")
+        );
+        if !family.globals.is_empty() {
+            let _ = write!(why, ", for {}", family.globals.join(", "));
+        }
+        return (Advice::Isolate, why);
+    }
+    let newest = family.protocols.keys().rfind(|name| name.as_str() > "2");
+    match newest.filter(|name| name.as_str() <= "5") {
+        Some(protocol) => (
+            Advice::Isolate,
+            format!("pickles of protocol {protocol} in a family that versions share"),
+        ),
+        None => (
+            Advice::Guard,
+            format!("{reads} reads and {writes} stores of several versions, all loadable"),
+        ),
+    }
+}
+
+/// What stands against the next step.
+fn objections(
+    families: &[FamilyReport],
+    rules: &Rules,
+    counts: Counts,
+    failed_reload: bool,
+) -> Vec<String> {
+    let mut against = Vec::new();
+    let several = [
+        (
+            counts.suspected,
+            "requests look like counters or locks, but each version has its own",
+        ),
+        (
+            counts.untagged,
+            "connections asked for something without a tag",
+        ),
+        (counts.invalidation_errors, "copies could not be deleted"),
+        (
+            counts.upstream_errors,
+            "requests were not answered by memcached",
+        ),
+    ];
+    for (count, what) in several {
+        if count > 0 {
+            against.push(format!("{count} {what}"));
+        }
+    }
+    if failed_reload {
+        against.push("the configuration file was changed and not taken over".to_owned());
+    }
+    for family in families {
+        let rule = rules.find(family.family.as_bytes());
+        if family.advice == Advice::Share && rule.mode != Mode::Shared {
+            let why = &family.why;
+            against.push(format!(
+                "{:?} needs a rule of its own, mode shared: {why}",
+                family.family
+            ));
+        }
+    }
+    if rules
+        .iter()
+        .any(|rule| rule.mode == Mode::Isolate && rule.coherence == Coherence::None)
+    {
+        against.push("a rule isolates without coherence".to_owned());
+    }
+    against
+}
+
+/// The stage after the present one, for everything that has no rule of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Mode(Mode),
+    Rollout(u8),
+    /// All is isolated.
+    Done,
+}
+
+impl Next {
+    fn after(rule: &Rule) -> Self {
+        let percent = rule.rollout.percent();
+        match rule.mode {
+            Mode::Shared => Self::Mode(Mode::Observe),
+            Mode::Observe => Self::Mode(Mode::Guard),
+            Mode::Guard => Self::Rollout(10),
+            Mode::Isolate => [10, 25, 50, 100]
+                .into_iter()
+                .find(|next| *next > percent)
+                .map_or(Self::Done, Self::Rollout),
+        }
+    }
+
+    fn words(self) -> String {
+        match self {
+            Self::Mode(mode) => format!("next: mode {} for everything else", mode.word()),
+            Self::Rollout(percent) => format!("next: isolate {percent} % of everything else"),
+            Self::Done => "all is isolated: nothing is left to raise".to_owned(),
+        }
+    }
+
+    /// The settings of the rule for everything else.
+    fn settings(self) -> String {
+        match self {
+            Self::Mode(mode) => format!("mode = \"{}\"", mode.word()),
+            Self::Rollout(percent) => format!("mode = \"isolate\"\nrollout = {percent}"),
+            Self::Done => "mode = \"isolate\"".to_owned(),
+        }
+    }
+}
+
+/// The rules of the next stage: those for families that need one, then the one for
+/// everything else.
+fn toml(families: &[FamilyReport], rules: &Rules, next: Next) -> String {
+    let mut text = String::new();
+    let isolates = !matches!(next, Next::Mode(_));
+    for family in families {
+        let present = rules.find(family.family.as_bytes());
+        let Some(mode) = family.advice.mode() else {
+            continue;
+        };
+        // What everything else becomes needs no rule of its own.
+        let is_covered = mode == Mode::Isolate || mode == Mode::Guard && !isolates;
+        if family.family.contains('\u{fffd}') || is_covered {
+            continue;
+        }
+        let kept = present.mode == mode && present.prefix.len() == family.family.len();
+        let note = if kept { "as it is: " } else { "" };
+        let prefix = quoted(&family.family);
+        let _ = write!(
+            text,
+            "# {note}{}\n[[rules]]\nprefix = {prefix}\nmode = \"{}\"\n\n",
+            family.why,
+            mode.word()
+        );
+    }
+    let coherence = match rules.find(b"").coherence {
+        Coherence::None | Coherence::Deletes => Coherence::FillAware,
+        coherence => coherence,
+    };
+    let _ = write!(
+        text,
+        "# {}\n[[rules]]\nprefix = \"\"\n{}\ncoherence = \"{}\"\n",
+        next.words(),
+        next.settings(),
+        coherence.word()
+    );
+    text
+}
+
+/// A basic string of TOML.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn config(rule: &str) -> String {
+        format!(
+            "[upstream]\nservers = [\"127.0.0.1:11211\"]\n\
+             [[listeners]]\nlisten = \"127.0.0.1:1\"\nruntime = \"py3\"\n{rule}"
+        )
+    }
+
+    fn family(name: &str, change: impl FnOnce(&mut FamilyReport)) -> (String, FamilyReport) {
+        let both = || BTreeMap::from([("py2".to_owned(), 5), ("py3".to_owned(), 5)]);
+        let mut family = FamilyReport {
+            family: name.to_owned(),
+            reads: 100,
+            hits: 100,
+            writes: 10,
+            readers: both(),
+            writers: both(),
+            ..FamilyReport::default()
+        };
+        change(&mut family);
+        (name.to_owned(), family)
+    }
+
+    fn seen() -> BTreeMap<String, FamilyReport> {
+        BTreeMap::from([
+            family("count:", |family| family.counters = 7),
+            family("lock \"a\":", |family| family.locks = 2),
+            family("user:", |family| {
+                family.unloadable.insert("protocol".to_owned(), 12);
+                family.globals.push("app.User".to_owned());
+            }),
+            family("new:", |family| {
+                family.protocols.insert("4".to_owned(), 3);
+            }),
+            family("page:", |_| {}),
+            family("only:", |family| {
+                family.readers.remove("py2");
+                family.writers.remove("py2");
+            }),
+        ])
+    }
+
+    fn report(rule: &str, counts: Counts) -> Report {
+        let config = Config::parse("test", &config(rule)).unwrap();
+        Report::new(seen(), &config.snapshot.rules, counts, false)
+    }
+
+    #[test]
+    fn each_family_gets_what_it_needs() {
+        let report = report("[[rules]]\nmode = \"guard\"", Counts::default());
+        let mut told: Vec<_> = report
+            .families
+            .iter()
+            .map(|family| format!("{} {:?}: {}", family.family, family.advice, family.why))
+            .collect();
+        told.sort();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        count: Share: 7 counting requests
+        lock "a": Share: 2 locking requests
+        new: Isolate: pickles of protocol 4 in a family that versions share
+        only: Leave: only py3: 100 reads, 10 stores
+        page: Guard: 100 reads and 10 stores of several versions, all loadable
+        user: Isolate: 12 of 100 reads not loadable (protocol 12), for app.User
+        "#);
+        assert!(!report.go);
+        insta::assert_snapshot!(report.reasons.join("\n"), @r#"
+        "count:" needs a rule of its own, mode shared: 7 counting requests
+        "lock \"a\":" needs a rule of its own, mode shared: 2 locking requests
+        "#);
+    }
+
+    #[test]
+    fn the_advised_rules_are_a_configuration() {
+        let first = report("[[rules]]\nmode = \"guard\"", Counts::default());
+        insta::assert_snapshot!(first.toml, @r#"
+        # 7 counting requests
+        [[rules]]
+        prefix = "count:"
+        mode = "shared"
+
+        # 2 locking requests
+        [[rules]]
+        prefix = "lock \"a\":"
+        mode = "shared"
+
+        # 100 reads and 10 stores of several versions, all loadable
+        [[rules]]
+        prefix = "page:"
+        mode = "guard"
+
+        # next: isolate 10 % of everything else
+        [[rules]]
+        prefix = ""
+        mode = "isolate"
+        rollout = 10
+        coherence = "fill-aware"
+        "#);
+        // Once they are followed, nothing stands against the next step.
+        let mut rules = first.toml.clone();
+        for next in [
+            "isolate 25 %",
+            "isolate 50 %",
+            "isolate 100 %",
+            "nothing is left",
+        ] {
+            let second = report(&rules, Counts::default());
+            assert!(second.go, "{:?}", second.reasons);
+            assert!(second.reasons[0].contains(next), "{:?}", second.reasons);
+            rules = second.toml;
+        }
+        let observed = report("[[rules]]\nmode = \"observe\"", Counts::default());
+        assert!(
+            observed
+                .toml
+                .ends_with("mode = \"guard\"\ncoherence = \"fill-aware\"\n")
+        );
+        Config::parse("test", &config(&observed.toml)).unwrap();
+    }
+
+    #[test]
+    fn what_stands_against_a_step_is_named() {
+        let counts = Counts {
+            suspected: 1,
+            untagged: 2,
+            invalidation_errors: 3,
+            upstream_errors: 4,
+        };
+        let config = Config::parse("test", &config("[[rules]]\nmode = \"observe\"")).unwrap();
+        let report = Report::new(BTreeMap::new(), &config.snapshot.rules, counts, true);
+        assert!(!report.go);
+        assert_eq!(report.reasons.len(), 5);
+    }
+}

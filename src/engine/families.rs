@@ -1,0 +1,283 @@
+//! Families of client keys, and what is done with each: of those that are used
+//! most, in a bounded table. Never knows a whole key.
+//!
+//! A family is what a key starts with, up to the first digit or separator behind
+//! its first letters: `user:` of `user:42`, `:1:views.` of `:1:views.home.en`. A key
+//! without such an end would be its own family, so it counts to none.
+//!
+//! The table is a sampled form of Space-Saving (Metwally, Agrawal, El Abbadi 2005):
+//! where it is full, a new family takes the place of a light one and inherits its
+//! weight, so that one that is used often soon stays.
+
+use arrayvec::ArrayVec;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher as _;
+
+use super::look::Seen;
+use super::tally::{ByReason, PROTOCOLS, Split, place_of};
+use crate::policy::{Separators, SpaceId};
+
+/// Families that one worker keeps.
+const MAX_FAMILIES: usize = 256;
+/// The longest name; what is longer is cut.
+const MAX_NAME_BYTES: usize = 48;
+/// Entries of which the lightest gives way.
+const SAMPLE: usize = 8;
+/// Names that keep values from being loaded, for each family.
+const MAX_GLOBALS: usize = 8;
+
+/// What was done with the keys of one family.
+#[derive(Debug, Clone, Default)]
+pub struct Family {
+    /// What its keys start with.
+    pub name: ArrayVec<u8, MAX_NAME_BYTES>,
+    /// Keys that were read.
+    pub reads: u64,
+    /// Those of them that were there for their reader.
+    pub hits: u64,
+    /// Those that were hidden from it.
+    pub hidden: u64,
+    /// Values that were stored.
+    pub writes: u64,
+    /// Pickles read and stored, by the place in [`PROTOCOLS`].
+    pub protocols: [u64; PROTOCOLS.len()],
+    /// Stores by the space of who wrote.
+    pub writers: Vec<u64>,
+    /// Reads by the space of who read.
+    pub readers: Vec<u64>,
+    /// Values that were not loadable for a reader, by reason.
+    pub unloadable: ByReason,
+    /// What those named, most of them.
+    pub globals: Vec<(String, u64)>,
+    /// Requests that count.
+    pub counters: u64,
+    /// Stores that look like locks.
+    pub locks: u64,
+    /// Of this name and those before it in its place.
+    weight: u64,
+}
+
+/// The families that are used most.
+#[derive(Debug)]
+pub struct Families {
+    /// `None` where they are switched off.
+    separators: Option<Separators>,
+    spaces: usize,
+    /// Places in `entries`.
+    index: HashTable<u16>,
+    entries: Vec<Family>,
+    hashing: RandomState,
+    /// Where the next sample begins.
+    next: usize,
+}
+
+impl Families {
+    /// None yet.
+    pub fn new(separators: Option<Separators>, spaces: usize) -> Self {
+        Self {
+            separators,
+            spaces,
+            index: HashTable::new(),
+            entries: Vec::new(),
+            hashing: RandomState::default(),
+            next: 0,
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Family> {
+        self.entries.iter()
+    }
+
+    /// A key was read by somebody of a space: what was seen, if it was there.
+    #[inline]
+    pub(super) fn read(&mut self, key: &[u8], reader: SpaceId, seen: Option<&Seen>, hidden: bool) {
+        let Some(family) = self.of(key) else {
+            return;
+        };
+        family.reads += 1;
+        family.readers[reader.index()] += 1;
+        let Some(seen) = seen else {
+            return;
+        };
+        family.hits += u64::from(!hidden);
+        family.hidden += u64::from(hidden);
+        family.see(seen);
+    }
+
+    /// A value was stored by somebody of a space.
+    #[inline]
+    pub(super) fn wrote(&mut self, key: &[u8], writer: SpaceId, seen: &Seen) {
+        if let Some(family) = self.of(key) {
+            family.writes += 1;
+            family.writers[writer.index()] += 1;
+            if let Some(protocol) = seen.protocol {
+                family.protocols[place_of(protocol)] += 1;
+            }
+        }
+    }
+
+    /// A key is used as what versions should share.
+    pub(super) fn splits(&mut self, key: &[u8], kind: Split) {
+        if let Some(family) = self.of(key) {
+            match kind {
+                Split::Counter => family.counters += 1,
+                Split::Lock => family.locks += 1,
+            }
+        }
+    }
+
+    /// The family of a key.
+    #[inline]
+    fn of(&mut self, key: &[u8]) -> Option<&mut Family> {
+        let name = name_of(key, self.separators.as_ref()?)?;
+        let hash = self.hashing.hash_one(name);
+        let entries = &self.entries;
+        let known = self
+            .index
+            .find(hash, |&at| entries[usize::from(at)].name[..] == *name);
+        let at = match known {
+            Some(&at) => usize::from(at),
+            None => self.admit(name, hash),
+        };
+        let family = &mut self.entries[at];
+        family.weight += 1;
+        Some(family)
+    }
+
+    /// Gives a new family a place.
+    #[cold]
+    fn admit(&mut self, name: &[u8], hash: u64) -> usize {
+        let mut family = Family {
+            name: name.iter().copied().collect(),
+            writers: vec![0; self.spaces],
+            readers: vec![0; self.spaces],
+            ..Family::default()
+        };
+        let at = if self.entries.len() < MAX_FAMILIES {
+            self.entries.push(family);
+            self.entries.len() - 1
+        } else {
+            self.next = (self.next + SAMPLE) % MAX_FAMILIES;
+            let sample = self.next..self.next + SAMPLE;
+            let lightest = sample.min_by_key(|&at| self.entries[at].weight);
+            let at = lightest.unwrap_or(self.next);
+            let old = &mut self.entries[at];
+            let old_hash = self.hashing.hash_one(&old.name[..]);
+            if let Ok(gone) = self
+                .index
+                .find_entry(old_hash, |&place| usize::from(place) == at)
+            {
+                gone.remove();
+            }
+            family.weight = old.weight;
+            *old = family;
+            at
+        };
+        let (entries, hashing) = (&self.entries, &self.hashing);
+        self.index.insert_unique(hash, at as u16, |&at| {
+            hashing.hash_one(&entries[usize::from(at)].name[..])
+        });
+        at
+    }
+}
+
+impl Family {
+    fn see(&mut self, seen: &Seen) {
+        if let Some(protocol) = seen.protocol {
+            self.protocols[place_of(protocol)] += 1;
+        }
+        if let Some(reason) = seen.reason {
+            self.unloadable.add(reason);
+            if !seen.global.is_empty() {
+                self.blame(&seen.global);
+            }
+        }
+    }
+
+    #[cold]
+    fn blame(&mut self, global: &str) {
+        let known = self.globals.iter().position(|(name, _)| name == global);
+        match known {
+            Some(at) => self.globals[at].1 += 1,
+            None if self.globals.len() < MAX_GLOBALS => {
+                self.globals.push((global.to_owned(), 1));
+            }
+            None => {}
+        }
+    }
+}
+
+/// What a key starts with; `None` if nothing ends it.
+#[inline]
+fn name_of<'k>(key: &'k [u8], separators: &Separators) -> Option<&'k [u8]> {
+    let is_letter = |b: &u8| !b.is_ascii_digit() && !separators.has(*b);
+    let first = key.iter().position(is_letter)?;
+    let word = key[first..].iter().position(|b| !is_letter(b))?;
+    let end = first + word;
+    let run = key[end..]
+        .iter()
+        .take_while(|&&b| separators.has(b))
+        .count();
+    Some(&key[..(end + run).min(MAX_NAME_BYTES)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(key: &str) -> Option<&str> {
+        let name = name_of(key.as_bytes(), &Separators::default())?;
+        Some(std::str::from_utf8(name).unwrap())
+    }
+
+    #[test]
+    fn a_family_is_what_its_keys_start_with() {
+        for (key, family) in [
+            ("user:42", "user:"),
+            ("user::42", "user::"),
+            ("session0042", "session"),
+            (":1:views.home.en", ":1:views."),
+            ("lock/job/7", "lock/"),
+            ("a-b", "a-"),
+            ("\u{e9}t\u{e9}:1", "\u{e9}t\u{e9}:"),
+        ] {
+            assert_eq!(name(key), Some(family), "{key}");
+        }
+        // It would be the whole key.
+        for key in ["config", "42", ":1:", "", "12:34"] {
+            assert_eq!(name(key), None, "{key}");
+        }
+        assert_eq!(name(&format!("{}:1", "k".repeat(200))).unwrap().len(), 48);
+    }
+
+    #[test]
+    fn what_is_used_most_stays() {
+        let mut families = Families::new(Some(Separators::default()), 3);
+        for n in 0..100_000u32 {
+            let (letter, other) = (n % 20, n.wrapping_mul(2_654_435_761) >> 8);
+            let heavy = format!("heavy{}:1", (b'a' + letter as u8) as char);
+            families.read(heavy.as_bytes(), SpaceId(1), None, false);
+            let letters = other.to_string().replace(|c: char| c.is_ascii_digit(), "x");
+            let light: String = other
+                .to_string()
+                .bytes()
+                .map(|digit| (digit - b'0' + b'a') as char)
+                .collect();
+            assert_eq!(letters.len(), light.len());
+            families.read(format!("{light}:1").as_bytes(), SpaceId(2), None, false);
+        }
+        assert_eq!(families.iter().count(), MAX_FAMILIES);
+        let mut most: Vec<_> = families.iter().collect();
+        most.sort_by_key(|family| std::cmp::Reverse(family.reads));
+        for family in &most[..20] {
+            assert!(family.name.starts_with(b"heavy"), "{family:?}");
+            // All but those before it stayed.
+            assert!((4_900..=5_000).contains(&family.reads), "{}", family.reads);
+        }
+        let off = &mut Families::new(None, 3);
+        off.read(b"user:1", SpaceId(1), None, false);
+        assert_eq!(off.iter().count(), 0);
+    }
+}
