@@ -250,9 +250,10 @@ impl Server {
                 _ = hang_up.recv() => {}
                 () = reload::changed(&mut watch) => {}
             }
+            let read = watch.as_ref().map(Watch::digest);
             self.reload(file).await;
-            if let Some(watch) = &mut watch {
-                watch.follow(&self.config.files);
+            if let Some((watch, read)) = watch.as_mut().zip(read) {
+                watch.follow(&self.config.files, read);
             }
         }
         self.drain().await;

@@ -19,6 +19,7 @@ const SETTLED: Duration = Duration::from_millis(200);
 pub(super) struct Watch {
     /// `None` where the system has no watch left.
     watcher: Option<RecommendedWatcher>,
+    sender: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
     files: Vec<PathBuf>,
     /// The directories that are watched.
@@ -32,8 +33,9 @@ impl Watch {
     pub(super) fn new(file: &Path, files: &[PathBuf]) -> Self {
         // One event that waits says as much as many.
         let (sender, events) = mpsc::channel(1);
+        let event = sender.clone();
         let watcher = notify::recommended_watcher(move |_| {
-            let _ = sender.try_send(());
+            let _ = event.try_send(());
         });
         let unwatched = |error| {
             let file = file.display();
@@ -41,20 +43,33 @@ impl Watch {
         };
         let mut watch = Self {
             watcher: watcher.map_err(unwatched).ok(),
+            sender,
             events,
             files: Vec::new(),
             directories: BTreeSet::new(),
             seen: 0,
         };
-        watch.follow(files);
+        watch.follow(files, digest(&[]));
         watch
     }
 
-    /// Watches these files from now on; what they hold now is no change.
-    pub(super) fn follow(&mut self, files: &[PathBuf]) {
+    /// A digest of what the files hold now.
+    pub(super) fn digest(&self) -> u64 {
+        digest(&self.files)
+    }
+
+    /// Watches these files from now on. What they hold now is no change, unless
+    /// those of before hold something else than what was `read`: they were written
+    /// while that was taken over.
+    pub(super) fn follow(&mut self, files: &[PathBuf], read: u64) {
+        let is_read = self.digest() == read;
         self.files = files.to_vec();
-        self.seen = digest(&self.files);
+        self.seen = self.digest();
         self.watch_directories();
+        if !is_read {
+            self.seen = !self.seen;
+            let _ = self.sender.try_send(());
+        }
     }
 
     /// A file that is replaced is another one: its directory tells. So do those
