@@ -242,7 +242,7 @@ impl Server {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        let mut watch = file.map(|file| Watch::new(file, &self.config.files));
+        let mut watch = file.map(|file| Watch::new(file, &self.config.text, &self.config.files));
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,

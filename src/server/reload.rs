@@ -29,8 +29,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches a configuration file and what it is made of.
-    pub(super) fn new(file: &Path, files: &[PathBuf]) -> Self {
+    /// Watches a configuration file, which held this text when it was read, and what
+    /// it is made of.
+    pub(super) fn new(file: &Path, text: &str, files: &[PathBuf]) -> Self {
         // One event that waits says as much as many.
         let (sender, events) = mpsc::channel(1);
         let event = sender.clone();
@@ -50,7 +51,17 @@ impl Watch {
             seen: 0,
         };
         watch.follow(files, digest(&[]));
+        if std::fs::read(file).is_ok_and(|held| held != text.as_bytes()) {
+            watch.look_again();
+        }
         watch
+    }
+
+    /// Something was written since it was read.
+    fn look_again(&mut self) {
+        self.seen = !self.seen;
+        // If one waits, that is enough.
+        let _ = self.sender.try_send(());
     }
 
     /// A digest of what the files hold now.
@@ -67,8 +78,7 @@ impl Watch {
         self.seen = self.digest();
         self.watch_directories();
         if !is_read {
-            self.seen = !self.seen;
-            let _ = self.sender.try_send(());
+            self.look_again();
         }
     }
 
