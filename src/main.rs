@@ -121,7 +121,10 @@ fn log_to_stderr(level: LevelFilter) {
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())
         .with_env_var("PICKLEGATE_LOG")
-        .from_env_lossy();
+        .from_env_lossy()
+        // It warns of watched directories that went, as each does that a mounted
+        // ConfigMap leaves behind.
+        .add_directive("notify=error".parse().expect("a target and a level"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())

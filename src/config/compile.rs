@@ -97,6 +97,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         admin: admin.map(|at| at.value),
         limits,
         workers: workers? as usize,
+        text: String::new(),
         files: inventories(raw, base),
         warnings: Vec::new(),
     })

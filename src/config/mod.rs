@@ -46,6 +46,8 @@ pub struct Config {
     pub limits: Limits,
     /// Threads that serve; at least 1.
     pub workers: usize,
+    /// The text of the file that it was read from.
+    pub text: String,
     /// The files that it was made of.
     pub files: Vec<PathBuf>,
     /// What is allowed but hardly meant, one line each.
@@ -115,6 +117,7 @@ impl Config {
                 let base = path.parent().unwrap_or(Path::new(""));
                 let mut config = Self::parse_in(base, &name, &toml)?;
                 config.files.push(path.to_owned());
+                config.text = toml;
                 Ok(config)
             }
             Err(error) => {

@@ -85,10 +85,9 @@ impl Dispatch<'_> {
         let admission = Arc::clone(self.admission(listener)?);
         let session = self.sessions.get(self.client);
         let rank = |source| admission.rank(source);
-        let outdone = session
-            .tag
-            .as_ref()
-            .is_some_and(|known| rank(known.source) < rank(Source::Hello));
+        let outdone = session.tag.as_ref().is_some_and(|known| {
+            rank(known.source).is_some_and(|known| Some(known) < rank(Source::Hello))
+        });
         if !outdone {
             let source = Source::Hello;
             session.tag = Some(Arc::new(Tag {
@@ -184,8 +183,10 @@ impl Dispatch<'_> {
         let Some(standing) = self.flag_standing(listener, text) else {
             return self.refuse_with(head, BAD_TAG);
         };
-        let Standing::Known(identity) = standing else {
-            return self.take_as_is(head, body);
+        let identity = match standing {
+            Standing::Known(identity) => identity,
+            Standing::Passed => Identity::UNTAGGED,
+            Standing::Refused => return self.refuse_untagged(head),
         };
         let origin = self.sessions.tally.origin(listener, identity.space);
         let session = self.sessions.get(self.client);

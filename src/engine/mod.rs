@@ -162,7 +162,7 @@ impl Engine {
             self.sessions.get(client).who.origin = origin;
             return false;
         };
-        let tag = session.tag.as_deref().map(|tag| &tag.runtime);
+        let tag = session.tag_at(admission).map(|tag| &tag.runtime);
         let standing = admission.standing(tag, &self.settings.snapshot);
         self.sessions.stand(client, admission, standing);
         true

@@ -242,7 +242,7 @@ impl Server {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        let mut watch = file.map(|file| Watch::new(file, &self.config.files));
+        let mut watch = file.map(|file| Watch::new(file, &self.config.text, &self.config.files));
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -250,9 +250,10 @@ impl Server {
                 _ = hang_up.recv() => {}
                 () = reload::changed(&mut watch) => {}
             }
+            let read = watch.as_ref().map(Watch::digest);
             self.reload(file).await;
-            if let Some(watch) = &mut watch {
-                watch.follow(&self.config.files);
+            if let Some((watch, read)) = watch.as_mut().zip(read) {
+                watch.follow(&self.config.files, read);
             }
         }
         self.drain().await;

@@ -19,6 +19,7 @@ const SETTLED: Duration = Duration::from_millis(200);
 pub(super) struct Watch {
     /// `None` where the system has no watch left.
     watcher: Option<RecommendedWatcher>,
+    sender: mpsc::Sender<()>,
     events: mpsc::Receiver<()>,
     files: Vec<PathBuf>,
     /// The directories that are watched.
@@ -28,12 +29,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Watches a configuration file and what it is made of.
-    pub(super) fn new(file: &Path, files: &[PathBuf]) -> Self {
+    /// Watches a configuration file, which held this text when it was read, and what
+    /// it is made of.
+    pub(super) fn new(file: &Path, text: &str, files: &[PathBuf]) -> Self {
         // One event that waits says as much as many.
         let (sender, events) = mpsc::channel(1);
+        let event = sender.clone();
         let watcher = notify::recommended_watcher(move |_| {
-            let _ = sender.try_send(());
+            let _ = event.try_send(());
         });
         let unwatched = |error| {
             let file = file.display();
@@ -41,20 +44,42 @@ impl Watch {
         };
         let mut watch = Self {
             watcher: watcher.map_err(unwatched).ok(),
+            sender,
             events,
             files: Vec::new(),
             directories: BTreeSet::new(),
             seen: 0,
         };
-        watch.follow(files);
+        watch.follow(files, digest(&[]));
+        if std::fs::read(file).is_ok_and(|held| held != text.as_bytes()) {
+            watch.look_again();
+        }
         watch
     }
 
-    /// Watches these files from now on; what they hold now is no change.
-    pub(super) fn follow(&mut self, files: &[PathBuf]) {
+    /// Something was written since it was read.
+    fn look_again(&mut self) {
+        self.seen = !self.seen;
+        // If one waits, that is enough.
+        let _ = self.sender.try_send(());
+    }
+
+    /// A digest of what the files hold now.
+    pub(super) fn digest(&self) -> u64 {
+        digest(&self.files)
+    }
+
+    /// Watches these files from now on. What they hold now is no change, unless
+    /// those of before hold something else than what was `read`: they were written
+    /// while that was taken over.
+    pub(super) fn follow(&mut self, files: &[PathBuf], read: u64) {
+        let is_read = self.digest() == read;
         self.files = files.to_vec();
-        self.seen = digest(&self.files);
+        self.seen = self.digest();
         self.watch_directories();
+        if !is_read {
+            self.look_again();
+        }
     }
 
     /// A file that is replaced is another one: its directory tells. So do those

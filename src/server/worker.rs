@@ -376,7 +376,10 @@ impl Worker {
                 let settings = self.engine.settings();
                 let admission = settings.listeners.get(session.listener as usize);
                 let admission = admission.and_then(Option::as_ref);
-                let (runtime, told_by) = match (admission.map(|a| &a.identify), &session.tag) {
+                let (runtime, told_by) = match (
+                    admission.map(|a| &a.identify),
+                    admission.and_then(|a| session.tag_at(a)),
+                ) {
                     (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),
                     (_, Some(tag)) => (Some(&tag.runtime), Some(tag.source.word())),
                     _ => (None, None),

@@ -100,6 +100,9 @@ fn a_flag_tags_one_request_of_anybody() {
     assert_eq!(ask(&mut rig, client, "mg k v"), REFUSAL);
     // One that no namespace is for is as good as none.
     assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), REFUSAL);
+    ask(&mut rig, client, "hello py3");
+    assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), REFUSAL);
+    assert_eq!(ask(&mut rig, client, "mg k v"), "VA 1\\r\\n3\\r\\n");
     assert_eq!(ask(&mut rig, client, "md k Ppy2"), "HD\\r\\n");
     assert_eq!(ask(&mut rig, client, "mg k v Ppy3"), "EN\\r\\n");
 }

@@ -154,6 +154,15 @@ impl Picklegate {
         Self::spawn(dir, &["serve", "--config", &file], &listens_of(toml))
     }
 
+    /// Serves a file that the caller keeps; returns once every `listen = "..."` in
+    /// it accepts.
+    pub(crate) fn with_file(file: &Path) -> Self {
+        let dir = TempDir::new().expect("a writable temporary directory");
+        let toml = std::fs::read_to_string(file).expect("the caller wrote it");
+        let file = file.to_str().expect("a UTF-8 path");
+        Self::spawn(dir, &["serve", "--config", file], &listens_of(&toml))
+    }
+
     /// Runs with exactly these arguments; returns once every `--listen` and
     /// `--admin` address among them accepts.
     pub(crate) fn with_args(args: &[&str]) -> Self {
@@ -194,8 +203,17 @@ impl Picklegate {
 
     /// Asks it to finish, as an init system does.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Asks it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
-            .args(["-TERM", &self.id().to_string()])
+            .args([signal, &self.id().to_string()])
             .status();
         assert!(sent.is_ok_and(|status| status.success()), "kill failed");
     }

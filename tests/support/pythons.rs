@@ -65,12 +65,18 @@ impl Python {
         }
     }
 
+    /// What runs a script. Several Pythons share the scripts, and none may leave
+    /// files there.
+    pub(crate) fn command(&self, script: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("-B").arg(script);
+        command
+    }
+
     /// Runs a script to its end; `None` if that takes longer than `limit`.
     pub(crate) fn run(&self, script: &Path, args: &[&str], limit: Duration) -> Option<Finished> {
-        let mut child = Command::new(&self.program)
-            // Several Pythons share the scripts, and none may leave files there.
-            .arg("-B")
-            .arg(script)
+        let mut child = self
+            .command(script)
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

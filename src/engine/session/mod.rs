@@ -235,6 +235,12 @@ impl Session {
         }
     }
 
+    /// Its tag, if that is from a source that its listener believes.
+    pub fn tag_at(&self, admission: &Admission) -> Option<&Tag> {
+        let tag = self.tag.as_deref()?;
+        admission.rank(tag.source).map(|_| tag)
+    }
+
     /// Bytes that the client has not taken yet.
     pub fn unsent(&self) -> &[u8] {
         &self.out[self.sent..]

@@ -1,0 +1,120 @@
+//! How a client says who it is: every snippet of `config/identity.md` run as it
+//! stands there, each source of tags, those without one, and what a reload does to
+//! listeners and the connections on them.
+
+#![allow(missing_docs)]
+
+#[path = "../support/admin.rs"]
+mod admin;
+mod listeners;
+#[allow(dead_code)] // Others run scripts to their end.
+#[path = "../support/pythons.rs"]
+mod pythons;
+mod snippets;
+mod sources;
+#[path = "../support/mod.rs"]
+mod support;
+mod untagged;
+
+use std::net::TcpStream;
+
+use serde_json::Value;
+use support::{Memcached, Picklegate, free_addr, roundtrip};
+
+/// A picklegate with one listener that identifies, its namespaces `py2` and
+/// `py3`, all keys isolated.
+struct Gate {
+    listen: String,
+    admin: String,
+    toml: String,
+    process: Picklegate,
+    memcached: Memcached,
+}
+
+impl Gate {
+    /// `identify` and `untagged` as written in the configuration.
+    fn start(identify: &str, untagged: &str) -> Self {
+        let (listen, admin, memcached) = (free_addr(), free_addr(), Memcached::start());
+        let toml = configuration(
+            &[(&listen, &identifies(identify, untagged))],
+            &memcached.addr(),
+            &admin,
+        );
+        Self {
+            process: Picklegate::with_config(&toml),
+            listen,
+            admin,
+            toml,
+            memcached,
+        }
+    }
+
+    /// Ends it, with all of its connections, and starts it again.
+    fn restart(&mut self) {
+        self.process.terminate();
+        assert_eq!(self.process.exit_code(), Some(0));
+        self.process = Picklegate::with_config(&self.toml);
+    }
+
+    /// What it answers to those without a tag, if it refuses them.
+    fn refusal(&self) -> String {
+        refusal(&self.listen)
+    }
+
+    /// Waits until one of the connections that `/status` lists is so.
+    fn await_connected(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        admin::await_status(&self.admin, what, |status| connected(status).any(&is_so))
+    }
+}
+
+fn identifies(identify: &str, untagged: &str) -> String {
+    format!("identify = {identify}\nuntagged = \"{untagged}\"")
+}
+
+/// Listeners with what each says of runtimes, before one memcached.
+fn configuration(listeners: &[(&str, &str)], upstream: &str, admin: &str) -> String {
+    let listeners = listeners
+        .iter()
+        .map(|(listen, how)| format!("\n[[listeners]]\nlisten = \"{listen}\"\n{how}\n"));
+    let listeners: String = listeners.collect();
+    format!(
+        r#"
+[upstream]
+servers = ["{upstream}"]
+[admin]
+listen = "{admin}"
+[namespaces.py2]
+runtimes = "python <3"
+[namespaces.py3]
+runtimes = "python >=3"
+[[rules]]
+prefix = ""
+mode = "isolate"
+rollout = 100
+coherence = "deletes"
+{listeners}"#
+    )
+}
+
+fn refusal(listener: &str) -> String {
+    format!("SERVER_ERROR picklegate: no runtime tag on this connection (listener {listener})\r\n")
+}
+
+/// The connections that `/status` lists.
+fn connected(status: &Value) -> impl Iterator<Item = &Value> {
+    let connected = status["connected"].as_array();
+    connected.expect("a list").iter()
+}
+
+/// Whether a connection has this tag, from there, and is in this namespace.
+fn is(connection: &Value, runtime: &str, told_by: &str, namespace: &str) -> bool {
+    connection["runtime"] == runtime
+        && connection["told_by"] == told_by
+        && connection["namespace"] == namespace
+}
+
+/// Sends a request whose whole reply is known, and so needs no fence.
+fn say(stream: &TcpStream, request: &[u8], reply: &str) {
+    let received = roundtrip(stream, request, reply.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&received), reply);
+}
