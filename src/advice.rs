@@ -2,13 +2,13 @@
 //! and whether anything stands against going on. Pure: counts in, words out.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Word as _;
 use crate::engine::{Family, PROTOCOLS};
-use crate::policy::{Coherence, KeyCodec, Mode, Rule, Rules, SpaceId};
+use crate::policy::{Coherence, KeyCodec, Mode, Rollout, Rule, Rules, Sniff, SpaceId};
 
 /// What was seen of one family, by all workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,8 +81,6 @@ pub struct Counts {
     pub untagged: u64,
     /// Copies that could not be deleted.
     pub invalidation_errors: u64,
-    /// Requests that an upstream did not answer.
-    pub upstream_errors: u64,
 }
 
 /// The whole answer.
@@ -151,6 +149,15 @@ fn add(sums: &mut BTreeMap<String, u64>, names: impl IntoIterator<Item = String>
     }
 }
 
+impl Counts {
+    /// Adds what another worker counted.
+    pub fn add(&mut self, other: Self) {
+        self.suspected += other.suspected;
+        self.untagged += other.untagged;
+        self.invalidation_errors += other.invalidation_errors;
+    }
+}
+
 impl Report {
     /// What to do next, under these rules and after these counts.
     pub fn new(
@@ -181,6 +188,18 @@ impl Report {
     }
 }
 
+/// The rules as TOML, under comments that say what speaks for the step and against it.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = if self.go { "go" } else { "no go" };
+        writeln!(f, "# {answer}")?;
+        for reason in &self.reasons {
+            writeln!(f, "#   {reason}")?;
+        }
+        write!(f, "\n{}", self.toml)
+    }
+}
+
 /// What to do with a family, and the counts behind that.
 fn judge(family: &FamilyReport) -> (Advice, String) {
     let versions: Vec<&String> = family
@@ -196,12 +215,15 @@ fn judge(family: &FamilyReport) -> (Advice, String) {
     let unloadable: u64 = family.unloadable.values().sum();
     let (reads, writes) = (family.reads, family.writes);
     if family.counters + family.locks > 0 {
-        let what = [(family.counters, "counting"), (family.locks, "locking")];
+        let what = [
+            (family.counters, "as a counter"),
+            (family.locks, "as a lock"),
+        ];
         let told = what.into_iter().filter(|(count, _)| *count > 0);
         let told: Vec<_> = told
-            .map(|(count, what)| format!("{count} {what}"))
+            .map(|(count, what)| format!("{count} times {what}"))
             .collect();
-        return (Advice::Share, format!("{} requests", told.join(" and ")));
+        return (Advice::Share, format!("used {}", told.join(" and ")));
     }
     if let [only] = versions[..] {
         return (
@@ -255,10 +277,6 @@ fn objections(
             "connections asked for something without a tag",
         ),
         (counts.invalidation_errors, "copies could not be deleted"),
-        (
-            counts.upstream_errors,
-            "requests were not answered by memcached",
-        ),
     ];
     for (count, what) in several {
         if count > 0 {
@@ -318,53 +336,110 @@ impl Next {
         }
     }
 
-    /// The settings of the rule for everything else.
-    fn settings(self) -> String {
+    /// The rule for everything else, after this step.
+    fn rule(self, present: &Rule) -> Rule {
+        let mut rule = present.clone();
         match self {
-            Self::Mode(mode) => format!("mode = \"{}\"", mode.word()),
-            Self::Rollout(percent) => format!("mode = \"isolate\"\nrollout = {percent}"),
-            Self::Done => "mode = \"isolate\"".to_owned(),
+            Self::Mode(mode) => rule.mode = mode,
+            Self::Rollout(percent) => {
+                rule.mode = Mode::Isolate;
+                rule.rollout = Rollout::new(percent).unwrap_or(Rollout::ALL);
+            }
+            Self::Done => {}
         }
+        if rule.sniff == Sniff::Off {
+            rule.sniff = Sniff::Header;
+        }
+        // What crosses must be deleted everywhere before it is isolated.
+        if matches!(rule.coherence, Coherence::None | Coherence::Deletes) {
+            rule.coherence = Coherence::FillAware;
+        }
+        rule
     }
 }
 
-/// The rules of the next stage: those for families that need one, then the one for
-/// everything else.
+/// The rules of the next stage: those for families that need one, those that are
+/// there for others, then the one for everything else.
 fn toml(families: &[FamilyReport], rules: &Rules, next: Next) -> String {
     let mut text = String::new();
     let isolates = !matches!(next, Next::Mode(_));
+    let mut told = Vec::new();
     for family in families {
-        let present = rules.find(family.family.as_bytes());
         let Some(mode) = family.advice.mode() else {
             continue;
         };
+        let present = rules.find(family.family.as_bytes());
+        let has_own = *present.prefix == *family.family.as_bytes();
         // What everything else becomes needs no rule of its own.
         let is_covered = mode == Mode::Isolate || mode == Mode::Guard && !isolates;
-        if family.family.contains('\u{fffd}') || is_covered {
+        if family.family.contains('\u{fffd}') || is_covered && !has_own {
             continue;
         }
-        let kept = present.mode == mode && present.prefix.len() == family.family.len();
-        let note = if kept { "as it is: " } else { "" };
-        let prefix = quoted(&family.family);
-        let _ = write!(
-            text,
-            "# {note}{}\n[[rules]]\nprefix = {prefix}\nmode = \"{}\"\n\n",
-            family.why,
-            mode.word()
-        );
+        told.push(present.prefix.clone());
+        let kept = if has_own && present.mode == mode {
+            "as it is: "
+        } else {
+            ""
+        };
+        let rule = Rule {
+            prefix: family.family.as_bytes().into(),
+            mode,
+            ..present.clone()
+        };
+        push_rule(&mut text, &format!("{kept}{}", family.why), &rule);
     }
-    let coherence = match rules.find(b"").coherence {
-        Coherence::None | Coherence::Deletes => Coherence::FillAware,
-        coherence => coherence,
-    };
+    let unseen = rules.iter().filter(|rule| !rule.prefix.is_empty());
+    for rule in unseen.filter(|rule| !told.contains(&rule.prefix)) {
+        push_rule(&mut text, "as it is: nothing speaks against it", rule);
+    }
+    push_rule(&mut text, &next.words(), &next.rule(rules.find(b"")));
+    text
+}
+
+/// A rule with all that is not as it would be without being said.
+fn push_rule(text: &mut String, why: &str, rule: &Rule) {
+    let gap = if text.is_empty() { "" } else { "\n" };
+    let prefix = quoted(&String::from_utf8_lossy(&rule.prefix));
+    let mode = rule.mode.word();
     let _ = write!(
         text,
-        "# {}\n[[rules]]\nprefix = \"\"\n{}\ncoherence = \"{}\"\n",
-        next.words(),
-        next.settings(),
-        coherence.word()
+        "{gap}# {why}\n[[rules]]\nprefix = {prefix}\nmode = \"{mode}\"\n"
     );
-    text
+    if rule.mode == Mode::Shared {
+        return;
+    }
+    let percent = rule.rollout.percent();
+    if rule.mode == Mode::Isolate && percent < 100 {
+        let _ = writeln!(text, "rollout = {percent}");
+    }
+    let isolates = rule.mode == Mode::Isolate;
+    let guards = isolates || rule.mode == Mode::Guard;
+    let words = [
+        ("sniff", rule.sniff.word(), "header", true),
+        (
+            "on_unloadable_read",
+            rule.on_unloadable_read.word(),
+            "miss",
+            guards,
+        ),
+        (
+            "on_unloadable_write",
+            rule.on_unloadable_write.word(),
+            "accept",
+            guards,
+        ),
+        ("globals", rule.globals.word(), "any", true),
+        ("py2_str", rule.py2_str.word(), "text", guards),
+        ("coherence", rule.coherence.word(), "", true),
+    ];
+    for (key, word, default, has_effect) in words {
+        if word != default && has_effect {
+            let _ = writeln!(text, "{key} = \"{word}\"");
+        }
+    }
+    if rule.read_through && isolates {
+        text.push_str("read_through = true\n");
+    }
 }
 
 /// A basic string of TOML.
@@ -444,8 +519,8 @@ mod tests {
             .collect();
         told.sort();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        count: Share: 7 counting requests
-        lock "a": Share: 2 locking requests
+        count: Share: used 7 times as a counter
+        lock "a": Share: used 2 times as a lock
         new: Isolate: pickles of protocol 4 in a family that versions share
         only: Leave: only py3: 100 reads, 10 stores
         page: Guard: 100 reads and 10 stores of several versions, all loadable
@@ -453,8 +528,8 @@ mod tests {
         "#);
         assert!(!report.go);
         insta::assert_snapshot!(report.reasons.join("\n"), @r#"
-        "count:" needs a rule of its own, mode shared: 7 counting requests
-        "lock \"a\":" needs a rule of its own, mode shared: 2 locking requests
+        "count:" needs a rule of its own, mode shared: used 7 times as a counter
+        "lock \"a\":" needs a rule of its own, mode shared: used 2 times as a lock
         "#);
     }
 
@@ -462,12 +537,12 @@ mod tests {
     fn the_advised_rules_are_a_configuration() {
         let first = report("[[rules]]\nmode = \"guard\"", Counts::default());
         insta::assert_snapshot!(first.toml, @r#"
-        # 7 counting requests
+        # used 7 times as a counter
         [[rules]]
         prefix = "count:"
         mode = "shared"
 
-        # 2 locking requests
+        # used 2 times as a lock
         [[rules]]
         prefix = "lock \"a\":"
         mode = "shared"
@@ -476,6 +551,7 @@ mod tests {
         [[rules]]
         prefix = "page:"
         mode = "guard"
+        coherence = "fill-aware"
 
         # next: isolate 10 % of everything else
         [[rules]]
@@ -512,11 +588,10 @@ mod tests {
             suspected: 1,
             untagged: 2,
             invalidation_errors: 3,
-            upstream_errors: 4,
         };
         let config = Config::parse("test", &config("[[rules]]\nmode = \"observe\"")).unwrap();
         let report = Report::new(BTreeMap::new(), &config.snapshot.rules, counts, true);
         assert!(!report.go);
-        assert_eq!(report.reasons.len(), 5);
+        assert_eq!(report.reasons.len(), 4);
     }
 }

@@ -17,6 +17,11 @@ a cache inside this process, for trying things out.
 
 RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.";
 
+const ADVISE: &str = "\
+The text is the rules section of the next stage, as TOML. FORMAT is text or json.
+
+The exit code is 1 if something stands against the next step.";
+
 const INSPECT: &str = "\
 TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\". FORMAT is text or json.
 
@@ -46,6 +51,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show where keys live: namespace, rule, physical key, siblings, server
     Explain(Explain),
+    /// Ask a running picklegate which rules its traffic needs, and whether to go on
+    Advise(Advise),
     /// Say what pickles are, and who can load them
     Inspect(Inspect),
     /// Rewrite a pickle so that a reader loads it with the same meaning
@@ -129,6 +136,19 @@ pub(crate) struct Explain {
     /// Client keys
     #[arg(value_name = "KEY", required = true)]
     pub(crate) keys: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ADVISE)]
+pub(crate) struct Advise {
+    /// The admin listener of the running picklegate
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
+    pub(crate) admin: String,
+
+    /// For people, or an object
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

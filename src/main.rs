@@ -14,8 +14,9 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use picklegate::advice::Report;
 use picklegate::check;
-use picklegate::config::{Config, ConfigErrors};
+use picklegate::config::{Config, ConfigErrors, ListenAddr};
 use picklegate::demo::{self, Addresses};
 use picklegate::explain::{ExplainError, Value, explain};
 use picklegate::inspect::{Asked, Inspector, NameList, every_python};
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => run_demo(&args),
         Command::Check(args) => run_check(&args),
         Command::Explain(args) => run_explain(&args),
+        Command::Advise(args) => run_advise(&args),
         Command::Inspect(args) => run_inspect(&args),
         Command::Transcode(args) => run_transcode(&args),
         Command::Inventory => print(inventory::SCRIPT),
@@ -168,6 +170,23 @@ fn run_explain(args: &cli::Explain) -> Result<(), Failure> {
             _ => usage(error),
         })?;
     print(&explanations.join("\n"))
+}
+
+fn run_advise(args: &cli::Advise) -> Result<(), Failure> {
+    let addr = ListenAddr::parse(&args.admin).map_err(usage)?;
+    let answer = server::ask_admin(&addr, "/families");
+    let answer = answer.map_err(|error| usage(format!("{}: {error}", args.admin)))?;
+    let report: Report = serde_json::from_slice(&answer)
+        .map_err(|error| usage(format!("{}: no advice in its answer: {error}", args.admin)))?;
+    print(&match args.format {
+        Format::Json => json(&report)?,
+        Format::Text => report.to_string(),
+    })?;
+    if report.go {
+        Ok(())
+    } else {
+        Err(Failure::No("no go".to_owned()))
+    }
 }
 
 fn run_inspect(args: &cli::Inspect) -> Result<(), Failure> {

@@ -40,6 +40,10 @@ fn the_demo_shows_what_crosses_and_what_stays_apart() {
       python3.11  incr    42                                      crossed: written by the other version
       python2.7   get     42                                      crossed: written by the other version
 
-    crossed 3, isolated 1, hidden 1
+    lock:nightly  (shared: one of them gets it)
+      python2.7   add     STORED
+      python3.11  add     NOT_STORED                              crossed: the other version holds it
+
+    crossed 4, isolated 1, hidden 1
     ");
 }

@@ -8,7 +8,7 @@ use std::io;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use Fate::{Crossed, Deleted, Gone, Hidden, Isolated, Own, Stored};
+use Fate::{Crossed, Deleted, Gone, Hidden, Isolated, Own, Stored, Taken};
 
 use crate::config::{Config, ListenAddr};
 
@@ -60,6 +60,10 @@ runtime = "python/3.11"
 
 [[rules]]                # counters and locks cross versions
 prefix = "hits:"
+mode   = "shared"
+
+[[rules]]
+prefix = "lock:"
 mode   = "shared"
 
 [[rules]]                # one copy; whoever cannot load it has a miss
@@ -136,6 +140,10 @@ pub async fn replay(config: &Config) -> io::Result<String> {
     report.step(P2, "set", &py2.set("hits:home", RAW, b"41").await?, Stored)?;
     report.step(P3, "incr", &py3.incr("hits:home").await?, Crossed)?;
     report.step(P2, "get", &py2.get("hits:home").await?, Crossed)?;
+
+    report.heading("lock:nightly", "shared: one of them gets it");
+    report.step(P2, "add", &py2.add("lock:nightly").await?, Stored)?;
+    report.step(P3, "add", &py3.add("lock:nightly").await?, Taken)?;
     Ok(report.finish())
 }
 
@@ -152,6 +160,7 @@ enum Fate {
     Crossed,
     Deleted,
     Gone,
+    Taken,
 }
 
 impl Fate {
@@ -164,13 +173,15 @@ impl Fate {
             Crossed => "crossed: written by the other version",
             Deleted => "every copy",
             Gone => "deleted by the other version",
+            Taken => "crossed: the other version holds it",
         }
     }
 
     fn is_kept_by(self, reply: &str) -> bool {
         match self {
-            Stored => reply.ends_with("STORED"),
+            Stored => reply.ends_with("STORED") && !reply.ends_with("NOT_STORED"),
             Deleted => reply == "DELETED",
+            Taken => reply == "NOT_STORED",
             Isolated | Hidden | Gone => reply == MISS,
             Own | Crossed => reply != MISS && !reply.contains("ERROR"),
         }
@@ -204,7 +215,8 @@ impl Report {
 
     fn finish(mut self) -> String {
         let count = |fate| self.fates.iter().filter(|&&f| f == fate).count();
-        let (crossed, isolated, hidden) = (count(Crossed), count(Isolated), count(Hidden));
+        let crossed = count(Crossed) + count(Taken);
+        let (isolated, hidden) = (count(Isolated), count(Hidden));
         let _ = writeln!(
             self.text,
             "\ncrossed {crossed}, isolated {isolated}, hidden {hidden}"
@@ -271,6 +283,11 @@ impl Client {
 
     async fn delete(&mut self, key: &str) -> io::Result<String> {
         self.ask(format!("delete {key}\r\n").as_bytes()).await
+    }
+
+    async fn add(&mut self, key: &str) -> io::Result<String> {
+        let request = format!("add {key} {RAW} 0 1\r\n1\r\n");
+        self.ask(request.as_bytes()).await
     }
 
     async fn incr(&mut self, key: &str) -> io::Result<String> {

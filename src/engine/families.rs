@@ -15,7 +15,7 @@ use hashbrown::HashTable;
 use std::hash::BuildHasher as _;
 
 use super::look::Seen;
-use super::tally::{ByReason, PROTOCOLS, Split, place_of};
+use super::tally::{ByReason, PROTOCOLS, Split};
 use crate::policy::{Separators, SpaceId};
 
 /// Families that one worker keeps.
@@ -113,7 +113,7 @@ impl Families {
             family.writes += 1;
             family.writers[writer.index()] += 1;
             if let Some(protocol) = seen.protocol {
-                family.protocols[place_of(protocol)] += 1;
+                family.protocols[protocol] += 1;
             }
         }
     }
@@ -186,7 +186,7 @@ impl Families {
 impl Family {
     fn see(&mut self, seen: &Seen) {
         if let Some(protocol) = seen.protocol {
-            self.protocols[place_of(protocol)] += 1;
+            self.protocols[protocol] += 1;
         }
         if let Some(reason) = seen.reason {
             self.unloadable.add(reason);

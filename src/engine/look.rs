@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::tally::{Action, Direction, Tally, Writer};
+use super::tally::{Action, Direction, Tally, Writer, place_of};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{
     self, Broken, Encoding, Extensions, Firewall, Header, InflateError, Inflater, Reason, Scan,
@@ -215,8 +215,8 @@ impl<'f> Found<'f> {
 /// What the last look at a value found.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// The protocol, if it was a pickle, and if that is known.
-    pub(super) protocol: Option<Option<u8>>,
+    /// The place of its protocol among all, if it was a pickle.
+    pub(super) protocol: Option<usize>,
     /// Why it was not loadable.
     pub(super) reason: Option<&'static str>,
     /// What it names that is to blame, or nothing.
@@ -232,7 +232,7 @@ impl Seen {
     }
 
     fn pickle(&mut self, protocol: Option<u8>, reason: Option<&'static str>) {
-        self.protocol = Some(protocol);
+        self.protocol = Some(place_of(protocol));
         self.reason = reason;
         self.global.clear();
     }

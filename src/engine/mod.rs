@@ -78,7 +78,7 @@ impl Engine {
     /// process.
     pub fn new(settings: Settings, fills: Arc<Fills>) -> Self {
         let fills = FillMemory::new(fills, settings.generation);
-        let sessions = Sessions::new(Arc::clone(&settings.snapshot), fills);
+        let sessions = Sessions::new(&settings.snapshot, fills);
         let mut engine = Self {
             settings,
             sessions,

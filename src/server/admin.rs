@@ -1,6 +1,8 @@
 //! The admin listener: metrics and health over HTTP. Read-only.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract;
@@ -18,6 +20,7 @@ use super::status::{Connection, MAX_CONNECTIONS, Status};
 use super::stream::{Listening, Stream};
 use super::upstream::Address;
 use super::worker::{Handle, Message};
+use crate::advice::{self, Counts};
 
 /// How long a server may take to say its version.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -35,6 +38,8 @@ pub(super) async fn serve(listening: Listening, state: State) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/status", get(status))
+        .route("/families", get(families))
+        .route("/advise", get(advise))
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .with_state(state);
@@ -97,6 +102,38 @@ async fn status(extract::State(state): extract::State<State>) -> impl IntoRespon
         connected,
     };
     Json(report)
+}
+
+/// What is done with which families of keys, and what to do about it.
+async fn families(extract::State(state): extract::State<State>) -> impl IntoResponse {
+    match advice(&state).await {
+        Some(report) => Json(report).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// The rules of the next stage, with what speaks for them and against it.
+async fn advise(extract::State(state): extract::State<State>) -> impl IntoResponse {
+    match advice(&state).await {
+        Some(report) => report.to_string().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// `None` where families are switched off.
+async fn advice(state: &State) -> Option<advice::Report> {
+    let observed = ask(&state.workers, Message::Families).await;
+    let snapshot = Arc::clone(&observed.first()?.snapshot);
+    snapshot.families?;
+    let mut families = BTreeMap::new();
+    let mut counts = Counts::default();
+    for worker in observed {
+        advice::merge(&mut families, &worker.snapshot.codec, &worker.families);
+        counts.add(worker.counts);
+    }
+    let failed = state.status.borrow().has_failed();
+    let rules = &snapshot.rules;
+    Some(advice::Report::new(families, rules, counts, failed))
 }
 
 /// Ready once every server answers.

@@ -14,6 +14,7 @@
 
 mod acceptor;
 mod admin;
+mod ask;
 mod connection;
 mod identity;
 mod reload;
@@ -38,6 +39,8 @@ use crate::embedded::Embedded;
 use crate::engine::{Engine, Fills, Settings};
 use crate::metrics::{self, Labels, Publisher};
 use crate::policy::Identify;
+pub use ask::ask_admin;
+
 use acceptor::Acceptor;
 use identity::ProcessFinder;
 use reload::Watch;

@@ -98,6 +98,11 @@ impl Status {
         self.config.generation
     }
 
+    /// Whether the last configuration was not taken over.
+    pub(super) fn has_failed(&self) -> bool {
+        self.config.failure.is_some()
+    }
+
     /// A configuration was taken over.
     pub(super) fn loaded(&mut self, config: &Config) {
         let files = config.files.iter();

@@ -17,10 +17,11 @@ use super::connection::Connection;
 use super::status;
 use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
+use crate::advice::Counts;
 use crate::config::{Limits, Word as _};
-use crate::engine::{Engine, Settings, Tag};
+use crate::engine::{Engine, Family, Invalidation, Settings, Tag};
 use crate::metrics::{Gauges, Labels, Publisher};
-use crate::policy::Identify;
+use crate::policy::{Identify, Snapshot};
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -48,6 +49,8 @@ pub(super) enum Message {
     Publish(oneshot::Sender<()>),
     /// Say how many clients there are, and who some of them are.
     Connections(oneshot::Sender<(usize, Vec<status::Connection>)>),
+    /// Say what is done with which keys, and what speaks against a step.
+    Families(oneshot::Sender<Observed>),
     /// Say which servers there are.
     Servers(oneshot::Sender<Vec<Arc<Address>>>),
     /// Finish what is owed and end.
@@ -64,6 +67,14 @@ pub(super) struct Arrival {
     pub(super) tag: Option<Tag>,
     /// What it sent meanwhile.
     pub(super) input: Vec<u8>,
+}
+
+/// What one worker saw since its configuration was loaded.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) families: Vec<Family>,
+    pub(super) counts: Counts,
 }
 
 /// Other settings.
@@ -293,6 +304,9 @@ impl Worker {
             Message::Connections(answer) => {
                 let _ = answer.send(self.connections());
             }
+            Message::Families(answer) => {
+                let _ = answer.send(self.observed());
+            }
             Message::Servers(answer) => {
                 let lanes = self.engine.lanes().iter().zip(&self.lanes);
                 let serving = lanes.filter(|(upstream, _)| !upstream.retired);
@@ -363,6 +377,23 @@ impl Worker {
                 }
                 (None, None) => unreachable!("settings name the servers of new lanes"),
             }
+        }
+    }
+
+    fn observed(&self) -> Observed {
+        let tally = self.engine.tally();
+        let errors = tally
+            .invalidations
+            .iter()
+            .map(|results| results[Invalidation::Error as usize]);
+        Observed {
+            snapshot: Arc::clone(&self.engine.settings().snapshot),
+            families: self.engine.families().iter().cloned().collect(),
+            counts: Counts {
+                suspected: tally.suspected.as_flattened().iter().sum(),
+                untagged: tally.untagged.iter().sum(),
+                invalidation_errors: errors.sum(),
+            },
         }
     }
 

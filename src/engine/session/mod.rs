@@ -498,14 +498,14 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub(super) fn new(snapshot: Arc<Snapshot>, fills: FillMemory) -> Self {
+    pub(super) fn new(snapshot: &Arc<Snapshot>, fills: FillMemory) -> Self {
         let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
             dirty: Vec::new(),
             steps: Vec::new(),
             tally,
-            looker: Looker::new(Arc::clone(&snapshot)),
+            looker: Looker::new(Arc::clone(snapshot)),
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),

@@ -1,0 +1,62 @@
+//! Asks the admin listener of a running picklegate.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper::rt;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::config::ListenAddr;
+
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer: 16 MiB.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// The answer to a `GET`.
+///
+/// # Errors
+/// If nobody answers, or not with what was asked for.
+pub fn ask_admin(addr: &ListenAddr, path: &str) -> io::Result<Vec<u8>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let answer = async {
+            match addr {
+                ListenAddr::Tcp(addr) => ask(TcpStream::connect(addr).await?, path).await,
+                ListenAddr::Unix(at) => ask(UnixStream::connect(at).await?, path).await,
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, answer).await;
+        waited.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    })
+}
+
+async fn ask<S>(stream: S, path: &str) -> io::Result<Vec<u8>>
+where
+    TokioIo<S>: rt::Read + rt::Write + Unpin + Send + 'static,
+{
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(io::Error::other)?;
+    // It ends with the sender.
+    tokio::spawn(connection);
+    let request = Request::get(path)
+        .header(header::HOST, "picklegate")
+        .body(Empty::<Bytes>::new())
+        .map_err(io::Error::other)?;
+    let response = sender.send_request(request).await;
+    let response = response.map_err(io::Error::other)?;
+    if response.status() != StatusCode::OK {
+        let message = format!("answers {} to {path}", response.status());
+        return Err(io::Error::other(message));
+    }
+    let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+    let body = body.collect().await.map_err(io::Error::other)?;
+    Ok(body.to_bytes().to_vec())
+}
