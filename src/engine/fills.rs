@@ -7,11 +7,13 @@
 //! [`WINDOW_US`]. What is found by mistake is a change that counts as a fill: one
 //! in 4 x 10^12 of those writes whose four places are taken by recent misses.
 
+use std::hash::Hasher as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use twox_hash::XxHash64;
 
-use crate::policy::SpaceId;
+use crate::policy::{Namespace, SpaceId};
 
 /// How long a miss is remembered, in microseconds: ten ticks.
 pub const WINDOW_US: u64 = WINDOW_TICKS << TICK_SHIFT;
@@ -89,10 +91,50 @@ impl Fills {
     }
 }
 
-/// What a miss is remembered by: the namespace of whoever missed, and the client
-/// key.
-pub(super) fn fill_hash(space: SpaceId, client_key: &[u8]) -> u64 {
-    XxHash64::oneshot(u64::from(space.0), client_key)
+/// The memory as one engine uses it: by the numbers of its namespaces.
+#[derive(Debug)]
+pub(super) struct Misses {
+    fills: Arc<Fills>,
+    /// Which number stands for which namespace. Under another layout nothing is
+    /// found of what was missed before: it may have been another's miss.
+    layout: u64,
+}
+
+impl Misses {
+    /// Of these namespaces.
+    pub(super) fn new(fills: Arc<Fills>, namespaces: &[Namespace]) -> Self {
+        let layout = layout(namespaces);
+        Self { fills, layout }
+    }
+
+    /// Has other namespaces.
+    pub(super) fn adopt(&mut self, namespaces: &[Namespace]) {
+        self.layout = layout(namespaces);
+    }
+
+    /// A namespace missed a client key.
+    pub(super) fn note(&self, space: SpaceId, client_key: &[u8], now_us: u64) {
+        self.fills.note(self.hash(space, client_key), now_us);
+    }
+
+    /// [`Fills::take`], of a namespace's miss of a client key.
+    pub(super) fn take(&self, space: SpaceId, client_key: &[u8], now_us: u64) -> bool {
+        self.fills.take(self.hash(space, client_key), now_us)
+    }
+
+    fn hash(&self, space: SpaceId, client_key: &[u8]) -> u64 {
+        XxHash64::oneshot(self.layout ^ u64::from(space.0), client_key)
+    }
+}
+
+fn layout(namespaces: &[Namespace]) -> u64 {
+    let mut hasher = XxHash64::with_seed(0);
+    for namespace in namespaces {
+        hasher.write(namespace.name.as_bytes());
+        // No name holds it.
+        hasher.write(b"/");
+    }
+    hasher.finish()
 }
 
 /// Never 0, which stands for no entry.

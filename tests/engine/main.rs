@@ -10,6 +10,7 @@ mod cuts;
 mod isolation;
 mod lanes;
 mod order;
+mod renumbering;
 mod rig;
 mod whole;
 mod wrong;

@@ -16,7 +16,7 @@ use super::change::{Change, Next, Stage, replace_code};
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Invalidation, Outcome, Tally};
-use crate::engine::fills::{Fills, fill_hash};
+use crate::engine::fills::{Fills, Misses};
 use crate::engine::identify::FlagTag;
 use crate::engine::lane::OnMiss;
 use crate::engine::meta::MetaReply;
@@ -483,7 +483,7 @@ pub struct Sessions {
     /// What the tags of `P` flags stand for.
     pub(super) flag_tags: Vec<FlagTag>,
     /// What was missed a moment ago.
-    pub(super) fills: Arc<Fills>,
+    misses: Misses,
     /// What nobody uses.
     pub(super) pool: Pool,
     queues: Queues,
@@ -492,18 +492,17 @@ pub struct Sessions {
 impl Sessions {
     /// None yet.
     pub fn new(snapshot: Arc<Snapshot>, fills: Arc<Fills>) -> Self {
-        let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
             dirty: Vec::new(),
             steps: Vec::new(),
-            tally,
+            tally: Tally::new(snapshot.codec.spaces().len()),
+            misses: Misses::new(fills, &snapshot.namespaces),
             looker: Looker::new(snapshot),
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
             flag_tags: Vec::new(),
-            fills,
             pool: Pool::default(),
             queues: Queues::default(),
         }
@@ -538,6 +537,7 @@ impl Sessions {
     /// Another configuration, while nothing is under way.
     pub fn adopt(&mut self, snapshot: Arc<Snapshot>) {
         self.tally = Tally::new(snapshot.codec.spaces().len());
+        self.misses.adopt(&snapshot.namespaces);
         self.looker = Looker::new(snapshot);
         self.flag_tags.clear();
     }
@@ -821,13 +821,13 @@ impl Sessions {
     /// A client key was missed: a write that follows soon fills it.
     pub fn note_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
         let space = self.slot(ticket).who.identity.space;
-        self.fills.note(fill_hash(space, client_key), self.now_us);
+        self.misses.note(space, client_key, self.now_us);
     }
 
     /// Whether a write of a client fills what was missed a moment ago.
     pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
         let space = self.slab[client as usize].who.identity.space;
-        self.fills.take(fill_hash(space, client_key), self.now_us)
+        self.misses.take(space, client_key, self.now_us)
     }
 
     /// Has the copies of others asked for, for a slot that waits for them, too.

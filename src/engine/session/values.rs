@@ -5,7 +5,7 @@
 //! that it saves.
 
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
-use crate::engine::fills::{Fills, fill_hash};
+use crate::engine::fills::Misses;
 use crate::engine::lane::OnMiss;
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Outcome, Tally};
@@ -40,7 +40,7 @@ impl Sessions {
             now_us,
             pool,
             queues,
-            fills,
+            misses,
             ..
         } = self;
         let session = &mut slab[ticket.client as usize];
@@ -66,7 +66,7 @@ impl Sessions {
             hidden: 0,
             finished: false,
             pool,
-            fills,
+            misses,
             now_us: *now_us,
         };
         let result = pass(&mut values);
@@ -118,7 +118,7 @@ pub(in crate::engine) struct Values<'s> {
     pub(in crate::engine) finished: bool,
     /// What nobody uses.
     pub(in crate::engine) pool: &'s mut Pool,
-    fills: &'s Fills,
+    misses: &'s Misses,
     now_us: u64,
 }
 
@@ -152,8 +152,8 @@ impl Values<'_> {
     #[cold]
     pub(in crate::engine) fn missed(&self, on_miss: OnMiss, client_key: &[u8]) {
         if on_miss.contains(OnMiss::NOTE) {
-            let hash = fill_hash(self.identity.space, client_key);
-            self.fills.note(hash, self.now_us);
+            let space = self.identity.space;
+            self.misses.note(space, client_key, self.now_us);
         }
     }
 
