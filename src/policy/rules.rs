@@ -112,7 +112,7 @@ pub enum Globals {
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// Sorted by prefix; the first is the catch-all.
-    rules: Vec<Rule>,
+    sorted: Vec<Rule>,
     /// The first bytes of each prefix, which decide nearly always: in their order,
     /// too.
     heads: Vec<u64>,
@@ -137,7 +137,7 @@ impl Rules {
             .collect();
         let heads = rules.iter().map(|rule| head(&rule.prefix)).collect();
         Some(Self {
-            rules,
+            sorted: rules,
             heads,
             parents,
         })
@@ -146,7 +146,7 @@ impl Rules {
     /// The rule of a client key.
     #[inline]
     pub fn find(&self, key: &[u8]) -> &Rule {
-        match &self.rules[..] {
+        match &self.sorted[..] {
             [only] => only,
             _ => self.search(key),
         }
@@ -160,19 +160,19 @@ impl Rules {
         let alike = self.heads[before..]
             .iter()
             .take_while(|&&head| head == key_head);
-        let alike = &self.rules[before..before + alike.count()];
+        let alike = &self.sorted[before..before + alike.count()];
         let upto = before + alike.partition_point(|rule| &*rule.prefix <= key);
         // The catch-all is before every key.
         let mut at = upto - 1;
-        while !key.starts_with(&self.rules[at].prefix) {
+        while !key.starts_with(&self.sorted[at].prefix) {
             at = self.parents[at];
         }
-        &self.rules[at]
+        &self.sorted[at]
     }
 
     /// All rules, sorted by prefix.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter()
+        self.sorted.iter()
     }
 }
 
