@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
 
-use crate::policy::SpaceId;
+use twox_hash::XxHash64;
+
+use crate::policy::{Namespace, SpaceId};
 
 /// How long a miss is remembered, in microseconds: ten ticks.
 pub const WINDOW_US: u64 = WINDOW_TICKS << TICK_SHIFT;
@@ -103,23 +105,24 @@ impl Fills {
     }
 }
 
-/// The memory as one engine uses it.
+/// The memory as one engine uses it: by the numbers of its namespaces.
 #[derive(Debug)]
 pub(super) struct FillMemory {
     fills: Arc<Fills>,
-    /// Which configuration numbers the namespaces: what was missed under another one
-    /// is not found.
-    generation: u32,
+    /// Which number stands for which namespace. Under another layout nothing is
+    /// found of what was missed before: it may have been another's miss.
+    layout: u64,
 }
 
 impl FillMemory {
-    pub(super) fn new(fills: Arc<Fills>, generation: u32) -> Self {
-        Self { fills, generation }
+    pub(super) fn new(fills: Arc<Fills>, namespaces: &[Namespace]) -> Self {
+        let layout = layout(namespaces);
+        Self { fills, layout }
     }
 
-    /// The same memory under another configuration.
-    pub(super) fn renumber(&mut self, generation: u32) {
-        self.generation = generation;
+    /// Other namespaces have the numbers from now on.
+    pub(super) fn renumber(&mut self, namespaces: &[Namespace]) {
+        self.layout = layout(namespaces);
     }
 
     /// A client key was missed by somebody of a namespace.
@@ -133,8 +136,18 @@ impl FillMemory {
     }
 
     fn namespace(&self, space: SpaceId) -> u64 {
-        u64::from(self.generation) << 8 | u64::from(space.0)
+        self.layout ^ u64::from(space.0)
     }
+}
+
+fn layout(namespaces: &[Namespace]) -> u64 {
+    let mut hasher = XxHash64::with_seed(0);
+    for namespace in namespaces {
+        hasher.write(namespace.name.as_bytes());
+        // No name holds it.
+        hasher.write(b"/");
+    }
+    hasher.finish()
 }
 
 /// Never 0, which stands for no entry.

@@ -46,8 +46,6 @@ use crate::protocol::request::{Line, find_line, parse_head};
 /// What an engine works by.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// A number that no other settings of the process have.
-    pub generation: u32,
     /// What decides about each request.
     pub snapshot: Arc<Snapshot>,
     /// Who may connect to each listener, by its number; `None` where one is no
@@ -77,7 +75,7 @@ impl Engine {
     /// then the one for large values. `fills` is shared by all engines of the
     /// process.
     pub fn new(settings: Settings, fills: Arc<Fills>) -> Self {
-        let fills = FillMemory::new(fills, settings.generation);
+        let fills = FillMemory::new(fills, &settings.snapshot.namespaces);
         let sessions = Sessions::new(&settings.snapshot, fills);
         let mut engine = Self {
             settings,
@@ -137,12 +135,7 @@ impl Engine {
         self.settings = settings;
         self.held = false;
         self.group_lanes();
-        let Settings {
-            snapshot,
-            generation,
-            ..
-        } = &self.settings;
-        self.sessions.adopt(Arc::clone(snapshot), *generation);
+        self.sessions.adopt(Arc::clone(&self.settings.snapshot));
         let clients: Vec<u32> = self.sessions.slab.iter().map(|(id, _)| id as u32).collect();
         for client in clients {
             if !self.stand(client) {

@@ -110,8 +110,6 @@ pub struct Server {
     config: Config,
     /// By number. A listener that is no more keeps its own, for when it returns.
     listeners: Vec<Bound>,
-    /// How many settings workers were given; the number of the latest.
-    attempts: u32,
     /// Of all servers that there were.
     addresses: Vec<Arc<Address>>,
     workers: Vec<Handle>,
@@ -149,7 +147,6 @@ impl Server {
             });
         }
         let mut server = Self {
-            attempts: 0,
             addresses: Vec::new(),
             workers: Vec::new(),
             ended: Vec::new(),
@@ -319,7 +316,6 @@ impl Server {
         }
         self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
         // From here on nothing fails.
-        self.attempts += 1;
         for bound in &mut self.listeners {
             let stays = |l: &Listener| l.admission.name == bound.name;
             if !config.listeners.iter().any(stays) {
@@ -406,7 +402,6 @@ impl Server {
             Some(Arc::clone(&listener.admission))
         };
         Settings {
-            generation: self.attempts,
             snapshot: Arc::clone(&config.snapshot),
             listeners: self.listeners.iter().map(admission).collect(),
             servers: config

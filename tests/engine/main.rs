@@ -12,6 +12,7 @@ mod identity;
 mod isolation;
 mod lanes;
 mod order;
+mod renumbering;
 mod rig;
 mod whole;
 mod wrong;

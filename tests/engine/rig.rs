@@ -4,6 +4,8 @@
 // Every test binary compiles its own copy and uses a part of it.
 #![allow(dead_code)]
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use picklegate::config::Config;
@@ -53,7 +55,6 @@ pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
     };
     let servers = config.upstream.servers.iter();
     Settings {
-        generation: 0,
         snapshot: Arc::clone(&config.snapshot),
         listeners: vec![
             listener("known", Source::Process, Untagged::Refuse),
@@ -90,7 +91,7 @@ impl Cut {
 
 /// The other end of a lane.
 #[derive(Debug, Default)]
-struct Peer {
+pub(crate) struct Peer {
     session: CacheSession,
     /// Requests that the cache did not take yet.
     input: Vec<u8>,
@@ -107,7 +108,7 @@ pub(crate) struct Rig {
     pub(crate) config: Config,
     /// To each server, without the lane for large values.
     connections: usize,
-    caches: Vec<Cache>,
+    caches: Rc<RefCell<Vec<Cache>>>,
     peers: Vec<Peer>,
     /// By client.
     received: Vec<Vec<u8>>,
@@ -115,13 +116,24 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(config: &Config, connections: usize) -> Self {
+        let servers = 0..config.upstream.servers.len();
+        let caches = servers.map(|_| Cache::new(0)).collect();
+        Self::before(Rc::new(RefCell::new(caches)), config, connections)
+    }
+
+    /// Another engine before the same caches.
+    pub(crate) fn beside(&self, config: &Config) -> Self {
+        Self::before(Rc::clone(&self.caches), config, self.connections)
+    }
+
+    fn before(caches: Rc<RefCell<Vec<Cache>>>, config: &Config, connections: usize) -> Self {
         let settings = settings(config, connections);
         let servers = settings.servers.len();
         Self {
             engine: Engine::new(settings, Arc::default()),
             config: config.clone(),
             connections,
-            caches: (0..servers).map(|_| Cache::new(0)).collect(),
+            caches,
             peers: (0..servers * (connections + 1))
                 .map(|_| Peer::default())
                 .collect(),
@@ -142,7 +154,7 @@ impl Rig {
 
     /// What a server answers to requests that do not pass the engine.
     pub(crate) fn ask_cache(&mut self, server: usize, requests: &[u8]) -> Vec<u8> {
-        ask(&mut self.caches[server], requests)
+        ask(&mut self.caches.borrow_mut()[server], requests)
     }
 
     // Clients --------------------------------------------------------------
@@ -164,7 +176,9 @@ impl Rig {
     /// A client of a listener.
     pub(crate) fn open_as(&mut self, listener: u32, tag: Option<Tag>) -> u32 {
         let client = self.engine.open(listener, tag);
-        self.received.resize(client as usize + 1, Vec::new());
+        // It may have the number of one that is gone.
+        let clients = self.received.len().max(client as usize + 1);
+        self.received.resize(clients, Vec::new());
         client
     }
 
@@ -191,6 +205,17 @@ impl Rig {
         }
     }
 
+    /// Lets a client take up to `most` of what there is for it, and go on;
+    /// whether anything moved.
+    pub(crate) fn flush_some(&mut self, client: u32, most: usize) -> bool {
+        let unsent = self.engine.session(client).unsent();
+        let bytes = &unsent[..unsent.len().min(most)];
+        let count = bytes.len();
+        self.received[client as usize].extend_from_slice(bytes);
+        self.engine.client_sent(client, count);
+        self.engine.resume(client) || count > 0
+    }
+
     /// Everything that a client received so far.
     pub(crate) fn received(&self, client: u32) -> &[u8] {
         &self.received[client as usize]
@@ -212,17 +237,46 @@ impl Rig {
 
     /// Writes up to `most` bytes of a lane's requests; how many there were.
     pub(crate) fn write_lane(&mut self, lane: usize, most: usize) -> usize {
-        let bytes = self.engine.lane(lane).lane.unwritten();
-        let count = bytes.len().min(most);
-        let peer = &mut self.peers[lane];
-        peer.input.extend_from_slice(&bytes[..count]);
-        self.engine.lane(lane).lane.wrote(count);
+        let count = self.send_lane(lane, most);
         self.serve(lane);
         count
     }
 
+    /// [`Rig::write_lane`], of what the cache does not look at yet.
+    pub(crate) fn send_lane(&mut self, lane: usize, most: usize) -> usize {
+        let bytes = self.engine.lane(lane).lane.unwritten();
+        let count = bytes.len().min(most);
+        self.peers[lane].input.extend_from_slice(&bytes[..count]);
+        self.engine.lane(lane).lane.wrote(count);
+        count
+    }
+
+    /// Has a cache look at up to `most` bytes of what it was sent on a lane;
+    /// whether it took any.
+    pub(crate) fn serve_some(&mut self, lane: usize, most: usize) -> bool {
+        let mut peer = std::mem::take(&mut self.peers[lane]);
+        let took = self.serve_peer(lane, &mut peer, most);
+        self.peers[lane] = peer;
+        took
+    }
+
+    /// [`Rig::serve_some`], on a connection that a lane had.
+    pub(crate) fn serve_peer(&mut self, lane: usize, peer: &mut Peer, most: usize) -> bool {
+        let cache = &mut self.caches.borrow_mut()[lane / (self.connections + 1)];
+        let input = &peer.input[..peer.input.len().min(most)];
+        let taken = cache.serve(&mut peer.session, NOW, input, &mut peer.output);
+        peer.input.drain(..taken);
+        taken > 0
+    }
+
+    /// Whether nothing is on its way on a lane's connection, either way.
+    pub(crate) fn is_silent(&self, lane: usize) -> bool {
+        let Peer { input, output, .. } = &self.peers[lane];
+        input.is_empty() && output.is_empty()
+    }
+
     fn serve(&mut self, lane: usize) {
-        let cache = &mut self.caches[lane / (self.connections + 1)];
+        let cache = &mut self.caches.borrow_mut()[lane / (self.connections + 1)];
         let peer = &mut self.peers[lane];
         while peer.output.len() < HIGH_WATER {
             let before = peer.output.len();
@@ -257,6 +311,20 @@ impl Rig {
         Ok(count)
     }
 
+    /// [`Rig::read_lane`], without having the cache look at what it was sent.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) fn read_some(&mut self, lane: usize, most: usize) -> Result<usize, ReplyError> {
+        let peer = &mut self.peers[lane];
+        let count = peer.output.len().min(most);
+        let bytes: Vec<u8> = peer.output.drain(..count).collect();
+        if count > 0 {
+            self.engine.lane_input(lane, &bytes)?;
+        }
+        Ok(count)
+    }
+
     /// [`Rig::read_lane`], of replies that are right.
     pub(crate) fn read_on(&mut self, lane: usize, most: usize) -> usize {
         let read = self.read_lane(lane, most);
@@ -264,9 +332,10 @@ impl Rig {
     }
 
     /// Loses a lane's connection and opens a new one.
-    pub(crate) fn lose_lane(&mut self, lane: usize, why: &str, retry: bool) {
-        self.peers[lane] = Peer::default();
+    pub(crate) fn lose_lane(&mut self, lane: usize, why: &str, retry: bool) -> Peer {
+        let lost = std::mem::take(&mut self.peers[lane]);
         self.engine.lane_lost(lane, why, retry);
+        lost
     }
 
     /// Moves everything, replies cut as told, until nothing moves any more.

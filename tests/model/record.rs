@@ -67,7 +67,6 @@ impl Recorder {
             identify: Identify::Static(runtime),
         };
         let settings = Settings {
-            generation: 0,
             snapshot: Arc::clone(&config.snapshot),
             listeners: vec![Some(Arc::new(admission))],
             servers: vec!["memcached".to_owned()],

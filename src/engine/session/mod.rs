@@ -544,8 +544,8 @@ impl Sessions {
     }
 
     /// Another configuration, while nothing is under way.
-    pub fn adopt(&mut self, snapshot: Arc<Snapshot>, generation: u32) {
-        self.fills.renumber(generation);
+    pub fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+        self.fills.renumber(&snapshot.namespaces);
         self.tally = Tally::new(snapshot.codec.spaces().len());
         self.families = Families::new(snapshot.families, snapshot.codec.spaces().len());
         self.looker = Looker::new(snapshot);
