@@ -17,6 +17,7 @@ pub use rules::{
 };
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::pickle::inventory::Inventory;
@@ -65,6 +66,14 @@ impl Separators {
     #[inline]
     pub fn has(&self, byte: u8) -> bool {
         byte.is_ascii() && self.ascii >> byte & 1 == 1
+    }
+}
+
+/// As they are configured.
+impl fmt::Display for Separators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = (0..=0x7f).filter(|byte| self.has(*byte)).map(char::from);
+        write!(f, "{:?}", all.collect::<String>())
     }
 }
 

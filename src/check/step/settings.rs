@@ -180,6 +180,12 @@ impl Comparison<'_> {
         };
         let (old, new) = (answer(&self.old.snapshot), answer(&self.new.snapshot));
         self.setting("admin_commands", "flush_all", old, new);
+        let families = |snapshot: &Snapshot| snapshot.families;
+        let (old, new) = (families(&self.old.snapshot), families(&self.new.snapshot));
+        self.setting("families", "track", old.is_some(), new.is_some());
+        if let (Some(old), Some(new)) = (old, new) {
+            self.setting("families", "separators", old, new);
+        }
     }
 }
 
