@@ -221,7 +221,7 @@ fn judge(family: &FamilyReport) -> (Advice, String) {
         ];
         let told = what.into_iter().filter(|(count, _)| *count > 0);
         let told: Vec<_> = told
-            .map(|(count, what)| format!("{count} times {what}"))
+            .map(|(count, what)| format!("{} {what}", times(count)))
             .collect();
         return (Advice::Share, format!("used {}", told.join(" and ")));
     }
@@ -256,6 +256,13 @@ fn judge(family: &FamilyReport) -> (Advice, String) {
             Advice::Guard,
             format!("{reads} reads and {writes} stores of several versions, all loadable"),
         ),
+    }
+}
+
+fn times(count: u64) -> String {
+    match count {
+        1 => "once".to_owned(),
+        _ => format!("{count} times"),
     }
 }
 
