@@ -21,7 +21,7 @@
 //! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
 //! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
 //! | [`embedded`] | an in-process memcached for trying things out | the proxy |
-//! | [`check`], [`explain`], [`inspect`], [`transcode`], [`demo`] | what people read | |
+//! | [`advice`], [`check`], [`explain`], [`inspect`], [`transcode`], [`demo`] | what people read | |
 //!
 //! Imports point one way: `protocol` and `pickle` under `policy`, that under
 //! `engine`, that under `server`.
