@@ -252,3 +252,55 @@ fn the_last_of_two_quick_changes_holds() {
         });
     }
 }
+
+#[test]
+fn servers_come_and_go_and_connections_stay() {
+    let (first, second) = (Memcached::start(), Memcached::start());
+    let at = free_addr();
+    let listeners = [(&*at, PY3)];
+    let mut gate = Reloaded::start(&first.addr(), &listeners);
+    let client = connect(&at);
+    say(&client, b"set k 0 0 1\r\n1\r\n", "STORED\r\n");
+    gate.upstream = second.addr();
+    gate.reload(&listeners);
+    say(&client, b"get k\r\n", "END\r\n");
+    say(&client, b"set k 0 0 1\r\n2\r\n", "STORED\r\n");
+    say(
+        &second.connect(),
+        b"get @py3//k\r\n",
+        "VALUE @py3//k 0 1\r\n2\r\nEND\r\n",
+    );
+    // The first one's lanes are closed, and opened again when it is back.
+    let label = format!("server=\"{}\"", first.addr());
+    admin::await_that("no connection to the first", || {
+        admin::metric(&gate.admin, "picklegate_upstream_connections", &[&label]) == 0
+    });
+    gate.upstream = first.addr();
+    gate.reload(&listeners);
+    say(&client, b"get k\r\n", "VALUE k 0 1\r\n1\r\nEND\r\n");
+}
+
+#[test]
+fn what_needs_a_restart_says_so() {
+    let memcached = Memcached::start();
+    let at = free_addr();
+    let listeners = [(&*at, PY3)];
+    let gate = Reloaded::start(&memcached.addr(), &listeners);
+    for (more, key) in [
+        ("[server]\nworkers = 2\n", "server.workers"),
+        ("[admin]\nlisten = \"127.0.0.1:1\"\n", "admin.listen"),
+    ] {
+        let mut text = gate.configuration(&listeners);
+        if let Some(at) = text.find("[admin]").filter(|_| more.starts_with("[admin]")) {
+            let end = text[at + 1..]
+                .find("\n[")
+                .map_or(text.len(), |end| at + end + 2);
+            text.replace_range(at..end, more);
+        } else {
+            text.push_str(more);
+        }
+        let told = gate.refuse(&text);
+        let expected = format!("{key} cannot change while serving: restart picklegate for that");
+        assert_eq!(told, [expected]);
+    }
+}
