@@ -268,12 +268,11 @@ impl Publisher {
             let (listener, namespace) = (listener.clone(), namespace.clone());
             gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(change);
         }
-        for (listener, count) in tally.untagged.iter().enumerate() {
-            let old = self.tally.untagged.get(listener).copied().unwrap_or(0);
-            add(UNTAGGED, count - old, || {
-                let listener = self.labels.listeners[listener].clone();
-                vec![Label::new("listener", listener)]
-            });
+        for (at, listener) in self.labels.listeners.iter().enumerate() {
+            let count = |tally: &Tally| tally.untagged.get(at).copied().unwrap_or(0);
+            let labels = || vec![Label::new("listener", listener.clone())];
+            add_from_zero(UNTAGGED, count(tally) - count(&self.tally), labels);
+            add_from_zero(REFUSED, 0, labels);
         }
     }
 
@@ -377,9 +376,10 @@ impl Publisher {
                     });
                 }
             }
-            for kind in Split::ALL {
+            // Who has no namespace has nothing isolated.
+            for kind in Split::ALL.into_iter().filter(|_| space > 0) {
                 let count = |tally: &Tally| tally.suspected[space][kind as usize];
-                add(SUSPECTED, count(tally) - count(old), || {
+                add_from_zero(SUSPECTED, count(tally) - count(old), || {
                     vec![
                         named("namespace"),
                         Label::from_static_parts("kind", kind.name()),
@@ -389,18 +389,18 @@ impl Publisher {
             for target in 0..self.labels.spaces.len() {
                 let pair = space * self.labels.spaces.len() + target;
                 for result in Invalidation::ALL {
-                    let r = result as usize;
-                    add(
-                        INVALIDATIONS,
-                        tally.invalidations[pair][r] - old.invalidations[pair][r],
-                        || {
-                            vec![
-                                named("origin"),
-                                Label::new("target", self.labels.place(target)),
-                                Label::from_static_parts("result", result.name()),
-                            ]
-                        },
-                    );
+                    let add = match result {
+                        Invalidation::Error => add_from_zero,
+                        Invalidation::Deleted | Invalidation::Absent => add,
+                    };
+                    let count = |tally: &Tally| tally.invalidations[pair][result as usize];
+                    add(INVALIDATIONS, count(tally) - count(old), || {
+                        vec![
+                            named("origin"),
+                            Label::new("target", self.labels.place(target)),
+                            Label::from_static_parts("result", result.name()),
+                        ]
+                    });
                 }
             }
         }
@@ -416,13 +416,13 @@ impl Publisher {
                 (lane.counts, lane.reconnects, lane.up, lane.in_flight),
             );
             let server = || vec![Label::new("server", lane.server.to_owned())];
-            add(
-                UPSTREAM_REQUESTS,
-                lane.counts.requests - counts.requests,
-                server,
-            );
-            add(UPSTREAM_ERRORS, lane.counts.errors - counts.errors, server);
-            add(UPSTREAM_RECONNECTS, lane.reconnects - reconnects, server);
+            for (family, more) in [
+                (UPSTREAM_REQUESTS, lane.counts.requests - counts.requests),
+                (UPSTREAM_ERRORS, lane.counts.errors - counts.errors),
+                (UPSTREAM_RECONNECTS, lane.reconnects - reconnects),
+            ] {
+                add_from_zero(family, more, server);
+            }
             // Several lanes and workers share a gauge, so each adds its change.
             gauge!(UPSTREAM_CONNECTIONS, server())
                 .increment(f64::from(i8::from(lane.up) - i8::from(up)));
@@ -437,4 +437,11 @@ fn add(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
     if more > 0 {
         counter!(name, labels()).increment(more);
     }
+}
+
+/// Adds to a series that is there from the start. Prometheus takes the first count
+/// of a series that comes into being for what was there before: of what should
+/// never happen, the first time would not show as an increase.
+fn add_from_zero(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
+    counter!(name, labels()).increment(more);
 }
