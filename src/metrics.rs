@@ -38,6 +38,8 @@ const ROLLOUT: &str = "picklegate_rollout_ratio";
 const GENERATION: &str = "picklegate_config_generation";
 const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
 const FAILURES: &str = "picklegate_config_failures_total";
+const LAST_SUCCESSFUL: &str = "picklegate_config_last_reload_successful";
+const HASH: &str = "picklegate_config_hash";
 const BUILD_INFO: &str = "picklegate_build_info";
 
 /// Those of an origin that is new.
@@ -121,15 +123,33 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "When the configuration was last loaded"
     );
     describe_counter!(FAILURES, "Configurations that were not taken over");
+    describe_gauge!(
+        LAST_SUCCESSFUL,
+        "1 if the last configuration was taken over, 0 if an older one serves on"
+    );
+    describe_gauge!(
+        HASH,
+        "A hash of the configuration files, alike where these are; none without a file"
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
     counter!(FAILURES).absolute(0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
 
-/// A configuration was loaded: its number, and each rule's rollout.
-pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], f64)>) {
+/// A configuration was loaded: its number, the hash of its files if it has any, and
+/// each rule's rollout.
+pub fn configuration_loaded<'a>(
+    generation: u32,
+    hash: Option<u64>,
+    rollouts: impl Iterator<Item = (&'a [u8], f64)>,
+) {
     gauge!(GENERATION).set(f64::from(generation));
+    gauge!(LAST_SUCCESSFUL).set(1.0);
+    if let Some(hash) = hash {
+        // A gauge holds 53 bits exactly.
+        gauge!(HASH).set((hash >> 16) as f64);
+    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -143,6 +163,7 @@ pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = 
 /// A configuration was not taken over.
 pub fn configuration_failed() {
     counter!(FAILURES).increment(1);
+    gauge!(LAST_SUCCESSFUL).set(0.0);
 }
 
 /// A rule is no more.

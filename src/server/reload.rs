@@ -158,7 +158,7 @@ pub(super) async fn changed(watch: &mut Option<Watch>) {
 }
 
 /// Of what the files hold, and of which are there.
-fn digest(files: &[PathBuf]) -> u64 {
+pub(super) fn digest(files: &[PathBuf]) -> u64 {
     let mut hasher = XxHash64::with_seed(0);
     for file in files {
         let held = std::fs::read(file).unwrap_or_default();
@@ -207,6 +207,18 @@ mod tests {
     async fn a_change_is_seen_while_others_write_beside_it() {
         let writes = |dir: &Path| fs::write(dir.join("log"), "line").unwrap();
         assert!(is_seen_beside(writes).await);
+    }
+
+    #[test]
+    fn files_that_hold_the_same_have_one_digest_wherever_they_are() {
+        let dir = TempDir::new().unwrap();
+        let [one, two, other] = ["one", "two", "other"].map(|name| dir.path().join(name));
+        for (file, text) in [(&one, "same"), (&two, "same"), (&other, "else")] {
+            fs::write(file, text).unwrap();
+        }
+        let [one, two, other] = [one, two, other].map(|file| digest(&[file]));
+        assert_eq!(one, two);
+        assert_ne!(one, other);
     }
 
     #[tokio::test]
