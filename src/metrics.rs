@@ -38,6 +38,8 @@ const ROLLOUT: &str = "picklegate_rollout_ratio";
 const GENERATION: &str = "picklegate_config_generation";
 const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
 const FAILURES: &str = "picklegate_config_failures_total";
+const LAST_SUCCESSFUL: &str = "picklegate_config_last_reload_successful";
+const HASH: &str = "picklegate_config_hash";
 const BUILD_INFO: &str = "picklegate_build_info";
 
 /// Those of an origin that is new.
@@ -121,15 +123,33 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "When the configuration was last loaded"
     );
     describe_counter!(FAILURES, "Configurations that were not taken over");
+    describe_gauge!(
+        LAST_SUCCESSFUL,
+        "1 if the last configuration was taken over, 0 if an older one serves on"
+    );
+    describe_gauge!(
+        HASH,
+        "A hash of the configuration files, alike where these are; none without a file"
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
     counter!(FAILURES).absolute(0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
 
-/// A configuration was loaded: its number, and each rule's rollout.
-pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = (&'a [u8], f64)>) {
+/// A configuration was loaded: its number, the hash of its files if it has any, and
+/// each rule's rollout.
+pub fn configuration_loaded<'a>(
+    generation: u32,
+    hash: Option<u64>,
+    rollouts: impl Iterator<Item = (&'a [u8], f64)>,
+) {
     gauge!(GENERATION).set(f64::from(generation));
+    gauge!(LAST_SUCCESSFUL).set(1.0);
+    if let Some(hash) = hash {
+        // A gauge holds 53 bits exactly.
+        gauge!(HASH).set((hash >> 16) as f64);
+    }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -143,6 +163,7 @@ pub fn configuration_loaded<'a>(generation: u32, rollouts: impl Iterator<Item = 
 /// A configuration was not taken over.
 pub fn configuration_failed() {
     counter!(FAILURES).increment(1);
+    gauge!(LAST_SUCCESSFUL).set(0.0);
 }
 
 /// A rule is no more.
@@ -268,12 +289,11 @@ impl Publisher {
             let (listener, namespace) = (listener.clone(), namespace.clone());
             gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(change);
         }
-        for (listener, count) in tally.untagged.iter().enumerate() {
-            let old = self.tally.untagged.get(listener).copied().unwrap_or(0);
-            add(UNTAGGED, count - old, || {
-                let listener = self.labels.listeners[listener].clone();
-                vec![Label::new("listener", listener)]
-            });
+        for (at, listener) in self.labels.listeners.iter().enumerate() {
+            let count = |tally: &Tally| tally.untagged.get(at).copied().unwrap_or(0);
+            let labels = || vec![Label::new("listener", listener.clone())];
+            add_from_zero(UNTAGGED, count(tally) - count(&self.tally), labels);
+            add_from_zero(REFUSED, 0, labels);
         }
     }
 
@@ -377,9 +397,10 @@ impl Publisher {
                     });
                 }
             }
-            for kind in Split::ALL {
+            // Who has no namespace has nothing isolated.
+            for kind in Split::ALL.into_iter().filter(|_| space > 0) {
                 let count = |tally: &Tally| tally.suspected[space][kind as usize];
-                add(SUSPECTED, count(tally) - count(old), || {
+                add_from_zero(SUSPECTED, count(tally) - count(old), || {
                     vec![
                         named("namespace"),
                         Label::from_static_parts("kind", kind.name()),
@@ -389,18 +410,18 @@ impl Publisher {
             for target in 0..self.labels.spaces.len() {
                 let pair = space * self.labels.spaces.len() + target;
                 for result in Invalidation::ALL {
-                    let r = result as usize;
-                    add(
-                        INVALIDATIONS,
-                        tally.invalidations[pair][r] - old.invalidations[pair][r],
-                        || {
-                            vec![
-                                named("origin"),
-                                Label::new("target", self.labels.place(target)),
-                                Label::from_static_parts("result", result.name()),
-                            ]
-                        },
-                    );
+                    let add = match result {
+                        Invalidation::Error => add_from_zero,
+                        Invalidation::Deleted | Invalidation::Absent => add,
+                    };
+                    let count = |tally: &Tally| tally.invalidations[pair][result as usize];
+                    add(INVALIDATIONS, count(tally) - count(old), || {
+                        vec![
+                            named("origin"),
+                            Label::new("target", self.labels.place(target)),
+                            Label::from_static_parts("result", result.name()),
+                        ]
+                    });
                 }
             }
         }
@@ -416,13 +437,13 @@ impl Publisher {
                 (lane.counts, lane.reconnects, lane.up, lane.in_flight),
             );
             let server = || vec![Label::new("server", lane.server.to_owned())];
-            add(
-                UPSTREAM_REQUESTS,
-                lane.counts.requests - counts.requests,
-                server,
-            );
-            add(UPSTREAM_ERRORS, lane.counts.errors - counts.errors, server);
-            add(UPSTREAM_RECONNECTS, lane.reconnects - reconnects, server);
+            for (family, more) in [
+                (UPSTREAM_REQUESTS, lane.counts.requests - counts.requests),
+                (UPSTREAM_ERRORS, lane.counts.errors - counts.errors),
+                (UPSTREAM_RECONNECTS, lane.reconnects - reconnects),
+            ] {
+                add_from_zero(family, more, server);
+            }
             // Several lanes and workers share a gauge, so each adds its change.
             gauge!(UPSTREAM_CONNECTIONS, server())
                 .increment(f64::from(i8::from(lane.up) - i8::from(up)));
@@ -437,4 +458,11 @@ fn add(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
     if more > 0 {
         counter!(name, labels()).increment(more);
     }
+}
+
+/// Adds to a series that is there from the start. Prometheus takes the first count
+/// of a series that comes into being for what was there before: of what should
+/// never happen, the first time would not show as an increase.
+fn add_from_zero(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
+    counter!(name, labels()).increment(more);
 }

@@ -290,7 +290,7 @@ fn scripted_traffic(py2: &TcpStream, py3: &TcpStream) {
     say(py2, b"add a 0 0 1\r\n1\r\n", "NOT_STORED\r\n");
 }
 
-/// All counters after [`scripted_traffic`]: `(series, count)`.
+/// All counters that are not 0 after [`scripted_traffic`]: `(series, count)`.
 fn scripted_counts(a: &str, b: &str, server: &str) -> Metrics {
     let requests = [
         (a, "py2", "add", "not_stored", 1),
@@ -316,7 +316,6 @@ fn scripted_counts(a: &str, b: &str, server: &str) -> Metrics {
     });
     let others = [
         // Two deletes of py3, its rejected store, and one that it stored.
-        ("config_failures_total", 0),
         (
             r#"invalidations_total{origin="py3",target="bare",result="absent"}"#,
             3,
@@ -410,7 +409,9 @@ fn metrics_add_up() {
             .map(|(series, count)| (series.clone(), count.clone()))
             .collect()
     };
-    assert_eq!(named("_total"), scripted_counts(&a, &b, &memcached.addr()));
+    let mut counts = named("_total");
+    counts.retain(|_, count| count != "0");
+    assert_eq!(counts, scripted_counts(&a, &b, &memcached.addr()));
     let durations = [
         ("add", 2),
         ("delete", 2),

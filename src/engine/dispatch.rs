@@ -8,7 +8,7 @@ use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::Look;
 use super::meta::{MetaReply, push_key};
 use super::session::{Quiet, Sessions, Ticket, Work};
-use super::tally::{Outcome, Split};
+use super::tally::{Invalidation, Outcome, Split};
 use super::upstream::Upstream;
 use crate::policy::{Admission, Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
@@ -151,8 +151,13 @@ impl<'e> Dispatch<'e> {
         self.groups[server] + within
     }
 
-    /// Writes to a lane, or answers for it if it is down.
-    fn send(&mut self, lane: usize, ticket: Ticket, write: impl FnOnce(&mut Lane, &mut Sessions)) {
+    /// Writes to a lane, or answers for it if it is down; whether it was written.
+    fn send(
+        &mut self,
+        lane: usize,
+        ticket: Ticket,
+        write: impl FnOnce(&mut Lane, &mut Sessions),
+    ) -> bool {
         let upstream = &mut self.lanes[lane];
         let refusal = match &upstream.down {
             Some(why) => Some(why.as_str()),
@@ -165,9 +170,10 @@ impl<'e> Dispatch<'e> {
             let error = upstream.error(why);
             upstream.refused += 1;
             self.sessions.fail(ticket, &error);
-            return;
+            return false;
         }
         write(&mut upstream.lane, self.sessions);
+        true
     }
 
     // Retrievals -----------------------------------------------------------
@@ -523,9 +529,13 @@ impl<'e> Dispatch<'e> {
     ) {
         for space in spaces {
             let target = self.target(space, key, base64);
-            self.send(lane, ticket, |lane, sessions| {
+            let sent = self.send(lane, ticket, |lane, sessions| {
                 lane.delete_sibling(sessions, ticket, target, meta);
             });
+            if !sent {
+                self.sessions
+                    .invalidated(ticket, space, Invalidation::Error);
+            }
         }
     }
 

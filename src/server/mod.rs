@@ -428,7 +428,9 @@ impl Server {
     fn publish_configuration(&self) {
         let rules = self.config.snapshot.rules.iter();
         let rollouts = rules.map(|rule| (&*rule.prefix, rule.isolated_share()));
-        metrics::configuration_loaded(self.status.borrow().generation(), rollouts);
+        let files = &self.config.files;
+        let hash = (!files.is_empty()).then(|| reload::digest(files));
+        metrics::configuration_loaded(self.status.borrow().generation(), hash, rollouts);
     }
 
     // The end --------------------------------------------------------------

@@ -6,6 +6,7 @@ use std::hash::Hasher as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use notify::event::{AccessKind, Event, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use twox_hash::XxHash64;
@@ -13,6 +14,9 @@ use twox_hash::XxHash64;
 /// How long a change has to be over before the files are read: whoever writes them
 /// may do so in several steps.
 const SETTLED: Duration = Duration::from_millis(200);
+/// Where something else in a directory is written all the time, nothing is ever over:
+/// the files are read after so many pauses.
+const MAX_PAUSES: usize = 5;
 
 /// Watches files, through whatever links lead to them.
 #[derive(Debug)]
@@ -34,9 +38,11 @@ impl Watch {
     pub(super) fn new(file: &Path, text: &str, files: &[PathBuf]) -> Self {
         // One event that waits says as much as many.
         let (sender, events) = mpsc::channel(1);
-        let event = sender.clone();
-        let watcher = notify::recommended_watcher(move |_| {
-            let _ = event.try_send(());
+        let changed = sender.clone();
+        let watcher = notify::recommended_watcher(move |event| {
+            if !is_reading(&event) {
+                let _ = changed.try_send(());
+            }
         });
         let unwatched = |error| {
             let file = file.display();
@@ -119,9 +125,11 @@ impl Watch {
     /// Returns once the files hold something else.
     async fn changed(&mut self) {
         while self.events.recv().await.is_some() {
-            tokio::time::sleep(SETTLED).await;
-            while self.events.try_recv().is_ok() {
+            for _ in 0..MAX_PAUSES {
                 tokio::time::sleep(SETTLED).await;
+                if self.events.try_recv().is_err() {
+                    break;
+                }
             }
             let found = digest(&self.files);
             self.watch_directories();
@@ -134,6 +142,13 @@ impl Watch {
     }
 }
 
+/// Whether somebody only opened a file: this process itself, to see what is in it, or
+/// another sidecar with its configuration in the same directory.
+fn is_reading(event: &notify::Result<Event>) -> bool {
+    let opened = |event: &Event| matches!(event.kind, EventKind::Access(AccessKind::Open(_)));
+    event.as_ref().is_ok_and(opened)
+}
+
 /// Returns once a watched file changed; never, where none is watched.
 pub(super) async fn changed(watch: &mut Option<Watch>) {
     match watch {
@@ -143,7 +158,7 @@ pub(super) async fn changed(watch: &mut Option<Watch>) {
 }
 
 /// Of what the files hold, and of which are there.
-fn digest(files: &[PathBuf]) -> u64 {
+pub(super) fn digest(files: &[PathBuf]) -> u64 {
     let mut hasher = XxHash64::with_seed(0);
     for file in files {
         let held = std::fs::read(file).unwrap_or_default();
@@ -151,4 +166,71 @@ fn digest(files: &[PathBuf]) -> u64 {
         hasher.write(&held);
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Instant;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Whether a change is seen while `beside` goes on in the same directory.
+    async fn is_seen_beside(beside: impl Fn(&Path)) -> bool {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("picklegate.toml");
+        fs::write(&file, "old").unwrap();
+        let mut watch = Watch::new(&file, "old", std::slice::from_ref(&file));
+        fs::write(&file, "new").unwrap();
+        let busy = async {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while Instant::now() < deadline {
+                beside(dir.path());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            () = watch.changed() => true,
+            () = busy => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_change_is_seen_while_others_read() {
+        let reads = |dir: &Path| drop(fs::read(dir.join("picklegate.toml")));
+        assert!(is_seen_beside(reads).await);
+    }
+
+    #[tokio::test]
+    async fn a_change_is_seen_while_others_write_beside_it() {
+        let writes = |dir: &Path| fs::write(dir.join("log"), "line").unwrap();
+        assert!(is_seen_beside(writes).await);
+    }
+
+    #[test]
+    fn files_that_hold_the_same_have_one_digest_wherever_they_are() {
+        let dir = TempDir::new().unwrap();
+        let [one, two, other] = ["one", "two", "other"].map(|name| dir.path().join(name));
+        for (file, text) in [(&one, "same"), (&two, "same"), (&other, "else")] {
+            fs::write(file, text).unwrap();
+        }
+        let [one, two, other] = [one, two, other].map(|file| digest(&[file]));
+        assert_eq!(one, two);
+        assert_ne!(one, other);
+    }
+
+    #[tokio::test]
+    async fn looking_at_the_files_is_no_event() {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("picklegate.toml");
+        fs::write(&file, "same").unwrap();
+        let mut watch = Watch::new(&file, "same", std::slice::from_ref(&file));
+        tokio::time::sleep(SETTLED).await;
+        while watch.events.try_recv().is_ok() {}
+        digest(&watch.files);
+        tokio::time::sleep(SETTLED).await;
+        assert!(watch.events.try_recv().is_err());
+    }
 }

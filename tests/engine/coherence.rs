@@ -1,5 +1,7 @@
 //! Which writes reach the copies of others, what fills are, and reading them.
 
+use picklegate::engine::Invalidation;
+
 use crate::rig::{Rig, config, text};
 
 /// An engine, a client of each version, and the copies of `k` that there are.
@@ -294,4 +296,28 @@ fn a_lost_connection_is_told_and_asked_again() {
         rig.settle();
         assert_eq!(text(&rig.take_received(pair.three)), told);
     }
+}
+
+#[test]
+fn copies_that_an_upstream_did_not_delete_are_counted() {
+    let mut pair = Pair::new(FILL_AWARE);
+    let failed = |pair: &Pair| -> u64 {
+        let results = pair.rig.engine.tally().invalidations.iter();
+        results.map(|of| of[Invalidation::Error as usize]).sum()
+    };
+    let rig = &mut pair.rig;
+    rig.send(pair.three, b"delete k\r\n");
+    rig.write_lane(0, usize::MAX);
+    rig.lose_lane(0, "is lost", false);
+    rig.settle();
+    let told = text(&rig.take_received(pair.three));
+    assert!(told.starts_with("SERVER_ERROR"), "{told}");
+    assert_eq!(failed(&pair), 2);
+    pair.rig.engine.lane(0).down = Some("is down".to_owned());
+    let told = pair.three("delete k");
+    assert!(told.starts_with("SERVER_ERROR"), "{told}");
+    assert_eq!(failed(&pair), 4);
+    pair.rig.engine.lane(0).down = None;
+    assert_eq!(pair.three("delete k"), "NOT_FOUND\\r\\n");
+    assert_eq!(failed(&pair), 4);
 }

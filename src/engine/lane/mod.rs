@@ -383,8 +383,11 @@ impl Lane {
                 }
                 Reply::Meta { ref meta, .. } if keep && meta.is_read => self.adopt_line(owed, &old),
                 Reply::Through { served: false, .. } if keep => self.adopt_line(owed, &old),
+                Reply::Sibling { ticket, target, .. } => {
+                    self.lost += 1;
+                    sessions.sibling(ticket, target, error);
+                }
                 Reply::Line { ticket, .. }
-                | Reply::Sibling { ticket, .. }
                 | Reply::Meta { ticket, .. }
                 | Reply::Probe { ticket, .. }
                 | Reply::Through { ticket, .. }

@@ -842,15 +842,20 @@ impl Sessions {
         slot.quiet == Quiet::No
     }
 
-    /// A sibling answered its deletion.
+    /// Counts what came of deleting a copy.
+    pub fn invalidated(&mut self, ticket: Ticket, target: SpaceId, result: Invalidation) {
+        let origin = self.slot(ticket).who.identity.space;
+        self.tally.invalidation(origin, target, result);
+    }
+
+    /// A sibling answered its deletion, or nobody will.
     pub fn sibling(&mut self, ticket: Ticket, target: SpaceId, text: &[u8]) {
         let result = match text {
             b"DELETED" | b"HD" => Invalidation::Deleted,
             b"NOT_FOUND" | b"NF" => Invalidation::Absent,
             _ => Invalidation::Error,
         };
-        let origin = self.slot(ticket).who.identity.space;
-        self.tally.invalidation(origin, target, result);
+        self.invalidated(ticket, target, result);
         match (&mut self.slot(ticket).kind, result) {
             (Kind::Single(Work::Delete { existed }), Invalidation::Deleted) => *existed = true,
             (_, Invalidation::Error) => self.fail(ticket, text),

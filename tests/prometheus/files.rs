@@ -1,0 +1,159 @@
+//! Reads what is shipped, and what the code says of its metrics. Knows of YAML only
+//! what the files here need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+pub(crate) const ALERTS: &str = "deploy/prometheus/alerts.yml";
+pub(crate) const RECORDING: &str = "deploy/prometheus/recording.yml";
+pub(crate) const RULES: [&str; 2] = [RECORDING, ALERTS];
+pub(crate) const TESTS: &str = "deploy/prometheus/tests.yml";
+pub(crate) const GUIDE: &str = "deploy/prometheus/README.md";
+pub(crate) const DASHBOARD: &str = "deploy/grafana/picklegate.json";
+const CODE: &str = "src/metrics.rs";
+
+/// One family of metrics.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Family {
+    /// `counter`, `gauge` or `histogram`.
+    pub(crate) kind: String,
+    /// Empty, where it counts something.
+    pub(crate) unit: String,
+    /// The code does not say them in one place: empty there.
+    pub(crate) labels: BTreeSet<String>,
+    pub(crate) meaning: String,
+}
+
+pub(crate) fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What stands behind `key: ` in a file of rules.
+fn values_of(path: &str, key: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let values = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(key));
+    values.map(|value| value.trim().to_owned()).collect()
+}
+
+/// The names of all alerts.
+pub(crate) fn alerts() -> BTreeSet<String> {
+    values_of(ALERTS, "- alert: ")
+}
+
+/// The names of all recorded series.
+pub(crate) fn records() -> BTreeSet<String> {
+    values_of(RECORDING, "- record: ")
+}
+
+/// All words of a text that are named like a metric of picklegate.
+pub(crate) fn metrics_named(text: &str) -> BTreeSet<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    text.split(|c| !is_part(c))
+        .filter(|word| word.contains("picklegate_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a family has series of this name.
+pub(crate) fn is_series_of(families: &BTreeMap<String, Family>, name: &str) -> bool {
+    let part = ["_bucket", "_sum", "_count"]
+        .iter()
+        .find_map(|suffix| families.get(name.strip_suffix(suffix)?));
+    families.contains_key(name) || part.is_some_and(|family| family.kind == "histogram")
+}
+
+// The code -------------------------------------------------------------------------
+
+/// All families that the code describes.
+pub(crate) fn described() -> BTreeMap<String, Family> {
+    let code = read(CODE);
+    let names: BTreeMap<&str, &str> = code
+        .lines()
+        .filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = \""))
+        .map(|(constant, rest)| (constant, rest.trim_end_matches("\";")))
+        .collect();
+    let (_, body) = code.split_once("pub fn install()").expect("it is there");
+    let calls = body.split("describe_").skip(1);
+    calls
+        .map(|call| {
+            let (kind, rest) = call.split_once("!(").expect("a macro");
+            let (constant, rest) = rest.split_once(',').expect("arguments");
+            let (unit, rest) = rest.split_once('"').expect("what it means");
+            let (meaning, _) = rest.split_once('"').expect("an end");
+            let unit = unit.trim().trim_end_matches(',');
+            let family = Family {
+                kind: kind.to_owned(),
+                unit: unit.trim_start_matches("metrics::Unit::").to_lowercase(),
+                labels: BTreeSet::new(),
+                meaning: meaning.to_owned(),
+            };
+            (names[constant.trim()].to_owned(), family)
+        })
+        .collect()
+}
+
+/// The labels of each family that a page of metrics has series of.
+pub(crate) fn labels_of(page: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut families: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut family = "";
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            family = rest.split(' ').next().unwrap_or_default();
+            families.entry(family.to_owned()).or_default();
+        } else if let Some((_, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) {
+            // No value here has such a sign.
+            let names = labels.split('"').step_by(2);
+            let names = names.filter_map(|name| name.trim_start_matches(',').strip_suffix('='));
+            let of = families.get_mut(family).expect("its type was told");
+            of.extend(names.filter(|name| *name != "le").map(str::to_owned));
+        }
+    }
+    families
+}
+
+// The guide ------------------------------------------------------------------------
+
+/// The families that the guide's table lists.
+pub(crate) fn table() -> BTreeMap<String, Family> {
+    let guide = read(GUIDE);
+    let rows = guide
+        .lines()
+        .filter(|line| line.starts_with("| `picklegate_"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, kind, unit, labels, meaning] = cells[..] else {
+            panic!("not five cells: {row}");
+        };
+        let labels = labels.split(", ").filter(|label| !label.is_empty());
+        let family = Family {
+            kind: kind.to_owned(),
+            unit: unit.to_owned(),
+            labels: labels.map(str::to_owned).collect(),
+            meaning: meaning.to_owned(),
+        };
+        (name.trim_matches('`').to_owned(), family)
+    })
+    .collect()
+}
+
+// The dashboard --------------------------------------------------------------------
+
+pub(crate) fn dashboard() -> Value {
+    serde_json::from_str(&read(DASHBOARD)).expect("the dashboard is JSON")
+}
+
+/// The queries of all panels.
+pub(crate) fn queries() -> Vec<String> {
+    let dashboard = dashboard();
+    let panels = dashboard["panels"].as_array().expect("a list");
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    targets
+        .map(|target| target["expr"].as_str().expect("a query").to_owned())
+        .collect()
+}
