@@ -12,7 +12,7 @@
 use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use super::look::Seen;
 use super::tally::{ByReason, PROTOCOLS, Split};
@@ -61,8 +61,8 @@ pub struct Family {
 /// The families that are used most.
 #[derive(Debug)]
 pub struct Families {
-    /// `None` where they are switched off.
-    separators: Option<Separators>,
+    /// What ends a name; `None` where families are switched off.
+    ends: Option<Ends>,
     spaces: usize,
     /// Places in `entries`.
     index: HashTable<u16>,
@@ -76,7 +76,7 @@ impl Families {
     /// None yet.
     pub fn new(separators: Option<Separators>, spaces: usize) -> Self {
         Self {
-            separators,
+            ends: separators.map(|separators| Ends::new(&separators)),
             spaces,
             index: HashTable::new(),
             entries: Vec::new(),
@@ -131,8 +131,8 @@ impl Families {
     /// The family of a key.
     #[inline]
     fn of(&mut self, key: &[u8]) -> Option<&mut Family> {
-        let name = name_of(key, self.separators.as_ref()?)?;
-        let hash = self.hashing.hash_one(name);
+        let name = self.ends.as_ref()?.name_of(key)?;
+        let hash = hash(&self.hashing, name);
         let entries = &self.entries;
         let known = self
             .index
@@ -164,7 +164,7 @@ impl Families {
             let lightest = sample.min_by_key(|&at| self.entries[at].weight);
             let at = lightest.unwrap_or(self.next);
             let old = &mut self.entries[at];
-            let old_hash = self.hashing.hash_one(&old.name[..]);
+            let old_hash = self::hash(&self.hashing, &old.name);
             if let Ok(gone) = self
                 .index
                 .find_entry(old_hash, |&place| usize::from(place) == at)
@@ -177,7 +177,7 @@ impl Families {
         };
         let (entries, hashing) = (&self.entries, &self.hashing);
         self.index.insert_unique(hash, at as u16, |&at| {
-            hashing.hash_one(&entries[usize::from(at)].name[..])
+            self::hash(hashing, &entries[usize::from(at)].name)
         });
         at
     }
@@ -209,18 +209,50 @@ impl Family {
     }
 }
 
-/// What a key starts with; `None` if nothing ends it.
+/// By byte: whether it ends a word, as digits and separators do, and which of them
+/// belong to the name.
+#[derive(Debug)]
+struct Ends(Box<[u8; 256]>);
+
+const ENDS: u8 = 1;
+const SEPARATES: u8 = 2;
+
+impl Ends {
+    fn new(separators: &Separators) -> Self {
+        let mut ends = Box::new([0; 256]);
+        for (byte, ends) in (0..=u8::MAX).zip(ends.iter_mut()) {
+            if separators.has(byte) {
+                *ends = ENDS | SEPARATES;
+            } else if byte.is_ascii_digit() {
+                *ends = ENDS;
+            }
+        }
+        Self(ends)
+    }
+
+    /// What a key starts with; `None` if nothing ends it.
+    #[inline]
+    fn name_of<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        let ends = |at: usize| key.get(at).map(|&byte| self.0[usize::from(byte)]);
+        let mut at = 0;
+        while ends(at)? & ENDS > 0 {
+            at += 1;
+        }
+        while ends(at)? & ENDS == 0 {
+            at += 1;
+        }
+        while ends(at).is_some_and(|ends| ends & SEPARATES > 0) {
+            at += 1;
+        }
+        Some(&key[..at.min(MAX_NAME_BYTES)])
+    }
+}
+
 #[inline]
-fn name_of<'k>(key: &'k [u8], separators: &Separators) -> Option<&'k [u8]> {
-    let is_letter = |b: &u8| !b.is_ascii_digit() && !separators.has(*b);
-    let first = key.iter().position(is_letter)?;
-    let word = key[first..].iter().position(|b| !is_letter(b))?;
-    let end = first + word;
-    let run = key[end..]
-        .iter()
-        .take_while(|&&b| separators.has(b))
-        .count();
-    Some(&key[..(end + run).min(MAX_NAME_BYTES)])
+fn hash(hashing: &RandomState, name: &[u8]) -> u64 {
+    let mut hasher = hashing.build_hasher();
+    hasher.write(name);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -228,7 +260,8 @@ mod tests {
     use super::*;
 
     fn name(key: &str) -> Option<&str> {
-        let name = name_of(key.as_bytes(), &Separators::default())?;
+        let ends = Ends::new(&Separators::default());
+        let name = ends.name_of(key.as_bytes())?;
         Some(std::str::from_utf8(name).unwrap())
     }
 
