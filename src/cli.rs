@@ -244,6 +244,7 @@ mod tests {
           demo       Try it out: an embedded cache, two listeners, sample traffic
           check      Say whether a configuration is valid, and what it means
           explain    Show where keys live: namespace, rule, physical key, siblings, server
+          advise     Ask a running picklegate which rules its traffic needs, and whether to go on
           inspect    Say what pickles are, and who can load them
           transcode  Rewrite a pickle so that a reader loads it with the same meaning
           inventory  Print the Python script that lists what an environment can load
