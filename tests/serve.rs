@@ -945,6 +945,43 @@ fn stats_of_one_server_are_forwarded() {
 }
 
 #[test]
+fn stats_of_its_own_are_those_of_all_workers() {
+    let memcacheds = [Memcached::start(), Memcached::start()];
+    let (listen, asks) = (free_addr(), free_addr());
+    let servers = memcacheds.each_ref().map(Memcached::addr);
+    let more = format!(
+        "mode = \"isolate\"\n[server]\nworkers = 3\n\
+         [[listeners]]\nlisten = \"{asks}\"\nidentify = [\"hello\"]\n"
+    );
+    let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, &more));
+    let clients: Vec<TcpStream> = (0..6).map(|_| connect(&listen)).collect();
+    for (n, client) in clients.iter().enumerate() {
+        say(client, &set(&format!("k{n}"), b"1"), "STORED\r\n");
+        say(client, b"get none\r\n", "END\r\n");
+        say(client, format!("incr k{n} 1\r\n").as_bytes(), "2\r\n");
+    }
+    // Between others, and for those whom nobody knows.
+    let stats = ask_text(&clients[0], "version\r\nstats picklegate\r\nget none\r\n");
+    assert!(stats.starts_with("VERSION ") && stats.ends_with("\r\nEND\r\nEND\r\n"));
+    let unknown = ask_text(&connect(&asks), "stats picklegate\r\n");
+    for line in [
+        "set_stored 6",
+        "get_miss 6",
+        "incr_ok 6",
+        "suspected_counter 6",
+        "copies_absent 24",
+        "curr_connections 6",
+    ] {
+        let line = format!("\r\nSTAT {line}\r\n");
+        assert!(stats.contains(&line), "{line:?} in {stats}");
+    }
+    assert!(
+        unknown.starts_with("STAT version ") && unknown.contains("STAT get_miss 7\r\n"),
+        "{unknown}"
+    );
+}
+
+#[test]
 fn an_embedded_upstream_serves_both_listeners() {
     let (a, b) = (free_addr(), free_addr());
     let rule = "mode = \"isolate\"\nrollout = 100\ncoherence = \"deletes\"";

@@ -12,7 +12,7 @@ use super::tally::{Invalidation, Outcome, Split};
 use super::upstream::Upstream;
 use crate::policy::{Admission, Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
-use crate::protocol::request::{Change, Head, Meta, Retrieve, Store, Verb};
+use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Retrieve, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
 
 /// The longest value that may be a lock: a host name or a random number.
@@ -748,6 +748,13 @@ impl<'e> Dispatch<'e> {
     }
 
     fn stats(&mut self, section: &[u8]) {
+        if section == OWN_STATS {
+            let ticket = self
+                .sessions
+                .open_stream(self.client, Verb::Stats, Quiet::No);
+            self.sessions.questions.push(ticket);
+            return;
+        }
         if self.snapshot.ring.servers() > 1 {
             let reply = b"CLIENT_ERROR stats not allowed: there are several upstream servers";
             self.answer(Verb::Stats, Outcome::Error, reply);

@@ -9,7 +9,7 @@ use super::meta::push_key;
 use super::session::{Quiet, Tag, Who};
 use super::tally::Outcome;
 use crate::policy::{Admission, Identity, RuntimeTag, Source, Standing};
-use crate::protocol::request::{Head, Meta, Retrieve, Verb};
+use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 
 /// What reads of the reserved key start with; the tag follows.
 pub(super) const HELLO: &[u8] = b"@hello/";
@@ -67,7 +67,12 @@ impl Dispatch<'_> {
             self.sessions.tally.untagged(listener);
         }
         match head {
-            Head::Version | Head::Quit | Head::MetaNoop | Head::Bad(_) | Head::Hello(_) => {}
+            Head::Version
+            | Head::Quit
+            | Head::MetaNoop
+            | Head::Bad(_)
+            | Head::Hello(_)
+            | Head::Stats(OWN_STATS) => {}
             _ if refused => return self.refuse_untagged(head),
             _ => {}
         }

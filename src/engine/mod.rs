@@ -25,7 +25,7 @@ pub use families::{Families, Family};
 pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
 pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
-pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag};
+pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
     Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
     PROTOCOLS, RequestCounts, Split, Tally, Writer,
@@ -124,7 +124,8 @@ impl Engine {
 
     /// Whether nothing is under way.
     pub fn is_at_rest(&self) -> bool {
-        self.lanes.iter().all(|upstream| upstream.lane.is_idle())
+        let lanes_rest = self.lanes.iter().all(|upstream| upstream.lane.is_idle());
+        lanes_rest && self.sessions.questions.is_empty() && self.sessions.unanswered == 0
     }
 
     /// Works by other settings from now on, while nothing is under way. What was
@@ -359,6 +360,24 @@ impl Engine {
     /// Forgets a client that [`Session::is_finished`].
     pub fn close(&mut self, client: u32) {
         self.sessions.remove(client);
+    }
+
+    // Statistics -----------------------------------------------------------
+
+    /// Takes a slot that waits for the statistics of the whole process, of which the
+    /// engine knows a part only: [`Engine::answer`] is owed to it.
+    pub fn pop_question(&mut self) -> Option<Ticket> {
+        let ticket = self.sessions.questions.pop()?;
+        self.sessions.unanswered += 1;
+        Some(ticket)
+    }
+
+    /// Answers it with `STAT` lines.
+    pub fn answer(&mut self, ticket: Ticket, lines: &[u8]) {
+        self.sessions.unanswered -= 1;
+        self.sessions.bytes(ticket, &[lines, b"END\r\n"]);
+        self.sessions.count_slot(ticket, Outcome::Ok);
+        self.sessions.finish(ticket);
     }
 
     // Lanes ----------------------------------------------------------------

@@ -1,5 +1,7 @@
 //! What one worker counted. Plain numbers: the shell publishes them as metrics.
 
+use std::collections::BTreeMap;
+
 use crate::pickle::{self, Verdict};
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
@@ -341,6 +343,57 @@ impl Tally {
     #[cold]
     pub fn suspected(&mut self, space: SpaceId, kind: Split) {
         self.suspected[space.index()][kind as usize] += 1;
+    }
+
+    /// The counts that say something in short, by name: what was not counted is not
+    /// there.
+    pub fn summary(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        let mut add = |name: String, count: u64| {
+            if count > 0 {
+                *all.entry(name).or_default() += count;
+            }
+        };
+        for verbs in &self.requests {
+            for verb in Verb::ALL {
+                for outcome in Outcome::ALL {
+                    let name = format!("{}_{}", verb.name(), outcome.name());
+                    add(name, verbs[verb.index()][outcome as usize]);
+                }
+            }
+        }
+        for protocols in &self.read {
+            for counts in protocols {
+                for (verdict, name) in ["loadable", "unloadable", "unknown"].iter().enumerate() {
+                    for action in Action::ALL {
+                        let of = |writer: &[[u64; Action::ALL.len()]; 3]| {
+                            writer[verdict][action as usize]
+                        };
+                        let name = format!("pickles_{name}_{}", action.name());
+                        add(name, counts.iter().map(of).sum());
+                    }
+                }
+            }
+        }
+        for results in &self.invalidations {
+            for result in Invalidation::ALL {
+                let name = format!("copies_{}", result.name());
+                add(name, results[result as usize]);
+            }
+        }
+        for kinds in &self.suspected {
+            for kind in Split::ALL {
+                add(format!("suspected_{}", kind.name()), kinds[kind as usize]);
+            }
+        }
+        for reasons in &self.rejected {
+            add("rejected".to_owned(), reasons.iter().map(|(_, n)| n).sum());
+        }
+        add(
+            "untagged_connections".to_owned(),
+            self.untagged.iter().sum(),
+        );
+        all
     }
 
     /// Counts a request, or one key of a retrieval.

@@ -668,6 +668,9 @@ fn parse_meta_debug<'a>(tokens: Tokens<'a>, decoded: &'a mut KeyBuf) -> Head<'a>
     }
 }
 
+/// The section of `stats` that a proxy answers itself.
+pub const OWN_STATS: &[u8] = b"picklegate";
+
 fn parse_stats(tokens: Tokens<'_>) -> Head<'_> {
     let mut rest = tokens;
     let refused = |command| Head::Refused {
@@ -676,9 +679,10 @@ fn parse_stats(tokens: Tokens<'_>) -> Head<'_> {
     };
     match rest.next() {
         None => Head::Stats(b""),
-        Some(section @ (b"settings" | b"items" | b"slabs" | b"sizes" | b"conns" | b"extstore")) => {
-            Head::Stats(section)
-        }
+        Some(
+            section @ (b"settings" | b"items" | b"slabs" | b"sizes" | b"conns" | b"extstore"
+            | OWN_STATS),
+        ) => Head::Stats(section),
         Some(b"reset") => refused("stats reset"),
         Some(b"detail") => refused("stats detail"),
         // Lists keys of every namespace.
@@ -1056,6 +1060,7 @@ mod tests {
         check("quit", "quit");
         check("stats", "stats ");
         check("stats items ", "stats items");
+        check("stats picklegate", "stats picklegate");
         check("stats reset", "refused stats reset");
         check("stats cachedump 1 0", "refused stats cachedump");
         check("stats detail on", "refused stats detail");

@@ -26,7 +26,7 @@ mod worker;
 use std::future::Future;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -182,6 +182,7 @@ impl Server {
     fn start_workers(&mut self) -> io::Result<()> {
         let fills = Arc::new(Fills::default());
         let started = Instant::now();
+        let colleagues = Arc::new(OnceLock::new());
         for number in 0..self.config.workers {
             let engine = Engine::new(self.settings(&self.config), Arc::clone(&fills));
             let publisher = Publisher::new(number, self.labels(&self.config));
@@ -191,6 +192,7 @@ impl Server {
                 self.config.limits,
                 publisher,
                 started,
+                Arc::clone(&colleagues),
             )?;
             let (end, ended) = oneshot::channel();
             self.workers.push(handle);
@@ -205,6 +207,8 @@ impl Server {
                     let _ = end.send(());
                 })?;
         }
+        // Set once, here.
+        let _ = colleagues.set(self.workers.iter().map(Handle::mailbox).collect());
         Ok(())
     }
 

@@ -2,10 +2,11 @@
 //! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -19,7 +20,7 @@ use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::{Limits, Word as _};
-use crate::engine::{Engine, Family, Invalidation, Settings, Tag};
+use crate::engine::{Engine, Family, Invalidation, Settings, Tag, Ticket};
 use crate::metrics::{Gauges, Labels, Publisher};
 use crate::policy::{Identify, Snapshot};
 
@@ -51,6 +52,10 @@ pub(super) enum Message {
     Connections(oneshot::Sender<(usize, Vec<status::Connection>)>),
     /// Say what is done with which keys, and what speaks against a step.
     Families(oneshot::Sender<Observed>),
+    /// Say what was counted, in short.
+    Summary(oneshot::Sender<BTreeMap<String, u64>>),
+    /// The statistics that a client waits for.
+    Statistics(Ticket, Vec<u8>),
     /// Say which servers there are.
     Servers(oneshot::Sender<Vec<Arc<Address>>>),
     /// Finish what is owed and end.
@@ -126,6 +131,11 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    /// Where its messages go, for those who do not keep it alive.
+    pub(super) fn mailbox(&self) -> Mailbox {
+        self.reach.0.clone()
+    }
+
     /// Sends a message. A worker that ended drops it.
     pub(super) fn send(&self, message: Message) {
         self.reach.0.send(message);
@@ -146,6 +156,8 @@ pub(super) struct Worker {
     /// One for each of the engine's lanes.
     lanes: Vec<LaneConnection>,
     connector: Connector,
+    /// The mailboxes of all workers, once all are there.
+    colleagues: Arc<OnceLock<Vec<Mailbox>>>,
     /// The settings to come.
     reload: Option<Box<Reload>>,
     /// `None` once closed, while lanes still owe it replies.
@@ -180,6 +192,7 @@ impl Worker {
         limits: Limits,
         publisher: Publisher,
         started: Instant,
+        colleagues: Arc<OnceLock<Vec<Mailbox>>>,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let (sender, messages) = mpsc::channel();
@@ -199,6 +212,7 @@ impl Worker {
             engine,
             lanes: Vec::new(),
             connector,
+            colleagues,
             reload: None,
             clients: Vec::new(),
             poll,
@@ -257,6 +271,7 @@ impl Worker {
         }
         self.serve_ready();
         self.look_after_lanes();
+        self.ask_for_statistics();
         self.adopt();
         self.flush();
         for note in self.engine.take_notes() {
@@ -307,6 +322,13 @@ impl Worker {
             Message::Families(answer) => {
                 let _ = answer.send(self.observed());
             }
+            Message::Summary(answer) => {
+                let mut summary = self.engine.tally().summary();
+                let serving = self.serving.load(Ordering::Relaxed) as u64;
+                summary.insert("curr_connections".to_owned(), serving);
+                let _ = answer.send(summary);
+            }
+            Message::Statistics(ticket, lines) => self.engine.answer(ticket, &lines),
             Message::Servers(answer) => {
                 let lanes = self.engine.lanes().iter().zip(&self.lanes);
                 let serving = lanes.filter(|(upstream, _)| !upstream.retired);
@@ -572,6 +594,18 @@ impl Worker {
         }
     }
 
+    /// Has all workers asked for what a client wants to know of the process.
+    fn ask_for_statistics(&mut self) {
+        while let Some(ticket) = self.engine.pop_question() {
+            let workers = self.colleagues.get().cloned().unwrap_or_default();
+            let own = self.connector.mailbox.clone();
+            self.connector.runtime.spawn(async move {
+                let lines = statistics(&workers).await;
+                own.send(Message::Statistics(ticket, lines));
+            });
+        }
+    }
+
     // The clock ------------------------------------------------------------
 
     fn look_after_lanes(&mut self) {
@@ -605,6 +639,25 @@ impl Worker {
             self.tick = Some(self.now + TICK);
         }
     }
+}
+
+/// The sums of all workers, as `STAT` lines.
+async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
+    let mut sums = BTreeMap::new();
+    for worker in workers {
+        let (answer, answered) = oneshot::channel();
+        worker.send(Message::Summary(answer));
+        // One that ended has nothing to add.
+        for (name, count) in answered.await.unwrap_or_default() {
+            *sums.entry(name).or_insert(0) += count;
+        }
+    }
+    let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
+    for (name, count) in sums {
+        // Writing to a String cannot fail.
+        let _ = write!(lines, "STAT {name} {count}\r\n");
+    }
+    lines.into_bytes()
 }
 
 /// Has a client served in the next turn.

@@ -487,6 +487,10 @@ pub struct Sessions {
     pub owners: Vec<usize>,
     /// What the tags of `P` flags stand for.
     pub(super) flag_tags: Vec<FlagTag>,
+    /// Slots that wait for the statistics of the whole process.
+    pub(super) questions: Vec<Ticket>,
+    /// How many do, those that were taken included.
+    pub(super) unanswered: usize,
     /// What is done with which keys.
     pub(super) families: Families,
     /// What was missed a moment ago.
@@ -510,6 +514,8 @@ impl Sessions {
             line_buffer: Vec::new(),
             owners: Vec::new(),
             flag_tags: Vec::new(),
+            questions: Vec::new(),
+            unanswered: 0,
             families: Families::new(snapshot.families, snapshot.codec.spaces().len()),
             fills,
             pool: Pool::default(),
