@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-use super::status::{Connection, MAX_CONNECTIONS, Status};
+use super::status::{Connected, Status};
 use super::stream::{Listening, Stream};
 use super::upstream::Address;
 use super::worker::{Handle, Message};
@@ -77,24 +77,16 @@ async fn ask<T>(workers: &[Handle], question: impl Fn(oneshot::Sender<T>) -> Mes
 struct Report {
     #[serde(flatten)]
     status: Status,
-    /// How many there are.
-    connections: usize,
-    /// The first of them.
-    connected: Vec<Connection>,
+    #[serde(flatten)]
+    connected: Connected,
 }
 
 async fn status(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    let mut connected: Vec<Connection> = Vec::new();
-    let mut connections = 0;
-    for (count, some) in ask(&state.workers, Message::Connections).await {
-        connections += count;
-        connected.extend(some);
-    }
-    connected.truncate(MAX_CONNECTIONS);
+    let answers = ask(&state.workers, Message::Connections).await;
+    let connected = answers.into_iter().reduce(Connected::merge);
     let report = Report {
         status: state.status.borrow().clone(),
-        connections,
-        connected,
+        connected: connected.unwrap_or_default().listed(),
     };
     Json(report)
 }
