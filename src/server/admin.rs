@@ -1,4 +1,4 @@
-//! The admin listener: metrics and health over HTTP. Read-only.
+//! The admin listener: the page, metrics and health over HTTP. Read-only.
 
 use std::io;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
+use super::page;
 use super::status::{Connected, Status};
 use super::stream::{Listening, Stream};
 use super::upstream::Address;
@@ -33,6 +34,7 @@ pub(super) struct State {
 /// Answers until dropped.
 pub(super) async fn serve(listening: Listening, state: State) {
     let router = Router::new()
+        .merge(page::router())
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/live", get(|| async { "live\n" }))

@@ -16,6 +16,7 @@ mod acceptor;
 mod admin;
 mod connection;
 mod identity;
+mod page;
 mod reload;
 mod status;
 mod stream;
