@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 mod browser;
+mod screenshots;
 #[path = "../support/mod.rs"]
 mod support;
 
