@@ -105,7 +105,15 @@ fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
             server.drain().await;
             return Ok(());
         }
-        server.run(None).await
+        let traffic = async {
+            // It ends when the server does.
+            let _ = demo::traffic(&config).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            ran = server.run(None) => ran,
+            () = traffic => unreachable!("it waits for ever"),
+        }
     });
     ran.map_err(|error| Failure::Internal(error.to_string()))
 }

@@ -1,9 +1,10 @@
 //! `picklegate demo`: real pickles of two Pythons through two listeners onto the
 //! embedded cache, and what became of them. Speaks to its own proxy as any
-//! client would; prints, and keeps serving for whoever wants to try.
+//! client would; prints, and goes on with light traffic for the page to show.
 
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -19,7 +20,7 @@ pub struct Addresses<'a> {
     pub py2: &'a str,
     /// `host:port` for clients of Python 3.
     pub py3: &'a str,
-    /// `host:port` for metrics and health.
+    /// `host:port` for the page, metrics and health.
     pub admin: &'a str,
 }
 
@@ -36,6 +37,9 @@ const PAGE: [&[u8]; 2] = [
 /// The client flag that says "pickle", and none.
 const PICKLE: u32 = 1;
 const RAW: u32 = 0;
+/// Keys of each family in the light traffic, and the pause between two requests.
+const KEYS: u8 = 40;
+const PAUSE: Duration = Duration::from_millis(25);
 /// How a miss is reported.
 const MISS: &str = "miss";
 
@@ -82,11 +86,40 @@ pub fn outlook(addresses: &Addresses<'_>) -> String {
     let Addresses { py2, py3, admin } = addresses;
     format!(
         "
-Still serving; Ctrl-C ends it. Try any memcache client, or two terminals:
+Still serving, with light traffic of both; Ctrl-C ends it. Try any memcache client:
   python2.7 on {py2}, python3 on {py3}
-  curl http://{admin}/metrics
+
+May the migration go on?  http://{admin}/
 "
     )
+}
+
+/// Two applications that fill what they miss, and now and then change it, until
+/// a connection ends.
+///
+/// # Errors
+/// What the connection ended with.
+pub async fn traffic(config: &Config) -> io::Result<()> {
+    let mut clients = [
+        Client::connect(config, 0).await?,
+        Client::connect(config, 1).await?,
+    ];
+    loop {
+        for (version, client) in clients.iter_mut().enumerate() {
+            let (family, values) = if fastrand::bool() {
+                ("user", USER)
+            } else {
+                ("page", PAGE)
+            };
+            let key = format!("{family}:{}", fastrand::u8(..KEYS));
+            if client.get(&key).await? == MISS {
+                client.set(&key, PICKLE, values[version]).await?;
+            } else if fastrand::u8(..10) == 0 {
+                client.delete(&key).await?;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
 }
 
 /// Runs the sample traffic against the running demo and reports it.

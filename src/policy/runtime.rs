@@ -12,19 +12,19 @@ pub const MAX_TAG_BYTES: usize = 128;
 
 /// What runs at the other end of a connection: product tokens, the first of a
 /// name wins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RuntimeTag {
     products: Vec<Product>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Product {
     name: String,
     version: PartialVersion,
 }
 
 /// A version of which only the leading parts may be known: `3`, `3.11`, `3.11.4`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PartialVersion {
     /// First part.
     pub major: u64,

@@ -1,4 +1,4 @@
-//! The admin listener: metrics and health over HTTP. Read-only.
+//! The admin listener: the page, metrics and health over HTTP. Read-only.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +16,8 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
 
-use super::status::{Connection, MAX_CONNECTIONS, Status};
+use super::page;
+use super::status::{Connected, Status};
 use super::stream::{Listening, Stream};
 use super::upstream::Address;
 use super::worker::{Handle, Message};
@@ -36,6 +37,7 @@ pub(super) struct State {
 /// Answers until dropped.
 pub(super) async fn serve(listening: Listening, state: State) {
     let router = Router::new()
+        .merge(page::router())
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/families", get(families))
@@ -82,24 +84,16 @@ async fn ask<T>(workers: &[Handle], question: impl Fn(oneshot::Sender<T>) -> Mes
 struct Report {
     #[serde(flatten)]
     status: Status,
-    /// How many there are.
-    connections: usize,
-    /// The first of them.
-    connected: Vec<Connection>,
+    #[serde(flatten)]
+    connected: Connected,
 }
 
 async fn status(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    let mut connected: Vec<Connection> = Vec::new();
-    let mut connections = 0;
-    for (count, some) in ask(&state.workers, Message::Connections).await {
-        connections += count;
-        connected.extend(some);
-    }
-    connected.truncate(MAX_CONNECTIONS);
+    let answers = ask(&state.workers, Message::Connections).await;
+    let connected = answers.into_iter().reduce(Connected::merge);
     let report = Report {
         status: state.status.borrow().clone(),
-        connections,
-        connected,
+        connected: connected.unwrap_or_default().listed(),
     };
     Json(report)
 }

@@ -17,6 +17,7 @@ mod admin;
 mod ask;
 mod connection;
 mod identity;
+mod page;
 mod reload;
 mod status;
 mod stream;

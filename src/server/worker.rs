@@ -2,7 +2,7 @@
 //! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,14 +15,14 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
-use super::status;
+use super::status::{self, Connected, Group};
 use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
-use crate::config::{Limits, Word as _};
+use crate::config::Limits;
 use crate::engine::{Engine, Family, Invalidation, Settings, Tag, Ticket};
 use crate::metrics::{Gauges, Labels, Publisher};
-use crate::policy::{Identify, Snapshot};
+use crate::policy::Snapshot;
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -49,7 +49,7 @@ pub(super) enum Message {
     /// Bring the metrics up to date, then say so.
     Publish(oneshot::Sender<()>),
     /// Say how many clients there are, and who some of them are.
-    Connections(oneshot::Sender<(usize, Vec<status::Connection>)>),
+    Connections(oneshot::Sender<Connected>),
     /// Say what is done with which keys, and what speaks against a step.
     Families(oneshot::Sender<Observed>),
     /// Say what was counted, in short.
@@ -419,35 +419,27 @@ impl Worker {
         }
     }
 
-    fn connections(&self) -> (usize, Vec<status::Connection>) {
-        let some = self
-            .engine
-            .sessions()
-            .filter_map(|(id, session)| Some((session, self.clients.get(id as usize)?.as_ref()?)))
-            .take(status::MAX_CONNECTIONS)
-            .map(|(session, client)| {
-                let settings = self.engine.settings();
-                let admission = settings.listeners.get(session.listener as usize);
-                let admission = admission.and_then(Option::as_ref);
-                let (runtime, told_by) = match (
-                    admission.map(|a| &a.identify),
-                    admission.and_then(|a| session.tag_at(a)),
-                ) {
-                    (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),
-                    (_, Some(tag)) => (Some(&tag.runtime), Some(tag.source.word())),
-                    _ => (None, None),
-                };
-                let namespace = settings.snapshot.codec.name(session.who.identity.space);
-                status::Connection {
-                    listener: admission.map_or_else(String::new, |a| a.name.to_string()),
-                    peer: client.connection.peer(),
-                    runtime: runtime.map(ToString::to_string),
-                    told_by,
-                    namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
-                    refused: session.refused,
-                }
-            });
-        (self.serving.load(Ordering::Relaxed), some.collect())
+    fn connections(&self) -> Connected {
+        let mut connected = Connected::new(self.serving.load(Ordering::Relaxed));
+        let mut groups: HashMap<Group<'_>, usize> = HashMap::new();
+        for (id, session) in self.engine.sessions() {
+            let Some(client) = self.clients.get(id as usize).and_then(Option::as_ref) else {
+                continue;
+            };
+            let group = Group::of(session, self.engine.settings());
+            if connected.some.len() < status::MAX_CONNECTIONS {
+                let peer = client.connection.peer();
+                connected.some.push(status::Connection {
+                    peer,
+                    as_what: group.describe(),
+                });
+            }
+            *groups.entry(group).or_default() += 1;
+        }
+        for (group, connections) in groups {
+            connected.add(group.describe(), connections);
+        }
+        connected
     }
 
     fn publish(&mut self) {

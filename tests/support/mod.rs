@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::thread;
@@ -195,6 +195,11 @@ impl Picklegate {
             );
         }
         gate
+    }
+
+    /// The file that [`Self::with_config`] serves by.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.dir.path().join("picklegate.toml")
     }
 
     pub(crate) fn id(&self) -> u32 {

@@ -1,0 +1,51 @@
+//! The page at `/`: may the migration go on? Three files, served as they are;
+//! what they show they ask of `/status`, `/metrics` and `/families`.
+
+use axum::Router;
+use axum::http::{HeaderName, header};
+use axum::routing::get;
+
+/// Nothing but our own files, and nobody frames them: what clients name their
+/// keys stands on the page.
+const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self'; \
+    script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
+/// Path, type and text of each file.
+const FILES: [(&str, &str, &str); 4] = [
+    ("/", "text/html; charset=utf-8", include_str!("index.html")),
+    (
+        "/page.css",
+        "text/css; charset=utf-8",
+        include_str!("page.css"),
+    ),
+    (
+        "/page.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page.js"),
+    ),
+    ("/icon.svg", "image/svg+xml", include_str!("icon.svg")),
+];
+
+/// Answers with the files.
+pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    FILES
+        .into_iter()
+        .fold(Router::new(), |router, (path, content_type, text)| {
+            router.route(
+                path,
+                get(move || async move { (headers(content_type), text) }),
+            )
+        })
+}
+
+fn headers(content_type: &'static str) -> [(HeaderName, &'static str); 5] {
+    [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // Another version of picklegate has other files.
+        (header::CACHE_CONTROL, "no-cache"),
+    ]
+}
