@@ -246,7 +246,7 @@ impl Page {
                 Some("Runtime.exceptionThrown") => true,
                 Some("Runtime.consoleAPICalled") => params["type"] != "log",
                 Some("Log.entryAdded") => {
-                    // What `/families` answers where there are none.
+                    // It answers 404 where they are switched off.
                     let url = params["entry"]["url"].as_str().unwrap_or_default();
                     params["entry"]["level"] != "verbose" && !url.ends_with("/families")
                 }

@@ -273,7 +273,8 @@ fn tab_reaches_every_control() {
 
 #[test]
 fn names_that_clients_choose_stay_text() {
-    let Some(rig) = Rig::start("mode = \"guard\"") else {
+    let off = "mode = \"guard\"\n[families]\ntrack = false";
+    let Some(rig) = Rig::start(off) else {
         return;
     };
     rig.open();
@@ -290,6 +291,36 @@ fn names_that_clients_choose_stay_text() {
     assert_eq!(rig.page.eval(made), json!(0));
     assert_eq!(rig.page.text("#reasons"), "<b>locks</b>");
     assert!(rig.page.text("#toml").contains("prefix = \"<script>\""));
+    rig.is_sound();
+}
+
+#[test]
+fn families_come_with_the_advice_about_them() {
+    let Some(rig) = Rig::start("mode = \"guard\"") else {
+        return;
+    };
+    let client = connect(&rig.py2);
+    roundtrip(&client, b"set <b>hits/1 0 0 1\r\n1\r\n", b"STORED\r\n");
+    roundtrip(&client, b"incr <b>hits/1 1\r\n", b"2\r\n");
+    rig.cross("user:1");
+    rig.open();
+    let family = |name: &str| {
+        format!(
+            "[...document.querySelectorAll('#families tbody tr')]\
+             .find((row) => row.querySelector('th').textContent === '{name}')?.textContent"
+        )
+    };
+    rig.page
+        .await_that(&format!("{}?.includes('share')", family("<b>hits/")));
+    let user = rig.page.eval(&family("user:"));
+    assert!(user.to_string().contains("isolate"), "{user}");
+    let told = rig.page.text("#reasons");
+    assert!(told.contains("used once as a counter"), "{told}");
+    let toml = rig.page.text("#toml");
+    assert!(
+        toml.contains("prefix = \"<b>hits/\"\nmode = \"shared\""),
+        "{toml}"
+    );
     rig.is_sound();
 }
 
