@@ -2,9 +2,11 @@
 //! listeners, the page, and the advice.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
+#[path = "support/admin.rs"]
+mod admin;
 mod support;
 
 /// A demo that goes on serving, ended with the test.
@@ -55,15 +57,8 @@ impl Demo {
 #[test]
 fn the_demo_ends_by_pointing_at_the_page() {
     let demo = Demo::start();
-    let mut stream = support::connect(&demo.admin);
-    write!(
-        stream,
-        "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    )
-    .expect("it reads");
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).expect("it is UTF-8");
-    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    let (status, reply) = admin::page(&demo.admin, "/");
+    assert_eq!(status, 200);
     assert!(reply.contains("<title>picklegate</title>"), "{reply}");
 }
 
