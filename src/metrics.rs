@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::engine::{
     Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS,
-    RequestCounts, Split, Tally, UpstreamCounts, Writer,
+    RequestCounts, Split, Tally, UpstreamCounts, VERDICTS, Writer,
 };
 use crate::policy::SpaceId;
 use crate::protocol::request::Verb;
@@ -44,9 +44,6 @@ const BUILD_INFO: &str = "picklegate_build_info";
 
 /// Those of an origin that is new.
 const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
-
-/// How verdicts are called, by their number.
-const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
 
 /// Installs the process's recorder and describes every family.
 ///

@@ -244,9 +244,7 @@ impl<'e> Dispatch<'e> {
     pub(super) fn read_through(&mut self, ticket: Ticket, key: Box<KeyBuf>, on_miss: OnMiss) {
         let decision = self.decide_for(ticket, &key);
         let copies = (&self.snapshot.codec, self.snapshot.others(decision.space));
-        let mut asked = false;
-        self.send(self.lane_of(&key), ticket, |lane, sessions| {
-            asked = true;
+        let asked = self.send(self.lane_of(&key), ticket, |lane, sessions| {
             let what = (key, Look::through(decision), on_miss);
             lane.through(sessions, ticket, what, copies);
         });
@@ -266,14 +264,13 @@ impl<'e> Dispatch<'e> {
         let decision = self.decide_for(ticket, &key);
         meta.look = Look::through(decision);
         let nth = usize::from(meta.others) - 1;
-        let mut asked = false;
-        if let Some(space) = self.snapshot.others(decision.space).nth(nth) {
+        let next = self.snapshot.others(decision.space).nth(nth);
+        let asked = next.is_some_and(|space| {
             let target = self.target(space, &key, meta.base64);
             self.send(self.lane_of(&key), ticket, |lane, sessions| {
-                asked = true;
                 lane.meta_through(sessions, ticket, meta, target, &flags);
-            });
-        }
+            })
+        });
         if !asked {
             self.sessions.finish(ticket);
         }

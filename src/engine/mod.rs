@@ -28,7 +28,7 @@ pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
     Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
-    PROTOCOLS, RequestCounts, Split, Tally, Writer,
+    PROTOCOLS, RequestCounts, Split, Tally, VERDICTS, Writer,
 };
 
 pub use upstream::{Upstream, UpstreamCounts};

@@ -213,6 +213,9 @@ impl Invalidation {
     }
 }
 
+/// How verdicts are called, by their number.
+pub const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
+
 /// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.
 pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknown"];
 const UNKNOWN_PROTOCOL: usize = PROTOCOLS.len() - 1;
@@ -364,7 +367,7 @@ impl Tally {
         }
         for protocols in &self.read {
             for counts in protocols {
-                for (verdict, name) in ["loadable", "unloadable", "unknown"].iter().enumerate() {
+                for (verdict, name) in VERDICTS.into_iter().enumerate() {
                     for action in Action::ALL {
                         let of = |writer: &[[u64; Action::ALL.len()]; 3]| {
                             writer[verdict][action as usize]

@@ -20,7 +20,7 @@ use super::page;
 use super::status::{Connected, Status};
 use super::stream::{Listening, Stream};
 use super::upstream::Address;
-use super::worker::{Handle, Message};
+use super::worker::{self, Handle, Message};
 use crate::advice::{self, Counts};
 
 /// How long a server may take to say its version.
@@ -65,18 +65,8 @@ async fn metrics(extract::State(state): extract::State<State>) -> impl IntoRespo
     )
 }
 
-/// Asks every worker; one that ended has nothing to say.
 async fn ask<T>(workers: &[Handle], question: impl Fn(oneshot::Sender<T>) -> Message) -> Vec<T> {
-    let asked = workers.iter().map(|worker| {
-        let (answer, answered) = oneshot::channel();
-        worker.send(question(answer));
-        answered
-    });
-    let mut answers = Vec::new();
-    for answered in asked.collect::<Vec<_>>() {
-        answers.extend(answered.await);
-    }
-    answers
+    worker::ask(workers.iter().map(Handle::mailbox), question).await
 }
 
 /// All that there is to say but counts, which are metrics.

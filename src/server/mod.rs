@@ -209,7 +209,7 @@ impl Server {
                 })?;
         }
         // Set once, here.
-        let _ = colleagues.set(self.workers.iter().map(Handle::mailbox).collect());
+        let _ = colleagues.set(self.workers.iter().map(Handle::mailbox).cloned().collect());
         Ok(())
     }
 

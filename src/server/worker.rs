@@ -132,8 +132,8 @@ pub(super) struct Handle {
 
 impl Handle {
     /// Where its messages go, for those who do not keep it alive.
-    pub(super) fn mailbox(&self) -> Mailbox {
-        self.reach.0.clone()
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.reach.0
     }
 
     /// Sends a message. A worker that ended drops it.
@@ -633,16 +633,32 @@ impl Worker {
     }
 }
 
+/// Asks workers; one that ended has nothing to say.
+pub(super) async fn ask<'w, T>(
+    workers: impl Iterator<Item = &'w Mailbox>,
+    question: impl Fn(oneshot::Sender<T>) -> Message,
+) -> Vec<T> {
+    let asked = workers.map(|worker| {
+        let (answer, answered) = oneshot::channel();
+        worker.send(question(answer));
+        answered
+    });
+    let mut answers = Vec::new();
+    for answered in asked.collect::<Vec<_>>() {
+        answers.extend(answered.await);
+    }
+    answers
+}
+
 /// The sums of all workers, as `STAT` lines.
 async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
     let mut sums = BTreeMap::new();
-    for worker in workers {
-        let (answer, answered) = oneshot::channel();
-        worker.send(Message::Summary(answer));
-        // One that ended has nothing to add.
-        for (name, count) in answered.await.unwrap_or_default() {
-            *sums.entry(name).or_insert(0) += count;
-        }
+    for (name, count) in ask(workers.iter(), Message::Summary)
+        .await
+        .into_iter()
+        .flatten()
+    {
+        *sums.entry(name).or_insert(0) += count;
     }
     let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
     for (name, count) in sums {

@@ -531,7 +531,7 @@ impl Lane {
 
     /// Has the next copy of another asked for, where a meta reply is a miss and
     /// there is one.
-    fn asks_on(&mut self, sessions: &mut Sessions, ticket: Ticket, physical: &[u8]) -> bool {
+    fn asks_on(&self, sessions: &mut Sessions, ticket: Ticket, physical: &[u8]) -> bool {
         let Some(Owed {
             start,
             reply: Reply::Meta { meta, .. },
