@@ -28,6 +28,9 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 const MAX_FLUSHES: usize = 4;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
+/// What a lane makes room for from the start: how far answers are behind is chance,
+/// and no request of small values should have to wait for a larger buffer.
+const ROOM_BYTES: usize = 2 * MAX_ANSWERED_BYTES;
 /// What a lane may hold for the requests to come, and for how long it may hold
 /// more after it needed that.
 const MAX_IDLE_BYTES: usize = 1 << 20;
@@ -325,6 +328,9 @@ impl Lane {
             }
             self.base += self.wire.len() as u64;
             self.wire.clear();
+            if self.wire.capacity() < ROOM_BYTES {
+                self.wire.reserve(ROOM_BYTES);
+            }
             self.answered = 0;
             self.written = 0;
             if self.wire.capacity() > MAX_IDLE_BYTES && now_us >= self.wide_until_us {
