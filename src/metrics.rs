@@ -9,11 +9,12 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::config::Word as _;
 use crate::engine::{
     Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS,
     RequestCounts, Split, Tally, UpstreamCounts, VERDICTS, Writer,
 };
-use crate::policy::SpaceId;
+use crate::policy::{Rule, SpaceId};
 use crate::protocol::request::Verb;
 
 const REQUESTS: &str = "picklegate_requests_total";
@@ -35,6 +36,7 @@ const UPSTREAM_ERRORS: &str = "picklegate_upstream_errors_total";
 const UPSTREAM_RECONNECTS: &str = "picklegate_upstream_reconnects_total";
 const UPSTREAM_IN_FLIGHT: &str = "picklegate_upstream_in_flight";
 const ROLLOUT: &str = "picklegate_rollout_ratio";
+const MODE: &str = "picklegate_rule_mode";
 const GENERATION: &str = "picklegate_config_generation";
 const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
 const FAILURES: &str = "picklegate_config_failures_total";
@@ -113,6 +115,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "Requests sent upstream and not yet answered"
     );
     describe_gauge!(ROLLOUT, "Share of a rule's keys that is isolated");
+    describe_gauge!(MODE, "1 for the mode that a rule is in");
     describe_gauge!(GENERATION, "Configurations loaded since the start");
     describe_gauge!(
         LAST_SUCCESS,
@@ -135,11 +138,11 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// A configuration was loaded: its number, the hash of its files if it has any, and
-/// each rule's rollout.
+/// its rules.
 pub fn configuration_loaded<'a>(
     generation: u32,
     hash: Option<u64>,
-    rollouts: impl Iterator<Item = (&'a [u8], f64)>,
+    rules: impl Iterator<Item = &'a Rule>,
 ) {
     gauge!(GENERATION).set(f64::from(generation));
     gauge!(LAST_SUCCESSFUL).set(1.0);
@@ -151,9 +154,8 @@ pub fn configuration_loaded<'a>(
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     gauge!(LAST_SUCCESS).set(now.as_secs_f64());
-    for (prefix, ratio) in rollouts {
-        let rule = String::from_utf8_lossy(prefix).into_owned();
-        gauge!(ROLLOUT, "rule" => rule).set(ratio);
+    for rule in rules {
+        publish_rule(rule, rule.isolated_share(), 1.0);
     }
 }
 
@@ -164,9 +166,14 @@ pub fn configuration_failed() {
 }
 
 /// A rule is no more.
-pub fn rule_gone(prefix: &[u8]) {
-    let rule = String::from_utf8_lossy(prefix).into_owned();
-    gauge!(ROLLOUT, "rule" => rule).set(0.0);
+pub fn rule_gone(rule: &Rule) {
+    publish_rule(rule, 0.0, 0.0);
+}
+
+fn publish_rule(rule: &Rule, share: f64, in_its_mode: f64) {
+    let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
+    gauge!(MODE, "rule" => prefix.clone(), "mode" => rule.mode.word()).set(in_its_mode);
+    gauge!(ROLLOUT, "rule" => prefix).set(share);
 }
 
 /// A client was turned away.

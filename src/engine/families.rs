@@ -17,7 +17,7 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, Hasher as _};
 
 use super::look::Seen;
-use super::tally::{ByReason, PROTOCOLS, Split};
+use super::tally::{ByReason, COUNTS, PROTOCOLS, Split};
 use crate::policy::{Separators, SpaceId};
 
 /// Families that one worker keeps.
@@ -103,6 +103,9 @@ impl Families {
     /// A key was read by somebody of a space: what was seen, if it was there.
     #[inline]
     pub(super) fn read(&mut self, key: &[u8], reader: SpaceId, seen: Option<&Seen>, hidden: bool) {
+        if !COUNTS {
+            return;
+        }
         self.reads += 1;
         let is_plain = seen.is_none_or(|seen| seen.reason.is_none());
         let weight = if self.reads <= COUNTED || !is_plain {
@@ -142,6 +145,9 @@ impl Families {
     /// A value was stored by somebody of a space.
     #[inline]
     pub(super) fn wrote(&mut self, key: &[u8], writer: SpaceId, seen: &Seen) {
+        if !COUNTS {
+            return;
+        }
         if let Some(family) = self.of(key) {
             family.writes += 1;
             family.writers[writer.index()] += 1;

@@ -350,7 +350,7 @@ impl Server {
         }
         let gone = std::mem::replace(&mut self.config, config);
         for rule in gone.snapshot.rules.iter() {
-            metrics::rule_gone(&rule.prefix);
+            metrics::rule_gone(rule);
         }
         self.accept();
         Ok(())
@@ -432,10 +432,9 @@ impl Server {
 
     fn publish_configuration(&self) {
         let rules = self.config.snapshot.rules.iter();
-        let rollouts = rules.map(|rule| (&*rule.prefix, rule.isolated_share()));
         let files = &self.config.files;
         let hash = (!files.is_empty()).then(|| reload::digest(files));
-        metrics::configuration_loaded(self.status.borrow().generation(), hash, rollouts);
+        metrics::configuration_loaded(self.status.borrow().generation(), hash, rules);
     }
 
     // The end --------------------------------------------------------------

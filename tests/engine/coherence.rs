@@ -1,6 +1,7 @@
 //! Which writes reach the copies of others, what fills are, and reading them.
 
-use picklegate::engine::Invalidation;
+use picklegate::engine::{Invalidation, Outcome};
+use picklegate::protocol::request::Verb;
 
 use crate::rig::{Rig, config, text};
 
@@ -247,6 +248,26 @@ fn what_cannot_be_loaded_is_not_read_through() {
     let through = picklegate::engine::Action::ReadThrough;
     let unknown = picklegate::engine::Writer::Unknown;
     assert_eq!(reads.reads(1, unknown, 0, through), 2);
+}
+
+#[test]
+fn a_meta_read_counts_once_whoever_holds_the_value() {
+    let store = b"set user:1 1 0 4\r\n\x80\x04N.\r\nset @py3//user:1 1 0 4\r\n\x80\x02N.\r\n\
+                  set @py2//user:2 0 0 1\r\n2\r\n";
+    let mut pair = Pair::new(THROUGH);
+    pair.rig.ask_cache(0, store);
+    assert_eq!(pair.two("mg user:1 v f"), "VA 4 f1\\r\\n\\x80\\x02N.\\r\\n");
+    // There, though nothing of it was asked for.
+    assert_eq!(pair.two("mg user:2"), "HD\\r\\n");
+    let engine = &pair.rig.engine;
+    let families: Vec<_> = engine.families().iter().collect();
+    let [user] = families[..] else {
+        panic!("one family, not {families:?}");
+    };
+    assert_eq!((user.reads, user.hits, user.hidden), (1, 1, 0));
+    let hits =
+        |verbs: &picklegate::engine::RequestCounts| verbs[Verb::Mg.index()][Outcome::Hit as usize];
+    assert_eq!(engine.tally().requests.iter().map(hits).sum::<u64>(), 2);
 }
 
 #[test]

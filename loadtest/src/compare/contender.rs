@@ -23,6 +23,8 @@ pub(super) enum Kind {
     PicklegateShared,
     /// Unix sockets on both sides.
     PicklegateUnix,
+    /// Built without what counts every request.
+    PicklegateUncounted,
     Twemproxy,
     Haproxy,
     Forwarder,
@@ -30,11 +32,12 @@ pub(super) enum Kind {
 
 impl Kind {
     /// All of them, in the order in which they are told of.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Direct,
         Self::Picklegate,
         Self::PicklegateShared,
         Self::PicklegateUnix,
+        Self::PicklegateUncounted,
         Self::Twemproxy,
         Self::Haproxy,
         Self::Forwarder,
@@ -47,25 +50,11 @@ impl Kind {
             Self::Picklegate => "picklegate",
             Self::PicklegateShared => "picklegate shared",
             Self::PicklegateUnix => "picklegate unix",
+            Self::PicklegateUncounted => "picklegate uncounted",
             Self::Twemproxy => "twemproxy",
             Self::Haproxy => "haproxy",
             Self::Forwarder => "forwarder",
         }
-    }
-
-    /// Whether it can be started on this machine.
-    pub(super) fn is_there(self) -> bool {
-        self.missing().is_none()
-    }
-
-    /// A program that it needs and this machine lacks.
-    pub(super) fn missing(self) -> Option<&'static str> {
-        let program = match self {
-            Self::Twemproxy => "nutcracker",
-            Self::Haproxy => "haproxy",
-            _ => return None,
-        };
-        find(program).is_none().then_some(program)
     }
 }
 
@@ -80,9 +69,37 @@ impl fmt::Display for Kind {
 pub(super) struct Workshop {
     pub(super) memcached: PathBuf,
     pub(super) picklegate: PathBuf,
+    /// The same without what counts every request.
+    pub(super) uncounted: Option<PathBuf>,
     /// This program.
     pub(super) loadtest: PathBuf,
     pub(super) directory: PathBuf,
+}
+
+impl Workshop {
+    fn picklegate_for(&self, kind: Kind) -> Result<&Path, CompareError> {
+        match kind {
+            Kind::PicklegateUncounted => self.uncounted.as_deref(),
+            _ => Some(self.picklegate.as_path()),
+        }
+        .ok_or(CompareError::NotInstalled(kind.name()))
+    }
+
+    /// Whether a contender can be started.
+    pub(super) fn has(&self, kind: Kind) -> bool {
+        self.lacks(kind).is_none()
+    }
+
+    /// A program that a contender needs and that is not there.
+    pub(super) fn lacks(&self, kind: Kind) -> Option<&'static str> {
+        let (program, is_there) = match kind {
+            Kind::Twemproxy => ("nutcracker", find("nutcracker").is_some()),
+            Kind::Haproxy => ("haproxy", find("haproxy").is_some()),
+            Kind::PicklegateUncounted => ("a build of it", self.uncounted.is_some()),
+            _ => return None,
+        };
+        (!is_there).then_some(program)
+    }
 }
 
 /// A contender that runs.
@@ -200,7 +217,7 @@ fn start_proxy(
                 .into()
         }),
         _ => (
-            shop.picklegate.clone(),
+            shop.picklegate_for(kind)?.to_owned(),
             picklegate(kind, &listen, server, side_port),
             {
                 vec![

@@ -32,7 +32,7 @@ impl Session {
             Kind::Twemproxy,
             Kind::Haproxy,
         ] {
-            if !kind.is_there() {
+            if !self.bench.shop.has(kind) {
                 continue;
             }
             self.say(&format!("{MEMORY}: {kind}"));

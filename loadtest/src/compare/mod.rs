@@ -152,6 +152,7 @@ impl Session {
                 shop: Workshop {
                     memcached,
                     picklegate: args.picklegate.clone().unwrap_or_else(|| beside(&loadtest)),
+                    uncounted: args.uncounted.clone(),
                     loadtest,
                     directory: directory.to_owned(),
                 },
@@ -181,7 +182,7 @@ impl Session {
     /// Starts all that can be had.
     async fn start_contenders(&mut self) -> Result<(), CompareError> {
         for kind in Kind::ALL {
-            if let Some(program) = kind.missing() {
+            if let Some(program) = self.bench.shop.lacks(kind) {
                 let reason = format!("{kind}: {program} is not installed");
                 self.results.skipped.push(reason);
                 continue;

@@ -38,7 +38,7 @@ impl Session {
     }
 
     async fn half_of_twemproxy(&mut self, work: &Work) -> Result<Option<f64>, CompareError> {
-        if !Kind::Twemproxy.is_there() {
+        if !self.bench.shop.has(Kind::Twemproxy) {
             return Ok(None);
         }
         self.say(&format!("{}: what twemproxy bears at most", work.name));
@@ -76,7 +76,7 @@ impl Session {
             .kinds
             .iter()
             .copied()
-            .filter(|kind| kind.is_there())
+            .filter(|&kind| self.bench.shop.has(kind))
             .collect();
         let mut rounds: Vec<_> = kinds.iter().map(|kind| (kind.name(), Vec::new())).collect();
         for round in 0..self.bench.rounds {

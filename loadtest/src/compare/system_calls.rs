@@ -23,7 +23,7 @@ impl Session {
     /// Counts for every proxy that is there.
     pub(super) async fn system_calls(&mut self) -> Result<(), CompareError> {
         for kind in [Kind::Picklegate, Kind::Twemproxy, Kind::Haproxy] {
-            if !kind.is_there() {
+            if !self.bench.shop.has(kind) {
                 continue;
             }
             self.say(&format!("{SYSTEM_CALLS}: {kind}"));

@@ -43,7 +43,7 @@ fn write_work(text: &mut String, work: &WorkResult) -> std::fmt::Result {
     writeln!(text, "\n{}\n  run {}", work.name, work.load)?;
     writeln!(
         text,
-        "  {:<18} {:>10} {:>15} {:>9} {:>12} {:>8} {:>8} {:>8} {:>9}",
+        "  {:<20} {:>10} {:>15} {:>9} {:>12} {:>8} {:>8} {:>8} {:>9}",
         "",
         "requests/s",
         "[least..most]",
@@ -68,7 +68,7 @@ fn write_work(text: &mut String, work: &WorkResult) -> std::fmt::Result {
         };
         writeln!(
             text,
-            "  {kind:<18} {:>10.0} {:>15} {proxy:>9} {:>12.2} {:>8.2} {:>8.1} {:>8.1} {:>9.1}",
+            "  {kind:<20} {:>10.0} {:>15} {proxy:>9} {:>12.2} {:>8.2} {:>8.1} {:>8.1} {:>9.1}",
             throughput.median,
             format!("[{:.0}..{:.0}]", throughput.min, throughput.max),
             median(Figure::MemcachedCpu),
@@ -92,7 +92,7 @@ fn write_memory(text: &mut String, results: &Results) -> std::fmt::Result {
     for (name, memory) in &results.memory {
         write!(
             text,
-            "  {name:<18} {:>7.1} MiB",
+            "  {name:<20} {:>7.1} MiB",
             memory.base_kib as f64 / 1024.0
         )?;
         for (connections, kib) in &memory.held {

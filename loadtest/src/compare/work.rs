@@ -1,7 +1,8 @@
 //! What the contenders are put to, and on which CPUs.
 
 use super::contender::Kind::{
-    self, Direct, Forwarder, Haproxy, Picklegate, PicklegateShared, PicklegateUnix, Twemproxy,
+    self, Direct, Forwarder, Haproxy, Picklegate, PicklegateShared, PicklegateUncounted,
+    PicklegateUnix, Twemproxy,
 };
 
 /// Where things run.
@@ -58,6 +59,7 @@ pub(super) const CLOSED: [Work; 7] = [
             Picklegate,
             PicklegateShared,
             PicklegateUnix,
+            PicklegateUncounted,
             Twemproxy,
             Haproxy,
         ],

@@ -445,12 +445,16 @@ impl Lane {
             return Ok(None);
         }
         let client_key = meta.restore.client_key(physical);
-        let shown = sessions.inspect(ticket, client_key, meta.look, (flags, body, len));
+        let shown = sessions.inspect(ticket, meta.look, (flags, body, len));
+        let asks_on = shown == Shown::Hidden && self.asks_on(sessions, ticket, physical);
+        if !asks_on {
+            sessions.count_value(ticket, client_key, shown);
+        }
         if shown != Shown::Hidden {
             self.note_miss(sessions, ticket, physical, line);
         }
         match shown {
-            Shown::Hidden if self.asks_on(sessions, ticket, physical) => {}
+            Shown::Hidden if asks_on => {}
             Shown::AsIs => {
                 sessions.tell(ticket, line);
                 sessions.bytes(ticket, &[line, b"\r\n"]);

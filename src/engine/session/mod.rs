@@ -372,7 +372,11 @@ impl Session {
     fn tell(&mut self, at: usize, text: &[u8], tally: &mut Tally) -> bool {
         let slot = &mut self.slots[at];
         slot.told = true;
-        let outcome = Outcome::of_line(text);
+        let outcome = match Outcome::of_line(text) {
+            // "HD": the item is there, its value was not asked for.
+            Outcome::Ok if slot.verb == Verb::Mg => Outcome::Hit,
+            outcome => outcome,
+        };
         tally.request(slot.who.origin as usize, slot.verb, outcome);
         match slot.quiet {
             Quiet::No => true,
@@ -754,8 +758,9 @@ impl Sessions {
     pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
         let session = &self.slab[ticket.client as usize];
         let slot = &session.slots[session.place(ticket)];
-        let counts = self.tally.requests_of(slot.who.origin as usize, slot.verb);
-        counts[Outcome::Miss as usize] += keys as u64;
+        let origin = slot.who.origin as usize;
+        let misses = [(Outcome::Miss, keys as u64)];
+        self.tally.requests(origin, slot.verb, &misses);
     }
 
     /// One of the replies that a slot waits for is in, or its request is sent.

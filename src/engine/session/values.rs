@@ -20,21 +20,25 @@ impl Sessions {
         self.get(ticket.client).notice(len, now_us);
     }
 
-    /// Looks at a value for the client of a ticket and counts it: its client
+    /// Looks at a value for the client of a ticket and counts the look: its client
     /// flags, the bytes that a look needs, and its length.
-    pub fn inspect(
+    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
+        let identity = self.slot(ticket).who.identity;
+        self.looker.read(&mut self.tally, identity, look, value)
+    }
+
+    /// A client key was read, and this is what its client gets of the value that was
+    /// just inspected.
+    pub(in crate::engine) fn count_value(
         &mut self,
         ticket: Ticket,
         client_key: &[u8],
-        look: Look,
-        value: (u32, &[u8], usize),
-    ) -> Shown {
-        let identity = self.slot(ticket).who.identity;
-        let shown = self.looker.read(&mut self.tally, identity, look, value);
-        let hidden = shown == Shown::Hidden;
+        shown: Shown,
+    ) {
+        let space = self.slot(ticket).who.identity.space;
         let seen = Some(&self.looker.seen);
-        self.families.read(client_key, identity.space, seen, hidden);
-        shown
+        let hidden = shown == Shown::Hidden;
+        self.families.read(client_key, space, seen, hidden);
     }
 
     /// Lets values of one retrieval be passed on to its slot, and maybe its end.
@@ -95,9 +99,8 @@ impl Sessions {
             buffer.extend_from_slice(END);
         }
         let added = buffer.len() - before;
-        let counts = tally.requests_of(slot.who.origin as usize, slot.verb);
-        counts[Outcome::Hit as usize] += hits;
-        counts[Outcome::Hidden as usize] += hidden;
+        let outcomes = [(Outcome::Hit, hits), (Outcome::Hidden, hidden)];
+        tally.requests(slot.who.origin as usize, slot.verb, &outcomes);
         if at > 0 {
             session.waiting += added;
         }
