@@ -373,6 +373,39 @@ fn a_read_is_tried_again_once() {
 }
 
 #[test]
+fn a_read_is_not_tried_again_after_a_later_change() {
+    let error = "SERVER_ERROR picklegate: upstream 10.0.0.1:11211 is lost\\r\\n";
+    for (read, hit, miss) in [
+        (
+            "get a\r\n",
+            "VALUE a 0 1\\r\\nx\\r\\nEND\\r\\n",
+            "END\\r\\n",
+        ),
+        ("mg a v\r\n", "VA 1\\r\\nx\\r\\n", "EN\\r\\n"),
+    ] {
+        for change in ["set a 0 0 1\r\nx\r\n", "md a\r\n", "gat 1 a\r\n"] {
+            let mut rig = Rig::new(&config(1, ISOLATE), 1);
+            let [one, other] = ["py2", "py2"].map(|runtime| rig.open(runtime));
+            // Those of another are in the same line, and it only reads.
+            rig.send(other, read.as_bytes());
+            rig.send(one, format!("{read}{change}{read}").as_bytes());
+            // The upstream carries out all of it.
+            rig.write_lane(0, usize::MAX);
+            rig.lose_lane(0, "is lost", true);
+            rig.settle();
+            let now = if change.starts_with("set") { hit } else { miss };
+            let told = text(&rig.take_received(one));
+            assert_eq!(
+                told,
+                format!("{error}{error}{now}"),
+                "{read:?} before {change:?}"
+            );
+            assert_eq!(text(&rig.take_received(other)), now, "{read:?}");
+        }
+    }
+}
+
+#[test]
 fn what_changes_something_is_not_tried_again() {
     for request in [
         "set a 0 0 1\r\nx\r\n",

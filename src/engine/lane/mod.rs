@@ -10,7 +10,7 @@
 mod replies;
 mod requests;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use arrayvec::ArrayVec;
 
@@ -348,7 +348,8 @@ impl Lane {
 
     /// The connection is gone: answers what was owed with an error. Reads that
     /// nobody saw a byte of are kept, once, to be written again on the next
-    /// connection; writes never, for they may have taken effect.
+    /// connection; writes never, for they may have taken effect, nor the reads
+    /// before them, which would see what their client asked for later.
     pub fn reset(&mut self, sessions: &mut Sessions, error: &[u8], retry: bool) {
         if let Reading::Body {
             ticket, visible, ..
@@ -362,11 +363,17 @@ impl Lane {
         }
         self.close();
         let mut old = std::mem::take(self);
+        let last_changes = old.last_changes();
         self.base = old.base;
         self.requests = old.requests;
         self.lost = old.lost;
         while let Some(mut owed) = old.owed.pop_front() {
-            let keep = retry && !std::mem::replace(&mut owed.retried, true);
+            let again = retry && !std::mem::replace(&mut owed.retried, true);
+            let start = owed.start;
+            let keeps = |ticket: Ticket| {
+                let change = last_changes.get(&ticket.client);
+                again && change.is_none_or(|&change| change < start)
+            };
             match owed.reply {
                 Reply::Values {
                     verb,
@@ -374,21 +381,28 @@ impl Lane {
                     answered,
                 } => {
                     keys.drain(..answered);
-                    if keep && matches!(verb, Verb::Get | Verb::Gets) {
-                        let line = &old.wire[(owed.start - old.base) as usize..];
-                        self.adopt_values((owed.since_us, owed.retried), verb, keys, line);
-                        continue;
-                    }
-                    self.lost += 1;
-                    for key in keys {
+                    let is_read = matches!(verb, Verb::Get | Verb::Gets);
+                    let (kept, lost): (Vec<_>, Vec<_>) = keys
+                        .into_iter()
+                        .partition(|key| is_read && keeps(key.ticket));
+                    let line = &old.wire[(owed.start - old.base) as usize..];
+                    self.adopt_values((owed.since_us, owed.retried), verb, kept, line);
+                    self.lost += u64::from(!lost.is_empty());
+                    for key in lost {
                         sessions.fail(key.ticket, error);
                         if key.last {
                             sessions.finish(key.ticket);
                         }
                     }
                 }
-                Reply::Meta { ref meta, .. } if keep && meta.is_read => self.adopt_line(owed, &old),
-                Reply::Through { served: false, .. } if keep => self.adopt_line(owed, &old),
+                Reply::Meta { ticket, ref meta } if meta.is_read && keeps(ticket) => {
+                    self.adopt_line(owed, &old);
+                }
+                Reply::Through {
+                    ticket,
+                    served: false,
+                    ..
+                } if keeps(ticket) => self.adopt_line(owed, &old),
                 Reply::Sibling { ticket, target, .. } => {
                     self.lost += 1;
                     sessions.sibling(ticket, target, error);
@@ -404,6 +418,35 @@ impl Lane {
                 }
             }
         }
+    }
+
+    /// Where the last change is that each client is owed a reply to.
+    fn last_changes(&self) -> HashMap<u32, u64> {
+        let mut last = HashMap::new();
+        for Owed { start, reply, .. } in &self.owed {
+            let mut change = |ticket: &Ticket| last.insert(ticket.client, *start);
+            match reply {
+                Reply::Values {
+                    verb: Verb::Get | Verb::Gets,
+                    ..
+                }
+                | Reply::Through { .. } => {}
+                Reply::Meta { meta, .. } if meta.is_read => {}
+                Reply::Values { keys, .. } => {
+                    for key in keys {
+                        change(&key.ticket);
+                    }
+                }
+                Reply::Line { ticket, .. }
+                | Reply::Sibling { ticket, .. }
+                | Reply::Meta { ticket, .. }
+                | Reply::Probe { ticket, .. }
+                | Reply::Stats { ticket } => {
+                    change(ticket);
+                }
+            }
+        }
+        last
     }
 
     /// Takes over a retrieval's unanswered keys.
