@@ -274,6 +274,8 @@ impl Worker {
         self.ask_for_statistics();
         self.adopt();
         self.flush();
+        // Not before: what was paused may have gone on.
+        self.arm_tick();
         for note in self.engine.take_notes() {
             tracing::warn!("{note}");
         }
@@ -376,7 +378,6 @@ impl Worker {
         if self.draining {
             self.drain();
         }
-        self.arm_tick();
         // Whoever asked may have gone.
         let _ = done.send(());
     }
@@ -613,7 +614,6 @@ impl Worker {
                 );
             }
         }
-        self.arm_tick();
     }
 
     /// Has the clock looked at again soon while a lane waits for something.
