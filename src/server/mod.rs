@@ -16,6 +16,7 @@ mod acceptor;
 mod admin;
 mod ask;
 mod connection;
+mod descriptors;
 mod identity;
 mod page;
 mod reload;
@@ -215,6 +216,7 @@ impl Server {
 
     /// Accepts, as the configuration says, on all listeners that there are.
     fn accept(&mut self) {
+        let max_connections = descriptors::room_for_clients(&self.config);
         for (number, bound) in (0..).zip(&mut self.listeners) {
             let listener = self
                 .config
@@ -229,7 +231,7 @@ impl Server {
                 listening,
                 admission: Arc::clone(&listener.admission),
                 number,
-                max_connections: self.config.limits.max_connections,
+                max_connections,
                 workers: self.workers.clone(),
                 processes: self.processes.clone(),
                 stopping: self.stopping.clone(),

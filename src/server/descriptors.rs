@@ -1,0 +1,50 @@
+//! File descriptors: every connection takes one, and who is out of them can not
+//! even say so.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// What the process needs beside connections of clients and to servers: its
+/// listeners, pollers and files, those who ask the admin address, and a moment
+/// for each client that is turned away.
+const OTHERS: usize = 128;
+
+/// Raises the limit of open files, as far as the system allows, so that
+/// `max_connections` fit beside all else; gives how many do, 1 at least.
+pub(super) fn room_for_clients(config: &Config) -> usize {
+    let lanes = config.upstream.servers.len() * (config.upstream.connections + 1);
+    let others = OTHERS + config.listeners.len() + config.workers * lanes;
+    let asked = config.limits.max_connections;
+    let files = raise((asked + others) as u64);
+    let fits = usize::try_from(files).unwrap_or(usize::MAX);
+    let fits = fits.saturating_sub(others).clamp(1, asked);
+    if fits < asked {
+        tracing::warn!(
+            "limits.max_connections is {asked}, but {files} open files are allowed: \
+             room for {fits} clients"
+        );
+    }
+    fits
+}
+
+/// Raises the limit to this, or to what it may be raised to; what it is then.
+fn raise(wanted: u64) -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let is = current.unwrap_or(u64::MAX);
+    if is >= wanted {
+        return is;
+    }
+    let most = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = Rlimit {
+        current: Some(most),
+        maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => most,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            is
+        }
+    }
+}
