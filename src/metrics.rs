@@ -11,7 +11,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use crate::config::Word as _;
 use crate::engine::{
-    Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS,
+    Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS,
     RequestCounts, Split, Tally, UpstreamCounts, VERDICTS, Writer,
 };
 use crate::policy::{Rule, SpaceId};
@@ -30,10 +30,12 @@ const UNTAGGED: &str = "picklegate_untagged_connections_total";
 const CONNECTIONS: &str = "picklegate_connections";
 const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
 const REFUSED: &str = "picklegate_refused_connections_total";
+const CLOSED: &str = "picklegate_closed_connections_total";
 const UPSTREAM_CONNECTIONS: &str = "picklegate_upstream_connections";
 const UPSTREAM_REQUESTS: &str = "picklegate_upstream_requests_total";
 const UPSTREAM_ERRORS: &str = "picklegate_upstream_errors_total";
 const UPSTREAM_RECONNECTS: &str = "picklegate_upstream_reconnects_total";
+const UPSTREAM_FAILURES: &str = "picklegate_upstream_failures_total";
 const UPSTREAM_IN_FLIGHT: &str = "picklegate_upstream_in_flight";
 const ROLLOUT: &str = "picklegate_rollout_ratio";
 const MODE: &str = "picklegate_rule_mode";
@@ -103,6 +105,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         REFUSED,
         "Downstream connections turned away at max_connections"
     );
+    describe_counter!(
+        CLOSED,
+        "Downstream connections closed that had not asked for it, by why"
+    );
     describe_gauge!(UPSTREAM_CONNECTIONS, "Established upstream connections");
     describe_counter!(
         UPSTREAM_REQUESTS,
@@ -110,6 +116,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(UPSTREAM_ERRORS, "Requests that an upstream did not answer");
     describe_counter!(UPSTREAM_RECONNECTS, "Upstream connections that were lost");
+    describe_counter!(
+        UPSTREAM_FAILURES,
+        "Upstream connections that failed or could not be made, by why"
+    );
     describe_gauge!(
         UPSTREAM_IN_FLIGHT,
         "Requests sent upstream and not yet answered"
@@ -212,6 +222,45 @@ fn named(name: &str, otherwise: &str) -> String {
     if name.is_empty() { otherwise } else { name }.to_owned()
 }
 
+/// Why an upstream connection failed, or could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The server, or the name service, said no.
+    Connect,
+    /// Nobody said anything for `connect_timeout_ms`.
+    ConnectTimeout,
+    /// A request was not answered for `request_timeout_ms`.
+    RequestTimeout,
+    /// The server closed it, or the way to it broke.
+    Lost,
+    /// What came was no reply to what was asked.
+    Reply,
+}
+
+impl Failure {
+    /// All reasons.
+    pub const ALL: [Self; 5] = [
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::RequestTimeout,
+        Self::Lost,
+        Self::Reply,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::Lost => "lost",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+/// Failures by reason.
+pub type Failures = [u64; Failure::ALL.len()];
+
 /// The state of one lane.
 #[derive(Debug)]
 pub struct Gauges<'a> {
@@ -223,6 +272,8 @@ pub struct Gauges<'a> {
     pub in_flight: usize,
     /// Connections lost.
     pub reconnects: u64,
+    /// Why connections failed.
+    pub failures: Failures,
     /// Requests sent and failed.
     pub counts: UpstreamCounts,
 }
@@ -234,7 +285,7 @@ pub struct Publisher {
     labels: Labels,
     /// What was published so far.
     tally: Tally,
-    lanes: Vec<(UpstreamCounts, u64, bool, usize)>,
+    lanes: Vec<(UpstreamCounts, u64, Failures, bool, usize)>,
     /// Connections by listener and namespace, as they were published.
     connections: BTreeMap<(String, String), u32>,
 }
@@ -298,6 +349,15 @@ impl Publisher {
             let labels = || vec![Label::new("listener", listener.clone())];
             add_from_zero(UNTAGGED, count(tally) - count(&self.tally), labels);
             add_from_zero(REFUSED, 0, labels);
+            for why in Closed::ALL {
+                let count = |tally: &Tally| tally.closed(at, why);
+                add_from_zero(CLOSED, count(tally) - count(&self.tally), || {
+                    vec![
+                        Label::new("listener", listener.clone()),
+                        Label::from_static_parts("reason", why.name()),
+                    ]
+                });
+            }
         }
     }
 
@@ -436,22 +496,35 @@ impl Publisher {
             if self.lanes.len() <= at {
                 self.lanes.push(Default::default());
             }
-            let (counts, reconnects, up, in_flight) = std::mem::replace(
+            let (counts, reconnects, failures, up, in_flight) = std::mem::replace(
                 &mut self.lanes[at],
-                (lane.counts, lane.reconnects, lane.up, lane.in_flight),
+                (
+                    lane.counts,
+                    lane.reconnects,
+                    lane.failures,
+                    lane.up,
+                    lane.in_flight,
+                ),
             );
-            let server = || vec![Label::new("server", lane.server.to_owned())];
+            let server = || [Label::new("server", lane.server.to_owned())];
             for (family, more) in [
                 (UPSTREAM_REQUESTS, lane.counts.requests - counts.requests),
                 (UPSTREAM_ERRORS, lane.counts.errors - counts.errors),
                 (UPSTREAM_RECONNECTS, lane.reconnects - reconnects),
             ] {
-                add_from_zero(family, more, server);
+                add_from_zero(family, more, || server().to_vec());
+            }
+            for why in Failure::ALL {
+                let more = lane.failures[why as usize] - failures[why as usize];
+                add_from_zero(UPSTREAM_FAILURES, more, || {
+                    let [server] = server();
+                    vec![server, Label::from_static_parts("reason", why.name())]
+                });
             }
             // Several lanes and workers share a gauge, so each adds its change.
-            gauge!(UPSTREAM_CONNECTIONS, server())
+            gauge!(UPSTREAM_CONNECTIONS, server().to_vec())
                 .increment(f64::from(i8::from(lane.up) - i8::from(up)));
-            gauge!(UPSTREAM_IN_FLIGHT, server())
+            gauge!(UPSTREAM_IN_FLIGHT, server().to_vec())
                 .increment(lane.in_flight as f64 - in_flight as f64);
         }
     }

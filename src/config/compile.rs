@@ -41,6 +41,7 @@ const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
 const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
 const DEFAULT_REQUEST_TIMEOUT_MS: u32 = 1_000;
 const DEFAULT_CONNECT_TIMEOUT_MS: u32 = 250;
+const DEFAULT_SEND_TIMEOUT_MS: u32 = 30_000;
 const DEFAULT_DRAIN_TIMEOUT_MS: u32 = 10_000;
 
 /// Resolves everything; `None` if anything was reported.
@@ -417,12 +418,14 @@ fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
     let max_value_bytes = max_value_bytes(raw.max_value_bytes.as_ref(), report);
     let request_timeout = timeout(raw.request_timeout_ms.as_ref(), DEFAULT_REQUEST_TIMEOUT_MS);
     let connect_timeout = timeout(raw.connect_timeout_ms.as_ref(), DEFAULT_CONNECT_TIMEOUT_MS);
+    let send_timeout = timeout(raw.send_timeout_ms.as_ref(), DEFAULT_SEND_TIMEOUT_MS);
     let drain_timeout = timeout(raw.drain_timeout_ms.as_ref(), DEFAULT_DRAIN_TIMEOUT_MS);
     Some(Limits {
         max_connections: max_connections? as usize,
         max_value_bytes: max_value_bytes?,
         request_timeout: request_timeout?,
         connect_timeout: connect_timeout?,
+        send_timeout: send_timeout?,
         drain_timeout: drain_timeout?,
     })
 }

@@ -85,6 +85,8 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// How long an upstream may take to accept a connection.
     pub connect_timeout: Duration,
+    /// How long a client may take nothing of what it is owed.
+    pub send_timeout: Duration,
     /// How long connections may take to finish at the end.
     pub drain_timeout: Duration,
 }

@@ -82,6 +82,7 @@ pub(super) struct RawLimits {
     pub(super) max_value_bytes: Option<At<String>>,
     pub(super) request_timeout_ms: Option<At<i64>>,
     pub(super) connect_timeout_ms: Option<At<i64>>,
+    pub(super) send_timeout_ms: Option<At<i64>>,
     pub(super) drain_timeout_ms: Option<At<i64>>,
 }
 
@@ -277,6 +278,7 @@ impl RawLimits {
             max_value_bytes: table.size("max_value_bytes"),
             request_timeout_ms: table.integer("request_timeout_ms"),
             connect_timeout_ms: table.integer("connect_timeout_ms"),
+            send_timeout_ms: table.integer("send_timeout_ms"),
             drain_timeout_ms: table.integer("drain_timeout_ms"),
         }
     }

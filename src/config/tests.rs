@@ -66,6 +66,7 @@ fn defaults_are_as_documented() {
         max_value_bytes: 1 << 20,
         request_timeout: Duration::from_secs(1),
         connect_timeout: Duration::from_millis(250),
+        send_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(10),
     };
     assert_eq!(config.limits, limits);

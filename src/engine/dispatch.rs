@@ -8,7 +8,7 @@ use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::Look;
 use super::meta::{MetaReply, push_key};
 use super::session::{Quiet, Sessions, Ticket, Work};
-use super::tally::{Invalidation, Outcome, Split};
+use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
 use super::upstream::Upstream;
 use crate::policy::{Admission, Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
@@ -17,7 +17,6 @@ use crate::protocol::{Tokens, parse_u64};
 
 /// The longest value that may be a lock: a host name or a random number.
 const MAX_LOCK_BYTES: usize = 64;
-const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
 const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format";
 /// What comes back is no value.
 const UNSEEN: (Look, OnMiss) = (Look::Away, OnMiss::empty());
@@ -95,7 +94,9 @@ impl<'e> Dispatch<'e> {
                 }
                 let session = self.sessions.get(self.client);
                 session.swallow = bad.swallow;
-                session.closing = bad.close;
+                if bad.close {
+                    self.sessions.hang_up(self.client, Closed::BadRequest);
+                }
             }
         }
         Taken::Body(0)
@@ -485,7 +486,7 @@ impl<'e> Dispatch<'e> {
 
     /// Refuses a store over the limit; its body is swallowed.
     fn too_large(&mut self, asked: Asked<'_>, len: usize) {
-        self.refuse_store(asked, Outcome::Error, TOO_LARGE);
+        self.refuse_store(asked, Outcome::TooLarge, TOO_LARGE);
         self.sessions.get(self.client).swallow = len + 2;
     }
 

@@ -27,7 +27,7 @@ pub use lane::Lane;
 pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
-    Action, ByReason, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
+    Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
     PROTOCOLS, RequestCounts, Split, Tally, VERDICTS, Writer,
 };
 
@@ -278,10 +278,10 @@ impl Engine {
                     break;
                 }
                 Line::TooLong => {
-                    session.closing = true;
                     let reply = b"CLIENT_ERROR line too long";
                     let verb = crate::protocol::request::Verb::Other;
                     self.sessions.answer(client, verb, Outcome::Error, reply);
+                    self.sessions.hang_up(client, Closed::BadRequest);
                     break;
                 }
                 Line::Whole { text, total } => {
@@ -333,6 +333,11 @@ impl Engine {
     /// The client is gone.
     pub fn client_gone(&mut self, client: u32) {
         self.sessions.abort(client);
+    }
+
+    /// The client took nothing of what it is owed for too long: gives it up.
+    pub fn client_stuck(&mut self, client: u32) {
+        self.sessions.give_up(client, Closed::SendTimeout);
     }
 
     /// A client with something to send, to close or to read on; each once.

@@ -11,6 +11,9 @@ use crate::protocol::request::Verb;
 /// it not.
 pub(super) const COUNTS: bool = !cfg!(feature = "uncounted");
 
+/// What memcached says of a value over its limit, and picklegate of one over its own.
+pub(super) const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
+
 /// What came of one request, or of one key of a retrieval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -23,13 +26,14 @@ pub enum Outcome {
     Exists,
     NotFound,
     Rejected,
+    TooLarge,
     Ok,
     Error,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Hit,
         Self::Miss,
         Self::Hidden,
@@ -38,6 +42,7 @@ impl Outcome {
         Self::Exists,
         Self::NotFound,
         Self::Rejected,
+        Self::TooLarge,
         Self::Ok,
         Self::Error,
     ];
@@ -53,6 +58,7 @@ impl Outcome {
             Self::Exists => "exists",
             Self::NotFound => "not_found",
             Self::Rejected => "rejected",
+            Self::TooLarge => "too_large",
             Self::Ok => "ok",
             Self::Error => "error",
         }
@@ -68,6 +74,7 @@ impl Outcome {
             [b'E', b'X', ..] => Self::Exists,
             [b'V', b'A', b' ', ..] => Self::Hit,
             b"EN" | [b'E', b'N', b' ', ..] => Self::Miss,
+            TOO_LARGE => Self::TooLarge,
             _ if is_error(text) => Self::Error,
             _ => Self::Ok,
         }
@@ -217,6 +224,39 @@ impl Invalidation {
     }
 }
 
+/// Why a client was closed that had not asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// A line over its bound, or a body whose end no length tells.
+    BadRequest,
+    /// It was owed more than may wait for it.
+    Backlog,
+    /// It took nothing of what it was owed for too long.
+    SendTimeout,
+    /// An upstream failed in the middle of a value.
+    Upstream,
+}
+
+impl Closed {
+    /// All reasons.
+    pub const ALL: [Self; 4] = [
+        Self::BadRequest,
+        Self::Backlog,
+        Self::SendTimeout,
+        Self::Upstream,
+    ];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Backlog => "backlog",
+            Self::SendTimeout => "send_timeout",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
 /// How verdicts are called, by their number.
 pub const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
 
@@ -303,6 +343,8 @@ pub struct Tally {
     pub suspected: Vec<[u64; Split::ALL.len()]>,
     /// By listener: connections that asked for something without a tag.
     pub untagged: Vec<u64>,
+    /// By listener and reason: connections that were closed unasked.
+    closed: Vec<[u64; Closed::ALL.len()]>,
 }
 
 impl Tally {
@@ -321,6 +363,7 @@ impl Tally {
             invalidations: vec![[0; 3]; spaces * spaces],
             suspected: vec![[0; 2]; spaces],
             untagged: Vec::new(),
+            closed: Vec::new(),
         }
     }
 
@@ -344,6 +387,22 @@ impl Tally {
             self.untagged.resize(listener + 1, 0);
         }
         self.untagged[listener] += 1;
+    }
+
+    /// Counts a connection that is closed unasked.
+    #[cold]
+    pub fn close(&mut self, listener: u32, why: Closed) {
+        let listener = listener as usize;
+        if self.closed.len() <= listener {
+            self.closed.resize(listener + 1, Default::default());
+        }
+        self.closed[listener][why as usize] += 1;
+    }
+
+    /// Connections of a listener that were closed unasked.
+    pub fn closed(&self, listener: usize, why: Closed) -> u64 {
+        let reasons = self.closed.get(listener);
+        reasons.map_or(0, |reasons| reasons[why as usize])
     }
 
     /// Counts what looks like a counter or a lock that namespaces split.
@@ -395,6 +454,11 @@ impl Tally {
         }
         for reasons in &self.rejected {
             add("rejected".to_owned(), reasons.iter().map(|(_, n)| n).sum());
+        }
+        for why in Closed::ALL {
+            let of = |listener| self.closed(listener, why);
+            let name = format!("closed_{}", why.name());
+            add(name, (0..self.closed.len()).map(of).sum());
         }
         add(
             "untagged_connections".to_owned(),

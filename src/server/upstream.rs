@@ -15,6 +15,7 @@ use super::worker::{Mailbox, Message};
 use crate::config::ServerAddr;
 use crate::embedded::Embedded;
 use crate::engine::Engine;
+use crate::metrics::{Failure, Failures};
 
 /// The first pause before connecting again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -90,6 +91,8 @@ pub(super) struct LaneConnection {
     failures: u32,
     /// Established connections that were lost.
     pub(super) reconnects: u64,
+    /// Why connections failed.
+    pub(super) failed: Failures,
 }
 
 impl LaneConnection {
@@ -108,6 +111,7 @@ impl LaneConnection {
             state: State::Connecting,
             failures: 0,
             reconnects: 0,
+            failed: Failures::default(),
         }
     }
 
@@ -152,7 +156,13 @@ impl LaneConnection {
         }
         let watched = connected.and_then(|socket| Connection::new(socket, registry, self.token));
         match watched {
-            Err(error) => self.pause(engine, &format!("is down: {error}"), now),
+            Err(error) => {
+                self.count(match error.kind() {
+                    io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+                    _ => Failure::Connect,
+                });
+                self.pause(engine, &format!("is down: {error}"), now);
+            }
             Ok(connection) => {
                 tracing::debug!(server = %self.address.server, "upstream connected");
                 engine.lane(self.lane).down = None;
@@ -181,12 +191,15 @@ impl LaneConnection {
             };
             match connection.read(scratch) {
                 Ok(None) => return,
-                Ok(Some(0)) => self.lost(engine, "closed the connection", true, now),
-                Err(error) => self.lost(engine, &format!("is lost: {error}"), true, now),
+                Ok(Some(0)) => self.lost(engine, "closed the connection", Failure::Lost, now),
+                Err(error) => {
+                    self.lost(engine, &format!("is lost: {error}"), Failure::Lost, now);
+                }
                 Ok(Some(bytes)) => match engine.lane_input(self.lane, &scratch[..bytes]) {
                     Ok(()) => self.failures = 0,
-                    // What it says cannot be trusted, reads least of all.
-                    Err(error) => self.lost(engine, &format!("failed: {error}"), false, now),
+                    Err(error) => {
+                        self.lost(engine, &format!("failed: {error}"), Failure::Reply, now);
+                    }
                 },
             }
         }
@@ -203,7 +216,9 @@ impl LaneConnection {
             match connection.write(unwritten, registry, self.token) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => lane.wrote(bytes),
-                Err(error) => self.lost(engine, &format!("is lost: {error}"), true, now),
+                Err(error) => {
+                    self.lost(engine, &format!("is lost: {error}"), Failure::Lost, now);
+                }
             }
         }
     }
@@ -226,8 +241,9 @@ impl LaneConnection {
         if overdue {
             let why = format!("timed out after {} ms", timeout.as_millis());
             if self.is_up() {
-                self.lost(engine, &why, false, now);
+                self.lost(engine, &why, Failure::RequestTimeout, now);
             } else {
+                self.count(Failure::RequestTimeout);
                 engine.lane_lost(self.lane, &why, false);
             }
         }
@@ -235,7 +251,10 @@ impl LaneConnection {
 
     /// The connection went. One that answered or stood for a while is opened
     /// again at once, and reads may be tried again on it.
-    fn lost(&mut self, engine: &mut Engine, why: &str, retry: bool, now: Instant) {
+    fn lost(&mut self, engine: &mut Engine, why: &str, failure: Failure, now: Instant) {
+        self.count(failure);
+        // What cannot be trusted, or says nothing, is not asked again: reads least of all.
+        let retry = failure == Failure::Lost;
         tracing::warn!(server = %self.address.server, "upstream {why}");
         self.reconnects += 1;
         let stood = matches!(self.state, State::Up(_, since) if now - since >= LONGEST_PAUSE);
@@ -250,6 +269,10 @@ impl LaneConnection {
         } else {
             self.pause(engine, why, now);
         }
+    }
+
+    fn count(&mut self, failure: Failure) {
+        self.failed[failure as usize] += 1;
     }
 
     fn connect(&mut self) {

@@ -163,6 +163,8 @@ pub(super) struct Worker {
     /// `None` once closed, while lanes still owe it replies.
     clients: Vec<Option<Client>>,
     poll: Poll,
+    /// Clients that take nothing of what they are owed, and since when.
+    stuck: HashMap<usize, Instant>,
     /// Clients that have something to do in the next turn, each once.
     ready: Vec<usize>,
     /// The same for the turn before, empty.
@@ -175,7 +177,7 @@ pub(super) struct Worker {
     started: Instant,
     /// When this turn began.
     now: Instant,
-    /// When the lanes look at the clock, while one of them waits for something.
+    /// When the clock is looked at, while a lane or a client is waited for.
     tick: Option<Instant>,
     draining: bool,
 }
@@ -216,6 +218,7 @@ impl Worker {
             reload: None,
             clients: Vec::new(),
             poll,
+            stuck: HashMap::new(),
             ready: Vec::new(),
             spare: Vec::new(),
             messages,
@@ -270,7 +273,7 @@ impl Worker {
             }
         }
         self.serve_ready();
-        self.look_after_lanes();
+        self.tick();
         self.ask_for_statistics();
         self.adopt();
         self.flush();
@@ -450,6 +453,7 @@ impl Worker {
             up: connection.is_up(),
             in_flight: upstream.lane.in_flight(),
             reconnects: connection.reconnects,
+            failures: connection.failed,
             counts: upstream.counts(),
         });
         let clients = self.engine.sessions();
@@ -557,10 +561,11 @@ impl Worker {
     fn flush_client(&mut self, id: u32) {
         let number = id as usize;
         let token = Token(number);
+        let mut took = false;
         loop {
             if let Some(client) = &mut self.clients[number] {
                 let connection = &mut client.connection;
-                write_client(
+                took |= write_client(
                     &mut self.engine,
                     connection,
                     id,
@@ -572,6 +577,7 @@ impl Worker {
                 break;
             }
         }
+        self.watch_patience(number, took);
         let session = self.engine.session(id);
         if session.is_finished() {
             self.clients[number] = None;
@@ -584,6 +590,20 @@ impl Worker {
             && client.connection.is_readable()
         {
             list(&mut self.ready, number, client);
+        }
+    }
+
+    /// Notes since when a client takes nothing of what it is owed, if it does not.
+    fn watch_patience(&mut self, number: usize, took: bool) {
+        let session = self.engine.session(number as u32);
+        if session.unsent().is_empty() {
+            if !self.stuck.is_empty() {
+                self.stuck.remove(&number);
+            }
+        } else if took {
+            self.stuck.insert(number, self.now);
+        } else {
+            self.stuck.entry(number).or_insert(self.now);
         }
     }
 
@@ -601,27 +621,44 @@ impl Worker {
 
     // The clock ------------------------------------------------------------
 
-    fn look_after_lanes(&mut self) {
-        if self.tick.is_some_and(|tick| tick <= self.now) {
-            self.tick = None;
-            let now_us = self.now_us();
-            for lane in &mut self.lanes {
-                lane.tick(
-                    &mut self.engine,
-                    self.limits.request_timeout,
-                    self.now,
-                    now_us,
+    /// Gives up whom nothing came of for too long.
+    fn tick(&mut self) {
+        if self.tick.is_none_or(|tick| tick > self.now) {
+            return;
+        }
+        self.tick = None;
+        let now_us = self.now_us();
+        for lane in &mut self.lanes {
+            lane.tick(
+                &mut self.engine,
+                self.limits.request_timeout,
+                self.now,
+                now_us,
+            );
+        }
+        let timeout = self.limits.send_timeout;
+        for (client, since) in &self.stuck {
+            if self.now - *since >= timeout {
+                let peer = self.clients[*client].as_ref();
+                let peer = peer.and_then(|client| client.connection.peer());
+                tracing::warn!(
+                    peer,
+                    "client closed: it took nothing of what it is owed for {} ms",
+                    timeout.as_millis()
                 );
+                self.engine.client_stuck(*client as u32);
             }
         }
     }
 
-    /// Has the clock looked at again soon while a lane waits for something.
+    /// Has the clock looked at again soon while a lane waits for something, or for
+    /// a client.
     fn arm_tick(&mut self) {
         if self.tick.is_some() {
             return;
         }
-        let waiting = self.lanes.iter().any(LaneConnection::is_awaited)
+        let waiting = !self.stuck.is_empty()
+            || self.lanes.iter().any(LaneConnection::is_awaited)
             || self
                 .engine
                 .lanes()
@@ -675,28 +712,34 @@ fn list(ready: &mut Vec<usize>, number: usize, client: &mut Client) {
     }
 }
 
+/// Writes what a client takes of what it is owed; whether it took something.
 fn write_client(
     engine: &mut Engine,
     client: &mut Connection,
     id: u32,
     registry: &Registry,
     token: Token,
-) {
+) -> bool {
+    let mut took = false;
     loop {
         let unsent = engine.session(id).unsent();
         if unsent.is_empty() {
-            return;
+            return took;
         }
         match client.write(unsent, registry, token) {
-            Ok(None) => return,
+            Ok(None) => return took,
             Ok(Some(bytes)) => {
                 let all = bytes == unsent.len();
                 engine.client_sent(id, bytes);
+                took = true;
                 if all {
-                    return;
+                    return true;
                 }
             }
-            Err(_) => return engine.client_gone(id),
+            Err(_) => {
+                engine.client_gone(id);
+                return true;
+            }
         }
     }
 }

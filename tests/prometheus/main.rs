@@ -201,6 +201,8 @@ fn what_should_never_happen_counts_from_zero() {
     for series in [
         &format!("refused_connections_total{listener}"),
         &format!("untagged_connections_total{listener}"),
+        &format!("closed_connections_total{{listener=\"{listen}\",reason=\"send_timeout\"}}"),
+        r#"upstream_failures_total{server="embedded:8MiB",reason="request_timeout"}"#,
         r#"upstream_errors_total{server="embedded:8MiB"}"#,
         r#"upstream_reconnects_total{server="embedded:8MiB"}"#,
         r#"suspected_split_total{namespace="py2",kind="counter"}"#,

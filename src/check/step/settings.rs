@@ -167,6 +167,7 @@ impl Comparison<'_> {
                 old.connect_timeout,
                 new.connect_timeout,
             ),
+            ("send_timeout_ms", old.send_timeout, new.send_timeout),
             ("drain_timeout_ms", old.drain_timeout, new.drain_timeout),
         ] {
             self.setting("limits", name, old.as_millis(), new.as_millis());

@@ -19,6 +19,7 @@ pub(super) use requests::{StoreHead, Target};
 use super::look::Look;
 use super::meta::{MetaReply, OwedRestore};
 use super::session::{Sessions, Ticket};
+use super::tally::Closed;
 use crate::policy::{Coherence, Decision, Mode, SpaceId};
 use crate::protocol::request::Verb;
 
@@ -357,7 +358,7 @@ impl Lane {
         {
             if visible {
                 // Half a value is out: only closing tells the client.
-                sessions.abort(ticket.client);
+                sessions.give_up(ticket.client, Closed::Upstream);
             }
             self.value_done(sessions);
         }

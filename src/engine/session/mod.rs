@@ -16,7 +16,7 @@ use slab::Slab;
 use super::change::{Change, Next, Stage, replace_code};
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
-use super::tally::{Invalidation, Outcome, Tally};
+use super::tally::{Closed, Invalidation, Outcome, Tally};
 use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
@@ -362,6 +362,7 @@ impl Session {
     /// Something was written, to the client or aside.
     fn wrote(&mut self, to_client: bool, desk: &mut Desk<'_>) {
         if self.backlog() > MAX_BACKLOG {
+            desk.tally.close(self.listener, Closed::Backlog);
             self.abort(desk);
         } else if to_client {
             self.mark(desk);
@@ -733,6 +734,22 @@ impl Sessions {
     pub fn abort(&mut self, client: u32) {
         let (session, mut desk) = self.visit(client);
         session.abort(&mut desk);
+    }
+
+    /// The same, where it did not go by itself.
+    pub fn give_up(&mut self, client: u32, why: Closed) {
+        if !self.get(client).dead {
+            self.tally.close(self.slab[client as usize].listener, why);
+        }
+        self.abort(client);
+    }
+
+    /// Takes no more requests; closes once all is sent.
+    pub fn hang_up(&mut self, client: u32, why: Closed) {
+        let session = self.get(client);
+        session.closing = true;
+        let listener = session.listener;
+        self.tally.close(listener, why);
     }
 
     /// Whether what is written for a slot still reaches anybody.
