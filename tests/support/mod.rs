@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// What cargo built.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_picklegate");
 /// How long a process may take to accept, and a reply to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -79,10 +81,15 @@ impl Memcached {
 
     /// Starts where another one was, or will be looked for.
     pub(crate) fn on(port: u16) -> Self {
-        let mut child = spawn_memcached(&["-l", "127.0.0.1", "-p", &port.to_string()]);
+        Self::on_host("127.0.0.1", port)
+    }
+
+    /// The same, on another of this machine's own addresses.
+    pub(crate) fn on_host(host: &str, port: u16) -> Self {
+        let mut child = spawn_memcached(&["-l", host, "-p", &port.to_string()]);
         assert!(
-            wait_for(&mut child, || connect_tcp(&format!("127.0.0.1:{port}"))),
-            "memcached does not start on port {port}"
+            wait_for(&mut child, || connect_tcp(&format!("{host}:{port}"))),
+            "memcached does not start on {host}:{port}"
         );
         Self { port, child }
     }
@@ -105,6 +112,15 @@ impl Memcached {
 
     pub(crate) fn connect(&self) -> TcpStream {
         connect(&self.addr())
+    }
+
+    /// Stops it where it stands, as a machine does that swaps or is paused.
+    pub(crate) fn freeze(&self) {
+        signal(self.child.id(), "-STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        signal(self.child.id(), "-CONT");
     }
 }
 
@@ -154,6 +170,22 @@ impl Picklegate {
         Self::spawn(dir, &["serve", "--config", &file], &listens_of(toml))
     }
 
+    /// The same, run by a program that does something first and then becomes it.
+    pub(crate) fn under(wrapper: &[&str], toml: &str) -> Self {
+        let dir = TempDir::new().expect("a writable temporary directory");
+        let file = dir.path().join("picklegate.toml");
+        std::fs::write(&file, toml).expect("a writable temporary directory");
+        let file = file.to_str().expect("a UTF-8 path").to_owned();
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(PROGRAM);
+        Self::run(
+            command,
+            dir,
+            &["serve", "--config", &file],
+            &listens_of(toml),
+        )
+    }
+
     /// Serves a file that the caller keeps; returns once every `listen = "..."` in
     /// it accepts.
     pub(crate) fn with_file(file: &Path) -> Self {
@@ -176,14 +208,18 @@ impl Picklegate {
     }
 
     fn spawn(dir: TempDir, args: &[&str], listens: &[String]) -> Self {
+        Self::run(Command::new(PROGRAM), dir, args, listens)
+    }
+
+    fn run(mut command: Command, dir: TempDir, args: &[&str], listens: &[String]) -> Self {
         let stderr = File::create(dir.path().join("stderr")).expect("a writable directory");
-        let child = Command::new(env!("CARGO_BIN_EXE_picklegate"))
+        let child = command
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn()
-            .expect("cargo built the binary");
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut gate = Self { child, dir };
         for listen in listens {
             let accepts = wait_for(&mut gate.child, || accepts(listen));
@@ -208,19 +244,12 @@ impl Picklegate {
 
     /// Asks it to finish, as an init system does.
     pub(crate) fn terminate(&self) {
-        self.signal("-TERM");
+        signal(self.id(), "-TERM");
     }
 
     /// Asks it to read its configuration again.
     pub(crate) fn hang_up(&self) {
-        self.signal("-HUP");
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.id().to_string()])
-            .status();
-        assert!(sent.is_ok_and(|status| status.success()), "kill failed");
+        signal(self.id(), "-HUP");
     }
 
     /// The exit code, once it ended by itself.
@@ -313,6 +342,13 @@ fn wait_for(child: &mut Child, ready: impl Fn() -> bool) -> bool {
         thread::sleep(Duration::from_millis(5));
     }
     false
+}
+
+fn signal(process: u32, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill failed");
 }
 
 fn end(child: &mut Child) {

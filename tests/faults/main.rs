@@ -1,0 +1,23 @@
+//! What goes wrong around a sidecar, on real sockets with real memcached: upstreams
+//! that die, freeze, fall silent, lie or hang up, clients that are slow or hostile,
+//! and every limit. Whatever happens, each reply is the right one or an error that
+//! says why, in time, and nothing stays behind.
+//!
+//! `cargo test --release --test faults -- --ignored --nocapture` measures what
+//! hostile clients cost the others.
+
+#![allow(missing_docs)]
+
+#[path = "../support/admin.rs"]
+mod admin;
+mod clients;
+mod limits;
+mod load;
+mod measure;
+mod names;
+mod process;
+mod proxy;
+mod scene;
+#[path = "../support/mod.rs"]
+mod support;
+mod upstream;
