@@ -1,0 +1,231 @@
+//! A sidecar in ordinary use for a while: real clients of several Pythons, and raw
+//! sockets that pipeline, check every value that they get. Nothing fails, and the
+//! process needs at the end what it needed at the start.
+//!
+//! `PICKLEGATE_SOAK_SECONDS=600 cargo test --test soak -- --nocapture` runs longer.
+
+#![allow(missing_docs)]
+
+#[path = "../support/admin.rs"]
+mod admin;
+#[allow(dead_code)] // Faults need more of it.
+#[path = "../faults/load.rs"]
+mod load;
+#[allow(dead_code)]
+#[path = "../faults/process.rs"]
+mod process;
+#[allow(dead_code)] // Others ask more of it.
+#[path = "../support/pythons.rs"]
+mod pythons;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use load::Load;
+use pythons::{Finished, Python};
+use support::{Memcached, Picklegate, free_addr};
+
+/// How long it goes on unless the environment says otherwise.
+const SECONDS: u64 = 60;
+/// How much more the process may have resident than it had before.
+const GROWTH: u64 = 3 << 20;
+/// What clients may take to start and to end, beside others on a small machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the process needed at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    resident: u64,
+    descriptors: usize,
+}
+
+#[test]
+fn ordinary_use_needs_no_more_after_a_while() {
+    if !support::memcached_available() {
+        eprintln!("tests/soak: skipped: no memcached (run tests/setup)");
+        return;
+    }
+    let lasts = Duration::from_secs(
+        std::env::var("PICKLEGATE_SOAK_SECONDS").map_or(SECONDS, |seconds| {
+            seconds.parse().expect("a number of seconds")
+        }),
+    );
+    let memcached = Memcached::start();
+    let pythons = some_pythons();
+    let tags = pythons
+        .iter()
+        .map(|python| format!("python/{}", python.version()));
+    let listeners: Vec<(String, String)> = tags
+        .chain(["python/2.7".to_owned(), "python/3.11".to_owned()])
+        .map(|tag| (free_addr(), tag))
+        .collect();
+    let listens: Vec<String> = listeners.iter().map(|(listen, _)| listen.clone()).collect();
+    let (own, raw) = listens.split_at(pythons.len());
+    let admin = free_addr();
+    let gate = Picklegate::with_config(&configuration(&listeners, &memcached.addr(), &admin));
+    let count = |name: &str, labels: &[&str]| admin::metric(&admin, name, labels);
+
+    let clients = thread::spawn({
+        let own = own.to_vec();
+        move || run_clients(&pythons, &own, lasts)
+    });
+    let load = Load::start(raw, &memcached.addr(), 2, 1);
+    let samples = watch(gate.id(), lasts);
+    let report = load.stop();
+    let said = clients.join().expect("it does not panic");
+
+    println!(
+        "raw sockets: {} requests, {} hits",
+        report.answered, report.hits
+    );
+    for (python, finished) in &said {
+        println!("Python {python}: {}", finished.stdout.trim());
+    }
+    println!("{}", told(&samples));
+    for (python, finished) in &said {
+        assert!(finished.success, "Python {python}:\n{}", finished.stderr);
+    }
+    assert_eq!(report.wrong, Vec::<String>::new());
+    assert_eq!(report.failures(), 0, "{report:#?}\n{}", gate.stderr());
+    for (name, labels) in [
+        ("picklegate_requests_total", &["result=\"error\""][..]),
+        ("picklegate_upstream_errors_total", &[]),
+        ("picklegate_upstream_reconnects_total", &[]),
+        ("picklegate_closed_connections_total", &[]),
+        ("picklegate_refused_connections_total", &[]),
+        ("picklegate_invalidations_total", &["result=\"error\""]),
+    ] {
+        assert_eq!(count(name, labels), 0, "{name}");
+    }
+    assert!(!gate.stderr().contains("WARN"), "{}", gate.stderr());
+    is_flat(&samples);
+}
+
+fn configuration(listeners: &[(String, String)], server: &str, admin: &str) -> String {
+    let listeners = listeners.iter().map(|(listen, runtime)| {
+        format!("[[listeners]]\nlisten = \"{listen}\"\nruntime = \"{runtime}\"\n")
+    });
+    let listeners: String = listeners.collect();
+    format!(
+        r#"
+[upstream]
+servers = ["{server}"]
+[admin]
+listen = "{admin}"
+[server]
+workers = 2
+[limits]
+request_timeout_ms = 8000
+[namespaces.py2]
+runtimes = "python <3"
+[namespaces.py3]
+runtimes = "python >=3"
+[[rules]]
+prefix = "lock:"
+mode = "shared"
+[[rules]]
+prefix = "cross:"
+mode = "guard"
+on_unloadable_read = "transcode"
+[[rules]]
+prefix = ""
+mode = "isolate"
+{listeners}"#
+    )
+}
+
+/// Python 2.7, the oldest Python 3 and the newest, as far as they are there.
+fn some_pythons() -> Vec<Python> {
+    let all = Python::all();
+    let old = all.iter().find(|python| python.major == 2);
+    let threes = || all.iter().filter(|python| python.major == 3);
+    let mut some: Vec<Python> = old.into_iter().chain(threes().next()).cloned().collect();
+    some.extend(threes().skip(1).last().cloned());
+    if old.is_none() || some.len() < 3 {
+        eprintln!("tests/soak: skipped: some Pythons (run tests/setup)");
+    }
+    some
+}
+
+fn run_clients(pythons: &[Python], listens: &[String], lasts: Duration) -> Vec<(String, Finished)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/soak/client.py");
+    let seconds = &lasts.as_secs().to_string();
+    thread::scope(|scope| {
+        let running: Vec<_> = pythons
+            .iter()
+            .zip(listens)
+            .map(|(python, at)| {
+                scope.spawn(move || {
+                    let name = format!("soak{}", python.version());
+                    let args = ["--at", at, "--name", &name, "--seconds", seconds];
+                    let finished = python.run(Path::new(script), &args, lasts + PATIENCE);
+                    (python.version(), finished.expect("it ends in time"))
+                })
+            })
+            .collect();
+        let ended = running.into_iter().map(|client| client.join());
+        ended
+            .map(|client| client.expect("it does not panic"))
+            .collect()
+    })
+}
+
+/// Looks at the process ten times a second at most, for as long as it lasts.
+fn watch(process: u32, lasts: Duration) -> Vec<Sample> {
+    let ends = Instant::now() + lasts;
+    let pause = Duration::from_millis(100).max(lasts / 2_000);
+    let mut samples = Vec::new();
+    while Instant::now() < ends {
+        thread::sleep(pause);
+        samples.push(Sample {
+            resident: process::resident(process),
+            descriptors: process::descriptors(process),
+        });
+    }
+    samples
+}
+
+/// The most of the part of samples from one share of the time to another.
+fn most(samples: &[Sample], from: f64, to: f64) -> Sample {
+    let at = |share: f64| (samples.len() as f64 * share) as usize;
+    let part = &samples[at(from)..at(to)];
+    Sample {
+        resident: part
+            .iter()
+            .map(|sample| sample.resident)
+            .max()
+            .expect("some"),
+        descriptors: part
+            .iter()
+            .map(|sample| sample.descriptors)
+            .max()
+            .expect("some"),
+    }
+}
+
+fn told(samples: &[Sample]) -> String {
+    let tenths = (0..10).map(|tenth| {
+        let tenth = f64::from(tenth) / 10.0;
+        let Sample {
+            resident,
+            descriptors,
+        } = most(samples, tenth, tenth + 0.1);
+        format!("{} KiB, {descriptors} files", resident >> 10)
+    });
+    let tenths: Vec<String> = tenths.collect();
+    format!("at most, in each tenth of the time: {}", tenths.join("; "))
+}
+
+/// What the last quarter needed is what the second needed.
+fn is_flat(samples: &[Sample]) {
+    let (before, after) = (most(samples, 0.25, 0.5), most(samples, 0.75, 1.0));
+    assert!(
+        after.resident <= before.resident + GROWTH,
+        "{}",
+        told(samples)
+    );
+    assert!(after.descriptors <= before.descriptors, "{}", told(samples));
+}
