@@ -335,9 +335,9 @@ impl Engine {
         self.sessions.abort(client);
     }
 
-    /// The client took nothing of what it is owed for too long: gives it up.
-    pub fn client_stuck(&mut self, client: u32) {
-        self.sessions.give_up(client, Closed::SendTimeout);
+    /// Gives up on a client: nothing more is sent to it.
+    pub fn give_up(&mut self, client: u32, why: Closed) {
+        self.sessions.give_up(client, why);
     }
 
     /// A client with something to send, to close or to read on; each once.

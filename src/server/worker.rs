@@ -20,7 +20,7 @@ use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
-use crate::engine::{Engine, Family, Invalidation, Settings, Tag, Ticket};
+use crate::engine::{Closed, Engine, Family, Invalidation, MAX_BACKLOG, Settings, Tag, Ticket};
 use crate::metrics::{Gauges, Labels, Publisher};
 use crate::policy::Snapshot;
 
@@ -30,6 +30,8 @@ const SCRATCH_BYTES: usize = 64 << 10;
 const READS_PER_TURN: usize = 4;
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
+/// What all clients of a worker may be owed that do not take it.
+const MAX_HELD: usize = 2 * MAX_BACKLOG;
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
 /// The token of the mailbox's events.
@@ -636,19 +638,37 @@ impl Worker {
                 now_us,
             );
         }
+        self.give_up_stuck();
+    }
+
+    /// Gives up clients that took nothing for too long and, while all those that do
+    /// not take what they are owed are owed too much, whoever is owed the most.
+    fn give_up_stuck(&mut self) {
         let timeout = self.limits.send_timeout;
-        for (client, since) in &self.stuck {
-            if self.now - *since >= timeout {
-                let peer = self.clients[*client].as_ref();
-                let peer = peer.and_then(|client| client.connection.peer());
-                tracing::warn!(
-                    peer,
-                    "client closed: it took nothing of what it is owed for {} ms",
-                    timeout.as_millis()
-                );
-                self.engine.client_stuck(*client as u32);
-            }
+        let since = self.stuck.iter();
+        let (late, mut others): (Vec<_>, Vec<_>) = since
+            .map(|(&client, &since)| (self.engine.session(client as u32).backlog(), client, since))
+            .partition(|(.., since)| self.now - *since >= timeout);
+        for (_, client, _) in late {
+            self.give_up(client, Closed::SendTimeout);
         }
+        let mut held: usize = others.iter().map(|(bytes, ..)| bytes).sum();
+        if held > MAX_HELD {
+            others.sort_unstable();
+        }
+        while held > MAX_HELD
+            && let Some((bytes, client, _)) = others.pop()
+        {
+            self.give_up(client, Closed::Backlog);
+            held -= bytes;
+        }
+    }
+
+    fn give_up(&mut self, number: usize, why: Closed) {
+        let client = self.clients[number].as_ref();
+        let peer = client.and_then(|client| client.connection.peer());
+        tracing::warn!(peer, "client closed for its {}", why.name());
+        self.engine.give_up(number as u32, why);
     }
 
     /// Has the clock looked at again soon while a lane waits for something, or for

@@ -124,7 +124,7 @@ fn who_never_reads_is_bounded_and_in_the_end_closed() {
         assert_eq!(scene.count(closed, &[]), 1);
     });
     let told = scene.gate.stderr();
-    let line = "client closed: it took nothing of what it is owed for 1000 ms";
+    let line = "client closed for its send_timeout";
     assert_eq!(told.matches(line).count(), 1, "{told}");
 }
 
@@ -154,6 +154,32 @@ fn who_asks_for_more_than_may_wait_is_closed() {
     await_that("what it took to be free", || {
         scene.resident() < base + (24 << 20)
     });
+}
+
+#[test]
+fn many_who_do_not_read_are_bounded_together() {
+    const CLIENTS: usize = 16;
+    let memcached = Memcached::start();
+    let scene = Scene::patient(&memcached.addr());
+    let clients: Vec<TcpStream> = (0..CLIENTS).map(|_| connect(&scene.listens[0])).collect();
+    assert_eq!(ask(&clients[0], &set("k", 1_000_000)), b"STORED\r\n");
+    let base = scene.resident();
+    let closed = || scene.count("closed_connections_total", &["reason=\"backlog\""]);
+    let mut peak = 0;
+    // Each of them could be owed 100 MB; eight of a worker are owed 256 MiB.
+    for (number, mut client) in clients.iter().enumerate() {
+        let request = format!("get{}\r\n", " k".repeat(100));
+        client.write_all(request.as_bytes()).unwrap();
+        scene.await_count("upstream_in_flight", &[], 0);
+        peak = peak.max(scene.resident());
+        assert!(number > 3 || closed() == 0, "client {number}");
+    }
+    let grown = peak.saturating_sub(base) >> 20;
+    println!("at most {grown} MiB for {CLIENTS}, {} closed", closed());
+    assert!(closed() >= 8, "{}", closed());
+    assert!(grown < 2 * 256 + 200, "{grown} MiB");
+    // Whoever comes now is served.
+    assert_eq!(ask(&connect(&scene.listens[1]), b"get k\r\n"), b"END\r\n");
 }
 
 // Who is slow, or says nothing -----------------------------------------------------

@@ -215,7 +215,7 @@ fn connecting_times_out() {
     let rule = format!(
         "mode = \"shared\"\n[admin]\nlisten = \"{admin}\"\n[limits]\nconnect_timeout_ms = 120\n"
     );
-    let toml = config(&[(&listen, "py3")], &[addr.clone()], &rule);
+    let toml = config(&[(&listen, "py3")], std::slice::from_ref(&addr), &rule);
     let _gate = Picklegate::with_config(&toml);
     let client = connect(&listen);
     let expected =

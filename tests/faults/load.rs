@@ -445,7 +445,7 @@ impl Client {
                 self.acknowledge(*key, Some(version), version);
             }
             (Request::Delete(key), "DELETED" | "NOT_FOUND") => {
-                self.acknowledge(*key, None, version)
+                self.acknowledge(*key, None, version);
             }
             (Request::MetaDelete(key), line)
                 if line == format!("HD O{key}") || line == format!("NF O{key}") =>
@@ -454,13 +454,13 @@ impl Client {
             }
             (Request::MetaGet(_), "EN") => return Err(wrong("a miss without its opaque")),
             (Request::MetaGet(key), line) if line.starts_with("EN ") => {
-                self.expect(line, &format!("EN k{} O{key}", self.key(*key)))?;
+                expect(line, &format!("EN k{} O{key}", self.key(*key)))?;
                 self.missed(*key)?;
             }
             (Request::MetaGet(key), line) if line.starts_with("VA ") => {
                 let value = self.read_value(stream, *key, line.split(' ').nth(1))?;
                 let name = self.key(*key);
-                self.expect(line, &format!("VA {} k{name} O{key}", value.len()))?;
+                expect(line, &format!("VA {} k{name} O{key}", value.len()))?;
                 self.check(*key, &value)?;
             }
             _ => return Err(wrong(format!("{request:?} is answered {line:?}"))),
@@ -569,14 +569,6 @@ impl Client {
         )))
     }
 
-    fn expect(&self, line: &str, expected: &str) -> Result<(), Broken> {
-        if line == expected {
-            Ok(())
-        } else {
-            Err(wrong(format!("{line:?} for {expected:?}")))
-        }
-    }
-
     /// Whether a line is an error, which has to be one of those that are designed.
     fn is_error(&mut self, line: &str) -> Result<bool, Broken> {
         if !line.contains("ERROR") {
@@ -590,6 +582,14 @@ impl Client {
         *self.seen.errors.entry(why).or_default() += 1;
         self.failed();
         Ok(true)
+    }
+}
+
+fn expect(line: &str, expected: &str) -> Result<(), Broken> {
+    if line == expected {
+        Ok(())
+    } else {
+        Err(wrong(format!("{line:?} for {expected:?}")))
     }
 }
 

@@ -106,8 +106,8 @@ fn read_large<'s>(scope: &'s Scope<'s, '_>, at: &'s str, over: &'s AtomicBool) {
     assert_eq!(ask(&client, &large()), b"STORED\r\n");
     scope.spawn(move || {
         until(over, || {
-            assert!(ask(&client, b"get large\r\n").len() > LARGE)
-        })
+            assert!(ask(&client, b"get large\r\n").len() > LARGE);
+        });
     });
 }
 
@@ -155,8 +155,8 @@ fn beside(at: &str, act: Act) -> Vec<Duration> {
     })
 }
 
-fn quantile(sorted: &[Duration], share: f64) -> f64 {
-    ms(sorted[(sorted.len() as f64 * share) as usize])
+fn p99(sorted: &[Duration]) -> f64 {
+    ms(sorted[sorted.len() * 99 / 100])
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -169,8 +169,8 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 fn compare(at: &str, act: Act) -> (f64, f64, f64) {
     let rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|_| {
-            let alone = quantile(&small_reads(at), 0.99);
-            let beside = quantile(&beside(at, act), 0.99);
+            let alone = p99(&small_reads(at));
+            let beside = p99(&beside(at, act));
             // Those who left are forgotten.
             thread::sleep(Duration::from_millis(300));
             (alone, beside)

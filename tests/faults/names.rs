@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::scene::{Scene, failed_for};
-use crate::support::Memcached;
+use crate::support::{Memcached, ask_text, connect};
 
 /// Runs something with a file of its own in the place of `/etc/hosts`.
 const WITH_HOSTS: &str = "mount --make-rprivate / && mount --bind \"$0\" /etc/hosts && exec \"$@\"";
@@ -60,11 +60,8 @@ fn a_name_that_moves_to_another_server() {
         &report,
         &["closed the connection", "is lost: ", "is down: "],
     );
-    let served = crate::support::ask_text(
-        &crate::support::connect(&format!("127.0.0.2:{}", new.port)),
-        "stats\r\n",
-    );
-    assert!(!served.contains("STAT cmd_set 0\r\n"), "{served}");
+    let stats = ask_text(&connect(&format!("127.0.0.2:{}", new.port)), "stats\r\n");
+    assert!(!stats.contains("STAT cmd_set 0\r\n"), "{stats}");
 
     // A name that is no more is an error that says so, until it is there again.
     point("127.0.0.3");
@@ -78,7 +75,6 @@ fn a_name_that_moves_to_another_server() {
     point("127.0.0.1");
     let _new = Memcached::on(port);
     let report = scene.recovers(load, Instant::now());
-    println!("{:?}", report.errors);
     failed_for(
         &report,
         &["closed the connection", "is lost: ", "is down: "],

@@ -166,7 +166,7 @@ fn run_clients(pythons: &[Python], listens: &[String], lasts: Duration) -> Vec<(
                 })
             })
             .collect();
-        let ended = running.into_iter().map(|client| client.join());
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
         ended
             .map(|client| client.expect("it does not panic"))
             .collect()
@@ -188,9 +188,9 @@ fn watch(process: u32, lasts: Duration) -> Vec<Sample> {
     samples
 }
 
-/// The most of the part of samples from one share of the time to another.
-fn most(samples: &[Sample], from: f64, to: f64) -> Sample {
-    let at = |share: f64| (samples.len() as f64 * share) as usize;
+/// The most of the samples of a part of the time, in percent of it.
+fn most(samples: &[Sample], from: usize, to: usize) -> Sample {
+    let at = |percent: usize| samples.len() * percent / 100;
     let part = &samples[at(from)..at(to)];
     Sample {
         resident: part
@@ -208,11 +208,10 @@ fn most(samples: &[Sample], from: f64, to: f64) -> Sample {
 
 fn told(samples: &[Sample]) -> String {
     let tenths = (0..10).map(|tenth| {
-        let tenth = f64::from(tenth) / 10.0;
         let Sample {
             resident,
             descriptors,
-        } = most(samples, tenth, tenth + 0.1);
+        } = most(samples, 10 * tenth, 10 * tenth + 10);
         format!("{} KiB, {descriptors} files", resident >> 10)
     });
     let tenths: Vec<String> = tenths.collect();
@@ -221,7 +220,7 @@ fn told(samples: &[Sample]) -> String {
 
 /// What the last quarter needed is what the second needed.
 fn is_flat(samples: &[Sample]) {
-    let (before, after) = (most(samples, 0.25, 0.5), most(samples, 0.75, 1.0));
+    let (before, after) = (most(samples, 25, 50), most(samples, 75, 100));
     assert!(
         after.resident <= before.resident + GROWTH,
         "{}",

@@ -283,7 +283,7 @@ impl Session {
     }
 
     /// Bytes held for the client, those that wait for their turn included.
-    fn backlog(&self) -> usize {
+    pub fn backlog(&self) -> usize {
         self.out.len() - self.sent + self.waiting
     }
 
