@@ -23,6 +23,54 @@ fn set(key: &str, bytes: usize) -> String {
     format!("set {key} 0 0 {bytes}\r\n{}\r\n", "x".repeat(bytes))
 }
 
+/// By TLS, no record holds the end of one request and the beginning of another, unless
+/// both are in it whole.
+#[test]
+fn pieces_end_where_requests_end() {
+    const LIMIT: usize = 16 << 10;
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open("py2");
+    let sizes = [10, 9_000, 9_000, LIMIT, 20, 40_000, 30, 16_000, 400, 3];
+    for (nth, size) in sizes.iter().enumerate() {
+        rig.send(client, set(&format!("k{nth}"), *size).as_bytes());
+    }
+    let lane = &mut rig.engine.lane(0).lane;
+    let whole = lane.unwritten().to_vec();
+    let mut ends = Vec::new();
+    let mut at = 0;
+    for (nth, size) in sizes.iter().enumerate() {
+        at += set(&format!("@py2//k{nth}"), *size).len();
+        ends.push(at);
+    }
+    assert_eq!(ends.last(), Some(&whole.len()));
+    // The socket takes as much as it likes.
+    for most in [usize::MAX, 60_000, LIMIT, 999, 1] {
+        let mut written = 0;
+        let mut rig = Rig::new(&config(1, ISOLATE), 1);
+        let client = rig.open("py2");
+        for (nth, size) in sizes.iter().enumerate() {
+            rig.send(client, set(&format!("k{nth}"), *size).as_bytes());
+        }
+        while written < whole.len() {
+            let lane = &mut rig.engine.lane(0).lane;
+            let piece = lane.unwritten_piece(LIMIT);
+            let end = written + piece.len();
+            assert_eq!(piece, &whole[written..end]);
+            assert!(ends.contains(&end), "{written} to {end}");
+            let starts_whole = written == 0 || ends.contains(&written);
+            let next = ends
+                .iter()
+                .find(|end| **end > written)
+                .expect("one is there");
+            assert!(end == *next || (starts_whole && end - written <= LIMIT));
+            let takes = piece.len().min(most);
+            lane.wrote(takes);
+            written += takes;
+        }
+        assert!(rig.engine.lane(0).lane.unwritten_piece(LIMIT).is_empty());
+    }
+}
+
 #[test]
 fn gets_share_a_line_whatever_others_ask_meanwhile() {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);

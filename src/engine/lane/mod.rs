@@ -220,6 +220,31 @@ impl Lane {
         &self.wire[self.written..]
     }
 
+    /// The same in pieces, for an upstream by TLS: whole requests of `limit` bytes
+    /// together, or what is left of a longer one.
+    ///
+    /// memcached until May 2025 may not see a request that came in one record with the
+    /// end of a value: of that it reads what belongs to the value, then it waits for
+    /// the socket, though the rest is in its memory already. So no record may hold
+    /// the end of a request and the beginning of another, unless both are whole.
+    pub fn unwritten_piece(&mut self, limit: usize) -> &[u8] {
+        let unwritten = self.unwritten().len();
+        let from = self.base + self.written as u64;
+        let started = |at: u64| self.owed.partition_point(|owed| owed.start <= at);
+        let next = started(from);
+        let is_amid = next == 0 || self.owed[next - 1].start < from;
+        let beyond = started(from + limit as u64);
+        let end = if !is_amid && unwritten <= limit {
+            self.end()
+        } else if !is_amid && beyond > next {
+            self.owed[beyond - 1].start
+        } else {
+            self.owed.get(next).map_or(self.end(), |owed| owed.start)
+        };
+        let piece = unwritten.min((end - from) as usize);
+        &self.wire[self.written..][..piece]
+    }
+
     /// Notes that bytes were written.
     pub fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
