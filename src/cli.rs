@@ -12,8 +12,8 @@ Exit codes:
   70  internal error";
 
 const ADDRESSES: &str = "\
-ADDR is host:port, [v6]:port or unix:/path. --upstream also takes embedded:SIZE,
-a cache inside this process, for trying things out.
+ADDR is host:port, [v6]:port or unix:/path. --upstream also takes tls://host:port, and
+embedded:SIZE, a cache inside this process, for trying things out.
 
 RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.";
 

@@ -17,7 +17,7 @@
 //! | [`pickle`] | what a pickle is, who can load it, and its form for another reader | memcache |
 //! | [`policy`] | tags, namespaces, key codec, rules, servers: the decision for a key | the wire |
 //! | [`engine`] | one worker's clients and lanes as state machines | sockets, clocks, threads |
-//! | [`server`] | listeners, who connects, workers, upstream connections, admin, reload, signals | what the bytes mean |
+//! | [`server`] | listeners, who connects, TLS, workers, upstream connections, admin, reload, signals | what the bytes mean |
 //! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
 //! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
 //! | [`embedded`] | an in-process memcached for trying things out | the proxy |

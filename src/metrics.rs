@@ -31,6 +31,7 @@ const CONNECTIONS: &str = "picklegate_connections";
 const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
 const REFUSED: &str = "picklegate_refused_connections_total";
 const CLOSED: &str = "picklegate_closed_connections_total";
+const HANDSHAKE_FAILURES: &str = "picklegate_tls_handshake_failures_total";
 const UPSTREAM_CONNECTIONS: &str = "picklegate_upstream_connections";
 const UPSTREAM_REQUESTS: &str = "picklegate_upstream_requests_total";
 const UPSTREAM_ERRORS: &str = "picklegate_upstream_errors_total";
@@ -108,6 +109,10 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_counter!(
         CLOSED,
         "Downstream connections closed that had not asked for it, by why"
+    );
+    describe_counter!(
+        HANDSHAKE_FAILURES,
+        "Downstream connections whose TLS handshake failed or took too long"
     );
     describe_gauge!(UPSTREAM_CONNECTIONS, "Established upstream connections");
     describe_counter!(
@@ -189,6 +194,11 @@ fn publish_rule(rule: &Rule, share: f64, in_its_mode: f64) {
 /// A client was turned away.
 pub fn connection_refused(listener: &str) {
     counter!(REFUSED, "listener" => listener.to_owned()).increment(1);
+}
+
+/// A client's TLS handshake failed.
+pub fn tls_handshake_failed(listener: &str) {
+    counter!(HANDSHAKE_FAILURES, "listener" => listener.to_owned()).increment(1);
 }
 
 /// What the numbers of a [`Tally`] stand for.
@@ -358,6 +368,7 @@ impl Publisher {
                     ]
                 });
             }
+            add_from_zero(HANDSHAKE_FAILURES, 0, labels);
         }
     }
 

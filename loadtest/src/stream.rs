@@ -25,7 +25,9 @@ impl Stream {
                 Ok(Self::Tcp(stream))
             }
             ServerAddr::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-            ServerAddr::Embedded { .. } => Err(io::ErrorKind::Unsupported.into()),
+            ServerAddr::Tls { .. } | ServerAddr::Embedded { .. } => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
         }
     }
 

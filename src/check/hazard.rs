@@ -92,6 +92,13 @@ pub enum Hazard {
         /// Who connects.
         new: String,
     },
+    /// A listener that stays speaks TLS, or does so no more.
+    Transport {
+        /// Its name.
+        listener: String,
+        /// Whether it does from now on.
+        tls: bool,
+    },
     /// A runtime loses its namespace.
     Homeless {
         /// Its tag.
@@ -130,6 +137,7 @@ impl Hazard {
             | Self::Weaker { .. }
             | Self::LeftBehind { .. }
             | Self::Runtime { .. }
+            | Self::Transport { .. }
             | Self::Homeless { .. }
             | Self::Servers { .. }
             | Self::Restart { .. } => false,
@@ -191,7 +199,7 @@ impl Hazard {
                  namespaces, raising every epoch does as well"
                     .to_owned()
             }
-            Self::Runtime { .. } => {
+            Self::Runtime { .. } | Self::Transport { .. } => {
                 "add another listener, and have the clients move to it".to_owned()
             }
             Self::Homeless { .. } => "keep a namespace for it as long as it connects".to_owned(),
@@ -302,6 +310,17 @@ impl fmt::Display for Hazard {
                 "listener {listener}: {old} -> {new}: clients that stay on it may get other \
                  copies, and be taken for other readers, than before"
             ),
+            Self::Transport { listener, tls } => {
+                let (now, clients) = if *tls {
+                    ("speaks TLS", "clients that do not")
+                } else {
+                    ("speaks TLS no more", "clients that do")
+                };
+                write!(
+                    f,
+                    "listener {listener}: {now}: {clients} cannot connect again"
+                )
+            }
             Self::Homeless { runtime } => {
                 write!(
                     f,

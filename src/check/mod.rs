@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub use hazard::{Hazard, Side};
 pub use step::{Change, Step, step};
 
-use crate::config::{Config, Word as _};
+use crate::config::{ClientAuth, Config, Word as _};
 use crate::explain::family;
 use crate::policy::{
     Coherence, Globals, Identify, Mode, OnUnloadableRead, OnUnloadableWrite, Rollout, Rule,
@@ -49,7 +49,13 @@ fn listeners(config: &Config) -> Vec<Vec<String>> {
             },
         };
         let who = who(&admission.identify);
-        vec![admission.name.to_string(), who, becomes]
+        let tls = match listener.tls.as_ref().map(|tls| tls.client_auth) {
+            None => "",
+            Some(None) => ", by TLS",
+            Some(Some(ClientAuth::Optional)) => ", by TLS, with a certificate or without",
+            Some(Some(ClientAuth::Required)) => ", by TLS, with a certificate",
+        };
+        vec![admission.name.to_string(), who, becomes + tls]
     };
     config.listeners.iter().map(row).collect()
 }

@@ -9,6 +9,8 @@ use bytesize::ByteSize;
 /// The longest path of a unix socket: `sun_path` holds 108 bytes on Linux, one
 /// of them NUL.
 const MAX_SOCKET_PATH: usize = 107;
+/// What the address of a server that is spoken to by TLS starts with.
+const TLS: &str = "tls://";
 
 /// Where connections are accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,6 +26,13 @@ pub enum ListenAddr {
 pub enum ServerAddr {
     /// A host, an IPv6 address without brackets, and a port.
     Tcp {
+        /// A name or an address.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
+    /// The same, spoken to by TLS.
+    Tls {
         /// A name or an address.
         host: String,
         /// Never 0.
@@ -56,9 +65,6 @@ pub enum AddrError {
     /// An embedded cache without a size.
     #[error("\"{0}\" is no size: write for example embedded:64MiB")]
     Size(String),
-    /// TLS.
-    #[error("tls:// is not supported yet: use host:port")]
-    Tls,
 }
 
 impl ListenAddr {
@@ -92,7 +98,8 @@ impl ListenAddr {
 }
 
 impl ServerAddr {
-    /// Parses `host:port`, `[v6]:port`, `unix:/path` or `embedded:SIZE`.
+    /// Parses `host:port`, `[v6]:port`, `tls://host:port`, `unix:/path` or
+    /// `embedded:SIZE`.
     ///
     /// # Errors
     /// Says what is not understood.
@@ -106,18 +113,27 @@ impl ServerAddr {
                 _ => Err(AddrError::Size(size.to_owned())),
             };
         }
-        if text.starts_with("tls://") {
-            return Err(AddrError::Tls);
-        }
-        let (host, port) = host_and_port(text, 1)?;
+        let by_tls = text.strip_prefix(TLS);
+        let (host, port) = host_and_port(by_tls.unwrap_or(text), 1)?;
         let host = host.to_owned();
-        Ok(Self::Tcp { host, port })
+        Ok(match by_tls {
+            Some(_) => Self::Tls { host, port },
+            None => Self::Tcp { host, port },
+        })
+    }
+
+    /// The same memcached, not by TLS.
+    pub(crate) fn plain(&self) -> Self {
+        match self.clone() {
+            Self::Tls { host, port } => Self::Tcp { host, port },
+            plain => plain,
+        }
     }
 
     /// Its name on the ring.
     pub(super) fn ring_name(&self) -> (&str, u16) {
         match self {
-            Self::Tcp { host, port } => (host, *port),
+            Self::Tcp { host, port } | Self::Tls { host, port } => (host, *port),
             // Parsed from a `str`, so it is UTF-8.
             Self::Unix(path) => (path.to_str().unwrap_or_default(), 0),
             Self::Embedded { .. } => ("embedded", 0),
@@ -137,11 +153,22 @@ impl fmt::Display for ListenAddr {
 impl fmt::Display for ServerAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port } => write_host_and_port(f, host, *port),
+            Self::Tls { host, port } => {
+                f.write_str(TLS)?;
+                write_host_and_port(f, host, *port)
+            }
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Embedded { bytes } => write!(f, "embedded:{}", exact_size(*bytes)),
         }
+    }
+}
+
+fn write_host_and_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') {
+        write!(f, "[{host}]:{port}")
+    } else {
+        write!(f, "{host}:{port}")
     }
 }
 
@@ -202,6 +229,8 @@ mod tests {
             "127.0.0.1:11211",
             "cache-1.example:11211",
             "[::1]:11211",
+            "tls://cache-1.example:11211",
+            "tls://[::1]:11211",
             "unix:/run/memcached.sock",
             "embedded:64MiB",
             "embedded:1536KiB",
@@ -243,7 +272,9 @@ mod tests {
             "embedded:",
             "embedded:0",
             "embedded:lots",
-            "tls://a:1",
+            "tls://a",
+            "tls://:1",
+            "TLS://a:1",
         ]
         .iter()
         .map(|text| ServerAddr::parse(text).unwrap_err().to_string())
@@ -265,7 +296,9 @@ mod tests {
         "" is no size: write for example embedded:64MiB
         "0" is no size: write for example embedded:64MiB
         "lots" is no size: write for example embedded:64MiB
-        tls:// is not supported yet: use host:port
+        "a" is no address: write host:port, [v6]:port or unix:/path
+        ":1" is no address: write host:port, [v6]:port or unix:/path
+        "TLS://a:1" is no address: write host:port, [v6]:port or unix:/path
         "#);
         let long = format!("unix:/{}", "x".repeat(107));
         assert_eq!(ListenAddr::parse(&long), Err(AddrError::PathTooLong(108)));

@@ -15,6 +15,7 @@ use super::listeners::{Draft, listeners};
 use super::pickles::{inventory, pickles};
 use super::raw::{Raw, RawFamilies, RawLimits, RawNamespace, RawRule};
 use super::report::{At, Place, Report};
+use super::tls;
 use super::words::{FlushAll, Word, meaning};
 use super::{Config, Limits, Upstream};
 use crate::pickle::transcode::Py2Str;
@@ -53,9 +54,10 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         .as_deref()
         .and_then(|raw| namespaces(raw, base, report));
     let known = spaces.as_ref().map(|(_, namespaces)| &namespaces[..]);
-    let listeners = listeners(raw.listeners.as_ref(), known, report);
+    let listeners = listeners(raw.listeners.as_ref(), known, base, report);
     let admin = admin(raw.admin.as_ref(), report);
     let servers = servers(raw.servers.as_ref(), report);
+    let tls = tls::upstream(raw.tls.as_ref(), &servers, base, report);
     refuse_shared_addresses(&listeners, admin.as_ref(), &servers, report);
     let hash = meaning(raw.hash.as_ref(), Distribution::Ketama, report);
     let connections = number(
@@ -74,6 +76,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         servers: servers.into_iter().map(|at| at.value).collect(),
         hash: hash?,
         connections: connections? as usize,
+        tls,
     };
     let (codec, namespaces) = spaces?;
     let limits = limits?;
@@ -100,6 +103,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         workers: workers? as usize,
         text: String::new(),
         files: inventories(raw, base),
+        certificates: tls::files(raw, base),
         warnings: Vec::new(),
     })
 }
@@ -127,7 +131,7 @@ fn servers(raw: Option<&At<Vec<At<String>>>>, report: &Report) -> Vec<At<ServerA
     {
         report.error(&server.place, "an embedded cache must be the only server");
     }
-    refuse_duplicates(servers.iter().map(|s| (&s.place, &s.value)), report);
+    refuse_duplicates(servers.iter().map(|s| (&s.place, s.value.plain())), report);
     servers
 }
 
@@ -152,7 +156,7 @@ fn refuse_shared_addresses(
         .collect();
     refuse_duplicates(own.iter().map(|at| (&at.place, &at.value)), report);
     for server in servers {
-        let name = server.value.to_string();
+        let name = server.value.plain().to_string();
         if let Some(at) = own.iter().find(|at| at.value.to_string() == name) {
             let message = format!("{name} is this proxy's own {}", at.place.key);
             report.error(&server.place, message);

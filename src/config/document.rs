@@ -94,9 +94,19 @@ impl<'d> Table<'d> {
         }
     }
 
+    /// Where it stands.
+    pub(super) fn place(&self) -> Place {
+        self.place.clone()
+    }
+
+    /// Whether a setting is there, and was not taken yet.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
     /// Reports a setting that is absent, and says what to write.
     pub(super) fn require(&self, name: &str, hint: &str) {
-        if !self.entries.contains_key(name) {
+        if !self.has(name) {
             let place = self.absent(name);
             self.source.report.error(&place, format!("missing: {hint}"));
         }

@@ -1,5 +1,6 @@
 //! Who listens where, and how each learns what connects to it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -9,13 +10,15 @@ use super::addr::ListenAddr;
 use super::compile::{parsed, some_of};
 use super::raw::RawListener;
 use super::report::{At, Report};
+use super::tls::{self, ListenerTls};
 use super::words::known;
-use crate::policy::{Admission, Identify, Namespace, RuntimeTag, Source, Untagged};
+use crate::policy::{Admission, Identify, Namespace, RuntimeTag, SOURCES, Source, Untagged};
 
 /// A listener of which not all may be known; what is absent was reported.
 pub(super) struct Draft {
     pub(super) listen: Option<At<ListenAddr>>,
     identify: Option<Identify>,
+    tls: Option<ListenerTls>,
 }
 
 /// Reads all of them. A runtime that is named must have a namespace, if those
@@ -23,11 +26,25 @@ pub(super) struct Draft {
 pub(super) fn listeners(
     raw: Option<&At<Vec<RawListener>>>,
     namespaces: Option<&[Namespace]>,
+    base: &Path,
     report: &Report,
 ) -> Vec<Draft> {
-    let draft = |raw: &RawListener| Draft {
-        listen: parsed(raw.listen.as_ref(), ListenAddr::parse, report),
-        identify: identify(raw, namespaces, report),
+    let draft = |raw: &RawListener| {
+        let listen = parsed(raw.listen.as_ref(), ListenAddr::parse, report);
+        let of_file = |at: &At<ListenAddr>| matches!(at.value, ListenAddr::Unix(_));
+        if let Some(tls) = &raw.tls
+            && listen.as_ref().is_some_and(of_file)
+        {
+            report.error(&tls.place, "there is no TLS on a unix socket");
+        }
+        Draft {
+            listen,
+            identify: identify(raw, namespaces, report),
+            tls: raw
+                .tls
+                .as_ref()
+                .and_then(|raw| tls::listener(raw, base, report)),
+        }
     };
     some_of(raw, report).iter().map(draft).collect()
 }
@@ -40,7 +57,11 @@ impl Draft {
             identify: self.identify?,
         };
         let admission = Arc::new(admission);
-        Some(Listener { addr, admission })
+        Some(Listener {
+            addr,
+            admission,
+            tls: self.tls,
+        })
     }
 }
 
@@ -60,7 +81,11 @@ fn identify(
     if let Some(At { place, .. }) = &raw.runtime {
         report.error(place, "everything is this runtime: leave out identify");
     }
-    let sources = sources(identify, report);
+    let asks_clients = raw
+        .tls
+        .as_ref()
+        .is_some_and(|tls| tls.client_roots.is_some());
+    let sources = sources(identify, asks_clients, report);
     let untagged = untagged(raw.untagged.as_ref(), namespaces, report);
     Some(Identify::Each {
         sources: sources?,
@@ -69,13 +94,22 @@ fn identify(
 }
 
 /// In their order, each once.
-fn sources(raw: &At<Vec<At<String>>>, report: &Report) -> Option<ArrayVec<Source, 3>> {
+fn sources(
+    raw: &At<Vec<At<String>>>,
+    asks_clients: bool,
+    report: &Report,
+) -> Option<ArrayVec<Source, SOURCES>> {
     let mut sources = ArrayVec::new();
     let mut sound = true;
     for word in some_of(Some(raw), report) {
         match known::<Source>(word, report) {
             Some(source) if sources.contains(&source) => {
                 report.error(&word.place, format!("{} is given twice", word.value));
+                sound = false;
+            }
+            Some(Source::Certificate) if !asks_clients => {
+                let message = "needs tls.client_roots: the clients' certificates lead there";
+                report.error(&word.place, message);
                 sound = false;
             }
             // There are no more of them than it holds.

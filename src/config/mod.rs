@@ -1,6 +1,6 @@
 //! Configuration: a TOML file or flags in, one compiled [`Config`] out, or all
 //! that is wrong with it, each with its line. Opens no socket; reads no file
-//! but the one that [`Config::load`] is given.
+//! but the one that [`Config::load`] is given and those that it names.
 //!
 //! Text becomes tables that know their lines (`document`), tables become the
 //! settings that there are (`raw`), and those become what they mean
@@ -17,6 +17,7 @@ mod listeners;
 mod pickles;
 mod raw;
 mod report;
+mod tls;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub use addr::{AddrError, ListenAddr, ServerAddr};
 pub use report::{ConfigError, ConfigErrors};
+pub use tls::{ClientAuth, ListenerTls, UpstreamTls, Written};
 pub(crate) use words::Word;
 
 use crate::policy::{Admission, Distribution, Snapshot};
@@ -50,6 +52,8 @@ pub struct Config {
     pub text: String,
     /// The files that it was made of.
     pub files: Vec<PathBuf>,
+    /// Those of TLS, which differ from host to host where nothing else does.
+    pub certificates: Vec<PathBuf>,
     /// What is allowed but hardly meant, one line each.
     pub warnings: Vec<String>,
 }
@@ -61,6 +65,8 @@ pub struct Listener {
     pub addr: ListenAddr,
     /// What may connect to it, and its name: the address as written.
     pub admission: Arc<Admission>,
+    /// How its clients are spoken to, if that is by TLS.
+    pub tls: Option<ListenerTls>,
 }
 
 /// The memcached side.
@@ -72,6 +78,8 @@ pub struct Upstream {
     pub hash: Distribution,
     /// Connections of each worker to each server; at least 1.
     pub connections: usize,
+    /// How those are spoken to that are by TLS; there where one is.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// What bounds memory and time; none is 0.
@@ -144,6 +152,11 @@ impl Config {
         let raw = Raw::from_flags(listen, upstream, admin, &report);
         let config = compile::compile(&raw, Path::new(""), &report);
         Self::finish(config, report)
+    }
+
+    /// All files that were read: when one changes, they are read again.
+    pub fn watched(&self) -> Vec<PathBuf> {
+        [&self.files[..], &self.certificates].concat()
     }
 
     fn finish(config: Option<Self>, report: Report) -> Result<Self, ConfigErrors> {

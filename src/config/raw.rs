@@ -6,6 +6,9 @@ use super::report::{At, Place, Report};
 
 /// What to write where a listener needs an address.
 const ADDRESS_HINT: &str = "write host:port, [v6]:port or unix:/path";
+/// What to write where TLS needs to show something.
+const CERTIFICATE_HINT: &str = "write for example \"server.pem\"";
+const KEY_HINT: &str = "write for example \"server.key\"";
 
 /// Everything that can be configured. `None` stands for a setting that is
 /// absent, or was wrong and reported.
@@ -14,6 +17,7 @@ pub(super) struct Raw {
     pub(super) listeners: Option<At<Vec<RawListener>>>,
     pub(super) servers: Option<At<Vec<At<String>>>>,
     pub(super) hash: Option<At<String>>,
+    pub(super) tls: Option<RawUpstreamTls>,
     pub(super) connections: Option<At<i64>>,
     pub(super) admin: Option<At<String>>,
     pub(super) workers: Option<At<i64>>,
@@ -31,6 +35,25 @@ pub(super) struct RawListener {
     pub(super) runtime: Option<At<String>>,
     pub(super) identify: Option<At<Vec<At<String>>>>,
     pub(super) untagged: Option<At<String>>,
+    pub(super) tls: Option<RawListenerTls>,
+}
+
+#[derive(Debug)]
+pub(super) struct RawListenerTls {
+    pub(super) place: Place,
+    pub(super) certificate: Option<At<String>>,
+    pub(super) key: Option<At<String>>,
+    pub(super) client_roots: Option<At<String>>,
+    pub(super) client_auth: Option<At<String>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RawUpstreamTls {
+    pub(super) place: Place,
+    pub(super) roots: Option<At<String>>,
+    pub(super) server_name: Option<At<String>>,
+    pub(super) certificate: Option<At<String>>,
+    pub(super) key: Option<At<String>>,
 }
 
 #[derive(Debug)]
@@ -110,6 +133,7 @@ impl Raw {
             listeners,
             servers: upstream.strings("servers"),
             hash: upstream.string("hash"),
+            tls: upstream.optional_table("tls").map(RawUpstreamTls::read),
             connections: upstream.integer("connections"),
             admin: read_admin(&mut root),
             workers: root.table("server").integer("workers"),
@@ -184,6 +208,7 @@ impl RawListener {
             runtime: table.string("runtime"),
             identify,
             untagged: table.string("untagged"),
+            tls: table.optional_table("tls").map(RawListenerTls::read),
         }
     }
 
@@ -202,6 +227,38 @@ impl RawListener {
             listen: Some(part(listen)),
             runtime: Some(part(runtime)),
             ..Self::default()
+        }
+    }
+}
+
+impl RawListenerTls {
+    fn read(mut table: Table<'_>) -> Self {
+        table.require("certificate", CERTIFICATE_HINT);
+        table.require("key", KEY_HINT);
+        Self {
+            place: table.place(),
+            certificate: table.string("certificate"),
+            key: table.string("key"),
+            client_roots: table.string("client_roots"),
+            client_auth: table.string("client_auth"),
+        }
+    }
+}
+
+impl RawUpstreamTls {
+    fn read(mut table: Table<'_>) -> Self {
+        if table.has("certificate") {
+            table.require("key", KEY_HINT);
+        }
+        if table.has("key") {
+            table.require("certificate", CERTIFICATE_HINT);
+        }
+        Self {
+            place: table.place(),
+            roots: table.string("roots"),
+            server_name: table.string("server_name"),
+            certificate: table.string("certificate"),
+            key: table.string("key"),
         }
     }
 }

@@ -200,9 +200,8 @@ max_value_bytes = "2GiB"
 "#;
     insta::assert_snapshot!(errors(toml), @r#"
     t:3: upstream.servers[0]: "cache1" is no address: write host:port, [v6]:port or unix:/path
-    t:3: upstream.servers[2]: tls:// is not supported yet: use host:port
     t:4: upstream.hash: unknown hash "crc", expected ketama or modula
-    t:5: upstream.server: unknown key, expected servers, hash or connections
+    t:5: upstream.server: unknown key, expected servers, hash, tls or connections
     t:8: listeners[0].runtime: "ruby" is no runtime: write python/3.11 or a short form such as py3, py2.7, cp311
     t:10: listeners[1].listen: expected a string, found 11313
     t:11: listeners[1].runtime: no namespace is for python/2.7: py3 is for python >=3
@@ -325,12 +324,6 @@ fn upstream_mistakes_are_named() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so() {
-    let tls = BASE.replace("127.0.0.1:11211", "tls://cache:11211");
-    insta::assert_snapshot!(errors(&tls), @"t:2: upstream.servers[0]: tls:// is not supported yet: use host:port");
-}
-
-#[test]
 fn listeners_may_ask_what_connects() {
     let config = parse_after_base(
         "[[listeners]]\nlisten = 'unix:/a'\nidentify = ['process', 'hello']\n\
@@ -355,7 +348,7 @@ fn listeners_may_ask_what_connects() {
          [[listeners]]\nlisten = 'unix:/e'\nidentify = ['hello']\nuntagged = 'what'\n\
          [[listeners]]\nlisten = 'unix:/f'\nruntime = 'py3'\nuntagged = 'refuse'",
     ), @r#"
-    t:11: listeners[2].identify[1]: unknown source of tags "guess", expected hello, proxy-protocol or process
+    t:11: listeners[2].identify[1]: unknown source of tags "guess", expected hello, certificate, proxy-protocol or process
     t:11: listeners[2].identify[2]: hello is given twice
     t:14: listeners[3].identify: none given: at least one is needed
     t:18: listeners[4].runtime: everything is this runtime: leave out identify

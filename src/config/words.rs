@@ -1,6 +1,7 @@
 //! The words that settings are written with, and what they stand for.
 
 use super::report::{At, Report};
+use super::tls::ClientAuth;
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff, Source,
@@ -85,9 +86,16 @@ impl Word for Source {
     const NOUN: &'static str = "source of tags";
     const WORDS: &'static [(&'static str, Self)] = &[
         ("hello", Self::Hello),
+        ("certificate", Self::Certificate),
         ("proxy-protocol", Self::ProxyProtocol),
         ("process", Self::Process),
     ];
+}
+
+impl Word for ClientAuth {
+    const NOUN: &'static str = "demand";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("optional", Self::Optional), ("required", Self::Required)];
 }
 
 impl Word for Globals {

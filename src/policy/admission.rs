@@ -6,11 +6,16 @@ use arrayvec::ArrayVec;
 use super::runtime::RuntimeTag;
 use super::{Identity, Snapshot};
 
+/// How many sources there are.
+pub const SOURCES: usize = 4;
+
 /// Where a tag may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The client says it, in band.
     Hello,
+    /// The certificate of its TLS connection names it.
+    Certificate,
     /// A proxy in front says it, before everything else.
     ProxyProtocol,
     /// The system tells which process is at the other end.
@@ -19,7 +24,12 @@ pub enum Source {
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Hello, Self::ProxyProtocol, Self::Process];
+    pub const ALL: [Self; SOURCES] = [
+        Self::Hello,
+        Self::Certificate,
+        Self::ProxyProtocol,
+        Self::Process,
+    ];
 }
 
 /// What becomes of a connection without a tag, or with one that no namespace is
@@ -42,7 +52,7 @@ pub enum Identify {
     /// Each connection is asked about.
     Each {
         /// Where its tag may come from: an earlier source outdoes a later one.
-        sources: ArrayVec<Source, 3>,
+        sources: ArrayVec<Source, SOURCES>,
         /// If none tells.
         untagged: Untagged,
     },

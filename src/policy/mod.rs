@@ -8,7 +8,7 @@ mod rollout;
 mod rules;
 mod runtime;
 
-pub use admission::{Admission, Identify, Source, Standing, Untagged};
+pub use admission::{Admission, Identify, SOURCES, Source, Standing, Untagged};
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
 pub use rollout::{BUCKETS, Rollout, bucket};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::{self, ProcessFinder};
@@ -23,6 +24,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Acceptor {
     pub(super) listening: Arc<Listening>,
     pub(super) admission: Arc<Admission>,
+    /// There if its clients are spoken to by TLS.
+    pub(super) tls: Option<Arc<ServerConfig>>,
     /// The listener's.
     pub(super) number: u32,
     pub(super) max_connections: usize,
@@ -52,20 +55,22 @@ impl Acceptor {
             let listener = &self.admission.name;
             tracing::debug!(%listener, limit = self.max_connections, "client refused");
             metrics::connection_refused(listener);
-            client.refuse(TOO_MANY);
+            if self.tls.is_none() {
+                client.refuse(TOO_MANY);
+            }
             return;
         };
         let mut asked = Source::ALL
             .into_iter()
             .filter(|&source| identity::is_asked_here(source));
-        if asked.all(|source| self.admission.rank(source).is_none()) {
+        if self.tls.is_none() && asked.all(|source| self.admission.rank(source).is_none()) {
             seat.take(client, None, Vec::new());
             return;
         }
         let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
-        let processes = self.processes.clone();
+        let (tls, processes) = (self.tls.clone(), self.processes.clone());
         tokio::spawn(async move {
-            let identifying = identity::identify(client, &admission, &processes, seat);
+            let identifying = identity::identify(client, &admission, tls, &processes, seat);
             stopping.run_until_cancelled(identifying).await;
         });
     }

@@ -149,10 +149,10 @@ async fn ready(extract::State(state): extract::State<State>) -> impl IntoRespons
 }
 
 async fn probe(address: &Address) -> io::Result<String> {
-    let stream = Stream::connect(&address.server, address.embedded.as_ref()).await?;
-    let version = match stream {
+    let version = match address.connect().await? {
         Stream::Tcp(stream) => Protocol::new(stream.compat()).version().await,
         Stream::Unix(stream) => Protocol::new(stream.compat()).version().await,
+        Stream::Tls(stream) => Protocol::new(stream.compat()).version().await,
     };
     version.map_err(|error| io::Error::other(error.to_string()))
 }

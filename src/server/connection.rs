@@ -32,8 +32,8 @@ impl Connection {
             Interest::READABLE,
         )?;
         Ok(Self {
+            readable: socket.goes_on(),
             socket,
-            readable: false,
             ended: false,
             watched_for_room: false,
         })
@@ -64,7 +64,9 @@ impl Connection {
         let read = without_waiting(|| self.socket.read(buf));
         // A short read says that no more is there, but for an end.
         self.readable = match read {
-            Ok(Some(bytes)) => bytes == buf.len() || (self.ended && bytes > 0),
+            Ok(Some(bytes)) => {
+                bytes == buf.len() || (bytes > 0 && (self.ended || self.socket.goes_on()))
+            }
             Ok(None) | Err(_) => false,
         };
         read

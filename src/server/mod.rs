@@ -22,6 +22,7 @@ mod page;
 mod reload;
 mod status;
 mod stream;
+mod tls;
 mod upstream;
 mod worker;
 
@@ -230,6 +231,7 @@ impl Server {
             let acceptor = Acceptor {
                 listening,
                 admission: Arc::clone(&listener.admission),
+                tls: listener.tls.as_ref().map(|tls| Arc::clone(&tls.server)),
                 number,
                 max_connections,
                 workers: self.workers.clone(),
@@ -249,7 +251,8 @@ impl Server {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        let mut watch = file.map(|file| Watch::new(file, &self.config.text, &self.config.files));
+        let mut watch =
+            file.map(|file| Watch::new(file, &self.config.text, &self.config.watched()));
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -260,7 +263,7 @@ impl Server {
             let read = watch.as_ref().map(Watch::digest);
             self.reload(file).await;
             if let Some((watch, read)) = watch.as_mut().zip(read) {
-                watch.follow(&self.config.files, read);
+                watch.follow(&self.config.watched(), read);
             }
         }
         self.drain().await;
@@ -387,11 +390,15 @@ impl Server {
             let embedded = match (server, known) {
                 (_, Some(at)) => addresses[at].embedded.clone(),
                 (ServerAddr::Embedded { bytes }, None) => Some(Embedded::start(*bytes)?),
-                (ServerAddr::Tcp { .. } | ServerAddr::Unix(_), None) => None,
+                (_, None) => None,
             };
             let address = Arc::new(Address {
                 server: server.clone(),
                 embedded,
+                tls: match server {
+                    ServerAddr::Tls { .. } => config.upstream.tls.clone(),
+                    _ => None,
+                },
                 connect_timeout: config.limits.connect_timeout,
             });
             match known {

@@ -5,7 +5,7 @@
 //! ```text
 //! version, started_at
 //! config      generation, files, loaded_at, warnings, failure (null, or at, errors)
-//! listeners   listen, and runtime, or identify and untagged
+//! listeners   listen, and runtime, or identify and untagged; tls: whether
 //! namespaces  name, runtimes, prefix
 //! rules       prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write,
 //!             coherence, read_through; sorted by prefix
@@ -71,6 +71,7 @@ struct Listener {
     identify: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     untagged: Option<String>,
+    tls: bool,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -288,12 +289,14 @@ impl Status {
 
 fn listener(listener: &crate::config::Listener) -> Listener {
     let listen = listener.admission.name.to_string();
+    let tls = listener.tls.is_some();
     match &listener.admission.identify {
         Identify::Static(runtime) => Listener {
             listen,
             runtime: Some(runtime.to_string()),
             identify: Vec::new(),
             untagged: None,
+            tls,
         },
         Identify::Each { sources, untagged } => Listener {
             listen,
@@ -304,6 +307,7 @@ fn listener(listener: &crate::config::Listener) -> Listener {
                 Untagged::Pass => "pass".to_owned(),
                 Untagged::As(runtime) => runtime.to_string(),
             }),
+            tls,
         },
     }
 }

@@ -4,10 +4,14 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::TlsStream;
 
-use crate::config::{ListenAddr, ServerAddr};
+use super::tls::{self, Session};
+use crate::config::{ListenAddr, ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
 
 /// A connection, either way, on the main thread's event loop.
@@ -15,6 +19,7 @@ use crate::embedded::Embedded;
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A connection that no event loop knows: on its way to a worker, or there.
@@ -22,6 +27,7 @@ pub(super) enum Stream {
 pub(super) enum Detached {
     Tcp(std::net::TcpStream),
     Unix(StdUnixStream),
+    Tls(Box<Session>),
 }
 
 impl Stream {
@@ -29,16 +35,33 @@ impl Stream {
     pub(super) async fn connect(
         server: &ServerAddr,
         embedded: Option<&Embedded>,
+        tls: Option<&UpstreamTls>,
     ) -> io::Result<Self> {
-        match (server, embedded) {
-            (ServerAddr::Tcp { host, port }, _) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
+        match (server, embedded, tls) {
+            (ServerAddr::Tcp { host, port }, ..) => connect(host, *port).await.map(Self::Tcp),
+            (ServerAddr::Tls { host, port }, _, Some(tls)) => {
+                let stream = connect(host, *port).await?;
+                let stream = tls::connect(stream, host, tls).await?;
+                Ok(Self::Tls(Box::new(stream)))
             }
-            (ServerAddr::Unix(path), _) => UnixStream::connect(path).await.map(Self::Unix),
-            (ServerAddr::Embedded { .. }, Some(embedded)) => embedded.connect().map(Self::Unix),
-            (ServerAddr::Embedded { .. }, None) => Err(io::ErrorKind::NotFound.into()),
+            (ServerAddr::Unix(path), ..) => UnixStream::connect(path).await.map(Self::Unix),
+            (ServerAddr::Embedded { .. }, Some(embedded), _) => embedded.connect().map(Self::Unix),
+            // What they need is there where they are.
+            (ServerAddr::Tls { .. } | ServerAddr::Embedded { .. }, ..) => {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+    }
+
+    /// Has a client, which has sent `early` so far, go on by TLS.
+    pub(super) async fn secure(self, early: &[u8], config: Arc<ServerConfig>) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => {
+                let stream = tls::accept(stream, early, config).await?;
+                Ok(Self::Tls(Box::new(stream)))
+            }
+            // No configuration asks for it.
+            Self::Unix(_) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -55,6 +78,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
             Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+            Self::Tls(stream) => Session::new(*stream).map(Box::new).map(Detached::Tls),
         }
     }
 }
@@ -65,7 +89,13 @@ impl Detached {
         match self {
             Self::Tcp(stream) => stream.read(buf),
             Self::Unix(stream) => stream.read(buf),
+            Self::Tls(session) => session.read(buf),
         }
+    }
+
+    /// Whether a read may give something, or the end, though no event tells of it.
+    pub(super) fn goes_on(&self) -> bool {
+        matches!(self, Self::Tls(session) if session.goes_on())
     }
 
     /// Writes as much as it takes.
@@ -73,6 +103,7 @@ impl Detached {
         match self {
             Self::Tcp(stream) => stream.write(buf),
             Self::Unix(stream) => stream.write(buf),
+            Self::Tls(session) => session.write(buf),
         }
     }
 
@@ -80,6 +111,7 @@ impl Detached {
     pub(super) fn peer(&self) -> Option<String> {
         match self {
             Self::Tcp(stream) => Some(stream.peer_addr().ok()?.to_string()),
+            Self::Tls(session) => Some(session.socket().peer_addr().ok()?.to_string()),
             Self::Unix(_) => None,
         }
     }
@@ -90,8 +122,15 @@ impl AsRawFd for Detached {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Tls(session) => session.socket().as_raw_fd(),
         }
     }
+}
+
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// A bound listener.

@@ -11,8 +11,9 @@ use tokio::runtime;
 
 use super::connection::Connection;
 use super::stream::{Detached, Stream};
+use super::tls::RECORD_BYTES;
 use super::worker::{Mailbox, Message};
-use crate::config::ServerAddr;
+use crate::config::{ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
 use crate::engine::Engine;
 use crate::metrics::{Failure, Failures};
@@ -40,15 +41,18 @@ enum State {
 pub(super) struct Address {
     pub(super) server: ServerAddr,
     pub(super) embedded: Option<Embedded>,
+    /// There if it is spoken to by TLS.
+    pub(super) tls: Option<UpstreamTls>,
     pub(super) connect_timeout: Duration,
 }
 
 impl Address {
     /// Opens a connection, within the time there is for that.
-    async fn connect(&self) -> io::Result<Detached> {
-        let connecting = Stream::connect(&self.server, self.embedded.as_ref());
+    pub(super) async fn connect(&self) -> io::Result<Stream> {
+        let (embedded, tls) = (self.embedded.as_ref(), self.tls.as_ref());
+        let connecting = Stream::connect(&self.server, embedded, tls);
         match tokio::time::timeout(self.connect_timeout, connecting).await {
-            Ok(connected) => connected?.detach(),
+            Ok(connected) => connected,
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 format!(
@@ -73,7 +77,7 @@ impl Connector {
     fn connect(&self, lane: usize, address: &Arc<Address>) {
         let (address, mailbox) = (Arc::clone(address), self.mailbox.clone());
         self.runtime.spawn(async move {
-            let connected = address.connect().await;
+            let connected = address.connect().await.and_then(Stream::detach);
             mailbox.send(Message::Connected(lane, connected));
         });
     }
@@ -209,7 +213,11 @@ impl LaneConnection {
     pub(super) fn flush(&mut self, engine: &mut Engine, registry: &Registry, now: Instant) {
         while let State::Up(connection, _) = &mut self.state {
             let lane = &mut engine.lane(self.lane).lane;
-            let unwritten = lane.unwritten();
+            let unwritten = if self.address.tls.is_some() {
+                lane.unwritten_piece(RECORD_BYTES)
+            } else {
+                lane.unwritten()
+            };
             if unwritten.is_empty() {
                 return;
             }

@@ -493,10 +493,13 @@ impl Worker {
         if self.clients.len() <= number {
             self.clients.resize_with(number + 1, || None);
         }
-        self.clients[number] = Some(Client {
+        let client = self.clients[number].insert(Client {
             connection,
             is_listed: false,
         });
+        if client.connection.is_readable() {
+            list(&mut self.ready, number, client);
+        }
         Ok(())
     }
 

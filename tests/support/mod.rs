@@ -86,7 +86,19 @@ impl Memcached {
 
     /// The same, on another of this machine's own addresses.
     pub(crate) fn on_host(host: &str, port: u16) -> Self {
-        let mut child = spawn_memcached(&["-l", host, "-p", &port.to_string()]);
+        Self::on_host_with((host, port), &[])
+    }
+
+    /// The same as [`Self::on`] with `extra` arguments after the usual ones.
+    pub(crate) fn on_with(port: u16, extra: &[&str]) -> Self {
+        Self::on_host_with(("127.0.0.1", port), extra)
+    }
+
+    fn on_host_with((host, port): (&str, u16), extra: &[&str]) -> Self {
+        let number = port.to_string();
+        let mut args = vec!["-l", host, "-p", &number];
+        args.extend(extra);
+        let mut child = spawn_memcached(&args);
         assert!(
             wait_for(&mut child, || connect_tcp(&format!("{host}:{port}"))),
             "memcached does not start on {host}:{port}"
@@ -198,13 +210,20 @@ impl Picklegate {
     /// Runs with exactly these arguments; returns once every `--listen` and
     /// `--admin` address among them accepts.
     pub(crate) fn with_args(args: &[&str]) -> Self {
+        Self::with_args_in(args, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn with_args_in(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().expect("a writable temporary directory");
         let listens = args
             .windows(2)
             .filter(|pair| ["--listen", "--admin"].contains(&pair[0]))
             .map(|pair| pair[1].split('=').next().unwrap_or_default().to_owned())
             .collect::<Vec<_>>();
-        Self::spawn(dir, args, &listens)
+        let mut command = Command::new(PROGRAM);
+        command.envs(variables.iter().copied());
+        Self::run(command, dir, args, &listens)
     }
 
     fn spawn(dir: TempDir, args: &[&str], listens: &[String]) -> Self {

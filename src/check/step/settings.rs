@@ -1,11 +1,12 @@
 //! Listeners, servers and everything that holds for all keys.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::super::hazard::{Hazard, share};
 use super::super::who;
 use super::Comparison;
-use crate::config::Config;
+use crate::config::{Config, Written};
 use crate::policy::{Identify, Snapshot, Untagged};
 
 /// Of so many keys it is counted how many change their server.
@@ -30,6 +31,15 @@ impl Comparison<'_> {
                 self.change(&what, format!("is new, for {}", admits(identify)));
                 continue;
             };
+            let [old_tls, new_tls] = [before, listener].map(|l| l.tls.as_ref().map(|t| &t.written));
+            self.tls(&what, old_tls, new_tls);
+            if old_tls.is_some() != new_tls.is_some() {
+                let listener = name.clone();
+                self.step.hazards.push(Hazard::Transport {
+                    listener,
+                    tls: new_tls.is_some(),
+                });
+            }
             let before = &before.admission.identify;
             let differs = self.setting(&what, "", admits(before), admits(identify));
             let each = |identify: &Identify| matches!(identify, Identify::Each { .. });
@@ -62,6 +72,8 @@ impl Comparison<'_> {
             list(&old.servers),
             list(&new.servers),
         );
+        let [old_tls, new_tls] = [old, new].map(|u| u.tls.as_ref().map(|tls| &tls.written));
+        self.tls("upstream", old_tls, new_tls);
         let several = old.servers.len() > 1 || new.servers.len() > 1;
         let hash = self.word("upstream", "hash", old.hash, new.hash);
         if servers || hash && several {
@@ -72,7 +84,7 @@ impl Comparison<'_> {
                     old_ring.server(key.as_bytes()),
                     new_ring.server(key.as_bytes()),
                 );
-                old.servers[before] != new.servers[after]
+                old.servers[before].plain() != new.servers[after].plain()
             });
             let moved = moved.count();
             if moved == 0 {
@@ -93,6 +105,23 @@ impl Comparison<'_> {
                 .map_or("none".to_owned(), ToString::to_string)
         };
         self.fixed("admin.listen", admin(self.old), admin(self.new));
+    }
+
+    /// How one end of connections is spoken to.
+    fn tls(&mut self, what: &str, old: Option<&Written>, new: Option<&Written>) {
+        let is = |tls: Option<&Written>| if tls.is_some() { "on" } else { "off" };
+        self.setting(what, "tls", is(old), is(new));
+        let (Some(old), Some(new)) = (old, new) else {
+            return;
+        };
+        let names = old.iter().chain(new).map(|(name, _)| *name);
+        for name in names.collect::<BTreeSet<_>>() {
+            let value = |tls: &Written| {
+                let found = tls.iter().find(|(known, _)| *known == name);
+                found.map_or("none".to_owned(), |(_, value)| value.clone())
+            };
+            self.setting(what, &format!("tls.{name}"), value(old), value(new));
+        }
     }
 
     /// What only a restart takes over.

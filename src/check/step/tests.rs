@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
+use rcgen::{CertificateParams, KeyPair};
+use tempfile::TempDir;
 
 use super::namespaces::tags;
 use super::*;
@@ -325,6 +328,70 @@ fn a_runtime_without_a_namespace_is_told() {
         better: keep a namespace for it as long as it connects
 
     nothing stands against this step; 1 warning
+    ");
+}
+
+/// A directory with a certificate, twice, and its key.
+fn certificates() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["cache.example".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    for (name, text) in [
+        ("a.pem", &certificate),
+        ("b.pem", &certificate),
+        ("a.key", &key.serialize_pem()),
+    ] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn tls_of_either_side_is_compared() {
+    let dir = certificates();
+    let in_dir = format!("{}/", dir.path().display());
+    let told = |old: &str, new: &str| {
+        let in_files = |toml: &str| toml.replace("DIR/", &in_dir);
+        told(&in_files(old), &in_files(new)).replace(&in_dir, "")
+    };
+    let plain = two(ISOLATE);
+    let tls = "[listeners.tls]\ncertificate = 'DIR/a.pem'\nkey = 'DIR/a.key'\n";
+    let runtime = "runtime = \"python/3.11\"\n";
+    let new = plain.replace(runtime, &format!("{runtime}{tls}"));
+    insta::assert_snapshot!(told(&plain, &new), @r"
+    changes
+      listener 127.0.0.1:11313  tls off -> on
+
+    warnings
+      listener 127.0.0.1:11313: speaks TLS: clients that do not cannot connect again
+        better: add another listener, and have the clients move to it
+
+    nothing stands against this step; 1 warning
+    ");
+    let other = new.replace("a.pem'", "b.pem'\nclient_roots = 'DIR/b.pem'");
+    insta::assert_snapshot!(told(&new, &other), @r"
+    changes
+      listener 127.0.0.1:11313  tls.certificate a.pem -> b.pem
+                                tls.client_auth none -> required
+                                tls.client_roots none -> b.pem
+
+    this step is safe
+    ");
+    // The same memcached, spoken to otherwise.
+    let upstream = "[upstream.tls]\nroots = 'DIR/a.pem'\n";
+    let new = plain.replace("10.0.0.1", "tls://10.0.0.1").replacen(
+        "[[listeners]]",
+        &format!("{upstream}[[listeners]]"),
+        1,
+    );
+    insta::assert_snapshot!(told(&plain, &new), @r"
+    changes
+      upstream  servers 10.0.0.1:11211, 10.0.0.2:11211 -> tls://10.0.0.1:11211, 10.0.0.2:11211
+                tls off -> on
+                no key moves to another server
+
+    this step is safe
     ");
 }
 

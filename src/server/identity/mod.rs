@@ -1,21 +1,28 @@
 //! What runs at the other end of a connection, found out from outside of the
 //! memcache protocol: [`proxy`] from a header that a load balancer or a sidecar
-//! writes first, [`process`] from the system.
+//! writes first, [`certificate`] from what a client shows when TLS begins,
+//! [`process`] from the system.
 
+mod certificate;
 mod process;
 mod proxy;
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::acceptor::Seat;
 use super::stream::Stream;
+use super::tls;
 use crate::engine::Tag;
+use crate::metrics;
 use crate::policy::{Admission, RuntimeTag, Source};
+use certificate::CertificateError;
 use process::{Peer, Processes};
 use proxy::{Parsed, ProxyError};
 
@@ -26,13 +33,15 @@ const MAX_BATCH: usize = 1024;
 
 /// Whether a source is for this room to ask.
 pub(super) fn is_asked_here(source: Source) -> bool {
-    matches!(source, Source::ProxyProtocol | Source::Process)
+    source != Source::Hello
 }
 
-/// Finds out what connects, and hands it over.
+/// Finds out what connects, and hands it over: by TLS, if that is what the listener
+/// speaks, behind the header of a proxy.
 pub(super) async fn identify(
     mut client: Stream,
     admission: &Admission,
+    tls: Option<Arc<ServerConfig>>,
     processes: &ProcessFinder,
     seat: Seat,
 ) {
@@ -48,6 +57,29 @@ pub(super) async fn identify(
                 let listener = &admission.name;
                 tracing::warn!(%listener, %error, "client not accepted");
                 return;
+            }
+        }
+    }
+    if let Some(config) = tls {
+        let listener = &admission.name;
+        client = match client.secure(&input, config).await {
+            Ok(client) => client,
+            // As a health check does.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+            Err(error) => {
+                metrics::tls_handshake_failed(listener);
+                tracing::warn!(%listener, %error, "client not accepted");
+                return;
+            }
+        };
+        input.clear();
+        if let Some(rank) = admission.rank(Source::Certificate)
+            && tag.as_ref().is_none_or(|(known, ..)| rank < *known)
+        {
+            match client.certified_tag() {
+                Ok(None) => {}
+                Ok(Some(runtime)) => tag = Some((rank, Source::Certificate, runtime)),
+                Err(error) => tracing::warn!(%listener, %error, "client without a tag"),
             }
         }
     }
@@ -103,6 +135,7 @@ async fn read_some(client: &mut Stream, input: &mut Vec<u8>) -> Result<(), Heade
     let read = match client {
         Stream::Tcp(stream) => stream.read_buf(input).await,
         Stream::Unix(stream) => stream.read_buf(input).await,
+        Stream::Tls(stream) => stream.read_buf(input).await,
     };
     match read {
         Ok(0) => Err(HeaderError::Closed),
@@ -112,13 +145,28 @@ async fn read_some(client: &mut Stream, input: &mut Vec<u8>) -> Result<(), Heade
 }
 
 impl Stream {
+    /// The tag in its certificate, if it showed one that has one.
+    fn certified_tag(&self) -> Result<Option<RuntimeTag>, CertificateError> {
+        match self {
+            Self::Tls(stream) => match tls::certificates(stream) {
+                [] => Ok(None),
+                [own, ..] => certificate::tag_of(own),
+            },
+            Self::Tcp(_) | Self::Unix(_) => Ok(None),
+        }
+    }
+
     /// How the system knows the other end.
     fn local_peer(&self) -> Option<Peer> {
-        match self {
-            Self::Tcp(stream) => Some(Peer::Tcp {
+        let tcp = |stream: &TcpStream| {
+            Some(Peer::Tcp {
                 client: stream.peer_addr().ok()?,
                 server: stream.local_addr().ok()?,
-            }),
+            })
+        };
+        match self {
+            Self::Tcp(stream) => tcp(stream),
+            Self::Tls(stream) => tcp(stream.get_ref().0),
             Self::Unix(stream) => Some(Peer::Unix {
                 pid: stream.peer_cred().ok()?.pid()?,
             }),

@@ -1,0 +1,248 @@
+//! TLS: the handshake, which the main thread's event loop waits for, and the session
+//! that comes of it, which a worker reads and writes without waiting.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{Connection, ServerConfig, ServerConnection};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use crate::config::UpstreamTls;
+
+/// How long a client may take for its part of the handshake: it holds a seat.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most plaintext that is encrypted in one piece.
+pub(super) const RECORD_BYTES: usize = 16 << 10;
+/// Plaintext that a session takes before its socket has taken the ciphertext: whole
+/// records.
+const MAX_HELD_BYTES: usize = 4 * RECORD_BYTES;
+
+/// Makes a connection to a server one by TLS.
+///
+/// # Errors
+/// If either end does not like the other.
+pub(super) async fn connect(
+    stream: tokio::net::TcpStream,
+    host: &str,
+    tls: &UpstreamTls,
+) -> io::Result<TlsStream<tokio::net::TcpStream>> {
+    let name = match &tls.server_name {
+        Some(name) => name.clone(),
+        None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
+    };
+    let connecting = TlsConnector::from(Arc::clone(&tls.client)).connect(name, stream);
+    let connected = connecting.await.map_err(|error| {
+        let kind = error.kind();
+        io::Error::new(kind, format!("TLS handshake failed: {error}"))
+    });
+    Ok(connected?.into())
+}
+
+/// Makes a connection of a client, which has sent `early` so far, one by TLS.
+///
+/// # Errors
+/// If either end does not like the other, or it takes too long;
+/// [`io::ErrorKind::UnexpectedEof`] if the client went.
+pub(super) async fn accept(
+    stream: tokio::net::TcpStream,
+    early: &[u8],
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<tokio::net::TcpStream>> {
+    let mut begun = Ok(());
+    let accepting = TlsAcceptor::from(config).accept_with(stream, |session| {
+        begun = begin(session, early);
+    });
+    begun?;
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await {
+        Ok(accepted) => Ok(accepted?.into()),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "no TLS handshake after {} ms",
+                HANDSHAKE_TIMEOUT.as_millis()
+            ),
+        )),
+    }
+}
+
+/// Gives a session what was read before it was there.
+fn begin(session: &mut ServerConnection, mut early: &[u8]) -> io::Result<()> {
+    // After a goodbye nothing is taken.
+    while !early.is_empty() && session.read_tls(&mut early)? > 0 {
+        session.process_new_packets().map_err(invalid)?;
+    }
+    Ok(())
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// What a client showed of itself, its own certificate first.
+pub(super) fn certificates(
+    stream: &TlsStream<tokio::net::TcpStream>,
+) -> &[CertificateDer<'static>] {
+    let (_, session) = stream.get_ref();
+    session.peer_certificates().unwrap_or_default()
+}
+
+/// A connection by TLS after its handshake.
+#[derive(Debug)]
+pub(super) struct Session {
+    socket: TcpStream,
+    tls: Connection,
+    /// The session took one more byte than was told: see [`Self::write`].
+    holds_back: bool,
+    /// The other end sends no more.
+    is_over: bool,
+    goes_on: bool,
+}
+
+impl Session {
+    /// Takes a connection off the main thread's event loop.
+    pub(super) fn new(stream: TlsStream<tokio::net::TcpStream>) -> io::Result<Self> {
+        let (socket, mut tls) = match stream {
+            TlsStream::Client(stream) => {
+                let (socket, tls) = stream.into_inner();
+                (socket, Connection::from(tls))
+            }
+            TlsStream::Server(stream) => {
+                let (socket, tls) = stream.into_inner();
+                (socket, Connection::from(tls))
+            }
+        };
+        tls.set_buffer_limit(Some(MAX_HELD_BYTES));
+        Ok(Self {
+            socket: socket.into_std()?,
+            tls,
+            holds_back: false,
+            is_over: false,
+            // Some may have come with the end of the handshake.
+            goes_on: true,
+        })
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Whether another read may give more, or the end, though no event tells of it.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// Reads what there is, into a buffer of four records at least: plaintext from its
+    /// beginning on, while its last part takes what comes from the socket. Whether
+    /// the other end said goodbye or just went is all the same to memcache, whose
+    /// requests and replies tell their own ends.
+    ///
+    /// # Errors
+    /// Those of the socket, and those of the session, which then has ended.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let (plain, wire) = buf.split_at_mut(buf.len() - RECORD_BYTES);
+        let mut filled = self.decrypted(plain)?;
+        self.goes_on = true;
+        // There is room for all that comes of one more read, and of the beginning of
+        // a record that came before.
+        while !self.is_over && plain.len() - filled >= 2 * RECORD_BYTES {
+            let came = match self.socket.read(wire) {
+                Ok(came) => came,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && filled > 0 => {
+                    self.goes_on = false;
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            self.is_over = came == 0;
+            let mut rest = &wire[..came];
+            // What comes after a goodbye is nobody's.
+            while !rest.is_empty() && !self.is_over {
+                self.is_over = self.tls.read_tls(&mut rest)? == 0;
+                let processed = self.tls.process_new_packets();
+                // What the session has to say itself: new keys, or why it ends. If
+                // there is no room for it now, it goes before what is written next.
+                let _ = self.push();
+                processed.map_err(invalid)?;
+                filled += self.decrypted(&mut plain[filled..])?;
+            }
+            // As from a plain socket: less than was asked for says that an event tells
+            // of more.
+            if (1..wire.len()).contains(&came) && filled > 0 && !self.is_over {
+                self.goes_on = false;
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Takes what is decrypted already.
+    fn decrypted(&mut self, plain: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < plain.len() {
+            match self.tls.reader().read(&mut plain[filled..]) {
+                Ok(0) => {
+                    self.is_over = true;
+                    break;
+                }
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Writes as much as the session takes. While the socket has not taken all of
+    /// that, one byte less is told: whoever waits until everything is written waits
+    /// for the socket, too, and comes back when it has room.
+    ///
+    /// # Errors
+    /// Those of the socket, [`io::ErrorKind::WouldBlock`] included.
+    pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.push()?;
+        if std::mem::take(&mut self.holds_back) {
+            return Ok(1);
+        }
+        let taken = self.tls.writer().write(buf)?;
+        match self.push() {
+            Err(error) if is_for_later(&error) => {
+                self.holds_back = taken > 0;
+                match taken {
+                    0 | 1 => Err(error),
+                    _ => Ok(taken - 1),
+                }
+            }
+            pushed => pushed.map(|()| taken),
+        }
+    }
+
+    /// Has the socket take what the session wants to send.
+    fn push(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut self.socket)? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a call only has to be made again.
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+/// Says goodbye, if the socket takes it at once.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.tls.send_close_notify();
+        let _ = self.push();
+    }
+}

@@ -1,0 +1,113 @@
+//! TLS on either side: real memcacheds that speak it, and real clients. Certificates
+//! are made for each test.
+
+#![allow(missing_docs)]
+
+#[path = "../support/admin.rs"]
+mod admin;
+mod authority;
+mod client;
+mod listener;
+#[allow(dead_code)] // Others run fleets of them.
+#[path = "../support/pythons.rs"]
+mod pythons;
+mod rotation;
+#[path = "../support/mod.rs"]
+mod support;
+mod upstream;
+
+use std::fmt::Write as _;
+use std::net::TcpStream;
+
+use authority::{Authority, Pair, text};
+use support::{Memcached, roundtrip};
+
+/// A memcached that speaks TLS, with this certificate.
+fn memcached(pair: &Pair) -> Option<Memcached> {
+    memcached_with(pair, "")
+}
+
+/// The same, with further settings of TLS; `None` if it was built without.
+fn memcached_with(pair: &Pair, more: &str) -> Option<Memcached> {
+    let help = std::process::Command::new("memcached").arg("-h").output();
+    let help = help.expect("memcached: run tests/setup").stdout;
+    if !String::from_utf8_lossy(&help).contains("ssl_chain_cert") {
+        eprintln!("tests/tls: skipped: this memcached was built without TLS");
+        return None;
+    }
+    Some(Memcached::start_with(&["-Z", "-o", &ssl(pair, more)]))
+}
+
+/// How a memcached is told of a certificate.
+fn ssl(pair: &Pair, more: &str) -> String {
+    let (certificate, key) = (text(&pair.certificate), text(&pair.key));
+    format!("ssl_chain_cert={certificate},ssl_key={key}{more}")
+}
+
+/// A configuration whose one upstream is `tls://`, with `tls` in its table.
+struct Toml {
+    text: String,
+}
+
+impl Toml {
+    fn new(server: &str, admin: &str) -> Self {
+        Self {
+            text: format!(
+                r#"
+[admin]
+listen = "{admin}"
+[limits]
+connect_timeout_ms = 5000
+request_timeout_ms = 5000
+[namespaces.py2]
+runtimes = "python <3"
+[namespaces.py3]
+runtimes = "python >=3"
+[[rules]]
+prefix = ""
+coherence = "deletes"
+[upstream]
+servers = ["{server}"]
+"#
+            ),
+        }
+    }
+
+    /// With roots and further settings.
+    fn upstream_tls(mut self, roots: &Authority, more: &str) -> Self {
+        let roots = roots.roots();
+        let _ = write!(
+            self.text,
+            "[upstream.tls]\nroots = \"{}\"\n{more}",
+            text(&roots)
+        );
+        self
+    }
+
+    fn listener(mut self, listen: &str, how: &str) -> Self {
+        let _ = write!(self.text, "[[listeners]]\nlisten = \"{listen}\"\n{how}\n");
+        self
+    }
+
+    fn listener_tls(mut self, tls: &str) -> Self {
+        let _ = write!(self.text, "[listeners.tls]\n{tls}\n");
+        self
+    }
+}
+
+const PY2: &str = "runtime = \"python/2.7\"";
+const PY3: &str = "runtime = \"python/3.11\"";
+
+/// Sends a request whose whole reply is known.
+fn say(stream: &TcpStream, request: &[u8], reply: &str) {
+    let received = roundtrip(stream, request, reply.as_bytes());
+    assert_eq!(String::from_utf8_lossy(&received), reply);
+}
+
+/// A value that no compression would shorten.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(bytes as u64);
+    std::iter::repeat_with(|| random.u8(..))
+        .take(bytes)
+        .collect()
+}
