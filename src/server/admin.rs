@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use memcache_async::ascii::Protocol;
@@ -45,6 +48,11 @@ pub(super) async fn serve(listening: Listening, state: State) {
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .with_state(state);
+    let router = if listening.is_loopback() {
+        router.layer(middleware::from_fn(refuse_domains))
+    } else {
+        router
+    };
     let served = match listening {
         Listening::Tcp(listener) => axum::serve(listener, router).await,
         // The file goes with the listener.
@@ -53,6 +61,29 @@ pub(super) async fn serve(listening: Listening, state: State) {
     if let Err(error) = served {
         tracing::error!(%error, "admin listener ended");
     }
+}
+
+/// Whoever owns a domain can have it lead to this machine, and a browser then takes
+/// our answers for that domain's (DNS rebinding): on loopback nobody needs one.
+async fn refuse_domains(request: extract::Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST);
+    if host.is_some_and(|host| !is_local(host)) {
+        let message = "this address is on loopback: ask for it by address, or as localhost\n";
+        return (StatusCode::MISDIRECTED_REQUEST, message).into_response();
+    }
+    next.run(request).await
+}
+
+/// Whether a host is an address, or a name that no domain has: one without a dot.
+fn is_local(host: &HeaderValue) -> bool {
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else {
+        return false;
+    };
+    let name = authority.host().trim_end_matches('.');
+    name.starts_with('[')
+        || !name.contains('.')
+        || name.parse::<Ipv4Addr>().is_ok()
+        || name.ends_with(".localhost")
 }
 
 async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {

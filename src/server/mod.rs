@@ -43,6 +43,7 @@ use crate::engine::{Engine, Fills, Settings};
 use crate::metrics::{self, Labels, Publisher};
 use crate::policy::Identify;
 pub use ask::ask_admin;
+pub use identity::proxy;
 
 use acceptor::Acceptor;
 use identity::ProcessFinder;

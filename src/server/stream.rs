@@ -141,6 +141,16 @@ pub(super) enum Listening {
 }
 
 impl Listening {
+    /// Whether only this machine reaches it, by TCP.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self {
+            Self::Tcp(listener) => listener
+                .local_addr()
+                .is_ok_and(|addr| addr.ip().is_loopback()),
+            Self::Unix(..) => false,
+        }
+    }
+
     /// Binds an address. A unix socket that nobody listens on any more is
     /// replaced.
     pub(super) async fn bind(addr: &ListenAddr) -> io::Result<Self> {

@@ -5,7 +5,7 @@
 
 mod certificate;
 mod process;
-mod proxy;
+pub mod proxy;
 
 use std::io;
 use std::sync::{Arc, mpsc};

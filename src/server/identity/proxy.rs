@@ -10,7 +10,7 @@ use ppp::v2::{Header, PROTOCOL_PREFIX, ParseError, TypeLengthValues};
 use crate::policy::MAX_TAG_BYTES;
 
 /// Longest header accepted, its signature included, in bytes.
-pub(in crate::server) const MAX_HEADER_BYTES: usize = 4096;
+pub const MAX_HEADER_BYTES: usize = 4096;
 /// The type of the field with the runtime tag, the first that the protocol leaves
 /// to applications.
 const TAG: u8 = 0xe0;
@@ -19,7 +19,7 @@ const HEAD_BYTES: usize = PROTOCOL_PREFIX.len() + 4;
 
 /// What the first bytes of a connection are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::server) enum Parsed {
+pub enum Parsed {
     /// No header of this version: all of them are the client's.
     NotProxy,
     /// The beginning of a header, or too few to tell.
@@ -35,7 +35,7 @@ pub(in crate::server) enum Parsed {
 
 /// Why a header was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::server) enum ProxyError {
+pub enum ProxyError {
     /// Longer than [`MAX_HEADER_BYTES`].
     #[error("proxy header is {0} bytes, limit {MAX_HEADER_BYTES}")]
     TooLong(usize),
@@ -79,7 +79,7 @@ pub(in crate::server) enum ProxyError {
 ///
 /// # Errors
 /// What is wrong with a header, as soon as the bytes before its fields are there.
-pub(in crate::server) fn parse(input: &[u8]) -> Result<Parsed, ProxyError> {
+pub fn parse(input: &[u8]) -> Result<Parsed, ProxyError> {
     let header = match Header::try_from(input) {
         Ok(header) => header,
         Err(ParseError::Prefix) => return Ok(Parsed::NotProxy),
