@@ -407,7 +407,7 @@ impl<'e> Dispatch<'e> {
             self.too_large(
                 Asked {
                     quiet: Quiet::No,
-                    plain: true,
+                    plain: !meta.has_bad_flag(),
                     ..asked
                 },
                 meta.len,

@@ -301,6 +301,12 @@ impl<'a> Meta<'a> {
         self.seen >> (flag & 127) & 1 == 1
     }
 
+    /// Whether memcached refuses one of the flags, and so does nothing.
+    pub fn has_bad_flag(&self) -> bool {
+        let is_bad = |flag: &[u8]| !KNOWN_FLAGS.contains(&flag[0]) || is_bad_argument(flag);
+        self.flags.clone().any(is_bad)
+    }
+
     /// The argument of a flag, if it is given.
     pub fn argument(&self, flag: u8) -> Option<&'a [u8]> {
         self.has(flag)
