@@ -8,7 +8,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{Memcached, Picklegate, connect, exchange, free_addr};
+use crate::support::{Memcached, Picklegate, ask, connect, exchange, free_addr};
 
 /// One intended difference.
 pub(crate) struct Difference {
@@ -290,6 +290,12 @@ differences! {
         memcached: "HD\r\n",
         picklegate: "",
     }
+    two_mistakes_at_once {
+        why: "flags that picklegate does not know are the upstream's to judge, once the body is whole",
+        send: "ms k 2 Z\r\nmn-\n",
+        memcached: "CLIENT_ERROR invalid flag\r\n",
+        picklegate: "CLIENT_ERROR bad data chunk\r\n",
+    }
     over_long_opaque_beside_an_effect {
         why: "a refused command does nothing; 1.6.18 notices the opaque after N, T or ma has acted",
         send: "mg k N30 O<32>\r\nmg k\r\n",
@@ -319,6 +325,28 @@ fn every_difference_has_its_reason_and_is_one() {
             row.name
         );
     }
+}
+
+/// A row of its own, since no text begins so: to memcached a first byte of 0x80 is the
+/// binary protocol. picklegate speaks none, and takes it for a word that no command
+/// is; nothing of it goes upstream, where it could be understood otherwise.
+#[test]
+fn the_binary_protocol_is_not_spoken() {
+    let upstream = Memcached::start();
+    let listen = free_addr();
+    let rule = "mode = \"shared\"";
+    let _gate = Picklegate::with_config(&crate::config(&listen, &upstream.addr(), rule));
+    // "set k" with 8 bytes of extras and the value "bad\r\n".
+    let mut set = b"\x80\x01\0\x01\x08\0\0\0\0\0\0\x0e".to_vec();
+    set.extend([0; 20]);
+    set.extend(b"kbad\r\n");
+    let fenced = [&set[..], b"get k\r\n"].concat();
+    let ended = exchange(&upstream.connect(), [&fenced[..]], b"END\r\n");
+    let taken = ended.expect_err("it reads on as binary").received;
+    assert!(taken.starts_with(&[0x81, 1, 0, 0]), "{taken:?}");
+    ask(&upstream.connect(), b"delete k\r\n");
+    assert_eq!(ask(&connect(&listen), &fenced), b"ERROR\r\nEND\r\n");
+    assert_eq!(ask(&upstream.connect(), b"get k\r\n"), b"END\r\n");
 }
 
 fn row(name: &str) -> &'static Difference {

@@ -2,7 +2,8 @@
 //! to a second fresh memcached, and compares every reply byte by byte.
 //!
 //! A failure prints its seed. `PICKLEGATE_SEED` replays it and
-//! `PICKLEGATE_COMMANDS` sets the length of a stream.
+//! `PICKLEGATE_COMMANDS` sets the length of a stream. Streams of broken requests are
+//! `smuggle`'s.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -10,6 +11,7 @@ mod support;
 mod generate;
 mod known;
 mod replies;
+mod smuggle;
 
 use std::fmt::Write as _;
 
