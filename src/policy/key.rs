@@ -287,6 +287,19 @@ mod tests {
         }
 
         #[test]
+        fn nobody_spells_a_key_of_another_space(
+            key in any_key(),
+            owner in 1u8..5,
+            other in 0u8..5,
+        ) {
+            let (physical, _) = encode(owner, &key);
+            prop_assert!(other == owner || encode(other, &physical).0 != physical);
+            // Nor one that it spells like the other's, and so on.
+            let (twice, _) = encode(other, &physical);
+            prop_assert!(other == owner || encode(owner, &twice).0 != physical);
+        }
+
+        #[test]
         fn stripping_gives_the_client_key_back(key in any_key(), space in 0u8..5) {
             let (physical, restore) = encode(space, &key);
             if let Restore::Strip(n) = restore {

@@ -1,8 +1,12 @@
 //! In isolate mode nothing that one runtime asks for reads or changes what
-//! another one stored, except deletes.
+//! another one stored, except deletes: neither requests of every kind about keys
+//! that look like another's, nor any other bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use picklegate::policy::SpaceId;
+use picklegate::protocol::key::KeyBuf;
+use picklegate::protocol::request::{Head, Line, Verb, find_line, parse_head};
 use proptest::prelude::*;
 
 use crate::rig::{Rig, config, text};
@@ -197,6 +201,246 @@ proptest! {
                 after == before || after.starts_with("EN") || stale || emptied,
                 "{}: {before} became {after}", text(key)
             );
+        }
+    }
+}
+
+// Any bytes -------------------------------------------------------------------
+
+/// Who attacks: a namespace, or nobody known, whose keys are bare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attacker {
+    Two,
+    Untagged,
+}
+
+/// What other spaces hold, by physical key, and all that the attacker sent upstream.
+struct Raid {
+    rig: Rig,
+    attacker: Attacker,
+    client: u32,
+    /// Physical keys of the other spaces.
+    others: Vec<Vec<u8>>,
+    upstream: Vec<u8>,
+}
+
+impl Raid {
+    /// Every space holds a secret under every key.
+    fn new(rule: &str, attacker: Attacker) -> Self {
+        let mut rig = Rig::new(&config(1, rule), 2);
+        let client = match attacker {
+            Attacker::Two => rig.open("py2"),
+            Attacker::Untagged => rig.open_as(2, None),
+        };
+        let codec = rig.config.snapshot.codec.clone();
+        let own = codec.spaces().find(|space| match attacker {
+            Attacker::Two => codec.name(*space) == "py2",
+            Attacker::Untagged => *space == SpaceId::BARE,
+        });
+        let mut others = Vec::new();
+        for space in codec.spaces().filter(|space| Some(*space) != own) {
+            for key in keys() {
+                let mut physical = Vec::new();
+                codec.encode(space, &key, &mut physical);
+                let (token, flag) = meta_key(&physical, true);
+                let token = String::from_utf8(token).expect("such keys are in base64");
+                let len = SECRET.len();
+                let request = format!("ms {token} {len} F7 T5000{flag}\r\n{SECRET}\r\n");
+                assert_eq!(text(&rig.ask_cache(0, request.as_bytes())), "HD\\r\\n");
+                others.push(physical);
+            }
+        }
+        Self {
+            rig,
+            attacker,
+            client,
+            others,
+            upstream: Vec::new(),
+        }
+    }
+
+    /// Everything that memcached tells about the keys of others.
+    fn shadow(&mut self) -> Vec<String> {
+        let ask = |key: &Vec<u8>| {
+            let (token, flag) = meta_key(key, true);
+            let token = String::from_utf8(token).expect("such keys are in base64");
+            let request = format!("mg {token} v f t c s h k{flag}\r\n");
+            text(&self.rig.ask_cache(0, request.as_bytes()))
+        };
+        // Looking at an item leaves a mark on it.
+        self.others
+            .iter()
+            .map(ask)
+            .map(|item| item.replace(" h0", " h1"))
+            .collect()
+    }
+
+    /// Sends anything, and keeps what the lanes are sent for it.
+    fn send(&mut self, bytes: &[u8]) {
+        self.rig.send(self.client, bytes);
+        loop {
+            self.rig.flush_clients();
+            let mut moved = 0;
+            for lane in 0..self.rig.lanes() {
+                let requests = self.rig.engine.lane(lane).lane.unwritten();
+                self.upstream.extend_from_slice(requests);
+                moved += self.rig.write_lane(lane, usize::MAX);
+                moved += self.rig.read_on(lane, usize::MAX);
+            }
+            if moved == 0 {
+                return;
+            }
+        }
+    }
+
+    fn is_own(&self, key: &[u8]) -> bool {
+        match self.attacker {
+            Attacker::Two => key.starts_with(b"@py2//"),
+            Attacker::Untagged => {
+                let reserved = [&b"@py2/"[..], b"@py2.", b"@py3/", b"@py3."];
+                !reserved.iter().any(|prefix| key.starts_with(prefix))
+            }
+        }
+    }
+
+    /// What was sent upstream names no key of another space, but to delete it.
+    fn check_upstream(&self) {
+        let mut rest = &self.upstream[..];
+        while let Line::Whole { text: len, total } = find_line(rest, 0) {
+            let line = &rest[..len];
+            let own = |key: &[u8]| assert!(self.is_own(key), "{}", text(line));
+            let mut decoded = KeyBuf::new();
+            let head = parse_head(line, &mut decoded);
+            match &head {
+                Head::Retrieve(retrieve) => retrieve.keys.clone().for_each(own),
+                Head::Store(store) => own(store.key),
+                Head::Change(change) if change.verb != Verb::Delete => own(change.key),
+                Head::Meta(meta) if meta.verb != Verb::Md => own(meta.key),
+                Head::Change(_)
+                | Head::Meta(_)
+                | Head::MetaNoop
+                | Head::Version
+                | Head::Stats(_) => {}
+                _ => panic!("{} goes upstream", text(line)),
+            }
+            let body = match head.body_len() {
+                0 if !matches!(head, Head::Store(_)) && !line.starts_with(b"ms ") => 0,
+                len => len + 2,
+            };
+            rest = &rest[total + body..];
+        }
+        assert_eq!(text(rest), "", "half a request goes upstream");
+    }
+}
+
+/// Words of requests and keys of others, some bytes among them.
+fn attack() -> impl Strategy<Value = Vec<u8>> {
+    const WORDS: &[&str] = &[
+        "get ",
+        "gets ",
+        "gat 0 ",
+        "set ",
+        "add ",
+        "append ",
+        "cas ",
+        "delete ",
+        "incr ",
+        "touch ",
+        "mg ",
+        "ms ",
+        "md ",
+        "ma ",
+        "me ",
+        "mn\r\n",
+        "flush_all\r\n",
+        "stats cachedump 1 9\r\n",
+        "lru_crawler metadump all\r\n",
+        "watch mutations\r\n",
+        "stats\r\n",
+        "quit\r\n",
+        "0 ",
+        "0 0 2",
+        "0 0 2\r\nxx\r\n",
+        "2 ",
+        "-1 ",
+        "4294967298 ",
+        "v ",
+        "k ",
+        "b ",
+        "q ",
+        "I ",
+        "x ",
+        "N30 ",
+        "T30 ",
+        "MA ",
+        "C1 ",
+        "noreply",
+        "\r\n",
+        "\r\n",
+        "\r\n",
+        "\n",
+        "\0",
+        "\t",
+    ];
+    let key = proptest::sample::select(keys());
+    let word = prop_oneof![
+        8 => proptest::sample::select(WORDS).prop_map(|word| word.as_bytes().to_vec()),
+        4 => key.clone().prop_map(|key| [&key[..], b" "].concat()),
+        2 => key.prop_map(|key| STANDARD.encode(key).into_bytes()),
+        1 => proptest::collection::vec(any::<u8>(), 0..6),
+    ];
+    proptest::collection::vec(word, 0..60).prop_map(|words| words.concat())
+}
+
+/// Whole requests about keys of others, and what came of them when they were cut,
+/// joined and meddled with.
+fn raid() -> impl Strategy<Value = Vec<u8>> {
+    let templates: Vec<&str> = REQUESTS.iter().chain(DELETES).copied().collect();
+    let request = (
+        proptest::sample::select(templates),
+        proptest::sample::select(keys()),
+        any::<bool>(),
+    );
+    let request = request.prop_map(|(template, key, base64)| spell(template, &key, base64));
+    let meddled = (
+        request.clone(),
+        any::<proptest::sample::Index>(),
+        any::<u8>(),
+    );
+    let meddled = meddled.prop_map(|(mut request, at, byte)| {
+        let at = at.index(request.len());
+        request[at] = byte;
+        request
+    });
+    let piece = prop_oneof![3 => request, 3 => meddled, 2 => attack()];
+    proptest::collection::vec(piece, 1..20).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_bytes_read_or_change_what_other_spaces_hold(
+        bytes in raid(),
+        attacker in proptest::sample::select(vec![Attacker::Two, Attacker::Untagged]),
+        deletes in any::<bool>(),
+    ) {
+        let rule = if deletes { ISOLATE } else { "mode = \"isolate\"\ncoherence = \"none\"" };
+        let mut raid = Raid::new(rule, attacker);
+        let before = raid.shadow();
+        raid.send(&bytes);
+        raid.check_upstream();
+        let received = text(raid.rig.received(raid.client));
+        prop_assert!(!received.contains(SECRET), "{received}");
+        for (before, after) in before.iter().zip(raid.shadow()) {
+            let stale = after.contains(" W") || after.contains(" Z");
+            let emptied = after.starts_with("VA 0 ");
+            let deleted = deletes && (after.starts_with("EN") || stale || emptied);
+            prop_assert!(after == *before || deleted, "{before} became {after}");
         }
     }
 }
