@@ -132,10 +132,8 @@ fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
             (b"get" | b"gets" | b"gat" | b"gats", _) => {
                 Some((after, arguments.iter().all(|key| key.len() <= MAX_KEY)))
             }
-            (b"incr" | b"decr" | b"touch", _) => {
-                let number = arguments
-                    .get(1)
-                    .is_none_or(|number| number.len() <= MAX_ARGUMENT);
+            (b"incr" | b"decr" | b"touch", 2 | 3) => {
+                let number = arguments[1].len() <= MAX_ARGUMENT;
                 Some((after, number))
             }
             // Misused, it means nothing to anybody.
@@ -171,9 +169,17 @@ fn signed(word: &[u8]) -> Option<i64> {
     number(word)?.parse().ok()
 }
 
-/// As `strtoull` reads it, where memcached believes it.
+/// As `strtoull` reads it, where memcached believes it: what is behind a minus sign
+/// is taken from 2^64, but must not look negative then.
 fn unsigned(word: &[u8]) -> Option<u64> {
-    number(word)?.trim_start_matches('+').parse().ok()
+    let text = number(word)?;
+    match text.strip_prefix('-') {
+        Some(digits) => {
+            let number = digits.parse::<u64>().ok()?.wrapping_neg();
+            (number >> 63 == 0).then_some(number)
+        }
+        None => text.trim_start_matches('+').parse().ok(),
+    }
 }
 
 /// White space, a sign, digits, and then nothing or white space.
@@ -398,9 +404,8 @@ impl Generator {
         } else {
             self.0.usize(..=most)
         };
-        (0..count)
-            .map(|_| format!(" {}", self.pick(&META_FLAGS)))
-            .collect()
+        let flags = (0..count).flat_map(|_| [" ", self.pick(&META_FLAGS)]);
+        flags.collect()
     }
 
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
@@ -440,7 +445,9 @@ impl Arena {
         } else {
             "mode = \"shared\""
         };
-        let gate = Picklegate::with_config(&config(&listen, &upstream.addr(), rule));
+        // A busy machine is no difference.
+        let rule = format!("{rule}\n[limits]\nrequest_timeout_ms = 9000\n");
+        let gate = Picklegate::with_config(&config(&listen, &upstream.addr(), &rule));
         let controls = [direct.connect(), upstream.connect()];
         Self {
             direct,
