@@ -199,3 +199,20 @@ fn an_endless_line_closes() {
         assert!(held_of_endless(retrieval) <= MAX_RETRIEVAL_LINE_BYTES + READ_BYTES);
     }
 }
+
+#[test]
+fn a_store_over_the_limit_deletes_what_it_replaces_if_it_is_right() {
+    let rule = format!("{ISOLATE}\n[limits]\nmax_value_bytes = \"64B\"");
+    let mut rig = Rig::new(&config(1, &rule), 1);
+    let client = rig.open("py2");
+    let body = "x".repeat(65);
+    let mut ask = |request: &str| text(&rig.ask(client, request.as_bytes()));
+    for (flags, is_right) in [("F1 T9", true), ("ME", true), ("Z", false), ("Fx", false)] {
+        assert_eq!(ask("set k 0 0 1\r\nx\r\n"), "STORED\\r\\n");
+        let reply = ask(&format!("ms k 65 {flags}\r\n{body}\r\n"));
+        assert_eq!(reply, "SERVER_ERROR object too large for cache\\r\\n");
+        // As memcached, which looks at flags first.
+        let left = if is_right { "EN\\r\\n" } else { "HD\\r\\n" };
+        assert_eq!(ask("mg k\r\n"), left, "{flags}");
+    }
+}
