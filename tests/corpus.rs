@@ -1,16 +1,39 @@
-//! The fuzz targets under plain `cargo test`: their committed corpus, and
-//! inputs made of the words that requests and replies are made of.
+//! The fuzz targets under plain `cargo test`: their committed corpus, what a few
+//! changes make of it, and inputs made of the words that requests and replies are
+//! made of. `tests/fuzz/run` is what watches coverage.
 
 #[path = "fuzz/pickles.rs"]
 mod pickles;
+#[path = "fuzz/settings.rs"]
+mod settings;
 #[path = "fuzz/targets.rs"]
 mod targets;
+#[path = "fuzz/traffic.rs"]
+mod traffic;
 
 use std::path::Path;
 
+use fastrand::Rng;
 use proptest::prelude::*;
 
-/// Runs a target on every file of its corpus.
+/// Inputs made of each corpus beside it.
+const MUTANTS: usize = 1_000;
+/// Bytes of such an input, at most.
+const MAX_MUTANT: usize = 2048;
+
+/// Shown if its run fails.
+struct Input<'i>(&'i [u8]);
+
+impl Drop for Input<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the input was b\"{}\"", self.0.escape_ascii());
+        }
+    }
+}
+
+/// Runs a target on every file of its corpus, and on what a fuzzer without eyes
+/// makes of them. `PICKLEGATE_SEED` tries the same again.
 fn replay(target: &str, run: fn(&[u8])) {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
     if !corpus.is_dir() {
@@ -20,15 +43,52 @@ fn replay(target: &str, run: fn(&[u8])) {
         );
         return;
     }
-    let mut inputs = 0;
+    let mut inputs = Vec::new();
     for entry in std::fs::read_dir(corpus.join(target)).expect("a corpus per target") {
         let path = entry.expect("a readable directory").path();
+        inputs.push((path.clone(), std::fs::read(path).expect("a readable file")));
+    }
+    inputs.sort_unstable();
+    assert!(inputs.len() > 10, "the corpus of {target} is gone");
+    for (path, input) in &inputs {
         // Shown if the test fails.
         println!("{}", path.display());
-        run(&std::fs::read(&path).expect("a readable file"));
-        inputs += 1;
+        run(input);
     }
-    assert!(inputs > 10, "the corpus of {target} is gone");
+    let seed = std::env::var("PICKLEGATE_SEED").ok();
+    let seed = seed.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"));
+    println!("PICKLEGATE_SEED={seed}");
+    let mut rng = Rng::with_seed(seed);
+    for _ in 0..MUTANTS {
+        let mut pick = || &inputs[rng.usize(..inputs.len())].1[..];
+        let (input, other) = (pick(), pick());
+        let mutant = mutate(&mut rng, input, other);
+        let input = Input(&mutant);
+        run(input.0);
+    }
+}
+
+/// An input with some bytes changed, left out, repeated or from another one.
+fn mutate(rng: &mut Rng, input: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut mutant = input[..input.len().min(MAX_MUTANT)].to_vec();
+    for _ in 0..rng.usize(1..6) {
+        let at = rng.usize(..=mutant.len());
+        let end = rng.usize(at..=mutant.len().min(at + 32));
+        match rng.u8(..6) {
+            0 if at < mutant.len() => mutant[at] ^= 1 << rng.u8(..8),
+            1 if at < mutant.len() => mutant[at] = rng.u8(..),
+            2 => mutant.insert(at, rng.u8(..)),
+            3 => drop(mutant.drain(at..end)),
+            4 => mutant.extend_from_within(at..end),
+            _ => {
+                let from = rng.usize(..=other.len());
+                mutant.truncate(at);
+                mutant.extend(&other[from..]);
+            }
+        }
+    }
+    mutant.truncate(MAX_MUTANT);
+    mutant
 }
 
 #[test]
@@ -44,6 +104,21 @@ fn replies_of_the_corpus_reach_only_those_who_asked() {
 #[test]
 fn sessions_of_the_corpus_do_not_depend_on_cuts() {
     replay("session", targets::session);
+}
+
+#[test]
+fn traffic_of_the_corpus_reaches_only_those_who_asked() {
+    replay("interleaved", traffic::interleaved);
+}
+
+#[test]
+fn configurations_of_the_corpus_work_or_say_what_is_wrong() {
+    replay("config", settings::config);
+}
+
+#[test]
+fn proxy_headers_of_the_corpus_do_not_depend_on_cuts() {
+    replay("proxy", settings::proxy);
 }
 
 #[test]
@@ -247,9 +322,9 @@ fn stream(
     })
 }
 
-/// What a pickle is spelled from.
-fn pickle_choices() -> impl Strategy<Value = Vec<u8>> {
-    proptest::collection::vec(any::<u8>(), 0..200)
+/// What is spelled from any bytes.
+fn choices(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..most)
 }
 
 proptest! {
@@ -275,12 +350,27 @@ proptest! {
     }
 
     #[test]
-    fn any_pickle_is_scanned_soundly(data in pickle_choices()) {
+    fn any_traffic_reaches_only_those_who_asked(data in choices(600)) {
+        traffic::interleaved(&data);
+    }
+
+    #[test]
+    fn any_configuration_works_or_says_what_is_wrong(data in choices(120)) {
+        settings::config(&data);
+    }
+
+    #[test]
+    fn any_proxy_header_does_not_depend_on_cuts(data in choices(300)) {
+        settings::proxy(&data);
+    }
+
+    #[test]
+    fn any_pickle_is_scanned_soundly(data in choices(200)) {
         pickles::pickle_scan(&data);
     }
 
     #[test]
-    fn any_pickle_is_rewritten_soundly(data in pickle_choices()) {
+    fn any_pickle_is_rewritten_soundly(data in choices(200)) {
         pickles::transcode(&data);
     }
 }
