@@ -581,7 +581,7 @@ fn items(control: &TcpStream) -> Vec<(Vec<u8>, usize)> {
 
 /// A key in a meta command: base64 cannot spell the longest.
 fn spell(key: &[u8]) -> Vec<u8> {
-    if key.iter().all(|&b| b > b' ') {
+    if !key.iter().any(|b| b" \n\0".contains(b)) {
         key.to_vec()
     } else {
         (BASE64.encode(key) + " b").into()
