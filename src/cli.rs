@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -33,6 +34,9 @@ TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\".
 What the reader can load already is copied as it is. The exit code is 1 if there is
 no form with the same meaning.";
 
+const HEALTH: &str = "\
+The exit code is 1 unless every server answers it and it is not about to end.";
+
 /// A memcache proxy that keeps Python versions out of each other's pickles
 #[derive(Debug, Parser)]
 #[command(name = "picklegate", version, after_help = EXIT_CODES)]
@@ -59,6 +63,12 @@ pub(crate) enum Command {
     Transcode(Transcode),
     /// Print the Python script that lists what an environment can load
     Inventory,
+    /// Ask a running picklegate whether it serves, as health checks do
+    Health(Health),
+    /// Print what completes this command line in a shell
+    Completions(Completions),
+    /// Write the manual pages
+    Man(Man),
 }
 
 /// Either a file or flags.
@@ -205,6 +215,32 @@ pub(crate) struct Transcode {
     /// A pickle, raw or compressed by zlib; - is standard input, the default
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = HEALTH)]
+pub(crate) struct Health {
+    /// The admin listener of the running picklegate
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
+    pub(crate) admin: String,
+
+    /// Only whether the process runs, whatever its servers do
+    #[arg(long)]
+    pub(crate) live: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// For which shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Where to: one page for each command
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) directory: PathBuf,
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picklegate::advice::Report;
 use picklegate::check;
@@ -64,6 +64,9 @@ fn run(cli: Cli) -> ExitCode {
         Command::Inspect(args) => run_inspect(&args),
         Command::Transcode(args) => run_transcode(&args),
         Command::Inventory => print(inventory::SCRIPT),
+        Command::Health(args) => run_health(&args),
+        Command::Completions(args) => run_completions(&args),
+        Command::Man(args) => run_man(&args),
     };
     let (code, message) = match done {
         Ok(()) => return ExitCode::SUCCESS,
@@ -195,6 +198,27 @@ fn run_advise(args: &cli::Advise) -> Result<(), Failure> {
     } else {
         Err(Failure::No("no go".to_owned()))
     }
+}
+
+fn run_health(args: &cli::Health) -> Result<(), Failure> {
+    let addr = ListenAddr::parse(&args.admin).map_err(usage)?;
+    let path = if args.live { "/live" } else { "/ready" };
+    match server::ask_admin(&addr, path) {
+        Ok(answer) => write(&answer),
+        Err(error) => Err(Failure::No(format!("{}: {error}", args.admin))),
+    }
+}
+
+fn run_completions(args: &cli::Completions) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "picklegate", &mut script);
+    write(&script)
+}
+
+fn run_man(args: &cli::Man) -> Result<(), Failure> {
+    let directory = &args.directory;
+    clap_mangen::generate_to(Cli::command(), directory)
+        .map_err(|error| usage(format!("{}: {error}", directory.display())))
 }
 
 fn run_inspect(args: &cli::Inspect) -> Result<(), Failure> {

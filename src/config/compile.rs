@@ -101,6 +101,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         admin: admin.map(|at| at.value),
         limits,
         workers: workers? as usize,
+        reuse_port: raw.reuse_port.as_ref().is_some_and(|at| at.value),
         text: String::new(),
         files: inventories(raw, base),
         certificates: tls::files(raw, base),

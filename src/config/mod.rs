@@ -48,6 +48,8 @@ pub struct Config {
     pub limits: Limits,
     /// Threads that serve; at least 1.
     pub workers: usize,
+    /// TCP listeners share their addresses with other processes that say so, too.
+    pub reuse_port: bool,
     /// The text of the file that it was read from.
     pub text: String,
     /// The files that it was made of.

@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) connections: Option<At<i64>>,
     pub(super) admin: Option<At<String>>,
     pub(super) workers: Option<At<i64>>,
+    pub(super) reuse_port: Option<At<bool>>,
     pub(super) namespaces: Option<Vec<RawNamespace>>,
     pub(super) rules: Option<At<Vec<RawRule>>>,
     pub(super) pickle: RawPickle,
@@ -119,6 +120,7 @@ impl Raw {
         });
         let mut upstream = root.table("upstream");
         upstream.require("servers", "write for example [\"127.0.0.1:11211\"]");
+        let mut server = root.table("server");
         let namespaces = root.named_tables("namespaces").map(|tables| {
             tables
                 .into_iter()
@@ -136,7 +138,8 @@ impl Raw {
             tls: upstream.optional_table("tls").map(RawUpstreamTls::read),
             connections: upstream.integer("connections"),
             admin: read_admin(&mut root),
-            workers: root.table("server").integer("workers"),
+            workers: server.integer("workers"),
+            reuse_port: server.boolean("reuse_port"),
             namespaces,
             rules,
             pickle: RawPickle::read(root.table("pickle")),

@@ -58,6 +58,7 @@ fn spaces(config: &Config) -> Vec<SpaceId> {
 fn defaults_are_as_documented() {
     let config = parse_after_base("");
     assert_eq!(config.workers, 1);
+    assert!(!config.reuse_port);
     assert_eq!(config.upstream.connections, 1);
     assert_eq!(config.upstream.hash, Distribution::Ketama);
     assert_eq!(config.admin, None);
@@ -153,7 +154,7 @@ fn settings_mean_what_they_say() {
     let config = parse_after_base(
         "[pickle]\nflag_bit = 4\ncompressed_bit = 31\ndetect = 'both'\n\
          [limits]\nmax_value_bytes = '64KiB'\ndrain_timeout_ms = 0x10\n\
-         [admin_commands]\nflush_all = 'forward'\n[server]\nworkers = 4\n\
+         [admin_commands]\nflush_all = 'forward'\n[server]\nworkers = 4\nreuse_port = true\n\
          [admin]\nlisten = 'unix:/run/admin.sock'",
     );
     let encoding = Encoding {
@@ -167,6 +168,7 @@ fn settings_mean_what_they_say() {
     assert_eq!(config.limits.drain_timeout, Duration::from_millis(16));
     assert!(config.snapshot.forward_flush_all);
     assert_eq!(config.workers, 4);
+    assert!(config.reuse_port);
     assert_eq!(
         config.admin,
         Some(ListenAddr::Unix("/run/admin.sock".into()))

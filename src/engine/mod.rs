@@ -242,7 +242,7 @@ impl Engine {
             self.sessions.pool.give(inbox);
         }
         let session = self.session(client);
-        if session.eof && !session.paused {
+        if (session.eof || session.leaving && taken > 0) && !session.paused {
             self.client_eof(client);
         }
     }
@@ -328,6 +328,17 @@ impl Engine {
         // What waits in the inbox of a paused client is still to be taken.
         session.closing |= !session.paused;
         self.sessions.mark_dirty(client);
+    }
+
+    /// Asks a client to go that has sent nothing more for now: a request that is
+    /// half here is still taken, and none after it.
+    pub fn client_leave(&mut self, client: u32) {
+        let session = self.sessions.get(client);
+        if session.inbox.is_empty() && session.swallow == 0 {
+            self.client_eof(client);
+        } else {
+            session.leaving = true;
+        }
     }
 
     /// The client is gone.

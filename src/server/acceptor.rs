@@ -1,6 +1,7 @@
 //! Accepts the clients of one listener, finds out what they are where the listener
 //! has to ask, and hands each to the worker with the fewest.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::{self, ProcessFinder};
-use super::stream::{Detached, Listening, Stream};
+use super::stream::{BACKLOG, Detached, Listening, Stream};
 use super::worker::{Arrival, Handle, Message};
 use crate::engine::Tag;
 use crate::metrics;
@@ -31,23 +32,39 @@ pub(super) struct Acceptor {
     pub(super) max_connections: usize,
     pub(super) workers: Vec<Handle>,
     pub(super) processes: ProcessFinder,
-    /// Ends what still asks a connection who it is.
+    /// Ends accepting, and the waiting for who says nothing.
     pub(super) stopping: CancellationToken,
 }
 
 impl Acceptor {
-    /// Accepts until dropped.
+    /// Accepts until told to stop; then only what the system had accepted already.
     pub(super) async fn run(self) {
-        loop {
-            match self.listening.accept().await {
+        while let Some(accepted) = self
+            .stopping
+            .run_until_cancelled(self.listening.accept())
+            .await
+        {
+            match accepted {
                 Ok(client) => self.admit(client),
                 Err(error) => {
-                    let listener = &self.admission.name;
-                    tracing::warn!(%listener, %error, "client not accepted");
+                    self.warn_of(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
+        // As many as there can have been: where the address is shared, more come.
+        for _ in 0..BACKLOG {
+            match self.listening.accept_leftover() {
+                Ok(Some(client)) => self.admit(client),
+                Ok(None) => break,
+                Err(error) => return self.warn_of(&error),
+            }
+        }
+    }
+
+    fn warn_of(&self, error: &io::Error) {
+        let listener = &self.admission.name;
+        tracing::warn!(%listener, %error, "client not accepted");
     }
 
     fn admit(&self, client: Stream) {
@@ -70,8 +87,7 @@ impl Acceptor {
         let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
         let (tls, processes) = (self.tls.clone(), self.processes.clone());
         tokio::spawn(async move {
-            let identifying = identity::identify(client, &admission, tls, &processes, seat);
-            stopping.run_until_cancelled(identifying).await;
+            identity::identify(client, &admission, tls, &processes, &stopping, seat).await;
         });
     }
 

@@ -18,10 +18,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_util::compat::TokioAsyncReadCompatExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::page;
 use super::status::{Connected, Status};
-use super::stream::{Listening, Stream};
+use super::stream::{ListenSocket, Listening, Stream};
 use super::upstream::Address;
 use super::worker::{self, Handle, Message};
 use crate::advice::{self, Counts};
@@ -35,6 +36,7 @@ pub(super) struct State {
     pub(super) prometheus: PrometheusHandle,
     pub(super) workers: Vec<Handle>,
     pub(super) status: watch::Receiver<Status>,
+    pub(super) stopping: CancellationToken,
 }
 
 /// Answers until dropped.
@@ -53,10 +55,10 @@ pub(super) async fn serve(listening: Listening, state: State) {
     } else {
         router
     };
-    let served = match listening {
-        Listening::Tcp(listener) => axum::serve(listener, router).await,
+    let served = match listening.socket {
+        ListenSocket::Tcp(listener) => axum::serve(listener, router).await,
         // The file goes with the listener.
-        Listening::Unix(listener, _file) => axum::serve(listener, router).await,
+        ListenSocket::Unix(listener, _file) => axum::serve(listener, router).await,
     };
     if let Err(error) = served {
         tracing::error!(%error, "admin listener ended");
@@ -151,8 +153,11 @@ async fn advice(state: &State) -> Option<advice::Report> {
     Some(advice::Report::new(families, rules, counts, failed))
 }
 
-/// Ready once every server answers.
+/// Ready once every server answers, until the end has begun.
 async fn ready(extract::State(state): extract::State<State>) -> impl IntoResponse {
+    if state.stopping.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+    }
     let mut report = String::new();
     let mut status = StatusCode::OK;
     // All that any worker connects to.

@@ -50,6 +50,16 @@ impl Connection {
         self.readable |= event.is_readable() || self.ended;
     }
 
+    /// Has it read once more, whatever its events said.
+    pub(super) fn look(&mut self) {
+        self.readable = true;
+    }
+
+    /// Tells the other end that no more comes, and goes on listening.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.socket.end()
+    }
+
     /// Whether there may be something to read that no event will tell of.
     pub(super) fn is_readable(&self) -> bool {
         self.readable

@@ -18,7 +18,9 @@ mod ask;
 mod connection;
 mod descriptors;
 mod identity;
+mod manager;
 mod page;
+mod passed;
 mod reload;
 mod status;
 mod stream;
@@ -29,6 +31,7 @@ mod worker;
 use std::future::Future;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -37,7 +40,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigErrors, Listener, ServerAddr};
+use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr};
 use crate::embedded::Embedded;
 use crate::engine::{Engine, Fills, Settings};
 use crate::metrics::{self, Labels, Publisher};
@@ -47,6 +50,7 @@ pub use identity::proxy;
 
 use acceptor::Acceptor;
 use identity::ProcessFinder;
+use passed::Passed;
 use reload::Watch;
 use status::Status;
 use stream::Listening;
@@ -118,10 +122,11 @@ pub struct Server {
     addresses: Vec<Arc<Address>>,
     workers: Vec<Handle>,
     ended: Vec<oneshot::Receiver<()>>,
-    /// The admin listener.
+    /// The admin listener, and what tells of our being alive.
     answering: JoinSet<()>,
+    passed: Passed,
     processes: ProcessFinder,
-    /// Ends what asks connections who they are.
+    /// Ends accepting, and the waiting for who says nothing.
     stopping: CancellationToken,
     status: watch::Sender<Status>,
 }
@@ -142,11 +147,13 @@ impl Server {
     /// What could not be bound or started.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
         let prometheus = metrics::install()?;
+        let passed = Passed::take()?;
         let mut listeners = Vec::new();
         for listener in &config.listeners {
+            let listening = bind(&passed, listener, config.reuse_port).await?;
             listeners.push(Bound {
                 name: listener.admission.name.clone(),
-                listening: Some(Arc::new(bind(listener).await?)),
+                listening: Some(Arc::new(listening)),
                 accepting: JoinSet::new(),
             });
         }
@@ -155,6 +162,7 @@ impl Server {
             workers: Vec::new(),
             ended: Vec::new(),
             answering: JoinSet::new(),
+            passed,
             processes: ProcessFinder::start()?,
             stopping: CancellationToken::new(),
             status: watch::Sender::new(Status::new(&config)),
@@ -164,20 +172,19 @@ impl Server {
         server.addresses = server.addresses_of(&server.config)?;
         server.start_workers()?;
         if let Some(addr) = &server.config.admin {
-            let listening = Listening::bind(addr)
-                .await
-                .map_err(|source| ServeError::Bind {
-                    addr: addr.to_string(),
-                    source,
-                })?;
+            let listening = listen(&server.passed, addr, false).await?;
             tracing::info!(admin = %listening.describe(), "listening");
             let state = admin::State {
                 prometheus,
                 workers: server.workers.clone(),
                 status: server.status.subscribe(),
+                stopping: server.stopping.clone(),
             };
             server.answering.spawn(admin::serve(listening, state));
         }
+        let workers = server.workers.iter().map(Handle::mailbox).cloned();
+        server.answering.spawn(manager::watch(workers.collect()));
+        server.warn_of_strangers();
         server.publish_configuration();
         server.accept();
         Ok(server)
@@ -216,6 +223,20 @@ impl Server {
         Ok(())
     }
 
+    /// Sockets that nobody takes clients from keep them waiting for ever.
+    fn warn_of_strangers(&self) {
+        let used: Vec<String> = self
+            .listeners
+            .iter()
+            .filter_map(|bound| bound.listening.as_deref())
+            .filter(|listening| listening.is_passed())
+            .map(Listening::describe)
+            .collect();
+        for addr in self.passed.addresses().filter(|addr| !used.contains(addr)) {
+            tracing::warn!("a socket was passed for {addr}, where no listener is");
+        }
+    }
+
     /// Accepts, as the configuration says, on all listeners that there are.
     fn accept(&mut self) {
         let max_connections = descriptors::room_for_clients(&self.config);
@@ -252,6 +273,7 @@ impl Server {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hang_up = signal(SignalKind::hangup())?;
+        manager::ready(&self.summary());
         let mut watch =
             file.map(|file| Watch::new(file, &self.config.text, &self.config.watched()));
         loop {
@@ -262,13 +284,27 @@ impl Server {
                 () = reload::changed(&mut watch) => {}
             }
             let read = watch.as_ref().map(Watch::digest);
+            manager::reloading();
             self.reload(file).await;
+            manager::ready(&self.summary());
             if let Some((watch, read)) = watch.as_mut().zip(read) {
                 watch.follow(&self.config.watched(), read);
             }
         }
         self.drain().await;
         Ok(())
+    }
+
+    /// How it goes, in a line.
+    fn summary(&self) -> String {
+        let status = self.status.borrow();
+        let failed = if status.has_failed() {
+            "; the last one was not taken over, see the log"
+        } else {
+            ""
+        };
+        let (listeners, generation) = (self.config.listeners.len(), status.generation());
+        format!("{listeners} listeners, configuration {generation}{failed}")
     }
 
     // Another configuration ------------------------------------------------
@@ -310,6 +346,10 @@ impl Server {
         for (is_same, name) in [
             (config.workers == self.config.workers, "server.workers"),
             (
+                config.reuse_port == self.config.reuse_port,
+                "server.reuse_port",
+            ),
+            (
                 config.upstream.connections == self.config.upstream.connections,
                 "upstream.connections",
             ),
@@ -322,7 +362,8 @@ impl Server {
         let mut new = Vec::new();
         for listener in &config.listeners {
             if self.is_new(listener) {
-                new.push((listener.admission.name.clone(), bind(listener).await?));
+                let listening = bind(&self.passed, listener, config.reuse_port).await?;
+                new.push((listener.admission.name.clone(), listening));
             }
         }
         self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
@@ -450,44 +491,68 @@ impl Server {
     // The end --------------------------------------------------------------
 
     /// Stops accepting, lets every worker finish what it owes, and gives up on
-    /// what takes longer than the drain timeout.
+    /// what takes longer than the drain timeout. In the second half of that no
+    /// client is waited for any more that still sends.
     pub async fn drain(mut self) {
         tracing::info!("draining");
+        manager::stopping();
         let timeout: Duration = self.config.limits.drain_timeout;
-        self.answering.shutdown().await;
+        self.stopping.cancel();
         for bound in &mut self.listeners {
-            bound.accepting.shutdown().await;
+            while bound.accepting.join_next().await.is_some() {}
             bound.listening = None;
         }
-        self.stopping.cancel();
-        for worker in &self.workers {
-            worker.send(Message::Drain);
-        }
-        let all = async {
+        let mut all = pin!(async {
             for ended in self.ended {
                 // An error, too, says that it ended.
                 let _ = ended.await;
             }
-        };
-        if tokio::time::timeout(timeout, all).await.is_err() {
+        });
+        let mut is_done = false;
+        for _ in 0..2 {
+            for worker in &self.workers {
+                worker.send(Message::Drain);
+            }
+            is_done = is_done || tokio::time::timeout(timeout / 2, &mut all).await.is_ok();
+        }
+        if !is_done {
             tracing::warn!(
                 "some connections did not finish in {} ms",
                 timeout.as_millis()
             );
         }
+        self.answering.shutdown().await;
     }
 }
 
-async fn bind(listener: &Listener) -> Result<Listening, ServeError> {
-    let bound = Listening::bind(&listener.addr).await;
-    let listening = bound.map_err(|source| ServeError::Bind {
-        addr: listener.addr.to_string(),
-        source,
-    })?;
+/// A listener of the configuration.
+async fn bind(
+    passed: &Passed,
+    listener: &Listener,
+    reuse_port: bool,
+) -> Result<Listening, ServeError> {
+    let listening = listen(passed, &listener.addr, reuse_port).await?;
     let listens = listening.describe();
     match &listener.admission.identify {
         Identify::Static(runtime) => tracing::info!(listener = %listens, %runtime, "listening"),
         Identify::Each { .. } => tracing::info!(listener = %listens, "listening"),
     }
     Ok(listening)
+}
+
+/// Listens on the socket that was passed for an address, else on one of its own.
+async fn listen(
+    passed: &Passed,
+    addr: &ListenAddr,
+    reuse_port: bool,
+) -> Result<Listening, ServeError> {
+    let listening = match passed.find(addr).await {
+        Ok(None) => Listening::bind(addr, reuse_port).await,
+        Ok(Some(listening)) => Ok(listening),
+        Err(error) => Err(error),
+    };
+    listening.map_err(|source| ServeError::Bind {
+        addr: addr.to_string(),
+        source,
+    })
 }

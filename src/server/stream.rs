@@ -1,13 +1,14 @@
 //! Byte streams over TCP and unix sockets, and how they are opened.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::net::Shutdown;
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio_rustls::TlsStream;
 
 use super::tls::{self, Session};
@@ -107,6 +108,15 @@ impl Detached {
         }
     }
 
+    /// Ends what is written.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tls(session) => session.end(),
+        }
+    }
+
     /// The address of the other end, where it has one.
     pub(super) fn peer(&self) -> Option<String> {
         match self {
@@ -133,9 +143,19 @@ async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// A bound listener.
+/// Clients that the system accepts before this process does, of each listener.
+pub(super) const BACKLOG: u32 = 1024;
+
+/// A listener.
 #[derive(Debug)]
-pub(super) enum Listening {
+pub(super) struct Listening {
+    pub(super) socket: ListenSocket,
+    /// Whoever passed it keeps it: what it accepts is not lost with this process.
+    is_passed: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum ListenSocket {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
@@ -143,64 +163,151 @@ pub(super) enum Listening {
 impl Listening {
     /// Whether only this machine reaches it, by TCP.
     pub(super) fn is_loopback(&self) -> bool {
-        match self {
-            Self::Tcp(listener) => listener
+        match &self.socket {
+            ListenSocket::Tcp(listener) => listener
                 .local_addr()
                 .is_ok_and(|addr| addr.ip().is_loopback()),
-            Self::Unix(..) => false,
+            ListenSocket::Unix(..) => false,
         }
     }
 
-    /// Binds an address. A unix socket that nobody listens on any more is
-    /// replaced.
-    pub(super) async fn bind(addr: &ListenAddr) -> io::Result<Self> {
-        match addr {
-            ListenAddr::Tcp(addr) => TcpListener::bind(addr).await.map(Self::Tcp),
+    /// Binds an address; one over TCP is shared with others that also say
+    /// `reuse_port`. A unix socket that nobody listens on any more is replaced.
+    pub(super) async fn bind(addr: &ListenAddr, reuse_port: bool) -> io::Result<Self> {
+        let socket = match addr {
+            ListenAddr::Tcp(addr) => ListenSocket::Tcp(bind_tcp(addr, reuse_port).await?),
             ListenAddr::Unix(path) => {
                 if StdUnixStream::connect(path)
                     .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
                 {
                     std::fs::remove_file(path)?;
                 }
-                let listener = UnixListener::bind(path)?;
-                Ok(Self::Unix(listener, SocketFile(path.as_path().into())))
+                let path = path.as_path().into();
+                let is_own = true;
+                ListenSocket::Unix(UnixListener::bind(&path)?, SocketFile { path, is_own })
             }
-        }
+        };
+        let is_passed = false;
+        Ok(Self { socket, is_passed })
+    }
+
+    /// Listens on what was bound by somebody else.
+    pub(super) fn passed_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            socket: ListenSocket::Tcp(TcpListener::from_std(listener)?),
+            is_passed: true,
+        })
+    }
+
+    /// The same for a unix socket, whose file stays.
+    pub(super) fn passed_unix(listener: StdUnixListener, path: &Path) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let (path, is_own) = (path.into(), false);
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self {
+            socket: ListenSocket::Unix(listener, SocketFile { path, is_own }),
+            is_passed: true,
+        })
+    }
+
+    /// Whether somebody else bound it.
+    pub(super) fn is_passed(&self) -> bool {
+        self.is_passed
     }
 
     /// Waits for the next client.
     pub(super) async fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            ListenSocket::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
-            Self::Unix(listener, _) => {
+            ListenSocket::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok(Stream::Unix(stream))
             }
         }
     }
 
+    /// The next client that would be lost if the listener were closed now. A passed
+    /// one has none: they wait for who comes next.
+    pub(super) fn accept_leftover(&self) -> io::Result<Option<Stream>> {
+        if self.is_passed {
+            return Ok(None);
+        }
+        // What the event loop knows of may be older than the last client.
+        let accepted = match &self.socket {
+            ListenSocket::Tcp(listener) => {
+                let listener = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
+                listener.accept().and_then(|(stream, _)| {
+                    stream.set_nonblocking(true)?;
+                    stream.set_nodelay(true)?;
+                    TcpStream::from_std(stream).map(Stream::Tcp)
+                })
+            }
+            ListenSocket::Unix(listener, _) => {
+                let listener = StdUnixListener::from(listener.as_fd().try_clone_to_owned()?);
+                listener.accept().and_then(|(stream, _)| {
+                    stream.set_nonblocking(true)?;
+                    UnixStream::from_std(stream).map(Stream::Unix)
+                })
+            }
+        };
+        match accepted {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Where it listens.
     pub(super) fn describe(&self) -> String {
-        match self {
-            Self::Tcp(listener) => listener
+        match &self.socket {
+            ListenSocket::Tcp(listener) => listener
                 .local_addr()
                 .map_or_else(|e| e.to_string(), |a| a.to_string()),
-            Self::Unix(_, file) => format!("unix:{}", file.0.display()),
+            ListenSocket::Unix(_, file) => format!("unix:{}", file.path.display()),
         }
     }
 }
 
-/// Removes a unix socket's file when its listener goes.
+/// Binds the first of an address's addresses that can be bound.
+async fn bind_tcp(addr: &str, reuse_port: bool) -> io::Result<TcpListener> {
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for addr in lookup_host(addr).await? {
+        let bound = if addr.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }
+        .and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.set_reuseport(reuse_port)?;
+            socket.bind(addr)?;
+            socket.listen(BACKLOG)
+        });
+        match bound {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// The file of a unix socket, removed when its listener goes, if it made it.
 #[derive(Debug)]
-pub(super) struct SocketFile(Box<Path>);
+pub(super) struct SocketFile {
+    path: Box<Path>,
+    is_own: bool,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // It may have been removed already.
-        let _ = std::fs::remove_file(&self.0);
+        if self.is_own {
+            // It may have been removed already.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

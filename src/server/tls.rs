@@ -2,7 +2,7 @@
 //! that comes of it, which a worker reads and writes without waiting.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,6 +218,16 @@ impl Session {
             }
             pushed => pushed.map(|()| taken),
         }
+    }
+
+    /// Says goodbye and ends what is written.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.tls.send_close_notify();
+        self.push()?;
+        self.socket.shutdown(Shutdown::Write)
     }
 
     /// Has the socket take what the session wants to send.

@@ -2,7 +2,7 @@
 //! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,6 +34,9 @@ const EVENTS_PER_TURN: usize = 1024;
 const MAX_HELD: usize = 2 * MAX_BACKLOG;
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
+/// How long a client that was asked to go is listened to after the last reply: more
+/// than what it sent meanwhile takes to arrive, which must not reset the connection.
+const LINGER: Duration = Duration::from_millis(500);
 /// The token of the mailbox's events.
 const MAIL: Token = Token(usize::MAX);
 /// The token of the first lane's events; clients are numbered from 0 on.
@@ -60,7 +63,7 @@ pub(super) enum Message {
     Statistics(Ticket, Vec<u8>),
     /// Say which servers there are.
     Servers(oneshot::Sender<Vec<Arc<Address>>>),
-    /// Finish what is owed and end.
+    /// Finish what is owed and end; said again, take no more of what still comes.
     Drain,
 }
 
@@ -149,6 +152,10 @@ struct Client {
     connection: Connection,
     /// It is among those that have something to do.
     is_listed: bool,
+    /// It sends no more.
+    has_ended: bool,
+    /// It was told that no more comes, and is listened to until then.
+    lingers: Option<Instant>,
 }
 
 /// One worker's connections and engine.
@@ -171,6 +178,8 @@ pub(super) struct Worker {
     ready: Vec<usize>,
     /// The same for the turn before, empty.
     spare: Vec<usize>,
+    /// Clients that linger, with the end of that; some may be gone.
+    lingering: VecDeque<(Instant, usize)>,
     messages: mpsc::Receiver<Message>,
     serving: Arc<AtomicUsize>,
     limits: Limits,
@@ -223,6 +232,7 @@ impl Worker {
             stuck: HashMap::new(),
             ready: Vec::new(),
             spare: Vec::new(),
+            lingering: VecDeque::new(),
             messages,
             serving: Arc::clone(&handle.clients),
             limits,
@@ -347,13 +357,31 @@ impl Worker {
         }
     }
 
-    /// Takes no new clients; those there are finish what they are owed.
+    /// Asks all clients to go: what they have sent so far is still taken. Those that
+    /// are there the second time have taken too long.
     fn drain(&mut self) {
-        self.draining = true;
-        for client in 0..self.clients.len() {
-            if self.clients[client].is_some() {
-                self.engine.client_eof(client as u32);
+        let again = std::mem::replace(&mut self.draining, true);
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            let Some(client) = client else { continue };
+            if again {
+                self.engine.client_eof(number as u32);
+            } else {
+                client.connection.look();
+                list(&mut self.ready, number, client);
             }
+        }
+    }
+
+    /// While draining, asks a client to go once it has nothing more to say.
+    fn ask_to_go(&mut self, number: usize) {
+        let session = self.engine.session(number as u32);
+        if self.draining
+            && !session.paused
+            && !session.eof
+            && let Some(client) = &self.clients[number]
+            && !client.connection.is_readable()
+        {
+            self.engine.client_leave(number as u32);
         }
     }
 
@@ -380,9 +408,6 @@ impl Worker {
         self.engine.adopt(settings);
         self.limits = limits;
         self.connect_lanes(&addresses);
-        if self.draining {
-            self.drain();
-        }
         // Whoever asked may have gone.
         let _ = done.send(());
     }
@@ -478,8 +503,11 @@ impl Worker {
         if !arrival.input.is_empty() {
             self.engine.client_input(id, &arrival.input);
         }
-        if self.draining {
-            self.engine.client_eof(id);
+        if self.draining
+            && let Some(Some(client)) = self.clients.get_mut(id as usize)
+        {
+            client.connection.look();
+            list(&mut self.ready, id as usize, client);
         }
     }
 
@@ -496,6 +524,8 @@ impl Worker {
         let client = self.clients[number].insert(Client {
             connection,
             is_listed: false,
+            has_ended: false,
+            lingers: None,
         });
         if client.connection.is_readable() {
             list(&mut self.ready, number, client);
@@ -531,15 +561,18 @@ impl Worker {
                 return;
             }
             match client.connection.read(&mut self.scratch) {
-                Ok(None) => return,
-                Ok(Some(0)) => return self.engine.client_eof(id),
+                Ok(None) => return self.ask_to_go(number),
+                Ok(Some(0)) => {
+                    client.has_ended = true;
+                    return self.engine.client_eof(id);
+                }
                 Err(_) => return self.engine.client_gone(id),
                 // What comes after the last request is read and dropped, so
                 // that closing does not reset what is still on its way.
                 Ok(Some(bytes)) => self.engine.client_input(id, &self.scratch[..bytes]),
             }
             if !client.connection.is_readable() {
-                return;
+                return self.ask_to_go(number);
             }
         }
         list(&mut self.ready, number, client);
@@ -585,6 +618,9 @@ impl Worker {
         self.watch_patience(number, took);
         let session = self.engine.session(id);
         if session.is_finished() {
+            if session.eof && !session.dead && self.lingers(number) {
+                return;
+            }
             self.clients[number] = None;
             self.engine.close(id);
             self.serving.fetch_sub(1, Ordering::Relaxed);
@@ -595,6 +631,8 @@ impl Worker {
             && client.connection.is_readable()
         {
             list(&mut self.ready, number, client);
+        } else {
+            self.ask_to_go(number);
         }
     }
 
@@ -610,6 +648,27 @@ impl Worker {
         } else {
             self.stuck.entry(number).or_insert(self.now);
         }
+    }
+
+    /// Whether a client that was asked to go, and has all that it is owed, is still
+    /// listened to.
+    fn lingers(&mut self, number: usize) -> bool {
+        let Some(client) = &mut self.clients[number] else {
+            return false;
+        };
+        if client.has_ended {
+            return false;
+        }
+        if let Some(until) = client.lingers {
+            return until > self.now;
+        }
+        if client.connection.end().is_err() {
+            return false;
+        }
+        let until = self.now + LINGER;
+        client.lingers = Some(until);
+        self.lingering.push_back((until, number));
+        true
     }
 
     /// Has all workers asked for what a client wants to know of the process.
@@ -632,6 +691,7 @@ impl Worker {
             return;
         }
         self.tick = None;
+        self.end_lingering();
         let now_us = self.now_us();
         for lane in &mut self.lanes {
             lane.tick(
@@ -674,13 +734,27 @@ impl Worker {
         self.engine.give_up(number as u32, why);
     }
 
-    /// Has the clock looked at again soon while a lane waits for something, or for
-    /// a client.
+    /// Closes those that have lingered long enough.
+    fn end_lingering(&mut self) {
+        while let Some(&(until, number)) = self.lingering.front()
+            && until <= self.now
+        {
+            self.lingering.pop_front();
+            // It may be gone, and another in its place.
+            let client = self.clients[number].as_ref();
+            if client.is_some_and(|client| client.lingers == Some(until)) {
+                self.engine.client_touch(number as u32);
+            }
+        }
+    }
+
+    /// Has the clock looked at again soon while a lane or a client waits for something.
     fn arm_tick(&mut self) {
         if self.tick.is_some() {
             return;
         }
         let waiting = !self.stuck.is_empty()
+            || !self.lingering.is_empty()
             || self.lanes.iter().any(LaneConnection::is_awaited)
             || self
                 .engine

@@ -98,6 +98,11 @@ impl Comparison<'_> {
         }
         self.fixed("upstream.connections", old.connections, new.connections);
         self.fixed("server.workers", self.old.workers, self.new.workers);
+        self.fixed(
+            "server.reuse_port",
+            self.old.reuse_port,
+            self.new.reuse_port,
+        );
         let admin = |config: &Config| {
             config
                 .admin

@@ -178,6 +178,8 @@ pub struct Session {
     pub need: usize,
     /// The client sends no more than what is in the inbox.
     pub eof: bool,
+    /// Asked to go: ends with the request that is half in the inbox.
+    pub leaving: bool,
     /// No more requests are taken; closes once all is sent.
     pub closing: bool,
     /// Nothing more can be sent.
@@ -220,6 +222,7 @@ impl Session {
             searched: 0,
             need: 0,
             eof: false,
+            leaving: false,
             closing: false,
             dead: false,
             paused: false,

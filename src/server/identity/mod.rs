@@ -15,6 +15,7 @@ use rustls::ServerConfig;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::acceptor::Seat;
 use super::stream::Stream;
@@ -37,18 +38,19 @@ pub(super) fn is_asked_here(source: Source) -> bool {
 }
 
 /// Finds out what connects, and hands it over: by TLS, if that is what the listener
-/// speaks, behind the header of a proxy.
+/// speaks, behind the header of a proxy. Who says nothing before `stopping` is let go.
 pub(super) async fn identify(
     mut client: Stream,
     admission: &Admission,
     tls: Option<Arc<ServerConfig>>,
     processes: &ProcessFinder,
+    stopping: &CancellationToken,
     seat: Seat,
 ) {
     let mut input = Vec::new();
     let mut tag = None;
     if let Some(rank) = admission.rank(Source::ProxyProtocol) {
-        match read_header(&mut client, &mut input).await {
+        match read_header(&mut client, &mut input, stopping).await {
             Ok(Some(runtime)) => tag = Some((rank, Source::ProxyProtocol, runtime)),
             Ok(None) => {}
             // As a health check does.
@@ -62,11 +64,14 @@ pub(super) async fn identify(
     }
     if let Some(config) = tls {
         let listener = &admission.name;
-        client = match client.secure(&input, config).await {
-            Ok(client) => client,
+        let secured = stopping.run_until_cancelled(client.secure(&input, config));
+        client = match secured.await {
+            Some(Ok(client)) => client,
+            // Nothing is owed yet.
+            None => return,
             // As a health check does.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
-            Err(error) => {
+            Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+            Some(Err(error)) => {
                 metrics::tls_handshake_failed(listener);
                 tracing::warn!(%listener, %error, "client not accepted");
                 return;
@@ -112,9 +117,14 @@ enum HeaderError {
 async fn read_header(
     client: &mut Stream,
     input: &mut Vec<u8>,
+    stopping: &CancellationToken,
 ) -> Result<Option<RuntimeTag>, HeaderError> {
     // Whoever connects in advance says nothing for a while.
-    read_some(client, input).await?;
+    tokio::select! {
+        biased;
+        read = read_some(client, input) => read?,
+        () = stopping.cancelled() => return Err(HeaderError::Closed),
+    }
     let header = async {
         loop {
             match proxy::parse(input)? {
