@@ -276,15 +276,18 @@ mod tests {
         Usage: picklegate <COMMAND>
 
         Commands:
-          serve      Run the proxy
-          demo       Try it out: an embedded cache, two listeners, sample traffic
-          check      Say whether a configuration is valid, and what it means
-          explain    Show where keys live: namespace, rule, physical key, siblings, server
-          advise     Ask a running picklegate which rules its traffic needs, and whether to go on
-          inspect    Say what pickles are, and who can load them
-          transcode  Rewrite a pickle so that a reader loads it with the same meaning
-          inventory  Print the Python script that lists what an environment can load
-          help       Print this message or the help of the given subcommand(s)
+          serve        Run the proxy
+          demo         Try it out: an embedded cache, two listeners, sample traffic
+          check        Say whether a configuration is valid, and what it means
+          explain      Show where keys live: namespace, rule, physical key, siblings, server
+          advise       Ask a running picklegate which rules its traffic needs, and whether to go on
+          inspect      Say what pickles are, and who can load them
+          transcode    Rewrite a pickle so that a reader loads it with the same meaning
+          inventory    Print the Python script that lists what an environment can load
+          health       Ask a running picklegate whether it serves, as health checks do
+          completions  Print what completes this command line in a shell
+          man          Write the manual pages
+          help         Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help     Print help
@@ -313,6 +316,18 @@ mod tests {
         a cache inside this process, for trying things out.
 
         RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
+        ");
+        insta::assert_snapshot!(help("health"), @r"
+        Ask a running picklegate whether it serves, as health checks do
+
+        Usage: picklegate health [OPTIONS]
+
+        Options:
+              --admin <ADDR>  The admin listener of the running picklegate [default: 127.0.0.1:9151]
+              --live          Only whether the process runs, whatever its servers do
+          -h, --help          Print help
+
+        The exit code is 1 unless every server answers it and it is not about to end.
         ");
         insta::assert_snapshot!(help("demo"), @r"
         Try it out: an embedded cache, two listeners, sample traffic
