@@ -4,7 +4,6 @@
 
 #![allow(missing_docs)]
 
-#[allow(dead_code)] // Others ask it for more.
 #[path = "../support/admin.rs"]
 mod admin;
 mod load;
