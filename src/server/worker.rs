@@ -37,6 +37,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long a client that was asked to go is listened to after the last reply: more
 /// than what it sent meanwhile takes to arrive, which must not reset the connection.
 const LINGER: Duration = Duration::from_millis(500);
+/// How long a client that has said nothing yet is waited for at the end: whoever
+/// connects has a request on its way.
+const FIRST_WORD: Duration = Duration::from_millis(100);
 /// The token of the mailbox's events.
 const MAIL: Token = Token(usize::MAX);
 /// The token of the first lane's events; clients are numbered from 0 on.
@@ -152,6 +155,8 @@ struct Client {
     connection: Connection,
     /// It is among those that have something to do.
     is_listed: bool,
+    /// It has sent something.
+    has_spoken: bool,
     /// It sends no more.
     has_ended: bool,
     /// It was told that no more comes, and is listened to until then.
@@ -191,6 +196,8 @@ pub(super) struct Worker {
     /// When the clock is looked at, while a lane or a client is waited for.
     tick: Option<Instant>,
     draining: bool,
+    /// While draining: until when those who have said nothing are waited for.
+    patient_until: Option<Instant>,
 }
 
 impl Worker {
@@ -242,6 +249,7 @@ impl Worker {
             now: Instant::now(),
             tick: None,
             draining: false,
+            patient_until: None,
         };
         worker.connect_lanes(addresses);
         Ok((worker, handle))
@@ -361,6 +369,7 @@ impl Worker {
     /// are there the second time have taken too long.
     fn drain(&mut self) {
         let again = std::mem::replace(&mut self.draining, true);
+        self.patient_until = (!again).then(|| self.now + FIRST_WORD);
         for (number, client) in self.clients.iter_mut().enumerate() {
             let Some(client) = client else { continue };
             if again {
@@ -380,6 +389,7 @@ impl Worker {
             && !session.eof
             && let Some(client) = &self.clients[number]
             && !client.connection.is_readable()
+            && (client.has_spoken || self.patient_until.is_none())
         {
             self.engine.client_leave(number as u32);
         }
@@ -501,6 +511,9 @@ impl Worker {
             return;
         }
         if !arrival.input.is_empty() {
+            if let Some(Some(client)) = self.clients.get_mut(id as usize) {
+                client.has_spoken = true;
+            }
             self.engine.client_input(id, &arrival.input);
         }
         if self.draining
@@ -524,6 +537,7 @@ impl Worker {
         let client = self.clients[number].insert(Client {
             connection,
             is_listed: false,
+            has_spoken: false,
             has_ended: false,
             lingers: None,
         });
@@ -569,7 +583,10 @@ impl Worker {
                 Err(_) => return self.engine.client_gone(id),
                 // What comes after the last request is read and dropped, so
                 // that closing does not reset what is still on its way.
-                Ok(Some(bytes)) => self.engine.client_input(id, &self.scratch[..bytes]),
+                Ok(Some(bytes)) => {
+                    client.has_spoken = true;
+                    self.engine.client_input(id, &self.scratch[..bytes]);
+                }
             }
             if !client.connection.is_readable() {
                 return self.ask_to_go(number);
@@ -692,6 +709,7 @@ impl Worker {
         }
         self.tick = None;
         self.end_lingering();
+        self.end_patience();
         let now_us = self.now_us();
         for lane in &mut self.lanes {
             lane.tick(
@@ -744,6 +762,18 @@ impl Worker {
             let client = self.clients[number].as_ref();
             if client.is_some_and(|client| client.lingers == Some(until)) {
                 self.engine.client_touch(number as u32);
+            }
+        }
+    }
+
+    /// Asks those to go that were waited for, but said nothing.
+    fn end_patience(&mut self) {
+        if self.patient_until.is_some_and(|until| until <= self.now) {
+            self.patient_until = None;
+            for number in 0..self.clients.len() {
+                if self.clients[number].is_some() {
+                    self.ask_to_go(number);
+                }
             }
         }
     }
