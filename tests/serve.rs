@@ -712,7 +712,7 @@ fn a_reply_too_many_reaches_nobody() {
 #[test]
 fn sigterm_finishes_what_is_owed() {
     let server = false_upstream(|_| {
-        thread::sleep(Duration::from_millis(1500));
+        thread::sleep(Duration::from_millis(800));
         Some(value("k", b"late"))
     });
     let dir = tempfile::TempDir::new().unwrap();
@@ -730,7 +730,7 @@ fn sigterm_finishes_what_is_owed() {
     assert_eq!((&unix_idle).read_to_end(&mut Vec::new()).unwrap(), 0);
     let refused = TcpStream::connect(&listen).map_err(|error| error.kind());
     assert_eq!(refused.unwrap_err(), ErrorKind::ConnectionRefused);
-    assert!(asked.elapsed() < Duration::from_millis(1200));
+    assert!(asked.elapsed() < Duration::from_millis(650));
     assert_eq!(rest(&owed).as_bytes(), value("k", b"late"));
     assert_eq!(gate.exit_code(), Some(0));
     assert!(asked.elapsed() < Duration::from_secs(5));
