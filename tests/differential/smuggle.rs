@@ -581,10 +581,10 @@ fn items(control: &TcpStream) -> Vec<(Vec<u8>, usize)> {
 
 /// A key in a meta command: base64 cannot spell the longest.
 fn spell(key: &[u8]) -> Vec<u8> {
-    if !key.iter().any(|b| b" \n\0".contains(b)) {
-        key.to_vec()
-    } else {
+    if key.iter().any(|b| b" \n\0".contains(b)) {
         (BASE64.encode(key) + " b").into()
+    } else {
+        key.to_vec()
     }
 }
 
