@@ -211,7 +211,7 @@ max_value_bytes = "2GiB"
     t:16: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
     t:17: rules[0].rollout: 125 is out of range, expected 0 to 100
     t:19: limits.max_value_bytes: 2GiB is out of range, expected 1 to 1GiB
-    t:20: typo: unknown key, expected listeners, upstream, namespaces, rules, admin, server, pickle, limits, families or admin_commands
+    t:20: typo: unknown key, expected listeners, upstream, server, namespaces, rules, admin, pickle, limits, families or admin_commands
     "#);
 }
 
