@@ -243,6 +243,8 @@ struct Edit<W> {
 /// Reads the edits beside the opcodes.
 struct Edits<'e, W> {
     rest: &'e [Edit<W>],
+    /// Where the next one is.
+    next: usize,
 }
 
 impl<'e, W: Copy> Edits<'e, W> {
@@ -251,7 +253,17 @@ impl<'e, W: Copy> Edits<'e, W> {
         if !edits.is_sorted_by_key(|edit| edit.at) {
             edits.sort_unstable_by_key(|edit| edit.at);
         }
-        Self { rest: edits }
+        let mut edits = Self {
+            rest: edits,
+            next: 0,
+        };
+        edits.skip_to(edits.rest);
+        edits
+    }
+
+    fn skip_to(&mut self, rest: &'e [Edit<W>]) {
+        self.next = rest.first().map_or(usize::MAX, |edit| edit.at as usize);
+        self.rest = rest;
     }
 
     /// What to do with the opcode at this offset.
@@ -262,17 +274,18 @@ impl<'e, W: Copy> Edits<'e, W> {
     /// opcode: nothing is made for that.
     #[inline]
     fn at(&mut self, at: usize) -> Result<Option<W>, Refusal> {
+        // Most opcodes have none.
+        if at < self.next {
+            return Ok(None);
+        }
         let Some((edit, rest)) = self.rest.split_first() else {
             return Ok(None);
         };
-        if edit.at as usize > at {
-            return Ok(None);
-        }
         let again = rest.first().is_some_and(|next| next.at == edit.at);
         if again || (edit.at as usize) < at {
             return Err(refuse(Obstacle::Shape, at));
         }
-        self.rest = rest;
+        self.skip_to(rest);
         Ok(Some(edit.what))
     }
 }

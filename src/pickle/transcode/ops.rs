@@ -95,18 +95,9 @@ pub(super) fn op(pickle: &[u8], at: usize) -> Option<Op> {
     let code = *pickle.get(at)?;
     let rest = &pickle[at + 1..];
     let (head, len) = match LAYOUT[usize::from(code)] {
-        LINE => (0, memchr(b'\n', rest)? + 1),
-        TWO_LINES => {
-            let first = memchr(b'\n', rest)? + 1;
-            (0, first + memchr(b'\n', &rest[first..])? + 1)
-        }
+        fixed if fixed < LINE => (0, usize::from(fixed)),
         LEN1 => (1, usize::from(*rest.first()?)),
-        LEN4 => (4, u32::from_le_bytes(*rest.first_chunk()?) as usize),
-        LEN8 => {
-            let len = u64::from_le_bytes(*rest.first_chunk()?);
-            (8, usize::try_from(len).ok()?)
-        }
-        fixed => (0, usize::from(fixed)),
+        layout => head_and_len(layout, rest)?,
     };
     let data = at + 1 + head;
     let end = data.checked_add(len).filter(|&end| end <= pickle.len())?;
@@ -115,6 +106,23 @@ pub(super) fn op(pickle: &[u8], at: usize) -> Option<Op> {
         at,
         data,
         end,
+    })
+}
+
+/// Of what is not met that often, out of the way of the rest.
+#[inline(never)]
+fn head_and_len(layout: u8, rest: &[u8]) -> Option<(usize, usize)> {
+    Some(match layout {
+        LINE => (0, memchr(b'\n', rest)? + 1),
+        TWO_LINES => {
+            let first = memchr(b'\n', rest)? + 1;
+            (0, first + memchr(b'\n', &rest[first..])? + 1)
+        }
+        LEN4 => (4, u32::from_le_bytes(*rest.first_chunk()?) as usize),
+        _ => {
+            let len = u64::from_le_bytes(*rest.first_chunk()?);
+            (8, usize::try_from(len).ok()?)
+        }
     })
 }
 

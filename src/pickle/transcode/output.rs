@@ -5,6 +5,9 @@ use crate::pickle::opcode::*;
 
 use super::names::Name;
 
+/// Runs that are copied as if they had this length, in bytes.
+const SHORT: usize = 32;
+
 /// Copies a pickle but for what is cut out of it.
 pub(super) struct Output<'t> {
     pickle: &'t [u8],
@@ -32,7 +35,17 @@ impl<'t> Output<'t> {
     pub(super) fn cut(&mut self, from: usize, to: usize) -> &mut Vec<u8> {
         // `from` is never before `done`: the opcodes come in order.
         let run = self.pickle.get(self.done..from).unwrap_or_default();
-        self.out.extend_from_slice(run);
+        match self.pickle.get(self.done..self.done + SHORT) {
+            // A copy of a fixed size needs no call; what is too much goes again.
+            Some(more) if run.len() <= SHORT => {
+                let len = self.out.len() + run.len();
+                if let Some(more) = more.first_chunk::<SHORT>() {
+                    self.out.extend_from_slice(more);
+                }
+                self.out.truncate(len);
+            }
+            _ => self.out.extend_from_slice(run),
+        }
         self.done = to;
         self.out
     }

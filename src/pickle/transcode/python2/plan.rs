@@ -135,6 +135,15 @@ pub(super) fn make(
     Ok(())
 }
 
+/// Sets an entry that may lie beyond the others.
+#[cold]
+pub(super) fn set_entry(memo: &mut Vec<u32>, key: usize, entry: u32) {
+    if key >= memo.len() {
+        memo.resize(key + 1, NOWHERE);
+    }
+    memo[key] = entry;
+}
+
 pub(super) struct Plan<'p> {
     notes: &'p mut Notes,
     pickle: &'p [u8],
@@ -303,10 +312,12 @@ impl Observer for Plan<'_> {
         let put = self.notes.uses.len() as u32;
         self.notes.uses.push(0);
         let key = key as usize;
-        if key >= self.notes.memo.len() {
-            self.notes.memo.resize(key + 1, NOWHERE);
+        let memo = &mut self.notes.memo;
+        if key == memo.len() {
+            memo.push(put);
+        } else {
+            set_entry(memo, key, put);
         }
-        self.notes.memo[key] = put;
         if node.kind == Kind::Set {
             let pickle = self.pickle;
             if let Some((_, set)) = self.set(node) {

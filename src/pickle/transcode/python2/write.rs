@@ -5,7 +5,7 @@ use super::super::ops::{Op, op};
 use super::super::output::{Output, push_global, push_len, push_memo, push_text};
 use super::super::protocol::truncated;
 use super::super::{Edits, Obstacle, Refusal, refuse};
-use super::plan::{Global, NOWHERE, Set, What};
+use super::plan::{Global, NOWHERE, Set, What, set_entry};
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
 
@@ -150,44 +150,29 @@ impl Writer<'_> {
         }
     }
 
-    /// An opcode that is written as each of its kind.
-    #[inline]
+    /// An opcode that is written as each of its kind. A step of the loop, and of
+    /// nothing else: as a call it takes a third longer.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     fn usual(&mut self, op: Op) -> Result<(), Refusal> {
         match op.code {
+            MEMOIZE | BINPUT | LONG_BINPUT | PUT => return self.put(op),
+            SHORT_BINUNICODE | BINUNICODE | BINUNICODE8 => self.text(op)?,
+            BINGET | LONG_BINGET | GET => self.get(op)?,
+            SHORT_BINBYTES | BINBYTES | BINBYTES8 => self.bytes(op)?,
+            GLOBAL | STACK_GLOBAL | INST => self.global(op)?,
             FRAME => {
                 self.output.cut(op.at, op.end);
                 return Ok(());
             }
-            MEMOIZE | BINPUT | LONG_BINPUT | PUT => {
-                let last = std::mem::replace(&mut self.last, Last::Other);
-                return self.put(op, last);
-            }
+            // The header is written.
+            PROTO => drop(self.output.cut(op.at, op.end)),
             EMPTY_SET => {
                 self.last = Last::Set(self.next_set);
                 self.begin_set(op);
                 return Ok(());
             }
-            _ => self.last = Last::Other,
-        }
-        match op.code {
-            // The header is written.
-            PROTO => drop(self.output.cut(op.at, op.end)),
-            BINGET | LONG_BINGET | GET => self.get(op)?,
-            SHORT_BINUNICODE | BINUNICODE | BINUNICODE8 => self.text(op)?,
-            SHORT_BINBYTES | BINBYTES | BINBYTES8 => self.bytes(op)?,
-            BYTEARRAY8 => {
-                self.output.cut(op.at, op.at);
-                self.own(Own::Bytearray);
-                if op.data == op.end {
-                    let out = self.output.cut(op.at, op.end);
-                    out.extend_from_slice(&[EMPTY_TUPLE, REDUCE]);
-                } else {
-                    self.bytes(op)?;
-                    let out = self.output.cut(op.end, op.end);
-                    out.extend_from_slice(&[TUPLE1, REDUCE]);
-                }
-            }
-            GLOBAL | STACK_GLOBAL | INST => self.global(op)?,
+            BYTEARRAY8 => self.bytearray(op)?,
             FROZENSET => {
                 let out = self.output.cut(op.at, op.end);
                 out.extend_from_slice(&[APPENDS, TUPLE1, REDUCE]);
@@ -195,6 +180,7 @@ impl Writer<'_> {
             NEWOBJ_EX => self.newobj_ex(op),
             _ => {}
         }
+        self.last = Last::Other;
         Ok(())
     }
 
@@ -219,7 +205,11 @@ impl Writer<'_> {
             }
             What::MarkFirst => {
                 self.output.cut(op.at, op.at).push(MARK);
-                self.usual(op)?;
+                if op.is_get() {
+                    self.get(op)?;
+                } else {
+                    self.global(op)?;
+                }
             }
             What::Obj => self.output.cut(op.at, op.end).push(OBJ),
             What::Instead(class) => self.instead(op, class)?,
@@ -255,7 +245,7 @@ impl Writer<'_> {
     // The memo ------------------------------------------------------------
 
     #[inline]
-    fn put(&mut self, op: Op, last: Last) -> Result<(), Refusal> {
+    fn put(&mut self, op: Op) -> Result<(), Refusal> {
         let key = if op.code == MEMOIZE {
             self.memo_len
         } else {
@@ -263,20 +253,28 @@ impl Writer<'_> {
         };
         let used = self.uses.get(self.puts).is_some_and(|&uses| uses > 0);
         self.puts += 1;
+        let slot = if used { self.next_slot } else { DROPPED };
         let key = key as usize;
-        if key >= self.slots.len() {
-            self.slots.resize(key + 1, NOWHERE);
+        if key == self.slots.len() {
+            self.memo_len += 1;
+            self.slots.push(slot);
+        } else {
+            let is_new = self.slots.get(key).is_none_or(|&slot| slot == NOWHERE);
+            self.memo_len += u32::from(is_new);
+            set_entry(self.slots, key, slot);
         }
-        self.memo_len += u32::from(self.slots[key] == NOWHERE);
         self.output.cut(op.at, op.end);
         if !used {
-            self.slots[key] = DROPPED;
+            self.last = Last::Other;
             return Ok(());
         }
-        let slot = self.next_slot;
         self.next_slot += 1;
-        self.slots[key] = slot;
-        match last {
+        self.put_used(op, slot)
+    }
+
+    #[inline(never)] // Most entries are never read.
+    fn put_used(&mut self, op: Op, slot: u32) -> Result<(), Refusal> {
+        match std::mem::replace(&mut self.last, Last::Other) {
             Last::Other => push_memo(self.output.more(), PUTS, slot),
             Last::Changed => return Err(refuse(Obstacle::Shared, op.at)),
             Last::Set(number) => {
@@ -347,6 +345,7 @@ impl Writer<'_> {
 
     // Strings -------------------------------------------------------------
 
+    #[inline]
     fn text(&mut self, op: Op) -> Result<(), Refusal> {
         let len = string_len(op)?;
         if op.code != BINUNICODE {
@@ -360,6 +359,20 @@ impl Writer<'_> {
         let len = string_len(op)?;
         let (short, long) = (Some(SHORT_BINSTRING), BINSTRING);
         push_len(self.output.cut(op.at, op.data), short, long, len);
+        Ok(())
+    }
+
+    fn bytearray(&mut self, op: Op) -> Result<(), Refusal> {
+        self.output.cut(op.at, op.at);
+        self.own(Own::Bytearray);
+        if op.data == op.end {
+            let out = self.output.cut(op.at, op.end);
+            out.extend_from_slice(&[EMPTY_TUPLE, REDUCE]);
+        } else {
+            self.bytes(op)?;
+            let out = self.output.cut(op.end, op.end);
+            out.extend_from_slice(&[TUPLE1, REDUCE]);
+        }
         Ok(())
     }
 
@@ -381,6 +394,7 @@ impl Writer<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn global(&mut self, op: Op) -> Result<(), Refusal> {
         // There is one for each opcode that names something.
         let Some(&global) = self.globals.next() else {
