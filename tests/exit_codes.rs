@@ -74,6 +74,16 @@ fn check_accepts_what_the_readme_shows() {
     let directory = tempfile::tempdir().unwrap();
     let inventory = root.join("tests/fixtures/inventory/py2.7.json");
     fs::copy(inventory, directory.path().join("py2.inventory.json")).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["cache.example.com".to_owned()];
+    let params = rcgen::CertificateParams::new(names).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    for name in ["ca.pem", "client.pem", "server.pem", "clients.pem"] {
+        fs::write(directory.path().join(name), &certificate).unwrap();
+    }
+    for name in ["client.key", "server.key"] {
+        fs::write(directory.path().join(name), key.serialize_pem()).unwrap();
+    }
     let file = directory.path().join("picklegate.toml");
     for example in examples {
         fs::write(&file, example).unwrap();
