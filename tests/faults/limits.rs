@@ -265,14 +265,8 @@ fn what_waits_for_a_server_is_bounded() {
     let scene = Scene::with(&relay.addr, "[limits]\nrequest_timeout_ms = 20000");
     let value = "v".repeat(1 << 20);
     let set = format!("set k 0 0 {}\r\n{value}\r\n", value.len());
-    let error = |why: &str| {
-        let server = &scene.server;
-        format!("SERVER_ERROR picklegate: upstream {server} {why}\r\n")
-    };
-    let (full, lost) = (
-        error("has too much waiting for it"),
-        error("closed the connection"),
-    );
+    let lost = format!("SERVER_ERROR picklegate: upstream {} ", scene.server);
+    let full = format!("{lost}has too much waiting for it\r\n");
     let mut left = Vec::new();
     let base = scene.resident();
     for _ in 0..3 {
@@ -298,7 +292,9 @@ fn what_waits_for_a_server_is_bounded() {
             .map(|client| String::from_utf8_lossy(&roundtrip(client, b"", b"\r\n")).into_owned());
         let (refusals, losses): (Vec<_>, Vec<_>) = told.partition(|told| *told == full);
         assert!(refusals.len() >= 20, "{}", refusals.len());
-        assert!(losses.iter().all(|told| *told == lost), "{losses:?}");
+        // Which of garbage and the end is seen first is chance.
+        let is_loss = |told: &String| told.starts_with(&lost);
+        assert!(losses.iter().all(is_loss), "{losses:?}");
         drop(clients);
         scene.await_count("connections", &[], 0);
         left.push((scene.resident() - base) >> 20);
