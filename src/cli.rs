@@ -35,7 +35,7 @@ What the reader can load already is copied as it is. The exit code is 1 if there
 no form with the same meaning.";
 
 const HEALTH: &str = "\
-The exit code is 1 unless every server answers it and it is not about to end.";
+The exit code is 1 if a server does not answer, and once it is about to end.";
 
 /// A memcache proxy that keeps Python versions out of each other's pickles
 #[derive(Debug, Parser)]
@@ -312,8 +312,8 @@ mod tests {
               --admin <ADDR>           Serve metrics and health here
           -h, --help                   Print help
 
-        ADDR is host:port, [v6]:port or unix:/path. --upstream also takes embedded:SIZE,
-        a cache inside this process, for trying things out.
+        ADDR is host:port, [v6]:port or unix:/path. --upstream also takes tls://host:port, and
+        embedded:SIZE, a cache inside this process, for trying things out.
 
         RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
         ");
@@ -327,7 +327,7 @@ mod tests {
               --live          Only whether the process runs, whatever its servers do
           -h, --help          Print help
 
-        The exit code is 1 unless every server answers it and it is not about to end.
+        The exit code is 1 if a server does not answer, and once it is about to end.
         ");
         insta::assert_snapshot!(help("demo"), @r"
         Try it out: an embedded cache, two listeners, sample traffic
