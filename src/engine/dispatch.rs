@@ -160,14 +160,7 @@ impl<'e> Dispatch<'e> {
         write: impl FnOnce(&mut Lane, &mut Sessions),
     ) -> bool {
         let upstream = &mut self.lanes[lane];
-        let refusal = match &upstream.down {
-            Some(why) => Some(why.as_str()),
-            None => upstream
-                .lane
-                .is_full()
-                .then_some("has too much waiting for it"),
-        };
-        if let Some(why) = refusal {
+        if let Some(why) = upstream.refusal() {
             let error = upstream.error(why);
             upstream.refused += 1;
             self.sessions.fail(ticket, &error);
@@ -241,17 +234,20 @@ impl<'e> Dispatch<'e> {
         }
     }
 
-    /// Asks for the copies of others of a key that was missed.
+    /// Asks for the copies of others of a key that was missed. Where that cannot be, it
+    /// stays missed: half of another key's value may be out, so that no error can be.
     pub(super) fn read_through(&mut self, ticket: Ticket, key: Box<KeyBuf>, on_miss: OnMiss) {
         let decision = self.decide_for(ticket, &key);
-        let copies = (&self.snapshot.codec, self.snapshot.others(decision.space));
-        let asked = self.send(self.lane_of(&key), ticket, |lane, sessions| {
-            let what = (key, Look::through(decision), on_miss);
-            lane.through(sessions, ticket, what, copies);
-        });
-        if !asked {
-            self.sessions.finish(ticket);
+        let upstream = &mut self.lanes[self.lane_of(&key)];
+        if upstream.refusal().is_some() {
+            upstream.refused += 1;
+            self.sessions.count_miss(ticket, &key);
+            self.sessions.count_misses(ticket, 1);
+            return self.sessions.finish(ticket);
         }
+        let copies = (&self.snapshot.codec, self.snapshot.others(decision.space));
+        let what = (key, Look::through(decision), on_miss);
+        upstream.lane.through(self.sessions, ticket, what, copies);
     }
 
     /// Asks for the next copy of another of a key that was missed.

@@ -46,6 +46,12 @@ impl Upstream {
         }
     }
 
+    /// Why nothing can be asked of it now.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        let full = || self.lane.is_full().then_some("has too much waiting for it");
+        self.down.as_deref().or_else(full)
+    }
+
     /// The error line for clients.
     pub(super) fn error(&self, why: &str) -> Vec<u8> {
         format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()

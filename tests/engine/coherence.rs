@@ -297,6 +297,24 @@ fn what_was_read_through_is_no_miss_and_what_was_not_is() {
 }
 
 #[test]
+fn no_error_stands_in_the_middle_of_a_value() {
+    let mut pair = Pair::new(THROUGH);
+    pair.rig.ask_cache(0, b"set @py2//b 0 0 9\r\nsome text\r\n");
+    let (rig, two) = (&mut pair.rig, pair.two);
+    rig.send(two, b"get a b\r\n");
+    rig.write_lane(0, usize::MAX);
+    // That the other copies of a cannot be asked for is known in the middle of b.
+    rig.engine.lane(0).down = Some("is down".to_owned());
+    rig.read_on(0, "VALUE @py2//b 0 9\r\nsome".len());
+    rig.settle();
+    rig.engine.lane(0).down = None;
+    assert_eq!(
+        text(rig.received(two)),
+        "VALUE b 0 9\\r\\nsome text\\r\\nEND\\r\\n"
+    );
+}
+
+#[test]
 fn a_lost_connection_is_told_and_asked_again() {
     let mut pair = Pair::new(THROUGH);
     pair.rig.ask_cache(0, b"set k 0 0 1\r\n0\r\n");
