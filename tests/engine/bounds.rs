@@ -18,6 +18,12 @@ fn a_client_with_enough_under_way_is_paused_and_goes_on() {
     let requests = "set a 0 0 1\r\nx\r\n".repeat(3 * MAX_IN_FLIGHT);
     rig.send(client, requests.as_bytes());
     assert!(rig.engine.session(client).paused);
+    // Nobody knows yet what comes for them.
+    assert_eq!(rig.engine.lane(0).lane.in_flight(), 16);
+    rig.settle();
+    rig.take_received(client);
+    rig.send(client, requests.as_bytes());
+    assert!(rig.engine.session(client).paused);
     assert_eq!(rig.engine.lane(0).lane.in_flight(), MAX_IN_FLIGHT);
     // Nothing was answered yet: it stays so.
     rig.flush_clients();
@@ -33,6 +39,31 @@ fn a_client_with_enough_under_way_is_paused_and_goes_on() {
         "STORED\r\n".repeat(3 * MAX_IN_FLIGHT).as_bytes()
     );
     assert!(!rig.engine.session(client).paused);
+}
+
+#[test]
+fn a_client_of_large_values_has_few_under_way() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open("py2");
+    let value = "x".repeat(50_000);
+    rig.ask_cache(
+        0,
+        format!("set @py2//a 0 0 50000\r\n{value}\r\n").as_bytes(),
+    );
+    let requests = "get a\r\n".repeat(MAX_IN_FLIGHT);
+    rig.send(client, requests.as_bytes());
+    assert_eq!(rig.engine.session(client).in_flight(), 16);
+    rig.settle();
+    rig.take_received(client);
+    rig.send(client, requests.as_bytes());
+    let few = rig.engine.session(client).in_flight();
+    assert!((5..=6).contains(&few), "{few}");
+    rig.settle();
+    let all = rig.received(client).len();
+    assert_eq!(
+        all,
+        MAX_IN_FLIGHT * ("VALUE a 0 50000\r\n\r\nEND\r\n".len() + 50_000)
+    );
 }
 
 #[test]

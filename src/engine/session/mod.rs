@@ -6,7 +6,9 @@
 //! leave in request order whatever mix of lanes they come from.
 
 mod misses;
+mod queues;
 mod values;
+mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,8 +25,11 @@ use crate::engine::identify::FlagTag;
 use crate::policy::{Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
+use queues::Queues;
+use window::Window;
 
-/// Requests of one client under way; past it the client is not read.
+/// Requests of one client under way, fewer for large replies; past it the client is
+/// not read.
 pub const MAX_IN_FLIGHT: usize = 256;
 /// Unsent bytes of one client; past it the client is not read.
 pub const MAX_UNSENT: usize = 256 << 10;
@@ -35,8 +40,6 @@ pub const MAX_BACKLOG: usize = 128 << 20;
 /// long it stays there after the last one.
 pub(super) const LARGE_BYTES: usize = 64 << 10;
 const LARGE_US: u64 = 1_000_000;
-/// Slots kept for clients that have something under way again.
-const MAX_IDLE_SLOTS: usize = 64 << 10;
 /// Sent bytes that are kept before the rest is moved down.
 const MIN_MOVED_BYTES: usize = 64 << 10;
 
@@ -203,6 +206,7 @@ pub struct Session {
     parted: u32,
     /// The number of `slots[0]`.
     first: u32,
+    window: Window,
 }
 
 impl Session {
@@ -235,6 +239,7 @@ impl Session {
             holding_up: 0,
             parted: 0,
             first: 0,
+            window: Window::default(),
         }
     }
 
@@ -256,7 +261,7 @@ impl Session {
 
     /// Whether nothing can be added to what is under way.
     pub fn is_full(&self) -> bool {
-        self.slots.len() >= MAX_IN_FLIGHT
+        self.window.is_full(self.slots.len())
             || self.backlog() >= MAX_UNSENT
             || self.holding_up > 0
             || (self.moving && !self.slots.is_empty())
@@ -288,6 +293,11 @@ impl Session {
     /// Bytes held for the client, those that wait for their turn included.
     pub fn backlog(&self) -> usize {
         self.out.len() - self.sent + self.waiting
+    }
+
+    /// Requests under way, each part of those to several servers.
+    pub fn in_flight(&self) -> usize {
+        self.slots.len()
     }
 
     /// Whether nothing is owed any more.
@@ -437,6 +447,7 @@ impl Session {
                 break;
             }
             if let Some(slot) = self.slots.pop_front() {
+                self.window.answered();
                 let parted = matches!(slot.kind, Kind::Retrieve { more: true });
                 self.parted -= u32::from(parted);
                 self.first = self.first.wrapping_add(1);
@@ -448,29 +459,6 @@ impl Session {
             desk.queues.give(std::mem::take(&mut self.slots));
         }
         self.mark(desk);
-    }
-}
-
-/// Empty queues, handed back by clients with nothing under way.
-#[derive(Debug, Default)]
-struct Queues {
-    idle: Vec<VecDeque<Slot>>,
-    /// The sum of their capacities.
-    slots: usize,
-}
-
-impl Queues {
-    fn take(&mut self) -> VecDeque<Slot> {
-        let queue = self.idle.pop().unwrap_or_default();
-        self.slots -= queue.capacity();
-        queue
-    }
-
-    fn give(&mut self, queue: VecDeque<Slot>) {
-        if queue.capacity() > 0 && self.slots + queue.capacity() <= MAX_IDLE_SLOTS {
-            self.slots += queue.capacity();
-            self.idle.push(queue);
-        }
     }
 }
 

@@ -17,7 +17,9 @@ impl Sessions {
     /// A value of this size comes for a client.
     pub fn comes(&mut self, ticket: Ticket, len: usize) {
         let now_us = self.now_us;
-        self.get(ticket.client).notice(len, now_us);
+        let session = self.get(ticket.client);
+        session.notice(len, now_us);
+        session.window.came(len);
     }
 
     /// Looks at a value for the client of a ticket and counts the look: its client
@@ -101,6 +103,7 @@ impl Sessions {
         let added = buffer.len() - before;
         let outcomes = [(Outcome::Hit, hits), (Outcome::Hidden, hidden)];
         tally.requests(slot.who.origin as usize, slot.verb, &outcomes);
+        session.window.came(added);
         if at > 0 {
             session.waiting += added;
         }
