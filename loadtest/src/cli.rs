@@ -48,6 +48,9 @@ pub(crate) struct Compare {
     /// The picklegate to run; else the one beside this program.
     #[arg(long, value_name = "FILE")]
     pub(crate) picklegate: Option<PathBuf>,
+    /// A memcached that was built with its proxy, to compare that, too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) memcached_proxy: Option<PathBuf>,
     /// A picklegate with the feature `uncounted`, to tell what counting costs.
     #[arg(long, value_name = "FILE", overrides_with = "uncounted")]
     pub(crate) uncounted: Option<PathBuf>,

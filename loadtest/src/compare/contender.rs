@@ -27,12 +27,14 @@ pub(super) enum Kind {
     PicklegateUncounted,
     Twemproxy,
     Haproxy,
+    /// memcached's own, passing on everything.
+    MemcachedProxy,
     Forwarder,
 }
 
 impl Kind {
     /// All of them, in the order in which they are told of.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Direct,
         Self::Picklegate,
         Self::PicklegateShared,
@@ -40,6 +42,7 @@ impl Kind {
         Self::PicklegateUncounted,
         Self::Twemproxy,
         Self::Haproxy,
+        Self::MemcachedProxy,
         Self::Forwarder,
     ];
 
@@ -53,6 +56,7 @@ impl Kind {
             Self::PicklegateUncounted => "picklegate uncounted",
             Self::Twemproxy => "twemproxy",
             Self::Haproxy => "haproxy",
+            Self::MemcachedProxy => "memcached proxy",
             Self::Forwarder => "forwarder",
         }
     }
@@ -71,6 +75,8 @@ pub(super) struct Workshop {
     pub(super) picklegate: PathBuf,
     /// The same without what counts every request.
     pub(super) uncounted: Option<PathBuf>,
+    /// A memcached that was built with its proxy.
+    pub(super) memcached_proxy: Option<PathBuf>,
     /// This program.
     pub(super) loadtest: PathBuf,
     pub(super) directory: PathBuf,
@@ -96,6 +102,7 @@ impl Workshop {
             Kind::Twemproxy => ("nutcracker", find("nutcracker").is_some()),
             Kind::Haproxy => ("haproxy", find("haproxy").is_some()),
             Kind::PicklegateUncounted => ("a build of it", self.uncounted.is_some()),
+            Kind::MemcachedProxy => ("a memcached with it", self.memcached_proxy.is_some()),
             _ => return None,
         };
         (!is_there).then_some(program)
@@ -154,13 +161,16 @@ impl Contender {
     }
 }
 
-async fn start_memcached(shop: &Workshop, kind: Kind) -> Result<(Spawned, Target), CompareError> {
-    let mut args: Vec<String> = ["-t", "1", "-m", "1024", "-c", "20000"]
-        .map(String::from)
-        .into();
+fn memcached_args() -> Vec<String> {
+    let mut args = vec!["-t", "1", "-m", "1024", "-c", "20000"];
     if rustix::process::getuid().is_root() {
-        args.extend(["-u", "root"].map(String::from));
+        args.extend(["-u", "root"]);
     }
+    args.into_iter().map(String::from).collect()
+}
+
+async fn start_memcached(shop: &Workshop, kind: Kind) -> Result<(Spawned, Target), CompareError> {
+    let mut args = memcached_args();
     let target = if kind == Kind::PicklegateUnix {
         let socket = shop.directory.join("memcached.sock");
         args.extend(["-s".to_owned(), socket.display().to_string()]);
@@ -210,6 +220,14 @@ fn start_proxy(
                 file.display().to_string(),
             ]
         }),
+        Kind::MemcachedProxy => {
+            let program = shop.memcached_proxy.clone();
+            let program = program.ok_or(CompareError::NotInstalled(kind.name()))?;
+            let mut args = memcached_args();
+            args.extend(["-l".to_owned(), listen.to_string()]);
+            args.extend(["-o".to_owned(), format!("proxy_config={}", file.display())]);
+            (program, memcached_proxy(server), args)
+        }
         Kind::Forwarder => (shop.loadtest.clone(), String::new(), {
             let (listen, server) = (listen.to_string(), server.to_string());
             ["forward", "--listen", &listen, "--upstream", &server]
@@ -295,6 +313,27 @@ fn twemproxy(listen: &Target, server: &Target) -> String {
   servers:
    - {server}:1
 "
+    )
+}
+
+/// Passes on all that there is, to one server.
+fn memcached_proxy(server: &Target) -> String {
+    let server = server.to_string();
+    let (host, port) = server.rsplit_once(':').unwrap_or_default();
+    format!(
+        r#"function mcp_config_pools()
+    return mcp.pool({{ mcp.backend("server", "{host}", "{port}") }})
+end
+
+function mcp_config_routes(pool)
+    local all = mcp.funcgen_new()
+    local there = all:new_handle(pool)
+    all:ready({{ n = "all", f = function(context)
+        return function(request) return context:enqueue_and_wait(request, there) end
+    end }})
+    mcp.attach(mcp.CMD_ANY_STORAGE, all)
+end
+"#
     )
 }
 

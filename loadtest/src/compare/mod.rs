@@ -153,6 +153,7 @@ impl Session {
                     memcached,
                     picklegate: args.picklegate.clone().unwrap_or_else(|| beside(&loadtest)),
                     uncounted: args.uncounted.clone(),
+                    memcached_proxy: args.memcached_proxy.clone(),
                     loadtest,
                     directory: directory.to_owned(),
                 },

@@ -11,13 +11,14 @@ use super::results::{Figure, Results, WorkResult};
 use super::work::EQUAL_LOAD;
 
 /// Who is drawn, and how.
-const SERIES: [(Kind, RGBColor); 6] = [
+const SERIES: [(Kind, RGBColor); 7] = [
     (Kind::Direct, RGBColor(120, 120, 120)),
     (Kind::Picklegate, RGBColor(31, 119, 180)),
     (Kind::PicklegateShared, RGBColor(130, 180, 220)),
     (Kind::PicklegateUnix, RGBColor(23, 60, 120)),
     (Kind::Twemproxy, RGBColor(214, 110, 20)),
     (Kind::Haproxy, RGBColor(60, 150, 70)),
+    (Kind::MemcachedProxy, RGBColor(150, 80, 160)),
 ];
 
 const SIZE: (u32, u32) = (1200, 560);

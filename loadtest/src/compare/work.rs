@@ -1,8 +1,8 @@
 //! What the contenders are put to, and on which CPUs.
 
 use super::contender::Kind::{
-    self, Direct, Forwarder, Haproxy, Picklegate, PicklegateShared, PicklegateUncounted,
-    PicklegateUnix, Twemproxy,
+    self, Direct, Forwarder, Haproxy, MemcachedProxy, Picklegate, PicklegateShared,
+    PicklegateUncounted, PicklegateUnix, Twemproxy,
 };
 
 /// Where things run.
@@ -34,7 +34,7 @@ pub(super) struct Work {
     pub(super) pins: Pins,
 }
 
-const ALL: &[Kind] = &[Direct, Picklegate, Twemproxy, Haproxy];
+const ALL: &[Kind] = &[Direct, Picklegate, Twemproxy, Haproxy, MemcachedProxy];
 
 pub(super) const SINGLE: &str = "depth 1, 1 connection";
 pub(super) const C64: &str = "depth 1, 64 connections";
@@ -62,6 +62,7 @@ pub(super) const CLOSED: [Work; 7] = [
             PicklegateUncounted,
             Twemproxy,
             Haproxy,
+            MemcachedProxy,
         ],
         "--connections 64 --prefix a",
     ),
