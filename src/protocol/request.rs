@@ -301,10 +301,12 @@ impl<'a> Meta<'a> {
         self.seen >> (flag & 127) & 1 == 1
     }
 
-    /// Whether memcached refuses one of the flags, and so does nothing.
+    /// Whether memcached refuses one of the flags of an `ms`, and so does nothing.
     pub fn has_bad_flag(&self) -> bool {
         let is_bad = |flag: &[u8]| !KNOWN_FLAGS.contains(&flag[0]) || is_bad_argument(flag);
-        self.flags.clone().any(is_bad)
+        let mode = self.argument(b'M').and_then(<[u8]>::first);
+        let is_mode = mode.is_none_or(|mode| b"AaEePpRrSs".contains(mode));
+        !is_mode || self.flags.clone().any(is_bad)
     }
 
     /// The argument of a flag, if it is given.

@@ -238,7 +238,13 @@ fn a_store_over_the_limit_deletes_what_it_replaces_if_it_is_right() {
     let client = rig.open("py2");
     let body = "x".repeat(65);
     let mut ask = |request: &str| text(&rig.ask(client, request.as_bytes()));
-    for (flags, is_right) in [("F1 T9", true), ("ME", true), ("Z", false), ("Fx", false)] {
+    for (flags, is_right) in [
+        ("F1 T9", true),
+        ("ME", true),
+        ("Z", false),
+        ("Fx", false),
+        ("Mx", false),
+    ] {
         assert_eq!(ask("set k 0 0 1\r\nx\r\n"), "STORED\\r\\n");
         let reply = ask(&format!("ms k 65 {flags}\r\n{body}\r\n"));
         assert_eq!(reply, "SERVER_ERROR object too large for cache\\r\\n");
