@@ -21,7 +21,9 @@ use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD as BASE64};
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use fastrand::Rng;
 
 use crate::replies::{CasIds, Reply, parse};
@@ -42,6 +44,14 @@ const MAX_META_TOKENS: usize = 19;
 const MAX_PADDING: usize = 4 << 20;
 /// What stands in front of keys where they are isolated.
 const PREFIX: &[u8] = b"@py3//";
+
+/// As memcached decodes keys.
+const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// Commands that clients of a proxy may not use.
 const REFUSED: [&[u8]; 12] = [
@@ -109,7 +119,8 @@ fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
         let (verb, arguments) = words
             .split_first()
             .map_or((&b""[..], &[][..]), |(v, a)| (*v, a));
-        let hushes = !matches!(verb, b"get" | b"gets" | b"gat" | b"gats" | b"bget" | b"ms");
+        let reads = matches!(verb, b"get" | b"gets" | b"gat" | b"gats" | b"bget");
+        let hushes = !reads && !matches!(verb, [b'm', _]);
         let silent = hushes && words.len() > 1 && words.last() == Some(&&b"noreply"[..]);
         let piece = match (verb, arguments.len()) {
             (b"quit", _) => {
@@ -137,6 +148,11 @@ fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
                 Some((after, number))
             }
             (b"mg" | b"md" | b"ma", 2..) => Some((after, arguments[1..].iter().all(is_passed_on))),
+            // A key that would break the reply.
+            (b"me", 2..) if arguments[1] == b"b" => {
+                let key = LENIENT_BASE64.decode(arguments[0]).unwrap_or_default();
+                Some((after, !key.contains(&b'\n')))
+            }
             // Misused, it means nothing to anybody.
             (b"flush_all", 3..) => Some((after, true)),
             // A name for get that nobody has used for ten years.
