@@ -200,8 +200,8 @@ pub struct Session {
     /// Bytes of streamed replies that wait for their turn: the stashes of all
     /// slots but [`Kind::Single`], which hold a line each.
     waiting: usize,
-    /// Slots that hold up what comes after them.
-    holding_up: u32,
+    /// Slots that hold up what comes after them; nothing more is taken meanwhile.
+    holding_up: u16,
     /// Slots whose request goes on in the next.
     parted: u32,
     /// The number of `slots[0]`.
