@@ -5,11 +5,11 @@
 use super::MAX_IN_FLIGHT;
 
 /// Of a client that nothing has come for yet.
-const FIRST: u16 = 16;
+const FIRST: u16 = 64;
 /// However large its replies are.
 const LEAST: u16 = 4;
 /// Bytes that may come for all of them.
-const BYTES: usize = 256 << 10;
+const BYTES: usize = 1 << 20;
 
 /// Grows with each reply, as TCP's does at first, and shrinks to what fits for
 /// replies of the size that came.
@@ -52,14 +52,14 @@ mod tests {
     #[test]
     fn small_replies_widen_it_and_large_ones_narrow_it() {
         let mut window = Window::default();
-        assert!(window.is_full(16) && !window.is_full(15));
+        assert!(window.is_full(64) && !window.is_full(63));
         for _ in 0..1000 {
-            window.came(1024);
+            window.came(4096);
             window.answered();
         }
         assert!(window.is_full(MAX_IN_FLIGHT) && !window.is_full(MAX_IN_FLIGHT - 1));
         window.came(50_000);
-        assert!(window.is_full(5) && !window.is_full(4));
+        assert!(window.is_full(20) && !window.is_full(19));
         window.came(1 << 30);
         assert!(window.is_full(4) && !window.is_full(3));
     }
