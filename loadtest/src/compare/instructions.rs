@@ -12,21 +12,15 @@ use super::targets::{PER_GET, PER_KEY};
 use super::work::{INSTRUCTIONS, Pins};
 use super::{CompareError, Session};
 
-const GETS: &str = "--connections 64 --get 100 --set 0 --keys 1000";
-
-/// What is counted: of whom, its name, the load, its requests, and how many each
-/// counts.
-const COUNTED: [(Kind, &str, &str, u32, u32); 3] = [
-    (Kind::Picklegate, PER_GET, GETS, 20_000, 1),
+/// What is counted: its name, the load, its requests, and how many each counts.
+const COUNTED: [(&str, &str, u32, u32); 2] = [
     (
-        Kind::PicklegateUncounted,
-        "the same, uncounted",
-        GETS,
+        PER_GET,
+        "--connections 64 --get 100 --set 0 --keys 1000",
         20_000,
         1,
     ),
     (
-        Kind::Picklegate,
         PER_KEY,
         "--connections 16 --get 0 --set 0 --multiget 100 --multiget-keys 100 --keys 1000",
         1_000,
@@ -43,10 +37,7 @@ impl Session {
                 .push(format!("{INSTRUCTIONS}: valgrind is not installed"));
             return Ok(());
         };
-        for (kind, name, args, requests, each) in COUNTED {
-            if !self.bench.shop.has(kind) {
-                continue;
-            }
+        for (name, args, requests, each) in COUNTED {
             let mut totals = [0; 2];
             for (times, total) in (1..).zip(&mut totals) {
                 self.say(&format!(
@@ -54,7 +45,7 @@ impl Session {
                     times * requests
                 ));
                 let args = format!("{args} --requests {}", times * requests);
-                *total = self.bench.count(kind, &valgrind, args).await?;
+                *total = self.bench.count(&valgrind, args).await?;
             }
             let more = totals[1].saturating_sub(totals[0]);
             let each = more as f64 / f64::from(requests * each);
@@ -66,13 +57,14 @@ impl Session {
 
 impl super::Bench {
     /// All that picklegate runs while a load lasts.
-    async fn count(&self, kind: Kind, valgrind: &Path, args: String) -> Result<u64, CompareError> {
+    async fn count(&self, valgrind: &Path, args: String) -> Result<u64, CompareError> {
         let counts = self.shop.directory.join("callgrind.out");
         let command = [
             valgrind.display().to_string(),
             "--tool=callgrind".to_owned(),
             format!("--callgrind-out-file={}", counts.display()),
         ];
+        let kind = Kind::Picklegate;
         let contender = Contender::start_under(&self.shop, kind, Some(&command)).await?;
         self.load(&contender, args, Pins::Together).run().await?;
         if let Some(proxy) = contender.proxy {
