@@ -228,6 +228,12 @@ impl Labels {
     }
 }
 
+/// Labels, and why.
+fn with_reason(mut labels: Vec<Label>, reason: &'static str) -> Vec<Label> {
+    labels.push(Label::from_static_parts("reason", reason));
+    labels
+}
+
 fn named(name: &str, otherwise: &str) -> String {
     if name.is_empty() { otherwise } else { name }.to_owned()
 }
@@ -362,10 +368,7 @@ impl Publisher {
             for why in Closed::ALL {
                 let count = |tally: &Tally| tally.closed(at, why);
                 add_from_zero(CLOSED, count(tally) - count(&self.tally), || {
-                    vec![
-                        Label::new("listener", listener.clone()),
-                        Label::from_static_parts("reason", why.name()),
-                    ]
+                    with_reason(labels(), why.name())
                 });
             }
             add_from_zero(HANDSHAKE_FAILURES, 0, labels);
@@ -517,25 +520,24 @@ impl Publisher {
                     lane.in_flight,
                 ),
             );
-            let server = || [Label::new("server", lane.server.to_owned())];
+            let server = || vec![Label::new("server", lane.server.to_owned())];
             for (family, more) in [
                 (UPSTREAM_REQUESTS, lane.counts.requests - counts.requests),
                 (UPSTREAM_ERRORS, lane.counts.errors - counts.errors),
                 (UPSTREAM_RECONNECTS, lane.reconnects - reconnects),
             ] {
-                add_from_zero(family, more, || server().to_vec());
+                add_from_zero(family, more, server);
             }
             for why in Failure::ALL {
                 let more = lane.failures[why as usize] - failures[why as usize];
                 add_from_zero(UPSTREAM_FAILURES, more, || {
-                    let [server] = server();
-                    vec![server, Label::from_static_parts("reason", why.name())]
+                    with_reason(server(), why.name())
                 });
             }
             // Several lanes and workers share a gauge, so each adds its change.
-            gauge!(UPSTREAM_CONNECTIONS, server().to_vec())
+            gauge!(UPSTREAM_CONNECTIONS, server())
                 .increment(f64::from(i8::from(lane.up) - i8::from(up)));
-            gauge!(UPSTREAM_IN_FLIGHT, server().to_vec())
+            gauge!(UPSTREAM_IN_FLIGHT, server())
                 .increment(lane.in_flight as f64 - in_flight as f64);
         }
     }

@@ -35,13 +35,12 @@ impl<'t> Output<'t> {
     pub(super) fn cut(&mut self, from: usize, to: usize) -> &mut Vec<u8> {
         // `from` is never before `done`: the opcodes come in order.
         let run = self.pickle.get(self.done..from).unwrap_or_default();
-        match self.pickle.get(self.done..self.done + SHORT) {
+        let rest = self.pickle.get(self.done..).unwrap_or_default();
+        match rest.first_chunk::<SHORT>() {
             // A copy of a fixed size needs no call; what is too much goes again.
             Some(more) if run.len() <= SHORT => {
                 let len = self.out.len() + run.len();
-                if let Some(more) = more.first_chunk::<SHORT>() {
-                    self.out.extend_from_slice(more);
-                }
+                self.out.extend_from_slice(more);
                 self.out.truncate(len);
             }
             _ => self.out.extend_from_slice(run),
