@@ -5,6 +5,7 @@
 mod cli;
 mod files;
 
+use std::env;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -26,8 +27,9 @@ use picklegate::policy::RuntimeTag;
 use picklegate::server::{self, Server};
 use picklegate::transcode::{self, Done};
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use cli::{Cli, Command, Format};
 
@@ -129,20 +131,27 @@ fn serve(config: Config, file: Option<&Path>) -> Result<(), Failure> {
     server::serve(config, file).map_err(|error| Failure::Internal(error.to_string()))
 }
 
-/// Structured logs; `PICKLEGATE_LOG=debug` (or any filter) shows more.
+/// Structured logs; `PICKLEGATE_LOG=debug` (or `target=level,...`) shows more.
 fn log_to_stderr(level: LevelFilter) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(level.into())
-        .with_env_var("PICKLEGATE_LOG")
-        .from_env_lossy()
-        // It warns of watched directories that went, as each does that a mounted
-        // ConfigMap leaves behind.
-        .add_directive("notify=error".parse().expect("a target and a level"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = env::var("PICKLEGATE_LOG").unwrap_or_default();
+    let parsed = Some(&asked).filter(|asked| !asked.is_empty());
+    let parsed = parsed.map(|asked| asked.parse::<Targets>()).transpose();
+    let refused = parsed.as_ref().err().map(ToString::to_string);
+    let shown = parsed.ok().flatten();
+    let shown = shown.unwrap_or_else(|| Targets::new().with_default(level));
+    // It warns of watched directories that went, as each does that a mounted
+    // ConfigMap leaves behind.
+    let shown = shown.with_target("notify", LevelFilter::ERROR);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr)
+        .with_writer(io::stderr);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(shown)
         .init();
+    if let Some(why) = refused {
+        tracing::warn!("PICKLEGATE_LOG={asked} is no filter: {why}");
+    }
 }
 
 fn run_check(args: &cli::Check) -> Result<(), Failure> {
