@@ -52,7 +52,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "FILE")]
     pub(crate) memcached_proxy: Option<PathBuf>,
     /// A picklegate with the feature `uncounted`, to tell what counting costs.
-    #[arg(long, value_name = "FILE", overrides_with = "uncounted")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) uncounted: Option<PathBuf>,
     /// Write everything that was measured.
     #[arg(long, value_name = "FILE")]
