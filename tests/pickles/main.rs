@@ -1,5 +1,6 @@
 //! The pickle engine against recorded truth, and against the interpreters.
 
+mod apart;
 mod hostile;
 mod matrix;
 mod meanings;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use picklegate::pickle::inventory::Inventory;
 use serde::Deserialize;
 
 /// The whole record.
@@ -20,6 +21,8 @@ pub(crate) struct Matrix {
     pub outcomes: Vec<String>,
     /// The Django series of each Python's environment.
     pub django: BTreeMap<String, String>,
+    /// What `inventory.py` listed in each, by reader index, if it was run there.
+    pub inventories: Vec<Inventory>,
     pub rows: Vec<Row>,
 }
 
@@ -30,6 +33,8 @@ pub(crate) struct Row {
     outcomes: Vec<usize>,
     /// (case, writer): who produces just these bytes.
     pub productions: Vec<(usize, usize)>,
+    /// Digests of what it means: to Pythons like its writer, and across 2 and 3.
+    pub meaning: Option<String>,
     /// Not even its own writer loads it.
     pub unloadable_by_writer: bool,
 }
@@ -41,6 +46,8 @@ struct Head {
     cases: Vec<String>,
     outcomes: Vec<String>,
     frameworks: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    inventories: Vec<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -48,44 +55,42 @@ struct RawRow {
     b: String,
     r: Vec<usize>,
     w: BTreeMap<usize, Vec<usize>>,
+    m: Option<String>,
     #[serde(default, rename = "self")]
     unloadable_by_writer: u8,
 }
 
-/// The record, read once.
-pub(crate) static MATRIX: LazyLock<Matrix> = LazyLock::new(|| {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pickles/matrix.jsonl.xz");
-    let file = std::fs::File::open(path).expect("the recorded matrix");
-    let mut text = Vec::new();
-    lzma_rs::xz_decompress(&mut BufReader::new(file), &mut text).expect("an xz file");
-    let mut lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
-    let head: Head = serde_json::from_slice(lines.next().expect("a head")).expect("a head");
-    let rows = lines
-        .map(|line| {
-            let row: RawRow = serde_json::from_slice(line).expect("a row");
-            Row {
-                pickle: BASE64_STANDARD.decode(row.b).expect("base64"),
-                outcomes: row.r,
-                productions: row
-                    .w
-                    .into_iter()
-                    .flat_map(|(case, writers)| writers.into_iter().map(move |w| (case, w)))
-                    .collect(),
-                unloadable_by_writer: row.unloadable_by_writer != 0,
-            }
-        })
-        .collect();
-    Matrix {
-        readers: head.readers,
-        writers: head.writers,
-        cases: head.cases,
-        outcomes: head.outcomes,
-        django: head.frameworks["django"].clone(),
-        rows,
-    }
-});
+/// The record that the rules were made with, read once.
+pub(crate) static MATRIX: LazyLock<Matrix> = LazyLock::new(|| Matrix::read("matrix.jsonl.xz"));
 
 impl Matrix {
+    /// Reads a record.
+    pub(crate) fn read(name: &str) -> Self {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pickles");
+        let file = std::fs::File::open(fixtures.join(name)).expect("a recorded matrix");
+        let mut text = Vec::new();
+        lzma_rs::xz_decompress(&mut BufReader::new(file), &mut text).expect("an xz file");
+        let mut lines = text.split(|&b| b == b'\n').filter(|line| !line.is_empty());
+        let head: Head = serde_json::from_slice(lines.next().expect("a head")).expect("a head");
+        let inventories = head.inventories.iter().zip(&head.readers);
+        Self {
+            inventories: inventories
+                .map(|(listing, python)| {
+                    let listing = listing.to_string();
+                    Inventory::read(python, listing.as_bytes()).expect("an inventory")
+                })
+                .collect(),
+            readers: head.readers,
+            writers: head.writers,
+            cases: head.cases,
+            outcomes: head.outcomes,
+            django: head.frameworks["django"].clone(),
+            rows: lines
+                .map(|line| Row::from(serde_json::from_slice::<RawRow>(line).expect("a row")))
+                .collect(),
+        }
+    }
+
     /// What became of a row under a reader, by its index.
     pub(crate) fn outcome(&self, row: &Row, reader: usize) -> &str {
         &self.outcomes[row.outcomes[reader]]
@@ -95,5 +100,20 @@ impl Matrix {
     /// back as text.
     pub(crate) fn loads(&self, row: &Row, reader: usize) -> bool {
         matches!(self.outcome(row, reader), "ok" | "ok~")
+    }
+}
+
+impl From<RawRow> for Row {
+    fn from(raw: RawRow) -> Self {
+        let writers = raw.w.into_iter();
+        Self {
+            pickle: BASE64_STANDARD.decode(raw.b).expect("base64"),
+            outcomes: raw.r,
+            productions: writers
+                .flat_map(|(case, writers)| writers.into_iter().map(move |w| (case, w)))
+                .collect(),
+            meaning: raw.m,
+            unloadable_by_writer: raw.unloadable_by_writer != 0,
+        }
     }
 }

@@ -358,13 +358,16 @@ def attempt(how, value, protocol):
         return None
 
 
+def highest():
+    return 2 if PY2 else pickle.HIGHEST_PROTOCOL
+
+
 def write(seed, count):
     print('# seed %d' % seed)
     for case in range(count):
         value = Maker(seed * 100003 + case).value(4)
-        highest = 2 if PY2 else pickle.HIGHEST_PROTOCOL
-        plain = [attempt(fast, value, 2), attempt(fast, value, min(4, highest))]
-        for protocol in range(0 if PY2 else 3, highest + 1):
+        plain = [attempt(fast, value, 2), attempt(fast, value, min(4, highest()))]
+        for protocol in range(0 if PY2 else 3, highest() + 1):
             for how in (fast, pure, optimized):
                 if how is pure and protocol == 5 and sys.version_info < (3, 10):
                     continue  # It forgets that a bytearray is shared.
@@ -479,7 +482,7 @@ class Meaning(object):
         """The same order everywhere, whatever else has been seen."""
         if isinstance(value, Point):
             return 'point'
-        return json.dumps(Meaning(self.flags).of(value), sort_keys=True)
+        return json.dumps(type(self)(self.flags).of(value), sort_keys=True)
 
     def sorted(self, members):
         return [self.of(member) for member in sorted(members, key=self.order)]

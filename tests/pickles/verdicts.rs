@@ -7,11 +7,11 @@ use picklegate::pickle::inventory::Inventory;
 use picklegate::pickle::names;
 use picklegate::pickle::{Extensions, Reader, Reason, Scanner, Verdict};
 
-use crate::matrix::{MATRIX, Row};
+use crate::matrix::{MATRIX, Matrix, Row};
 
 /// How the verdicts on pickles of one kind went.
 #[derive(Default)]
-struct Count {
+pub(crate) struct Count {
     pairs: u32,
     false_loadable: u32,
     false_unloadable: u32,
@@ -43,18 +43,18 @@ fn version(text: &str) -> (u16, u16) {
     )
 }
 
-fn reader(python: &str) -> Reader {
+fn reader(matrix: &Matrix, python: &str) -> Reader {
     let (major, minor) = version(python);
-    let django = version(&MATRIX.django[python]);
+    let django = version(&matrix.django[python]);
     Reader::of_python(major.into(), Some(minor.into())).with_django(Some(django))
 }
 
 /// The cases that Python's own picklers write just so, with the writer.
-fn productions(row: &Row) -> impl Iterator<Item = (&'static str, &'static str)> {
+fn productions<'m>(matrix: &'m Matrix, row: &'m Row) -> impl Iterator<Item = (&'m str, &'m str)> {
     row.productions.iter().filter_map(|&(case, writer)| {
-        let mut writer = MATRIX.writers[writer].split('/');
+        let mut writer = matrix.writers[writer].split('/');
         let (python, pickler) = (writer.next()?, writer.next()?);
-        matches!(pickler, "C" | "cPickle").then(|| (MATRIX.cases[case].as_str(), python))
+        matches!(pickler, "C" | "cPickle").then(|| (matrix.cases[case].as_str(), python))
     })
 }
 
@@ -168,21 +168,25 @@ fn inventories() -> Vec<Inventory> {
 }
 
 /// Counts verdicts by direction and by kind, and prints what was wrong.
-fn judge_all(inventories: Option<&[Inventory]>) -> BTreeMap<&'static str, Count> {
-    let readers: Vec<_> = MATRIX.readers.iter().map(|python| reader(python)).collect();
+pub(crate) fn judge_all(
+    matrix: &Matrix,
+    inventories: Option<&[Inventory]>,
+) -> BTreeMap<&'static str, Count> {
+    let pythons = matrix.readers.iter();
+    let readers: Vec<_> = pythons.map(|python| reader(matrix, python)).collect();
     let mut scanner = Scanner::default();
     let mut counts: BTreeMap<&'static str, Count> = BTreeMap::new();
     let mut kinds: BTreeMap<String, u32> = BTreeMap::new();
-    for row in MATRIX.rows.iter().filter(|row| !row.unloadable_by_writer) {
+    for row in matrix.rows.iter().filter(|row| !row.unloadable_by_writer) {
         let scan = scanner
             .scan(&row.pickle, Extensions::NONE)
             .expect("a whole pickle");
-        for (r, python) in MATRIX.readers.iter().enumerate() {
+        for (r, python) in matrix.readers.iter().enumerate() {
             let judged = scan.judge(readers[r], inventories.map(|all| &all[r]));
             let verdict = judged.map_or_else(Reason::verdict, |()| Verdict::Loadable);
-            let outcome = MATRIX.outcome(row, r);
-            let loads = MATRIX.loads(row, r);
-            for (case, from) in productions(row) {
+            let outcome = matrix.outcome(row, r);
+            let loads = matrix.loads(row, r);
+            for (case, from) in productions(matrix, row) {
                 let direction = direction(from, python);
                 counts.entry(direction).or_default().add(verdict, loads);
                 let part = if is_plain(case) {
@@ -228,7 +232,7 @@ fn judge_all(inventories: Option<&[Inventory]>) -> BTreeMap<&'static str, Count>
 
 /// Fails if more than these percents of a part's verdicts are falsely loadable,
 /// falsely unloadable.
-fn assert_at_most(counts: &BTreeMap<&str, Count>, most: &[(&str, f64, f64)]) {
+pub(crate) fn assert_at_most(counts: &BTreeMap<&str, Count>, most: &[(&str, f64, f64)]) {
     for &(part, loadable, unloadable) in most {
         let count = &counts[part];
         assert!(count.share(count.false_loadable) <= loadable, "{part}");
@@ -248,7 +252,7 @@ fn verdicts_without_an_inventory_are_as_right_as_was_measured() {
         ("plain", 0.0, 0.0),
         ("other", 0.35, 0.01),
     ];
-    assert_at_most(&judge_all(None), &most);
+    assert_at_most(&judge_all(&MATRIX, None), &most);
 }
 
 #[test]
@@ -260,5 +264,5 @@ fn verdicts_with_an_inventory_are_as_right_as_was_measured() {
         ("3.x to 3.x", 0.1, 0.65),
         ("plain", 0.0, 0.0),
     ];
-    assert_at_most(&judge_all(Some(&inventories())), &most);
+    assert_at_most(&judge_all(&MATRIX, Some(&inventories())), &most);
 }

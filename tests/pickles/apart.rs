@@ -1,0 +1,115 @@
+//! Verdicts on cases kept apart (`tests/pickles/apart`): values that no rule was
+//! made for before they were measured. Run with `--nocapture` to see each kind of error.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+use crate::matrix::{Matrix, Row};
+use crate::pythons::Python;
+use crate::verdicts::{assert_at_most, judge_all};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+static APART: LazyLock<Matrix> = LazyLock::new(|| Matrix::read("apart.jsonl.xz"));
+
+#[test]
+fn verdicts_on_what_was_kept_apart_are_as_right_as_was_measured() {
+    // Half of them are of classes and packages that the reader's environment
+    // lacks, which only an inventory tells.
+    let most = [
+        ("2.7 to 2.7", 0.0, 0.0),
+        ("2.7 to 3.x", 2.83, 0.0),
+        ("3.x to 2.7", 2.87, 0.0),
+        ("3.x to 3.x", 1.23, 0.1),
+        ("plain", 0.0, 0.0),
+    ];
+    assert_at_most(&judge_all(&APART, None), &most);
+}
+
+#[test]
+fn verdicts_with_an_inventory_on_what_was_kept_apart_are_as_right_as_was_measured() {
+    let most = [
+        ("2.7 to 2.7", 0.0, 0.0),
+        ("2.7 to 3.x", 1.97, 0.0),
+        ("3.x to 2.7", 0.41, 0.0),
+        ("3.x to 3.x", 0.46, 0.1),
+        ("plain", 0.0, 0.0),
+    ];
+    assert_at_most(&judge_all(&APART, Some(&APART.inventories)), &most);
+}
+
+/// What `apart.py` says of all rows: Django's series, then what each pickle is to
+/// this Python.
+fn readings(python: &Python) -> (String, Vec<String>) {
+    let lines: Vec<String> = APART
+        .rows
+        .iter()
+        .map(|row| format!("{} {}", BASE64_STANDARD.encode(&row.pickle), case(row)))
+        .collect();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), lines.join("\n")).expect("written");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickles/apart/apart.py");
+    let path = file.path().to_str().expect("a path");
+    let run = python.run(&script, &["read", path], LIMIT);
+    let run = run.expect("it ends in time");
+    assert!(run.success, "{}", run.stderr);
+    let mut said = run.stdout.lines().map(str::to_owned);
+    let django = said.next().expect("a series");
+    let readings: Vec<String> = said.collect();
+    assert_eq!(readings.len(), lines.len());
+    (django, readings)
+}
+
+fn case(row: &Row) -> &'static str {
+    &APART.cases[row.productions[0].0]
+}
+
+/// Whether a reading is what the writer of the row means.
+fn is_meant(row: &Row, reading: &str, reader: &str) -> bool {
+    let is_2 = |python: &str| python.starts_with("2.");
+    let alike = is_2(&APART.writers[row.productions[0].1]) == is_2(reader);
+    let Some((meant, across)) = row.meaning.as_deref().and_then(|m| m.split_once(' ')) else {
+        return false;
+    };
+    let read = reading.split_once(' ');
+    read.is_some_and(|(exact, other)| exact == meant || !alike && other == across)
+}
+
+#[test]
+fn the_record_of_what_was_kept_apart_still_holds() {
+    let pythons = Python::all();
+    for (r, recorded) in APART.readers.iter().enumerate() {
+        let Some(python) = pythons.iter().find(|python| python.version() == *recorded) else {
+            println!("skipped: no Python {recorded} (tests/setup makes it)");
+            continue;
+        };
+        let (django, readings) = readings(python);
+        let other_django = django != format!("django {}", APART.django[recorded]);
+        let (mut held, mut skipped) = (0, BTreeMap::<&str, u32>::new());
+        let mut wrong = Vec::new();
+        for (row, reading) in APART.rows.iter().zip(&readings) {
+            if row.unloadable_by_writer {
+                continue;
+            }
+            let outcome = APART.outcome(row, r);
+            if APART.loads(row, r) == is_meant(row, reading, recorded) {
+                held += 1;
+            } else if other_django && case(row).starts_with("django/") {
+                *skipped.entry("another Django").or_default() += 1;
+            } else if reading.contains("ZoneInfoNotFoundError") {
+                *skipped.entry("no time zones").or_default() += 1;
+            } else {
+                wrong.push(format!(
+                    "{}: {outcome} is recorded, {reading} is read",
+                    case(row)
+                ));
+            }
+        }
+        println!("Python {recorded}, {django}: {held} as recorded, skipped {skipped:?}");
+        assert_eq!(wrong, [""; 0], "Python {recorded}");
+    }
+}
