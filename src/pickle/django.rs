@@ -6,7 +6,17 @@ pub(super) type Series = (u16, u16);
 /// Module, name, and the first and last series that surely lack it: between,
 /// it is there or was not looked up. By Django's release notes, and by loading
 /// such pickles under 1.11, 2.2, 3.2, 4.2, 5.0 and 5.2.
-const CHANGES: [(&str, &str, Lacks); 14] = [
+const CHANGES: [(&str, &str, Lacks); 16] = [
+    (
+        "django.core.mail.message",
+        "EmailAlternative",
+        Lacks::UpTo((5, 1)),
+    ),
+    (
+        "django.core.mail.message",
+        "EmailAttachment",
+        Lacks::UpTo((5, 1)),
+    ),
     (
         "django.db.models.base",
         "unpickle_inner_exception",
@@ -82,5 +92,7 @@ mod tests {
         let lacks = |series, name: &[u8]| lacks(series, b"django.utils.safestring", name);
         assert!(!lacks((1, 11), b"SafeBytes") && lacks((4, 2), b"SafeBytes"));
         assert!(!lacks((1, 11), b"SafeText") && !lacks((5, 2), b"SafeText"));
+        let lacks = |series| super::lacks(series, b"django.core.mail.message", b"EmailAttachment");
+        assert!(lacks((4, 2)) && !lacks((5, 2)));
     }
 }

@@ -6,6 +6,32 @@ use memchr::memchr;
 use super::machine::Flaw;
 use super::node::Span;
 
+/// What a STRING opcode's literal stands for, as Python 2's repr writes it: bytes,
+/// and where each begins.
+pub(super) fn literal_bytes(literal: &[u8]) -> impl Iterator<Item = (usize, u8)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (byte, len) = match literal.get(at..)? {
+            [b'\\', b'x', high, low, ..] => {
+                let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u8;
+                (digit(high) << 4 | digit(low), 4)
+            }
+            [b'\\', a @ b'2'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
+                (((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'), 4)
+            }
+            [b'\\', b'n', ..] => (b'\n', 2),
+            [b'\\', b'r', ..] => (b'\r', 2),
+            [b'\\', b't', ..] => (b'\t', 2),
+            [b'\\', byte, ..] => (*byte, 2),
+            [byte, ..] => (*byte, 1),
+            [] => return None,
+        };
+        let begins = at;
+        at += len;
+        Some((begins, byte))
+    })
+}
+
 /// An opcode's arguments.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
@@ -151,4 +177,25 @@ pub(super) fn memo_key(text: &[u8]) -> Result<u32, Flaw> {
         .ok()
         .and_then(|text| text.parse().ok())
         .ok_or(Flaw::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_stand_for_bytes() {
+        for (literal, bytes) in [
+            (&b"ab"[..], &b"ab"[..]),
+            (br"\x17\x00;\x00", b"\x17\0;\0"),
+            (br"\n\r\t\\\'", b"\n\r\t\\'"),
+            (br"\377\xe9", b"\xff\xe9"),
+            (br"\x1", b"x1"),
+        ] {
+            let found: Vec<u8> = literal_bytes(literal).map(|(_, byte)| byte).collect();
+            assert_eq!(found, bytes, "{}", literal.escape_ascii());
+        }
+        let offsets: Vec<usize> = literal_bytes(br"\x17a\n").map(|(at, _)| at).collect();
+        assert_eq!(offsets, [0, 4, 5]);
+    }
 }

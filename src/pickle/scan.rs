@@ -9,6 +9,7 @@ use super::extensions::Extensions;
 use super::machine::{Broken, Machine, Named, Observer, View};
 use super::node::{Kind, NO_GLOBAL, Node, Span};
 use super::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ};
+use super::operands::literal_bytes;
 use super::special::{self, Special};
 
 /// Scans pickles; keeps its memory from one to the next.
@@ -161,6 +162,8 @@ pub(super) struct Facts {
     /// The strings "db" and "samesite" are in it.
     pub(super) says_db: bool,
     pub(super) says_samesite: bool,
+    /// What Python 3 adds to the states of mails, log records and configurations.
+    pub(super) says_grown: bool,
     /// Bits of [`Special`] shapes; see [`special`].
     pub(super) shapes: special::Shapes,
     /// A call of what a call other than `getattr` gave.
@@ -406,7 +409,10 @@ impl Recorder<'_> {
     fn marks(&mut self, text: &[u8]) {
         match text.len() {
             2 => self.facts.says_db |= text == b"db",
+            6 => self.facts.says_grown |= text == b"policy",
             8 => self.facts.says_samesite |= text == b"samesite",
+            10 => self.facts.says_grown |= text == b"stack_info",
+            14 => self.facts.says_grown |= text == b"_interpolation",
             15 if text == b"_django_version" => self.want = Want::DjangoVersion,
             _ => {}
         }
@@ -588,7 +594,11 @@ impl Observer for Recorder<'_> {
                     class.uses += 1;
                     class.from_str |= base == Some(Special::Str);
                     let class = class.special;
-                    self.facts.shapes |= class.reconstructed(args.0.get(2).copied(), view);
+                    let of = args.0.get(2);
+                    self.facts.shapes |= class.reconstructed(of.copied(), view);
+                    if let Some(base) = base {
+                        self.facts.shapes |= special::int_on_long(base, of, view);
+                    }
                 }
             }
             _ => {}
@@ -638,28 +648,11 @@ fn note_undecodable(facts: &mut Facts, span: Span, bytes: &[u8]) {
     }
 }
 
-/// A STRING literal with escapes, as Python 2's repr writes them.
+/// A STRING literal with escapes.
 fn escaped_str(facts: &mut Facts, span: Span, literal: &[u8]) {
-    let mut at = 0;
-    while at < literal.len() {
-        let (byte, len) = match &literal[at..] {
-            [b'\\', b'x', high, low, ..] => {
-                let digit = |b: &u8| (*b as char).to_digit(16).unwrap_or(0) as u8;
-                (digit(high) << 4 | digit(low), 4)
-            }
-            [b'\\', a @ b'2'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', ..] => {
-                (((a - b'0') << 6) | ((b - b'0') << 3) | (c - b'0'), 4)
-            }
-            [b'\\', _, ..] => (0, 2),
-            [byte, ..] => (*byte, 1),
-            [] => return,
-        };
-        if !byte.is_ascii() {
-            facts
-                .undecodable
-                .get_or_insert((span.start + at as u32, byte));
-            return;
-        }
-        at += len;
+    if let Some((at, byte)) = literal_bytes(literal).find(|(_, byte)| !byte.is_ascii()) {
+        facts
+            .undecodable
+            .get_or_insert((span.start + at as u32, byte));
     }
 }

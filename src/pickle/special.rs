@@ -2,7 +2,8 @@
 
 use super::machine::View;
 use super::node::{Kind, Node};
-use super::opcode::{NEWOBJ, NEWOBJ_EX};
+use super::opcode::{LONG, NEWOBJ, NEWOBJ_EX, STRING};
+use super::operands;
 
 /// A global that a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub(super) enum Special {
     CodecsEncode,
     /// Python 2's `str`, Python 3's text type
     Str,
+    /// Python 2's `long`, which Python 3 means its `int` by
+    Long,
     /// Built-ins that allocate as much as an integer says
     Sized,
     /// `datetime.time`
@@ -44,6 +47,10 @@ pub(super) enum Special {
     Reduce,
     /// Cookies, which learned `SameSite` in 3.8
     Morsel,
+    /// `http.HTTPStatus`, which learns new codes
+    HttpStatus,
+    /// What has attributes since that no state of Python 2 has, and needs them
+    Grown,
     /// Django's `Query` and `QuerySet`, which are tied to its series
     Query,
     /// `django.db.models.base.model_unpickle`
@@ -92,6 +99,14 @@ bitflags::bitflags! {
         const REDUCE = 1 << 18;
         /// `SafeBytes` of a `str`.
         const SAFE_BYTES_OF_STR = 1 << 17;
+        /// The state of what has more attributes in Python 3.
+        const GROWN_STATE = 1 << 19;
+        /// An instance of a class of integers, made of what Python 3 writes.
+        const INT_ON_LONG = 1 << 20;
+        /// HTTP statuses that are new in this version.
+        const STATUS_37 = 1 << 21;
+        const STATUS_38 = 1 << 22;
+        const STATUS_39 = 1 << 23;
     }
 }
 
@@ -101,6 +116,8 @@ impl Special {
             (b"builtins" | b"__builtin__", name) => match name {
                 b"getattr" => Self::Getattr,
                 b"str" => Self::Str,
+                b"long" => Self::Long,
+                b"reduce" => Self::Reduce,
                 b"bytes" | b"bytearray" | b"list" | b"tuple" | b"range" | b"xrange" => Self::Sized,
                 b"iter" | b"reversed" | b"enumerate" | b"map" | b"zip" | b"filter" => {
                     Self::Iterator
@@ -120,6 +137,14 @@ impl Special {
             (b"datetime", b"time") => Self::Time,
             (b"array", b"array") => Self::Array,
             (b"http.cookies" | b"Cookie", b"Morsel") => Self::Morsel,
+            (b"http", b"HTTPStatus") => Self::HttpStatus,
+            (b"email.message", b"Message")
+            | (b"logging", b"LogRecord")
+            | (
+                b"ConfigParser" | b"configparser",
+                b"ConfigParser" | b"RawConfigParser" | b"SafeConfigParser",
+            ) => Self::Grown,
+            (module, _) if module.starts_with(b"email.mime.") => Self::Grown,
             (b"django.utils.safestring", b"SafeString") => Self::SafeString,
             (b"django.utils.safestring", b"SafeBytes") => Self::SafeBytes,
             (b"django.utils.safestring", _) => Self::SafeText,
@@ -165,16 +190,15 @@ impl Special {
         let first = args.first().copied();
         let text = first.and_then(|arg| view.string(arg));
         match self {
-            Self::Time if first.is_some_and(|arg| arg.kind == Kind::Str) => {
-                let late = text
-                    .and_then(|text| text.get(2))
-                    .is_some_and(|&second| second >= 24);
-                if late {
-                    Shapes::TIME_SECONDS
-                } else {
-                    Shapes::empty()
-                }
+            Self::Time if first.is_some_and(|arg| py2_time(arg, view).nth(2) >= Some(24)) => {
+                Shapes::TIME_SECONDS
             }
+            Self::HttpStatus => match first.and_then(Node::int) {
+                Some(421) => Shapes::STATUS_37,
+                Some(451) => Shapes::STATUS_38,
+                Some(103 | 418 | 425) => Shapes::STATUS_39,
+                _ => Shapes::empty(),
+            },
             Self::Array => match text {
                 Some(b"c") if count > 1 => Shapes::ARRAY_CHAR,
                 Some(b"q" | b"Q") => Shapes::ARRAY_LONG_LONG,
@@ -204,6 +228,8 @@ impl Special {
             Self::SafeString => safe_string(base, view),
             Self::SafeBytes => Shapes::SAFE_BYTES_OF_STR,
             Self::Native | Self::Context => Shapes::NATIVE,
+            // The state that follows is given to what a function made.
+            Self::Grown => Shapes::GROWN_STATE,
             _ => Shapes::empty(),
         }
     }
@@ -213,9 +239,33 @@ impl Special {
         match self {
             Self::Iterator => Shapes::ITERATOR_STATE,
             Self::StringIo => Shapes::STRING_IO_STATE,
+            Self::Grown => Shapes::GROWN_STATE,
             Self::SafeString | Self::SafeText => Shapes::SAFE_STRING_STATE,
             _ => Shapes::empty(),
         }
+    }
+}
+
+/// The bytes that Python 2 makes a `time` of; none of Python 3's.
+fn py2_time(arg: Node, view: &View<'_>) -> impl Iterator<Item = u8> {
+    let bytes = arg.bytes().of(view.pickle);
+    let (plain, literal) = match arg.kind {
+        Kind::Str => (bytes, &[][..]),
+        Kind::Escaped if view.pickle[arg.at as usize] == STRING => (&[][..], bytes),
+        _ => (&[][..], &[][..]),
+    };
+    let literal = operands::literal_bytes(literal).map(|(_, byte)| byte);
+    plain.iter().copied().chain(literal)
+}
+
+/// An instance of a class that Python 3 derives from `int`. A LONG is left out:
+/// Python 2 writes it of a class that it derives from `long`.
+pub(super) fn int_on_long(base: Special, value: Option<&Node>, view: &View<'_>) -> Shapes {
+    let is_int = |value: &Node| value.kind == Kind::Int && view.pickle[value.at as usize] != LONG;
+    if base == Special::Long && value.is_some_and(is_int) {
+        Shapes::INT_ON_LONG
+    } else {
+        Shapes::empty()
     }
 }
 

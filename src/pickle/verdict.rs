@@ -354,13 +354,29 @@ fn judge_shapes(facts: &Facts, reader: Reader) -> Result<(), Reason<'static>> {
         && facts.says_samesite
         && facts.declared >= 2
         && reader.is_all_of(Versions::PY2 | Versions::only(PythonVersion::Py36))
+        // Later ones teach it to all cookies.
+        && reader.django().is_none_or(|series| series < (2, 1))
     {
         return kind("cookies have no samesite before Python 3.8");
     }
     if has(Shapes::OR | Shapes::REDUCE) && !reader.may_be(Versions::since(PythonVersion::Py310)) {
         return kind("unions of types are new in Python 3.10");
     }
+    for (shape, since) in [
+        (Shapes::STATUS_37, PythonVersion::Py37),
+        (Shapes::STATUS_38, PythonVersion::Py38),
+        (Shapes::STATUS_39, PythonVersion::Py39),
+    ] {
+        if has(shape) && !reader.may_be(Versions::since(since)) {
+            return kind("an HTTP status that is new in a later Python");
+        }
+    }
     if reader.is_python3() {
+        if has(Shapes::GROWN_STATE) && !facts.says_grown {
+            return kind(
+                "mails, log records and ConfigParsers need attributes that Python 2's lack",
+            );
+        }
         if has(Shapes::STRING_IO_STATE) {
             return kind("Python 3 takes StringIO for io.StringIO, which has another state");
         }
@@ -377,6 +393,9 @@ fn judge_shapes(facts: &Facts, reader: Reader) -> Result<(), Reason<'static>> {
         }
         if has(Shapes::ARRAY_LONG_LONG) {
             return kind("array type codes q and Q are new in Python 3.3");
+        }
+        if has(Shapes::INT_ON_LONG) {
+            return kind("a class of int is no class of long in Python 2.7");
         }
         if has(Shapes::ITERATOR_STATE) {
             return kind("iterators take no state in Python 2.7");

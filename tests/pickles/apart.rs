@@ -16,15 +16,20 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 static APART: LazyLock<Matrix> = LazyLock::new(|| Matrix::read("apart.jsonl.xz"));
 
+// What was measured first, in percent falsely loadable (unloadable): of 2.7 to 3.x
+// 2.82, of 3.x to 2.7 2.86, of 3.x to 3.x 1.22 (0.10); with inventories 1.96, 0.40
+// and 0.46 (0.10). The rules made since are those of the commits that lowered the
+// bounds: on what they are about, the cases prove nothing more.
+
 #[test]
 fn verdicts_on_what_was_kept_apart_are_as_right_as_was_measured() {
-    // Half of them are of classes and packages that the reader's environment
-    // lacks, which only an inventory tells.
+    // Most are of classes and packages that the reader's environment lacks, which
+    // only an inventory tells.
     let most = [
         ("2.7 to 2.7", 0.0, 0.0),
-        ("2.7 to 3.x", 2.83, 0.0),
-        ("3.x to 2.7", 2.87, 0.0),
-        ("3.x to 3.x", 1.23, 0.1),
+        ("2.7 to 3.x", 1.29, 0.0),
+        ("3.x to 2.7", 2.73, 0.0),
+        ("3.x to 3.x", 1.06, 0.0),
         ("plain", 0.0, 0.0),
     ];
     assert_at_most(&judge_all(&APART, None), &most);
@@ -32,11 +37,12 @@ fn verdicts_on_what_was_kept_apart_are_as_right_as_was_measured() {
 
 #[test]
 fn verdicts_with_an_inventory_on_what_was_kept_apart_are_as_right_as_was_measured() {
+    // What is left is what no bytes tell: see the README.
     let most = [
         ("2.7 to 2.7", 0.0, 0.0),
-        ("2.7 to 3.x", 1.97, 0.0),
-        ("3.x to 2.7", 0.41, 0.0),
-        ("3.x to 3.x", 0.46, 0.1),
+        ("2.7 to 3.x", 0.44, 0.0),
+        ("3.x to 2.7", 0.3, 0.0),
+        ("3.x to 3.x", 0.35, 0.0),
         ("plain", 0.0, 0.0),
     ];
     assert_at_most(&judge_all(&APART, Some(&APART.inventories)), &most);

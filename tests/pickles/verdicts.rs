@@ -244,11 +244,12 @@ pub(crate) fn assert_at_most(counts: &BTreeMap<&str, Count>, most: &[(&str, f64,
 fn verdicts_without_an_inventory_are_as_right_as_was_measured() {
     // Of 3.x to 2.7, most are of one class of the application that is classic
     // there: only an inventory tells of it.
+    // Of 2.7 to 3.x, a mail is recorded as loaded, of which no header can be read.
     let most = [
         ("2.7 to 2.7", 0.0, 0.1),
-        ("2.7 to 3.x", 0.6, 0.0),
+        ("2.7 to 3.x", 0.6, 0.1),
         ("3.x to 2.7", 3.1, 0.05),
-        ("3.x to 3.x", 0.25, 0.65),
+        ("3.x to 3.x", 0.2, 0.65),
         ("plain", 0.0, 0.0),
         ("other", 0.35, 0.01),
     ];
@@ -259,7 +260,7 @@ fn verdicts_without_an_inventory_are_as_right_as_was_measured() {
 fn verdicts_with_an_inventory_are_as_right_as_was_measured() {
     let most = [
         ("2.7 to 2.7", 0.0, 0.1),
-        ("2.7 to 3.x", 0.5, 0.0),
+        ("2.7 to 3.x", 0.2, 0.1),
         ("3.x to 2.7", 0.3, 0.05),
         ("3.x to 3.x", 0.1, 0.65),
         ("plain", 0.0, 0.0),
