@@ -127,6 +127,9 @@ pub(super) struct Global {
     /// Instantiated with a Python 2 `str` as its first argument, or
     /// reconstructed from one.
     pub(super) from_str: bool,
+    /// Made of text that Python 2's `str` does not take: not ASCII, or reconstructed
+    /// from `unicode`.
+    pub(super) from_text: bool,
     /// An instance of it was given a dict as its state.
     pub(super) dict_state: bool,
     pushes: u32,
@@ -466,6 +469,7 @@ impl Observer for Recorder<'_> {
             roles: Roles::default(),
             by_obj: false,
             from_str: false,
+            from_text: false,
             dict_state: false,
             pushes: 0,
             uses: 0,
@@ -550,6 +554,9 @@ impl Observer for Recorder<'_> {
                         || arg.kind == Kind::Escaped
                             && view.pickle[arg.at as usize] == super::opcode::STRING
                 });
+                global.from_text |= first.is_some_and(|arg| {
+                    arg.kind == Kind::Text && !arg.bytes().of(view.pickle).is_ascii()
+                });
             }
             _ => {
                 global.roles.called = true;
@@ -593,6 +600,7 @@ impl Observer for Recorder<'_> {
                     class.roles.reconstructed = true;
                     class.uses += 1;
                     class.from_str |= base == Some(Special::Str);
+                    class.from_text |= base == Some(Special::Unicode);
                     let class = class.special;
                     let of = args.0.get(2);
                     self.facts.shapes |= class.reconstructed(of.copied(), view);

@@ -17,6 +17,8 @@ pub(super) enum Special {
     CodecsEncode,
     /// Python 2's `str`, Python 3's text type
     Str,
+    /// Python 2's `unicode`
+    Unicode,
     /// Python 2's `long`, which Python 3 means its `int` by
     Long,
     /// Built-ins that allocate as much as an integer says
@@ -116,6 +118,7 @@ impl Special {
             (b"builtins" | b"__builtin__", name) => match name {
                 b"getattr" => Self::Getattr,
                 b"str" => Self::Str,
+                b"unicode" => Self::Unicode,
                 b"long" => Self::Long,
                 b"reduce" => Self::Reduce,
                 b"bytes" | b"bytearray" | b"list" | b"tuple" | b"range" | b"xrange" => Self::Sized,

@@ -296,7 +296,9 @@ impl<'s> Scan<'s> {
         {
             return Err(Reason::Classic { module, name });
         }
-        if reader.is_python3() && global.from_str && is(Inventory::is_bytes_based) {
+        let refused =
+            reader.is_python3() && global.from_str || reader.is_python2() && global.from_text;
+        if refused && is(Inventory::is_bytes_based) {
             return Err(Reason::Bytes { module, name });
         }
         if global.dict_state && is(Inventory::has_no_dict) {
