@@ -16,8 +16,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -27,7 +27,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use fastrand::Rng;
 
 use crate::replies::{CasIds, Reply, parse};
-use crate::support::{FENCE, FENCE_REPLY, Memcached, Picklegate, connect, free_addr, roundtrip};
+use crate::support::{self, FENCE, FENCE_REPLY, Memcached, Picklegate, free_addr, roundtrip};
 use crate::{config, shorten, show};
 
 /// Streams that each rule is tried with.
@@ -638,18 +638,10 @@ fn for_memcached(stream: &[u8], pieces: &[Piece]) -> Vec<u8> {
 
 /// All that a server answers until it closes.
 fn converse(addr: &str, writes: &[&[u8]]) -> Vec<Reply> {
-    let mut stream = connect(addr);
-    for write in writes {
-        // It may have closed already.
-        let _ = stream.write_all(write);
-    }
-    let _ = stream.shutdown(Shutdown::Write);
-    let mut received = Vec::new();
-    if let Err(error) = stream.read_to_end(&mut received)
-        && error.kind() != std::io::ErrorKind::ConnectionReset
-    {
-        received.extend(format!("SILENT {error}\r\n").bytes());
-    }
+    let received = support::converse(addr, writes).unwrap_or_else(|cut| {
+        let silence = format!("SILENT {:?}\r\n", cut.error);
+        [cut.received, silence.into_bytes()].concat()
+    });
     let mut ids = CasIds::default();
     ids.looks = true;
     parse(&received, &mut ids)

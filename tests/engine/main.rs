@@ -5,6 +5,8 @@
 //!
 //! [`Engine`]: picklegate::engine::Engine
 
+#[path = "../support/attacks.rs"]
+mod attacks;
 mod bounds;
 mod coherence;
 mod cuts;

@@ -443,6 +443,25 @@ pub(crate) fn exchange<'a>(
     })
 }
 
+/// Sends each chunk as a write of its own, and then no more; all that is answered until
+/// the peer closes. An error if it falls silent instead.
+pub(crate) fn converse(addr: &str, chunks: &[&[u8]]) -> Result<Vec<u8>, Cut> {
+    let mut stream = connect(addr);
+    for chunk in chunks {
+        // It may have closed already.
+        let _ = stream.write_all(chunk);
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut received = Vec::new();
+    let error = stream.read_to_end(&mut received).err();
+    let cut = Cut { error, received };
+    if cut.is_close() {
+        Ok(cut.received)
+    } else {
+        Err(cut)
+    }
+}
+
 /// Sends `request` in one write; everything up to and including `until`.
 pub(crate) fn roundtrip(stream: &TcpStream, request: &[u8], until: &[u8]) -> Vec<u8> {
     exchange(stream, [request], until).unwrap_or_else(|cut| {
