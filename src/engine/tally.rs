@@ -235,15 +235,18 @@ pub enum Closed {
     SendTimeout,
     /// An upstream failed in the middle of a value.
     Upstream,
+    /// It was still owed something when the time for the end was over.
+    Drain,
 }
 
 impl Closed {
     /// All reasons.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::BadRequest,
         Self::Backlog,
         Self::SendTimeout,
         Self::Upstream,
+        Self::Drain,
     ];
 
     /// As metrics name it.
@@ -253,6 +256,7 @@ impl Closed {
             Self::Backlog => "backlog",
             Self::SendTimeout => "send_timeout",
             Self::Upstream => "upstream",
+            Self::Drain => "drain",
         }
     }
 }

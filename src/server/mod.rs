@@ -57,6 +57,10 @@ use stream::Listening;
 use upstream::Address;
 use worker::{Handle, Message, Reload, Worker};
 
+/// How long a worker may take to say whom it cut off at the end: none does unless it
+/// is stuck.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
 /// Why serving did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -516,9 +520,15 @@ impl Server {
             is_done = is_done || tokio::time::timeout(timeout / 2, &mut all).await.is_ok();
         }
         if !is_done {
+            let workers = self.workers.iter().map(Handle::mailbox);
+            let asked = worker::ask(workers, Message::CutOff);
+            let cut = match tokio::time::timeout(LAST_WORD, asked).await {
+                Ok(cut) => cut.iter().sum::<usize>().to_string(),
+                Err(_) => "some".to_owned(),
+            };
+            let timeout = timeout.as_millis();
             tracing::warn!(
-                "some connections did not finish in {} ms",
-                timeout.as_millis()
+                "{cut} connections were cut off after {timeout} ms, still owed something"
             );
         }
         self.answering.shutdown().await;

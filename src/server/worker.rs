@@ -68,6 +68,8 @@ pub(super) enum Message {
     Servers(oneshot::Sender<Vec<Arc<Address>>>),
     /// Finish what is owed and end; said again, take no more of what still comes.
     Drain,
+    /// Give up whoever is still owed something, and say how many that were.
+    CutOff(oneshot::Sender<usize>),
 }
 
 /// A client to serve.
@@ -362,6 +364,9 @@ impl Worker {
                 let _ = answer.send(servers);
             }
             Message::Drain => self.drain(),
+            Message::CutOff(answer) => {
+                let _ = answer.send(self.cut_off());
+            }
         }
     }
 
@@ -379,6 +384,22 @@ impl Worker {
                 list(&mut self.ready, number, client);
             }
         }
+    }
+
+    /// Gives up all clients that are still owed something; how many there were.
+    fn cut_off(&mut self) -> usize {
+        let mut count = 0;
+        for (number, client) in self.clients.iter().enumerate() {
+            let id = number as u32;
+            if let Some(client) = client
+                && !self.engine.session(id).is_finished()
+            {
+                tracing::debug!(peer = client.connection.peer(), "client cut off");
+                self.engine.give_up(id, Closed::Drain);
+                count += 1;
+            }
+        }
+        count
     }
 
     /// While draining, asks a client to go once it has nothing more to say.

@@ -115,6 +115,29 @@ fn who_never_stops_is_cut_between_two_replies() {
     service.ended();
 }
 
+#[test]
+fn who_takes_nothing_is_cut_off_and_counted() {
+    let memcached = Memcached::start();
+    let listen = free_addr();
+    let rule = format!("{SHARED}[limits]\ndrain_timeout_ms = 600\n");
+    let mut service = Service::start(&config(&[&listen], &memcached, &rule));
+    let value = "x".repeat(500_000);
+    let stored = format!("set k 0 0 {}\r\n{value}\r\n", value.len());
+    assert_eq!(ask_text(&memcached.connect(), &stored), "STORED\r\n");
+    let [idle, deaf, deafer] = [(); 3].map(|()| connect(&listen));
+    // More than the system keeps for who does not read.
+    for mut client in [&deaf, &deafer] {
+        client.write_all(&b"get k\r\n".repeat(100)).unwrap();
+    }
+    roundtrip(&idle, b"get n\r\n", b"END\r\n");
+    service.stop();
+    assert_eq!(rest(&idle), "");
+    let told = service.stderr();
+    let line = "2 connections were cut off after 600 ms, still owed something";
+    assert_eq!(told.matches("cut off").count(), 1, "{told}");
+    assert!(told.contains(line), "{told}");
+}
+
 // Restarts -----------------------------------------------------------------------
 
 /// Clients of both kinds, and what they come to.
