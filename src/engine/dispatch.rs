@@ -64,6 +64,19 @@ impl<'e> Dispatch<'e> {
         self.take_known(head, body)
     }
 
+    /// Whether a request would end the line that its client's reads share with those
+    /// of others. It had better wait until these have joined it.
+    pub(super) fn ends_shared_line(&self, head: &Head<'_>) -> bool {
+        let key = match head {
+            Head::Store(store) => store.key,
+            Head::Change(change) => change.key,
+            Head::Meta(meta) => meta.key,
+            _ => return false,
+        };
+        let is_idle = self.sessions.slab[self.client as usize].is_idle();
+        !is_idle && self.lanes[self.lane_of(key)].lane.is_joined_by(self.client)
+    }
+
     /// Takes one request of a client that is taken for what it is.
     #[inline]
     pub(super) fn take_known(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {

@@ -209,7 +209,7 @@ impl Engine {
     /// Takes bytes that a client sent.
     pub fn client_input(&mut self, client: u32, input: &[u8]) {
         if self.session(client).inbox.is_empty() {
-            let taken = self.take(client, input);
+            let taken = self.take(client, input, false);
             let rest = &input[taken..];
             if rest.is_empty() {
                 return;
@@ -226,14 +226,14 @@ impl Engine {
         let session = self.sessions.get(client);
         session.inbox.extend_from_slice(input);
         if session.inbox.len() >= session.need {
-            self.go_on(client);
+            self.go_on(client, false);
         }
     }
 
-    /// Works on what a client sent before.
-    fn go_on(&mut self, client: u32) {
+    /// Works on what a client sent before; `has_waited` if others came first.
+    fn go_on(&mut self, client: u32, has_waited: bool) {
         let mut inbox = std::mem::take(&mut self.sessions.get(client).inbox);
-        let taken = self.take(client, &inbox);
+        let taken = self.take(client, &inbox, has_waited);
         let session = self.sessions.get(client);
         if taken < inbox.len() && !session.closing {
             inbox.drain(..taken);
@@ -247,8 +247,10 @@ impl Engine {
         }
     }
 
-    /// Takes whole requests off the input; gives the number of bytes taken.
-    fn take(&mut self, client: u32, input: &[u8]) -> usize {
+    /// Takes whole requests off the input; gives the number of bytes taken. A change
+    /// behind reads of its client's waits until those of other clients have joined
+    /// them, unless it `has_waited` already.
+    fn take(&mut self, client: u32, input: &[u8], mut has_waited: bool) -> usize {
         let mut at = 0;
         let now_us = self.sessions.now_us;
         loop {
@@ -291,6 +293,12 @@ impl Engine {
                         break;
                     }
                     let mut dispatch = self.dispatch(client);
+                    if !has_waited && dispatch.ends_shared_line(&head) {
+                        self.sessions.get(client).paused = true;
+                        self.sessions.mark_dirty(client);
+                        break;
+                    }
+                    has_waited = false;
                     match dispatch.take(&head, &rest[total..]) {
                         Taken::Body(body) => at += total + body,
                         Taken::Needs(body) => {
@@ -369,7 +377,7 @@ impl Engine {
             return false;
         }
         session.paused = false;
-        self.go_on(client);
+        self.go_on(client, true);
         !self.session(client).paused
     }
 

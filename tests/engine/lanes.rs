@@ -112,6 +112,29 @@ fn a_client_never_overtakes_itself() {
     assert_eq!(text(rig.received(other)), "END\\r\\nSTORED\\r\\n");
 }
 
+#[test]
+fn a_change_waits_until_others_have_joined_the_line_it_ends() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let clients = [(); 3].map(|()| rig.open("py2"));
+    for (nth, client) in clients.into_iter().enumerate() {
+        let get = format!("get a{nth}\r\n{}get c{nth}\r\n", set(&format!("b{nth}"), 1));
+        rig.send(client, get.as_bytes());
+    }
+    rig.flush_clients();
+    // The first has only its own line to end.
+    assert_eq!(
+        unwritten(&mut rig, 0),
+        "get @py2//a0\\r\\nset @py2//b0 0 0 1\\r\\nx\\r\\n\
+         get @py2//c0 @py2//a1 @py2//a2\\r\\n\
+         set @py2//b1 0 0 1\\r\\nx\\r\\nset @py2//b2 0 0 1\\r\\nx\\r\\n\
+         get @py2//c1 @py2//c2\\r\\n"
+    );
+    rig.settle();
+    for client in clients {
+        assert_eq!(text(rig.received(client)), "END\\r\\nSTORED\\r\\nEND\\r\\n");
+    }
+}
+
 /// How many keys each line has that a multi-get becomes.
 fn keys_by_line(key: &str, keys: usize) -> Vec<usize> {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);

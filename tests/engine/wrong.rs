@@ -310,6 +310,8 @@ fn losing_a_lane_within_a_value_closes_those_who_saw_half_of_it() {
     rig.send(seer, b"get b a\r\n");
     // In one line with the other's keys.
     rig.send(sharer, b"get a b\r\nmg b v\r\n");
+    // What waits for others to join a line goes on at the end of the turn.
+    rig.flush_clients();
     rig.send(writer, b"set w 0 0 1\r\nw\r\nincr w 1\r\nget w\r\n");
     rig.write_lane(0, usize::MAX);
     let half = rig.unread(0).windows(3).position(|w| w == b"sec").unwrap() + 3;
@@ -389,6 +391,7 @@ fn a_read_is_not_tried_again_after_a_later_change() {
             // Those of another are in the same line, and it only reads.
             rig.send(other, read.as_bytes());
             rig.send(one, format!("{read}{change}{read}").as_bytes());
+            rig.flush_clients();
             // The upstream carries out all of it.
             rig.write_lane(0, usize::MAX);
             rig.lose_lane(0, "is lost", true);

@@ -288,11 +288,24 @@ impl Lane {
     }
 
     /// Requests of other clients may overtake the open retrieval: nobody was
-    /// told of either. A client's own may not, where it has others under way.
+    /// told of either. A client's own may not.
     fn keep_order(&mut self, sessions: &Sessions, ticket: Ticket) {
-        if !sessions.is_alone(ticket) {
+        if !sessions.is_alone(ticket) && self.is_open_for(ticket.client) {
             self.close();
         }
+    }
+
+    /// Whether the open retrieval has keys of a client.
+    fn is_open_for(&self, client: u32) -> bool {
+        // A client that asks again has asked last.
+        let mut last = self.open.keys.iter().rev();
+        last.any(|key| key.ticket.client == client)
+    }
+
+    /// Whether the open retrieval has keys of a client, behind those of others.
+    pub fn is_joined_by(&self, client: u32) -> bool {
+        let first = self.open.keys.first();
+        first.is_some_and(|key| key.ticket.client != client) && self.is_open_for(client)
     }
 
     /// Lets the open retrieval grow no more.

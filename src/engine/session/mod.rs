@@ -314,7 +314,7 @@ impl Session {
 /// What delivering to one client needs beside its session.
 struct Desk<'s> {
     client: u32,
-    dirty: &'s mut Vec<u32>,
+    dirty: &'s mut VecDeque<u32>,
     tally: &'s mut Tally,
     pool: &'s mut Pool,
     queues: &'s mut Queues,
@@ -327,7 +327,7 @@ impl Session {
     fn mark(&mut self, desk: &mut Desk<'_>) {
         if !self.dirty {
             self.dirty = true;
-            desk.dirty.push(desk.client);
+            desk.dirty.push_back(desk.client);
         }
     }
 
@@ -467,8 +467,8 @@ impl Session {
 pub struct Sessions {
     /// By client.
     pub slab: Slab<Session>,
-    /// Clients with something new to send, to close or to read on.
-    pub dirty: Vec<u32>,
+    /// Clients with something new to send, to close or to read on, by turns.
+    pub dirty: VecDeque<u32>,
     /// Changes that need another step before they can be answered.
     pub(super) steps: Vec<Next>,
     /// What was counted.
@@ -502,7 +502,7 @@ impl Sessions {
         let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
-            dirty: Vec::new(),
+            dirty: VecDeque::new(),
             steps: Vec::new(),
             tally,
             looker: Looker::new(Arc::clone(snapshot)),
@@ -588,7 +588,7 @@ impl Sessions {
     /// Takes one client off the list of those with something new.
     pub fn pop_dirty(&mut self) -> Option<u32> {
         loop {
-            let client = self.dirty.pop()?;
+            let client = self.dirty.pop_front()?;
             // It may be gone.
             if let Some(session) = self.slab.get_mut(client as usize) {
                 session.dirty = false;
