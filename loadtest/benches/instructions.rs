@@ -10,7 +10,7 @@ use std::hint::black_box;
 use picklegate::pickle::transcode::{Form, Transcoder, UnknownEnvironment};
 use picklegate::pickle::{Extensions, Scanner};
 
-use setup::{KEY, multi_get, pickle, recorded, set, store, turn};
+use setup::{KEY, multi_get, pickle, recorded, set, sets, store, turn};
 
 /// Requests that each function lives through.
 const REQUESTS: usize = 6400;
@@ -79,7 +79,8 @@ scenarios! {
     get_hit_of_64_clients: 64 in ask(64, &set(KEY, 100), &line("get", ""));
     get_hit_16_kib: 1 in ask(1, &set(KEY, 16 << 10), &line("get", ""));
     get_miss: 1 in ask(1, b"", &line("get", ""));
-    multi_get_per_key: 100 in ask(1, &set(KEY, 100), multi_get(100).as_bytes());
+    multi_get_hit_per_key: 100 in ask(1, &sets(100), multi_get(100).as_bytes());
+    multi_get_miss_per_key: 100 in ask(1, b"", multi_get(100).as_bytes());
     set_100_b: 1 in ask(1, b"", &set(KEY, 100));
     set_4_kib: 1 in ask(1, b"", &set(KEY, 4 << 10));
     delete_with_sibling: 1 in ask(1, &set(KEY, 100), &line("delete", ""));

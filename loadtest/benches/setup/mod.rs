@@ -39,10 +39,20 @@ pub(crate) fn set(key: &str, bytes: usize) -> Vec<u8> {
     store(&format!("set {key} 1 0 {bytes}"), &pickle(bytes))
 }
 
+/// A key of those that [`multi_get`] names.
+fn nth(n: usize) -> String {
+    format!("user:{n:04}")
+}
+
 /// A retrieval of this many keys.
 pub(crate) fn multi_get(keys: usize) -> String {
-    let keys = (0..keys).map(|n| format!(" user:{n:04}"));
+    let keys = (0..keys).map(|n| format!(" {}", nth(n)));
     format!("get{}\r\n", keys.collect::<String>())
+}
+
+/// What [`multi_get`] finds, 100 bytes each.
+pub(crate) fn sets(keys: usize) -> Vec<u8> {
+    (0..keys).flat_map(|n| set(&nth(n), 100)).collect()
 }
 
 /// A turn of this many clients that all ask the same, after what was `given`.
