@@ -134,11 +134,12 @@ fn serve(config: Config, file: Option<&Path>) -> Result<(), Failure> {
 /// Structured logs; `PICKLEGATE_LOG=debug` (or `target=level,...`) shows more.
 fn log_to_stderr(level: LevelFilter) {
     let asked = env::var("PICKLEGATE_LOG").unwrap_or_default();
-    let parsed = Some(&asked).filter(|asked| !asked.is_empty());
-    let parsed = parsed.map(|asked| asked.parse::<Targets>()).transpose();
-    let refused = parsed.as_ref().err().map(ToString::to_string);
-    let shown = parsed.ok().flatten();
-    let shown = shown.unwrap_or_else(|| Targets::new().with_default(level));
+    let usual = Targets::new().with_default(level);
+    let (shown, refused) = match asked.parse() {
+        _ if asked.is_empty() => (usual, None),
+        Ok(targets) => (targets, None),
+        Err(why) => (usual, Some(why)),
+    };
     // It warns of watched directories that went, as each does that a mounted
     // ConfigMap leaves behind.
     let shown = shown.with_target("notify", LevelFilter::ERROR);
