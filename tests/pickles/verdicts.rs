@@ -67,6 +67,12 @@ fn direction(from: &str, to: &str) -> &'static str {
     }
 }
 
+/// Recorded as loaded without having been used: on Python 3 nothing of a mail that
+/// Python 2 pickled can be read, for want of `policy`.
+fn fails_in_use(case: &str, direction: &str) -> bool {
+    case == "misc/email" && direction == "2.7 to 3.x"
+}
+
 /// What applications cache most: containers, texts, numbers, dates, decimals, and
 /// classes that every reader has.
 fn is_plain(case: &str) -> bool {
@@ -189,9 +195,9 @@ pub(crate) fn judge_all(
             let judged = scan.judge(readers[r], inventories.map(|all| &all[r]));
             let verdict = judged.map_or_else(Reason::verdict, |()| Verdict::Loadable);
             let outcome = matrix.outcome(row, r);
-            let loads = matrix.loads(row, r);
             for (case, from) in productions(matrix, row) {
                 let direction = direction(from, python);
+                let loads = matrix.loads(row, r) && !fails_in_use(case, direction);
                 counts.entry(direction).or_default().add(verdict, loads);
                 let part = if is_plain(case) {
                     "plain"
@@ -248,10 +254,9 @@ pub(crate) fn assert_at_most(counts: &BTreeMap<&str, Count>, most: &[(&str, f64,
 fn verdicts_without_an_inventory_are_as_right_as_was_measured() {
     // Of 3.x to 2.7, most are of one class of the application that is classic
     // there: only an inventory tells of it.
-    // Of 2.7 to 3.x, a mail is recorded as loaded, of which no header can be read.
     let most = [
         ("2.7 to 2.7", 0.0, 0.1),
-        ("2.7 to 3.x", 0.6, 0.1),
+        ("2.7 to 3.x", 0.6, 0.0),
         ("3.x to 2.7", 3.1, 0.05),
         ("3.x to 3.x", 0.2, 0.65),
         ("plain", 0.0, 0.0),
@@ -264,7 +269,7 @@ fn verdicts_without_an_inventory_are_as_right_as_was_measured() {
 fn verdicts_with_an_inventory_are_as_right_as_was_measured() {
     let most = [
         ("2.7 to 2.7", 0.0, 0.1),
-        ("2.7 to 3.x", 0.2, 0.1),
+        ("2.7 to 3.x", 0.2, 0.0),
         ("3.x to 2.7", 0.2, 0.05),
         ("3.x to 3.x", 0.1, 0.65),
         ("plain", 0.0, 0.0),
