@@ -1,18 +1,20 @@
 //! Metric families, and how a worker's plain counts become theirs. Nothing here
 //! runs while requests are served: counts are published when somebody looks.
 
+mod durations;
+
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use metrics::{
-    Label, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
-};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+pub use durations::Durations;
+
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
 use crate::config::Word as _;
 use crate::engine::{
-    Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Outcome, PROTOCOLS,
-    RequestCounts, Split, Tally, UpstreamCounts, VERDICTS, Writer,
+    Action, ByReason, Closed, Direction, Invalidation, Outcome, PROTOCOLS, RequestCounts, Split,
+    Tally, UpstreamCounts, VERDICTS, Writer,
 };
 use crate::policy::{Rule, SpaceId};
 use crate::protocol::request::Verb;
@@ -55,16 +57,8 @@ const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
 /// # Errors
 /// If a recorder is installed already.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
-    let bounds = LATENCY_BOUNDS_US.map(|us| us as f64 / 1e6);
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &bounds)?
-        .install_recorder()?;
+    let handle = PrometheusBuilder::new().install_recorder()?;
     describe_counter!(REQUESTS, "Requests answered; retrievals count once per key");
-    describe_histogram!(
-        DURATION,
-        metrics::Unit::Seconds,
-        "From the whole request to its whole reply"
-    );
     describe_counter!(
         PICKLES,
         "Pickles seen on their way, by the protocol they declare"
@@ -301,6 +295,7 @@ pub struct Publisher {
     labels: Labels,
     /// What was published so far.
     tally: Tally,
+    durations: Durations,
     lanes: Vec<(UpstreamCounts, u64, Failures, bool, usize)>,
     /// Connections by listener and namespace, as they were published.
     connections: BTreeMap<(String, String), u32>,
@@ -314,6 +309,7 @@ impl Publisher {
             worker: worker.to_string(),
             labels,
             tally,
+            durations: Durations::default(),
             lanes: Vec::new(),
             connections: BTreeMap::new(),
         }
@@ -337,7 +333,13 @@ impl Publisher {
         self.publish_requests(tally);
         self.publish_pickles(tally);
         self.publish_lanes(lanes);
+        self.durations.add(&self.tally.latency, &tally.latency);
         self.tally.clone_from(tally);
+    }
+
+    /// How long all took that was published.
+    pub fn durations(&self) -> Durations {
+        self.durations.clone()
     }
 
     fn publish_connections(&mut self, tally: &Tally, clients: impl Iterator<Item = usize>) {
@@ -394,21 +396,6 @@ impl Publisher {
                             ]
                         },
                     );
-                }
-            }
-        }
-        for verb in Verb::ALL {
-            let buckets = tally.latency[verb.index()]
-                .iter()
-                .zip(&self.tally.latency[verb.index()]);
-            for (bucket, old) in buckets {
-                let count = bucket.count - old.count;
-                if count > 0 {
-                    // The mean lies in the bucket, so bucket and sum are exact.
-                    let mean_us = (bucket.sum_us - old.sum_us) as f64 / count as f64;
-                    let durations = histogram!(DURATION, "command" => verb.name());
-                    durations
-                        .record_many(mean_us / 1e6, usize::try_from(count).unwrap_or(usize::MAX));
                 }
             }
         }

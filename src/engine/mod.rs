@@ -27,7 +27,7 @@ pub use lane::Lane;
 pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
-    Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, LatencyBucket, Outcome,
+    Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
     PROTOCOLS, RequestCounts, Split, Tally, VERDICTS, Writer,
 };
 

@@ -288,6 +288,9 @@ pub struct LatencyBucket {
     pub sum_us: u64,
 }
 
+/// By verb and bucket.
+pub type Latencies = [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.len()];
+
 /// By verb and outcome.
 pub type RequestCounts = [[u64; Outcome::ALL.len()]; Verb::ALL.len()];
 
@@ -329,7 +332,7 @@ pub struct Tally {
     /// By origin, verb and outcome.
     pub requests: Vec<RequestCounts>,
     /// By verb.
-    pub latency: [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.len()],
+    pub latency: Latencies,
     /// By writing space and protocol.
     written: Vec<[u64; PROTOCOLS.len()]>,
     /// By reading space, protocol, writer, verdict and action: one number for a

@@ -89,13 +89,11 @@ fn is_local(host: &HeaderValue) -> bool {
 }
 
 async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    ask(&state.workers, Message::Publish).await;
-    state.prometheus.run_upkeep();
+    let published = ask(&state.workers, Message::Publish).await;
+    let durations = published.into_iter().reduce(|all, of| all.merge(&of));
     let text_format = "text/plain; version=0.0.4; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, text_format)],
-        state.prometheus.render(),
-    )
+    let text = state.prometheus.render() + &durations.unwrap_or_default().to_string();
+    ([(header::CONTENT_TYPE, text_format)], text)
 }
 
 async fn ask<T>(workers: &[Handle], question: impl Fn(oneshot::Sender<T>) -> Message) -> Vec<T> {

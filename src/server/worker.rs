@@ -21,7 +21,7 @@ use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{Closed, Engine, Family, Invalidation, MAX_BACKLOG, Settings, Tag, Ticket};
-use crate::metrics::{Gauges, Labels, Publisher};
+use crate::metrics::{Durations, Gauges, Labels, Publisher};
 use crate::policy::Snapshot;
 
 /// Bytes read at once.
@@ -55,7 +55,7 @@ pub(super) enum Message {
     /// What came of connecting a lane.
     Connected(usize, io::Result<Detached>),
     /// Bring the metrics up to date, then say so.
-    Publish(oneshot::Sender<()>),
+    Publish(oneshot::Sender<Durations>),
     /// Say how many clients there are, and who some of them are.
     Connections(oneshot::Sender<Connected>),
     /// Say what is done with which keys, and what speaks against a step.
@@ -341,7 +341,7 @@ impl Worker {
             Message::Publish(done) => {
                 self.publish();
                 // Whoever asked may have gone.
-                let _ = done.send(());
+                let _ = done.send(self.publisher.durations());
             }
             Message::Connections(answer) => {
                 let _ = answer.send(self.connections());

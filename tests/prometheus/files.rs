@@ -12,6 +12,7 @@ pub(crate) const TESTS: &str = "deploy/prometheus/tests.yml";
 pub(crate) const GUIDE: &str = "deploy/prometheus/README.md";
 pub(crate) const DASHBOARD: &str = "deploy/grafana/picklegate.json";
 const CODE: &str = "src/metrics.rs";
+const DURATIONS: &str = "src/metrics/durations.rs";
 
 /// One family of metrics.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(crate) fn described() -> BTreeMap<String, Family> {
         .collect();
     let (_, body) = code.split_once("pub fn install()").expect("it is there");
     let calls = body.split("describe_").skip(1);
-    calls
+    let mut families: BTreeMap<String, Family> = calls
         .map(|call| {
             let (kind, rest) = call.split_once("!(").expect("a macro");
             let (constant, rest) = rest.split_once(',').expect("arguments");
@@ -92,7 +93,19 @@ pub(crate) fn described() -> BTreeMap<String, Family> {
             };
             (names[constant.trim()].to_owned(), family)
         })
-        .collect()
+        .collect();
+    // The one that the library does not write.
+    let durations = read(DURATIONS);
+    let (_, rest) = durations.split_once("# HELP {DURATION} ").expect("a line");
+    let (meaning, _) = rest.split_once('"').expect("an end");
+    let family = Family {
+        kind: "histogram".to_owned(),
+        unit: "seconds".to_owned(),
+        labels: BTreeSet::new(),
+        meaning: meaning.to_owned(),
+    };
+    families.insert(names["DURATION"].to_owned(), family);
+    families
 }
 
 /// The labels of each family that a page of metrics has series of.
