@@ -165,6 +165,7 @@ impl Engine {
     /// Sets the engine's clock, in microseconds since any fixed point.
     pub fn set_now(&mut self, us: u64) {
         self.sessions.now_us = us;
+        self.sessions.pool.tidy(us);
     }
 
     /// What was counted so far.

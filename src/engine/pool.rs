@@ -7,8 +7,10 @@ use crate::protocol::key::KeyBuf;
 const LINE_BYTES: usize = 512;
 const BUFFER_BYTES: usize = 4 << 10;
 /// The largest buffer worth keeping, and how much all may hold.
-const MAX_BUFFER_BYTES: usize = 1 << 20;
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BUFFER_BYTES: usize = 256 << 10;
+const MAX_BYTES: usize = 2 << 20;
+/// How long one may lie unused.
+const IDLE_US: u64 = 1_000_000;
 /// Keys kept.
 const MAX_KEYS: usize = 1024;
 
@@ -17,17 +19,54 @@ const MAX_KEYS: usize = 1024;
 pub(super) struct Pool {
     /// Those that never held more than a line. Lines that wait are many: they
     /// must not use up what streams have grown.
-    lines: Vec<Vec<u8>>,
+    lines: Stack,
     /// The others.
-    buffers: Vec<Vec<u8>>,
+    buffers: Stack,
     /// The sum of their capacities.
     bytes: usize,
+    /// When those are forgotten that nobody needed.
+    tidy_at_us: u64,
     // Each is as long as twenty of the entries that hold one.
     #[allow(clippy::vec_box)]
     keys: Vec<Box<KeyBuf>>,
 }
 
+/// Buffers of which the last is taken first: what lies deeper than it ever got is not
+/// needed.
+#[derive(Debug, Default)]
+struct Stack {
+    idle: Vec<Vec<u8>>,
+    /// How many were never taken since the last look.
+    unused: usize,
+}
+
+impl Stack {
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let found = self.idle.pop();
+        self.unused = self.unused.min(self.idle.len());
+        found
+    }
+
+    /// Frees what was not taken since the last time; gives its bytes.
+    fn forget_unused(&mut self) -> usize {
+        let unused = self.idle.drain(..self.unused);
+        let bytes = unused.map(|buffer| buffer.capacity()).sum();
+        self.unused = self.idle.len();
+        bytes
+    }
+}
+
 impl Pool {
+    /// Forgets what nobody needed for a while, now and then: what one large reply
+    /// after another has grown would fill the pool for good.
+    #[inline]
+    pub(super) fn tidy(&mut self, now_us: u64) {
+        if now_us >= self.tidy_at_us {
+            self.tidy_at_us = now_us + IDLE_US;
+            self.bytes -= self.lines.forget_unused() + self.buffers.forget_unused();
+        }
+    }
+
     /// An empty buffer for what may be long.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let found = self.buffers.pop();
@@ -62,9 +101,9 @@ impl Pool {
             buffer.clear();
             self.bytes += capacity;
             if capacity > LINE_BYTES {
-                self.buffers.push(buffer);
+                self.buffers.idle.push(buffer);
             } else {
-                self.lines.push(buffer);
+                self.lines.idle.push(buffer);
             }
         }
     }
@@ -99,9 +138,34 @@ mod tests {
             pool.give(Vec::new());
         }
         assert_eq!(pool.bytes, MAX_BYTES);
-        let buffers = (0..4).map(|_| pool.take().capacity());
-        assert!(buffers.eq([MAX_BUFFER_BYTES; 4]));
+        for _ in 0..MAX_BYTES / MAX_BUFFER_BYTES {
+            assert_eq!(pool.take().capacity(), MAX_BUFFER_BYTES);
+        }
         assert_eq!(pool.bytes, 0);
         assert!(pool.take().capacity() < MAX_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn what_nobody_needs_for_a_while_is_freed() {
+        let mut pool = Pool::default();
+        let capacities = |pool: &Pool| -> Vec<usize> {
+            let idle = pool.buffers.idle.iter();
+            idle.map(Vec::capacity).collect()
+        };
+        pool.tidy(0);
+        for kib in [64, 32, 16] {
+            pool.give(Vec::with_capacity(kib << 10));
+        }
+        // They came after the last look.
+        pool.tidy(IDLE_US);
+        let some = [pool.take(), pool.take()];
+        some.into_iter().for_each(|buffer| pool.give(buffer));
+        pool.tidy(2 * IDLE_US - 1);
+        assert_eq!(capacities(&pool), [64 << 10, 16 << 10, 32 << 10]);
+        pool.tidy(2 * IDLE_US);
+        assert_eq!(capacities(&pool), [16 << 10, 32 << 10]);
+        assert_eq!(pool.bytes, 48 << 10);
+        pool.tidy(3 * IDLE_US);
+        assert_eq!((capacities(&pool), pool.bytes), (vec![], 0));
     }
 }
