@@ -84,6 +84,8 @@ pub(super) trait Observer {
     fn empty_set(&mut self, _at: u32) {}
     /// Keys and values by turns, put into a dict.
     fn pairs(&mut self, _dict: Node, _pairs: &[Node], _pickle: &[u8]) {}
+    /// Items, put at the end of a list.
+    fn append(&mut self, _list: Node, _items: &[Node]) {}
     /// PROTO.
     fn protocol(&mut self, _at: u32, _protocol: u8) {}
     /// A persistent id: only an unpickler made for it loads it.
@@ -457,7 +459,7 @@ impl Machine {
                         at: here as u32,
                     });
                 }
-                EMPTY_LIST => self.stack.push(Node::plain(Kind::List, here)),
+                EMPTY_LIST => self.stack.push(Node::made(Kind::List, here)),
                 EMPTY_DICT => self.stack.push(Node::made(Kind::Dict, here)),
                 EMPTY_TUPLE => {
                     let from = self.stack.len();
@@ -482,8 +484,9 @@ impl Machine {
                     self.stack.push(node);
                 }
                 APPEND => {
-                    self.pop()?;
-                    self.container(op)?;
+                    let item = self.pop()?;
+                    let list = self.container(op)?;
+                    observer.append(list, &[item]);
                 }
                 SETITEM => {
                     let value = self.pop()?;
@@ -503,6 +506,8 @@ impl Machine {
                         }
                     } else if op == ADDITEMS {
                         check_members(&self.stack[from..])?;
+                    } else if let Some(below) = from.checked_sub(1) {
+                        observer.append(self.stack[below], &self.stack[from..]);
                     }
                     self.stack.truncate(from);
                     let container = self.container(op)?;

@@ -12,6 +12,7 @@ mod node;
 mod opcode;
 mod operands;
 mod reader;
+mod refusals;
 mod scan;
 mod sniff;
 mod special;

@@ -45,8 +45,8 @@ pub(super) enum Kind {
     ByteArray,
     /// `a` is where its first elements lie among the items, `b` how many it has.
     Tuple,
+    /// `a` is the offset of the opcode that made it, as of a dict and a set.
     List,
-    /// `a` is the offset of the opcode that made it, as of a set.
     Dict,
     Set,
     FrozenSet,

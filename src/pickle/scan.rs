@@ -10,7 +10,7 @@ use super::machine::{Broken, Machine, Named, Observer, View};
 use super::node::{Kind, NO_GLOBAL, Node, Span};
 use super::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ};
 use super::operands::literal_bytes;
-use super::special::{self, Special};
+use super::special::{self, Said, Shapes, Special};
 
 /// Scans pickles; keeps its memory from one to the next.
 #[derive(Debug, Default)]
@@ -162,13 +162,10 @@ pub(super) struct Facts {
     pub(super) unknown_extension: Option<u32>,
     /// Django's series, where a model or `QuerySet` says it.
     pub(super) django: Option<(u16, u16)>,
-    /// The strings "db" and "samesite" are in it.
-    pub(super) says_db: bool,
-    pub(super) says_samesite: bool,
-    /// What Python 3 adds to the states of mails, log records and configurations.
-    pub(super) says_grown: bool,
+    /// The strings that are in it.
+    pub(super) said: Said,
     /// Bits of [`Special`] shapes; see [`special`].
-    pub(super) shapes: special::Shapes,
+    pub(super) shapes: Shapes,
     /// A call of what a call other than `getattr` gave.
     call_of_result: bool,
     /// `getattr` of something else than a literal name of a global.
@@ -177,6 +174,13 @@ pub(super) struct Facts {
     bare_int: bool,
     /// BUILD on a global, without a call.
     built_global: bool,
+    /// What `copyreg._reconstructor` made last, by the offset of its call: an
+    /// instance of this.
+    reconstructed: Option<(u32, Special)>,
+    /// In a pickle with a mail, the last list that was given tuples, and the last
+    /// dict that has it as its alternatives.
+    tuples_in: Option<u32>,
+    alternatives_in: Option<u32>,
 }
 
 impl<'s> Scan<'s> {
@@ -410,14 +414,35 @@ impl Recorder<'_> {
     /// Strings that rules look for, by their length.
     #[inline]
     fn marks(&mut self, text: &[u8]) {
-        match text.len() {
-            2 => self.facts.says_db |= text == b"db",
-            6 => self.facts.says_grown |= text == b"policy",
-            8 => self.facts.says_samesite |= text == b"samesite",
-            10 => self.facts.says_grown |= text == b"stack_info",
-            14 => self.facts.says_grown |= text == b"_interpolation",
-            15 if text == b"_django_version" => self.want = Want::DjangoVersion,
-            _ => {}
+        self.facts.said |= Said::of(text);
+        if text == b"_django_version" {
+            self.want = Want::DjangoVersion;
+        }
+    }
+
+    /// An instance of `random.Random`.
+    fn is_random(&self, object: Node) -> bool {
+        let class = self.globals.list.get(object.a as usize);
+        object.kind == Kind::Object && class.is_some_and(|class| class.special == Special::Random)
+    }
+
+    /// What keys and values say that may be the state of an object.
+    #[cold]
+    fn attributes_in(&mut self, dict: Node, pairs: &[Node], pickle: &[u8]) {
+        for (key, value) in pairs.iter().zip(pairs.iter().skip(1)).step_by(2) {
+            if !matches!(key.kind, Kind::Text | Kind::Str) {
+                continue;
+            }
+            match (key.bytes().of(pickle), value.kind) {
+                (b"alternatives", Kind::List) if self.facts.tuples_in == Some(value.a) => {
+                    self.facts.alternatives_in = Some(dict.a);
+                }
+                // As Python 3 has it, and no Python 2 without text of its own.
+                (b"_FixedOffset__name", Kind::Text) if key.kind == Kind::Text => {
+                    self.facts.shapes |= Shapes::OFFSET_NAME_TEXT;
+                }
+                _ => {}
+            }
         }
     }
 
@@ -532,7 +557,7 @@ impl Observer for Recorder<'_> {
     fn call(
         &mut self,
         op: u8,
-        _at: u32,
+        at: u32,
         callee: Node,
         args: Option<(&[Node], u32)>,
         view: &View<'_>,
@@ -569,7 +594,7 @@ impl Observer for Recorder<'_> {
         }
         let args = args.unwrap_or((&[], 0));
         self.facts.py3_bytes |= special == Special::CodecsEncode;
-        self.facts.bare_int |= special == Special::Sized
+        self.facts.bare_int |= matches!(special, Special::Sized | Special::Range)
             && args.1 == 1
             && first.is_some_and(|arg| arg.kind == Kind::Int);
         self.facts.shapes |= special.called(op, args, view);
@@ -587,7 +612,14 @@ impl Observer for Recorder<'_> {
                             object.uses += 1;
                         }
                     }
-                    _ => self.facts.loose_getattr = true,
+                    _ => {
+                        self.facts.loose_getattr = true;
+                        let of_random = first.is_some_and(|object| self.is_random(object));
+                        let name = name.and_then(|name| view.string(*name));
+                        if of_random && name.is_some_and(special::is_new_in_random) {
+                            self.facts.shapes |= Shapes::RANDOM_METHOD;
+                        }
+                    }
                 }
             }
             Special::Reconstructor => {
@@ -604,6 +636,7 @@ impl Observer for Recorder<'_> {
                     let class = class.special;
                     let of = args.0.get(2);
                     self.facts.shapes |= class.reconstructed(of.copied(), view);
+                    self.facts.reconstructed = Some((at, class));
                     if let Some(base) = base {
                         self.facts.shapes |= special::int_on_long(base, of, view);
                     }
@@ -613,7 +646,7 @@ impl Observer for Recorder<'_> {
         }
     }
 
-    fn build(&mut self, _at: u32, object: Node, state: Node, _view: &View<'_>) {
+    fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
         match object.kind {
             Kind::Global => {
                 if let Some(global) = self.global_of(object) {
@@ -624,9 +657,40 @@ impl Observer for Recorder<'_> {
             Kind::Object if object.a != NO_GLOBAL => {
                 let class = &mut self.globals.list[object.a as usize];
                 class.dict_state |= state.kind == Kind::Dict;
-                self.facts.shapes |= class.special.built();
+                let special = match class.special {
+                    Special::Ordinary => return,
+                    Special::Reconstructor => match self.facts.reconstructed {
+                        Some((at, special)) if at == object.b => special,
+                        _ => return,
+                    },
+                    special => special,
+                };
+                self.facts.shapes |= special.built(state, view);
+                if special == Special::Mail
+                    && state.kind == Kind::Dict
+                    && self.facts.alternatives_in == Some(state.a)
+                {
+                    self.facts.shapes |= Shapes::PLAIN_ALTERNATIVES;
+                }
             }
             _ => {}
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, list: Node, items: &[Node]) {
+        if self.facts.shapes.contains(Shapes::MAIL)
+            && items.iter().any(|item| item.kind == Kind::Tuple)
+        {
+            self.facts.tuples_in = Some(list.a);
+        }
+    }
+
+    #[inline]
+    fn pairs(&mut self, dict: Node, pairs: &[Node], pickle: &[u8]) {
+        let stateful = Shapes::MAIL | Shapes::FIXED_OFFSET;
+        if self.facts.shapes.intersects(stateful) {
+            self.attributes_in(dict, pairs, pickle);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::machine::View;
 use super::node::{Kind, Node};
-use super::opcode::{LONG, NEWOBJ, NEWOBJ_EX, STRING};
+use super::opcode::{LONG, LONG1, NEWOBJ, NEWOBJ_EX, STRING};
 use super::operands;
 
 /// A global that a rule is about.
@@ -23,6 +23,8 @@ pub(super) enum Special {
     Long,
     /// Built-ins that allocate as much as an integer says
     Sized,
+    /// `range`, which does so in Python 2
+    Range,
     /// `datetime.time`
     Time,
     /// `array.array`
@@ -62,12 +64,28 @@ pub(super) enum Special {
     HttpResponse,
     /// `django.http.response.ResponseHeaders`, since Django 3.2
     ResponseHeaders,
+    /// Django's signers, which learned of algorithms and of older keys
+    Signer,
+    /// `EmailMultiAlternatives`, whose alternatives are named tuples since Django 5.2
+    Mail,
+    /// `django.utils.timezone.FixedOffset`
+    FixedOffset,
+    /// `zipfile.ZipInfo`, which has slots
+    ZipInfo,
+    /// `statistics.NormalDist`, which had slots and then said its state itself
+    NormalDist,
+    /// `random.Random`, whose methods are pickled by their names
+    Random,
+    /// `numpy.core._ufunc_reconstruct`
+    Ufunc,
+    /// `io.BytesIO`
+    BytesIo,
 }
 
 bitflags::bitflags! {
     /// What a pickle does that some reader refuses.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub(super) struct Shapes: u32 {
+    pub(super) struct Shapes: u64 {
         /// A Python 2 `time` with seconds of 24 and more: 3.6 takes them for
         /// an hour.
         const TIME_SECONDS = 1;
@@ -109,6 +127,90 @@ bitflags::bitflags! {
         const STATUS_37 = 1 << 21;
         const STATUS_38 = 1 << 22;
         const STATUS_39 = 1 << 23;
+        /// A state of Django's `Query`.
+        const QUERY_STATE = 1 << 24;
+        const SIGNER = 1 << 25;
+        const MAIL = 1 << 26;
+        /// A mail with alternatives that are plain tuples.
+        const PLAIN_ALTERNATIVES = 1 << 27;
+        const FIXED_OFFSET = 1 << 28;
+        /// A `FixedOffset` whose name is text.
+        const OFFSET_NAME_TEXT = 1 << 29;
+        const ZIP_INFO = 1 << 30;
+        /// A `NormalDist` with the values of its slots, as until 3.10.8 and 3.11.0.
+        const NORMAL_SLOTS = 1 << 31;
+        /// A `NormalDist` with the state that it has said itself since.
+        const NORMAL_PAIR = 1 << 32;
+        /// A method of `random` that Python 2 lacks.
+        const RANDOM_METHOD = 1 << 33;
+        /// A `range` beyond 64 bits.
+        const WIDE_RANGE = 1 << 34;
+        /// A function of numpy by a name that is text.
+        const UFUNC_TEXT = 1 << 35;
+        /// A decimal context's `__dict__`.
+        const CONTEXT_STATE = 1 << 36;
+        /// A `BytesIO` of a `str`.
+        const BYTES_IO_OF_STR = 1 << 37;
+    }
+}
+
+bitflags::bitflags! {
+    /// Which of the strings that rules look for are in a pickle: keys of states.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub(super) struct Said: u16 {
+        const DB = 1;
+        const SAMESITE = 1 << 1;
+        /// What Python 3 adds to the states of mails, log records and configurations.
+        const GROWN = 1 << 2;
+        const ALGORITHM = 1 << 3;
+        const SHA1 = 1 << 4;
+        const FALLBACK_KEYS = 1 << 5;
+        /// `_compresslevel` and `compress_level`: one attribute, by release.
+        const COMPRESSLEVEL = 1 << 6;
+        const COMPRESS_LEVEL = 1 << 7;
+        const END_OFFSET = 1 << 8;
+        /// What Django's queries keep, by series.
+        const TABLES = 1 << 9;
+        const PRIVATE_EXTRA = 1 << 10;
+        const EXTRA = 1 << 11;
+        const EXPLAIN_QUERY = 1 << 12;
+        const EXTRA_CACHE = 1 << 13;
+        const ALIAS_COLS = 1 << 14;
+        const EXPLAIN_INFO = 1 << 15;
+    }
+}
+
+impl Said {
+    /// Every string of a pickle comes here: by its length, most are none of these.
+    #[inline]
+    pub(super) fn of(text: &[u8]) -> Self {
+        let (known, said): (&[u8], _) = match text.len() {
+            2 => (b"db", Self::DB),
+            4 => (b"sha1", Self::SHA1),
+            5 => (b"extra", Self::EXTRA),
+            6..=19 => return Self::of_longer(text),
+            _ => return Self::empty(),
+        };
+        if text == known { said } else { Self::empty() }
+    }
+
+    fn of_longer(text: &[u8]) -> Self {
+        match text {
+            b"policy" | b"stack_info" | b"_interpolation" => Self::GROWN,
+            b"samesite" => Self::SAMESITE,
+            b"algorithm" => Self::ALGORITHM,
+            b"fallback_keys" => Self::FALLBACK_KEYS,
+            b"_compresslevel" => Self::COMPRESSLEVEL,
+            b"compress_level" => Self::COMPRESS_LEVEL,
+            b"_end_offset" => Self::END_OFFSET,
+            b"tables" => Self::TABLES,
+            b"_extra" => Self::PRIVATE_EXTRA,
+            b"explain_query" => Self::EXPLAIN_QUERY,
+            b"_extra_select_cache" => Self::EXTRA_CACHE,
+            b"alias_cols" => Self::ALIAS_COLS,
+            b"explain_info" => Self::EXPLAIN_INFO,
+            _ => Self::empty(),
+        }
     }
 }
 
@@ -121,7 +223,8 @@ impl Special {
                 b"unicode" => Self::Unicode,
                 b"long" => Self::Long,
                 b"reduce" => Self::Reduce,
-                b"bytes" | b"bytearray" | b"list" | b"tuple" | b"range" | b"xrange" => Self::Sized,
+                b"bytes" | b"bytearray" | b"list" | b"tuple" => Self::Sized,
+                b"range" | b"xrange" => Self::Range,
                 b"iter" | b"reversed" | b"enumerate" | b"map" | b"zip" | b"filter" => {
                     Self::Iterator
                 }
@@ -155,6 +258,14 @@ impl Special {
             (b"xml.etree.ElementTree", b"Element") => Self::Native,
             (b"StringIO", b"StringIO") => Self::StringIo,
             (b"_operator" | b"operator", b"or_") => Self::Or,
+            (b"zipfile", b"ZipInfo") => Self::ZipInfo,
+            (b"statistics", b"NormalDist") => Self::NormalDist,
+            (b"random", b"Random") => Self::Random,
+            (b"_io" | b"io", b"BytesIO") => Self::BytesIo,
+            (b"numpy.core", b"_ufunc_reconstruct") => Self::Ufunc,
+            (b"django.core.signing", b"Signer" | b"TimestampSigner") => Self::Signer,
+            (b"django.core.mail.message", b"EmailMultiAlternatives") => Self::Mail,
+            (b"django.utils.timezone", b"FixedOffset") => Self::FixedOffset,
             (b"_functools" | b"functools", b"reduce") => Self::Reduce,
             (b"django.db.models.base", b"model_unpickle") => Self::Model,
             (b"django.db.models.base", b"ModelState") => Self::ModelState,
@@ -184,6 +295,8 @@ impl Special {
             Self::ModelState => Shapes::MODEL_STATE,
             Self::HttpResponse => Shapes::HTTP_RESPONSE,
             Self::ResponseHeaders => Shapes::RESPONSE_HEADERS,
+            Self::Mail => Shapes::MAIL,
+            Self::FixedOffset => Shapes::FIXED_OFFSET,
             _ => Shapes::empty(),
         }
     }
@@ -221,6 +334,10 @@ impl Special {
             }
             Self::Context if count > 0 => Shapes::CONTEXT_ARGUMENTS,
             Self::Reduce => Shapes::REDUCE,
+            Self::Range if args.iter().any(|arg| is_wide(*arg, view)) => Shapes::WIDE_RANGE,
+            Self::Ufunc if args.get(1).is_some_and(|arg| arg.kind == Kind::Text) => {
+                Shapes::UFUNC_TEXT
+            }
             _ => Shapes::empty(),
         }
     }
@@ -233,20 +350,56 @@ impl Special {
             Self::Native | Self::Context => Shapes::NATIVE,
             // The state that follows is given to what a function made.
             Self::Grown => Shapes::GROWN_STATE,
+            Self::Signer => Shapes::SIGNER,
+            Self::Query => Shapes::QUERY_STATE,
             _ => Shapes::empty(),
         }
     }
 
     /// What a state given to an instance of it says.
-    pub(super) fn built(self) -> Shapes {
+    pub(super) fn built(self, state: Node, view: &View<'_>) -> Shapes {
+        let first = || view.elements(state)?.0.first().map(|first| first.kind);
         match self {
             Self::Iterator => Shapes::ITERATOR_STATE,
             Self::StringIo => Shapes::STRING_IO_STATE,
             Self::Grown => Shapes::GROWN_STATE,
             Self::SafeString | Self::SafeText => Shapes::SAFE_STRING_STATE,
+            Self::Signer => Shapes::SIGNER,
+            Self::Query => Shapes::QUERY_STATE,
+            Self::ZipInfo => Shapes::ZIP_INFO,
+            Self::Context if state.kind == Kind::Dict => Shapes::CONTEXT_STATE,
+            Self::BytesIo if matches!(first(), Some(Kind::Str)) => Shapes::BYTES_IO_OF_STR,
+            Self::NormalDist => match first() {
+                Some(Kind::None) => Shapes::NORMAL_SLOTS,
+                Some(Kind::Float | Kind::Int) => Shapes::NORMAL_PAIR,
+                _ => Shapes::empty(),
+            },
             _ => Shapes::empty(),
         }
     }
+}
+
+/// An integer that no 64 bits hold.
+fn is_wide(node: Node, view: &View<'_>) -> bool {
+    if node.kind != Kind::Int {
+        return false;
+    }
+    let at = node.at as usize;
+    let operand = view.pickle.get(at + 1..).unwrap_or(&[]);
+    match view.pickle.get(at) {
+        // Its length; picklers write as few bytes as it takes.
+        Some(&LONG1) => operand.first().is_some_and(|len| *len > 8),
+        Some(&LONG) => {
+            let digits = operand.iter().skip_while(|byte| **byte == b'-');
+            digits.take_while(|byte| byte.is_ascii_digit()).count() > 19
+        }
+        _ => false,
+    }
+}
+
+/// A method of `random.Random` that Python 2 lacks.
+pub(super) fn is_new_in_random(method: &[u8]) -> bool {
+    matches!(method, b"choices" | b"randbytes" | b"binomialvariate")
 }
 
 /// The bytes that Python 2 makes a `time` of; none of Python 3's.

@@ -12,8 +12,8 @@ use super::django;
 use super::inventory::Inventory;
 use super::names::{self, Presence, PythonVersion, Versions};
 use super::reader::Reader;
-use super::scan::{Facts, Global, GlobalRef, Scan};
-use super::special::Shapes;
+use super::refusals;
+use super::scan::{Global, GlobalRef, Scan};
 
 /// Python refuses decimal integers with more digits (since 3.7.14, 3.8.14,
 /// 3.9.14 and 3.10.7).
@@ -225,7 +225,7 @@ impl<'s> Scan<'s> {
         for global in named.filter(|global| self.is_named(&global.named)) {
             self.judge_global(global, reader, inventory)?;
         }
-        judge_shapes(facts, reader)?;
+        refusals::judge(facts, reader)?;
         if let Some(code) = facts.unknown_extension {
             return Err(Reason::Extension { code });
         }
@@ -340,103 +340,4 @@ fn third_party(module: &[u8]) -> Versions {
     } else {
         Versions::ALL
     }
-}
-
-fn judge_shapes(facts: &Facts, reader: Reader) -> Result<(), Reason<'static>> {
-    let has = |shape| facts.shapes.contains(shape);
-    let kind = |what| Err(Reason::Type { what });
-    let framework = |what| Err(Reason::Framework { what });
-    if has(Shapes::TIME_SECONDS) && reader.is_all_of(Versions::only(PythonVersion::Py36)) {
-        return kind("Python 3.6 takes the seconds of a Python 2 time for its hour");
-    }
-    if has(Shapes::ARRAY_CHAR) && reader.is_python3() {
-        return kind("array type code c is gone from Python 3");
-    }
-    if has(Shapes::MORSEL)
-        && facts.says_samesite
-        && facts.declared >= 2
-        && reader.is_all_of(Versions::PY2 | Versions::only(PythonVersion::Py36))
-        // Later ones teach it to all cookies.
-        && reader.django().is_none_or(|series| series < (2, 1))
-    {
-        return kind("cookies have no samesite before Python 3.8");
-    }
-    if has(Shapes::OR | Shapes::REDUCE) && !reader.may_be(Versions::since(PythonVersion::Py310)) {
-        return kind("unions of types are new in Python 3.10");
-    }
-    for (shape, since) in [
-        (Shapes::STATUS_37, PythonVersion::Py37),
-        (Shapes::STATUS_38, PythonVersion::Py38),
-        (Shapes::STATUS_39, PythonVersion::Py39),
-    ] {
-        if has(shape) && !reader.may_be(Versions::since(since)) {
-            return kind("an HTTP status that is new in a later Python");
-        }
-    }
-    if reader.is_python3() {
-        if has(Shapes::GROWN_STATE) && !facts.says_grown {
-            return kind(
-                "mails, log records and ConfigParsers need attributes that Python 2's lack",
-            );
-        }
-        if has(Shapes::STRING_IO_STATE) {
-            return kind("Python 3 takes StringIO for io.StringIO, which has another state");
-        }
-        if has(Shapes::NATIVE) {
-            return kind("a class of Python 2 that Python 3 has in C takes no bare instance");
-        }
-        if has(Shapes::SAFE_BYTES_OF_STR) {
-            return framework("SafeBytes is made of bytes in Python 3, the pickle gives it a str");
-        }
-    }
-    if reader.is_python2() {
-        if has(Shapes::CONTEXT_ARGUMENTS) {
-            return kind("decimal contexts take other arguments in Python 2.7");
-        }
-        if has(Shapes::ARRAY_LONG_LONG) {
-            return kind("array type codes q and Q are new in Python 3.3");
-        }
-        if has(Shapes::INT_ON_LONG) {
-            return kind("a class of int is no class of long in Python 2.7");
-        }
-        if has(Shapes::ITERATOR_STATE) {
-            return kind("iterators take no state in Python 2.7");
-        }
-        if has(Shapes::UNICODE_ERROR_TEXT) {
-            return kind("UnicodeErrors take byte strings in Python 2.7");
-        }
-        if has(Shapes::SAFE_STRING_NON_ASCII) {
-            return framework("SafeString is made of bytes in Python 2.7, the text is not ASCII");
-        }
-    }
-    let Some(django) = reader.django() else {
-        return Ok(());
-    };
-    if has(Shapes::SAFE_STRING_STATE) && django >= (4, 0) {
-        return framework("safe strings take no state since Django 4.0");
-    }
-    if has(Shapes::QUERY) && facts.django.is_some_and(|writer| writer != django) {
-        return framework("a QuerySet loads in the Django series that pickled it only");
-    }
-    if has(Shapes::MODEL | Shapes::MODEL_STATE)
-        && !facts.says_db
-        && facts
-            .django
-            .is_some_and(|writer| (writer < (2, 0)) != (django < (2, 0)))
-    {
-        return framework("an unsaved model does not cross Django 2.0");
-    }
-    if has(Shapes::HTTP_RESPONSE) {
-        match (has(Shapes::RESPONSE_HEADERS), django >= (3, 2)) {
-            (false, true) => {
-                return framework("responses of Django before 3.2 have no ResponseHeaders");
-            }
-            (true, false) => return framework("ResponseHeaders are new in Django 3.2"),
-            _ => {}
-        }
-        if facts.py2_str && reader.is_python3() && !has(Shapes::RESPONSE_HEADERS) {
-            return framework("the body of a Python 2 response is a byte string");
-        }
-    }
-    Ok(())
 }

@@ -84,6 +84,11 @@ impl Versions {
         Self(Self::ALL.0 & !((1 << first as u16) - 1))
     }
 
+    /// All before this one.
+    pub const fn before(end: PythonVersion) -> Self {
+        Self((1 << end as u16) - 1)
+    }
+
     /// The only one in it, if there is just one.
     pub fn single(self) -> Option<PythonVersion> {
         let at = self.0.trailing_zeros() as usize;
