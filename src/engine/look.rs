@@ -485,10 +485,12 @@ impl Looker {
                 let done = form.ok_or("writer").and_then(|form| {
                     let done = self.transcoder.transcode(pickle, form, &pool, rewritten);
                     done.map_err(Refusal::name)?;
-                    // Whatever it is now, the reader must be able to load it.
+                    // Whatever it is now, it must be a pickle, and none that the
+                    // reader surely cannot load.
                     let again = self.scanner.scan(rewritten, &pickles.extensions);
                     let found = Found::of(again, None, |scan| scan.judge(reader, inventory));
-                    found.reason.map_or(Ok(()), Err)
+                    let refused = found.verdict == Verdict::Unloadable || found.scan.is_none();
+                    found.reason.filter(|_| refused).map_or(Ok(()), Err)
                 });
                 if let (Some(tally), Err(reason)) = (&mut tally, done) {
                     tally.not_transcoded(space, reason);
@@ -550,8 +552,16 @@ impl Looker {
                 &pickles.extensions,
                 whole.firewall(pickles),
                 |scan| {
-                    let mut readers = snapshot.readers(space);
-                    readers.try_for_each(|n| scan.judge(n.reader, n.inventory.as_deref()))
+                    let mut unsure = Ok(());
+                    for n in snapshot.readers(space) {
+                        match scan.judge(n.reader, n.inventory.as_deref()) {
+                            Err(reason) if reason.verdict() == Verdict::Unloadable => {
+                                return Err(reason);
+                            }
+                            judged => unsure = unsure.and(judged),
+                        }
+                    }
+                    unsure
                 },
             );
             if let Some(note) = note {

@@ -28,7 +28,7 @@ pub use reader::Reader;
 pub use scan::{GlobalRef, Outermost, Roles, Scan, Scanner, Writer};
 pub use sniff::{Encoding, Header, SNIFF_BYTES, Sniffer};
 pub use tree::{NotPlain, tree_bytes};
-pub use verdict::Reason;
+pub use verdict::{Doubt, Reason};
 
 /// Whether a reader can load a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

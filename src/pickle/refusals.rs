@@ -151,6 +151,30 @@ pub(super) fn judge(facts: &Facts, reader: Reader) -> Result<(), Reason<'static>
     })
 }
 
+/// What a reader takes that may have been meant otherwise: nothing in the pickle
+/// tells.
+pub(super) fn doubt(facts: &Facts, reader: Reader) -> Option<Reason<'static>> {
+    use PythonVersion::{Py38, Py310, Py311, Py312};
+    let is = |shape, first: Versions, end| {
+        facts.shapes.contains(shape) && reader.is_all_of(first & Versions::before(end))
+    };
+    let what = if is(Shapes::TIMEOUT, Versions::PY3, Py311) {
+        "TimeoutError may be that of sockets since Python 3.10, of asyncio and futures since 3.11: before, those are others"
+    } else if is(Shapes::FUTURES_TIMEOUT, Versions::since(Py38), Py311) {
+        "TimeoutError of concurrent.futures may be that of asyncio before Python 3.8: since, those are two"
+    } else if is(Shapes::NORMAL_SLOTS, Versions::since(Py310), Py312) {
+        "a NormalDist has another state since Python 3.10.9 and 3.11.1"
+    } else if facts.shapes.contains(Shapes::SIGNER)
+        && !facts.said.contains(Said::FALLBACK_KEYS)
+        && reader.django().is_some_and(|series| series >= (4, 1))
+    {
+        "a signer from before Django 4.1 has no fallback_keys: it signs, and raises when it is to check"
+    } else {
+        return None;
+    };
+    Some(Reason::Ambiguous { what })
+}
+
 /// Attributes that a reader's classes need, or do not have.
 fn judge_attributes(facts: &Facts, reader: Reader) -> Result<(), &'static str> {
     use PythonVersion::{Py37, Py38, Py313};

@@ -80,6 +80,10 @@ pub(super) enum Special {
     Ufunc,
     /// `io.BytesIO`
     BytesIo,
+    /// `TimeoutError`, which took in those of other modules
+    Timeout,
+    /// That of `concurrent.futures`
+    FuturesTimeout,
 }
 
 bitflags::bitflags! {
@@ -151,6 +155,10 @@ bitflags::bitflags! {
         const CONTEXT_STATE = 1 << 36;
         /// A `BytesIO` of a `str`.
         const BYTES_IO_OF_STR = 1 << 37;
+        /// A `TimeoutError` without an error number: a system call gives one.
+        const TIMEOUT = 1 << 38;
+        /// A `TimeoutError` of `concurrent.futures`, or of `asyncio` before 3.8.
+        const FUTURES_TIMEOUT = 1 << 39;
     }
 }
 
@@ -223,6 +231,7 @@ impl Special {
                 b"unicode" => Self::Unicode,
                 b"long" => Self::Long,
                 b"reduce" => Self::Reduce,
+                b"TimeoutError" => Self::Timeout,
                 b"bytes" | b"bytearray" | b"list" | b"tuple" => Self::Sized,
                 b"range" | b"xrange" => Self::Range,
                 b"iter" | b"reversed" | b"enumerate" | b"map" | b"zip" | b"filter" => {
@@ -258,6 +267,7 @@ impl Special {
             (b"xml.etree.ElementTree", b"Element") => Self::Native,
             (b"StringIO", b"StringIO") => Self::StringIo,
             (b"_operator" | b"operator", b"or_") => Self::Or,
+            (b"concurrent.futures._base", b"TimeoutError") => Self::FuturesTimeout,
             (b"zipfile", b"ZipInfo") => Self::ZipInfo,
             (b"statistics", b"NormalDist") => Self::NormalDist,
             (b"random", b"Random") => Self::Random,
@@ -334,6 +344,8 @@ impl Special {
             }
             Self::Context if count > 0 => Shapes::CONTEXT_ARGUMENTS,
             Self::Reduce => Shapes::REDUCE,
+            Self::Timeout if count < 2 => Shapes::TIMEOUT,
+            Self::FuturesTimeout => Shapes::FUTURES_TIMEOUT,
             Self::Range if args.iter().any(|arg| is_wide(*arg, view)) => Shapes::WIDE_RANGE,
             Self::Ufunc if args.get(1).is_some_and(|arg| arg.kind == Kind::Text) => {
                 Shapes::UFUNC_TEXT

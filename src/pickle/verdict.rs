@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::Verdict;
-use super::django;
+use super::django::{self, Series};
 use super::inventory::Inventory;
 use super::names::{self, Presence, PythonVersion, Versions};
 use super::reader::Reader;
@@ -70,6 +70,28 @@ pub enum Reason<'s> {
     Framework {
         what: &'static str,
     },
+    Doubtful {
+        module: &'s str,
+        name: &'s str,
+        doubt: Doubt,
+    },
+    Ambiguous {
+        what: &'static str,
+    },
+}
+
+/// Why a global may be lacking, or may be there all the same: without an inventory
+/// of the reader's environment, nothing tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doubt {
+    /// Its module is of the standard library of later Pythons only, and `PyPI` has
+    /// it for this one.
+    Backport(Reader),
+    /// `pytz`, which Django has not brought along since 4.0.
+    Pytz,
+    /// `backports.zoneinfo`, which Django 4 brings along before Python 3.9.
+    Zoneinfo,
 }
 
 impl<'s> Reason<'s> {
@@ -80,13 +102,14 @@ impl<'s> Reason<'s> {
             Self::Missing { module, name, .. }
             | Self::Classic { module, name }
             | Self::Bytes { module, name }
-            | Self::State { module, name } => Some((module, name)),
+            | Self::State { module, name }
+            | Self::Doubtful { module, name, .. } => Some((module, name)),
             _ => None,
         }
     }
 
     /// All names, in the order of [`Reason::index`].
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 12] = [
         "protocol",
         "persistent_id",
         "buffer",
@@ -97,6 +120,8 @@ impl<'s> Reason<'s> {
         "type",
         "framework",
         "script_global",
+        "doubtful_global",
+        "ambiguous_type",
     ];
 
     /// As metrics number it.
@@ -112,13 +137,18 @@ impl<'s> Reason<'s> {
             Self::Classic { .. } | Self::Bytes { .. } | Self::State { .. } | Self::Type { .. } => 7,
             Self::Framework { .. } => 8,
             Self::Script { .. } => 9,
+            Self::Doubtful { .. } => 10,
+            Self::Ambiguous { .. } => 11,
         }
     }
 
     /// Unloadable for certain, or only not known to be loadable.
     pub fn verdict(self) -> Verdict {
         match self {
-            Self::Extension { .. } | Self::Script { .. } => Verdict::Unknown,
+            Self::Extension { .. }
+            | Self::Script { .. }
+            | Self::Doubtful { .. }
+            | Self::Ambiguous { .. } => Verdict::Unknown,
             _ => Verdict::Unloadable,
         }
     }
@@ -189,14 +219,32 @@ impl fmt::Display for Reason<'_> {
                     "{module}.{name} has no __dict__ in this reader to take a state"
                 )
             }
-            Self::Type { what } | Self::Framework { what } => f.write_str(what),
+            Self::Doubtful { module, doubt, .. } => {
+                let top = module.split('.').next().unwrap_or(module);
+                match doubt {
+                    Doubt::Backport(reader) => write!(
+                        f,
+                        "{top} is not part of {reader} (a backport may be installed: an inventory tells)"
+                    ),
+                    Doubt::Pytz => f.write_str(
+                        "pytz does not come with Django since 4.0 (it may be installed: an inventory tells)",
+                    ),
+                    Doubt::Zoneinfo => f.write_str(
+                        "backports.zoneinfo comes with Django 4 before Python 3.9 only (it may be installed: an inventory tells)",
+                    ),
+                }
+            }
+            Self::Type { what } | Self::Framework { what } | Self::Ambiguous { what } => {
+                f.write_str(what)
+            }
         }
     }
 }
 
 impl<'s> Scan<'s> {
     /// Whether a reader can load it. Without an inventory of its environment, what
-    /// lies outside the standard library is taken to be there.
+    /// lies outside the standard library is taken to be there, but for packages
+    /// that are there for other versions as a rule: of those, nothing is known.
     ///
     /// # Errors
     /// The first reason why it cannot; else, why that is not known.
@@ -222,8 +270,12 @@ impl<'s> Scan<'s> {
             return Err(Reason::Digits { count });
         }
         let named = self.raw_globals().iter();
+        let mut doubt = None;
         for global in named.filter(|global| self.is_named(&global.named)) {
             self.judge_global(global, reader, inventory)?;
+            if inventory.is_none() && doubt.is_none() {
+                doubt = self.doubt(global, reader);
+            }
         }
         refusals::judge(facts, reader)?;
         if let Some(code) = facts.unknown_extension {
@@ -231,8 +283,39 @@ impl<'s> Scan<'s> {
         }
         match self.globals().find(|global| global.module == "__main__") {
             Some(GlobalRef { name, .. }) => Err(Reason::Script { name }),
-            None => Ok(()),
+            None => doubt
+                .or_else(|| refusals::doubt(facts, reader))
+                .map_or(Ok(()), Err),
         }
+    }
+
+    /// Whether a global that may be there may just as well be lacking.
+    fn doubt(&self, global: &Global, reader: Reader) -> Option<Reason<'s>> {
+        let (module, name) = self.names(&global.named);
+        let (module_there, _) = if reader.is_python2() || global.named.protocol >= 3 {
+            (module, name)
+        } else {
+            names::to_py3(module, name)
+        };
+        let brings = |series: fn(Series) -> bool| reader.django().is_none_or(series);
+        let doubt = if reader.is_all_of(names::backported(module_there)) {
+            Doubt::Backport(reader)
+        } else if is_below(module, b"pytz") && !brings(|series| series < (4, 0)) {
+            Doubt::Pytz
+        } else if is_below(module, b"backports.zoneinfo")
+            && (!brings(|series| ((4, 0)..(5, 0)).contains(&series))
+                || reader.is_all_of(Versions::since(PythonVersion::Py39)))
+        {
+            Doubt::Zoneinfo
+        } else {
+            return None;
+        };
+        let [module, name] = [module, name].map(|part| str::from_utf8(part).unwrap_or_default());
+        Some(Reason::Doubtful {
+            module,
+            name,
+            doubt,
+        })
     }
 
     fn judge_global(
@@ -326,11 +409,7 @@ fn versions_with(in2: (&[u8], &[u8]), in3: (&[u8], &[u8])) -> Versions {
 
 /// The versions that can have a module outside the standard library.
 fn third_party(module: &[u8]) -> Versions {
-    let below = |package: &[u8]| {
-        module
-            .strip_prefix(package)
-            .is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
-    };
+    let below = |package: &[u8]| is_below(module, package);
     // numpy 1.26 was the first with numpy._core, and needs Python 3.9; numpy.rec
     // came with 2.0, which needs no less.
     if below(b"numpy._core") || below(b"numpy.rec") {
@@ -339,5 +418,191 @@ fn third_party(module: &[u8]) -> Versions {
         Versions::PY3
     } else {
         Versions::ALL
+    }
+}
+
+/// Whether a module is the package, or in it.
+fn is_below(module: &[u8], package: &[u8]) -> bool {
+    let rest = module.strip_prefix(package);
+    rest.is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::pickle::{Extensions, Scanner};
+
+    use super::*;
+
+    const PY2: &str = include_str!("../../tests/fixtures/inventory/py2.7.json");
+    const PY3: &str = include_str!("../../tests/fixtures/inventory/py3.13.json");
+
+    fn python(minor: u64) -> Reader {
+        Reader::of_python(3, Some(minor))
+    }
+
+    fn python2() -> Reader {
+        Reader::of_python(2, Some(7))
+    }
+
+    fn judged(pickle: &[u8], reader: Reader, inventory: Option<&str>) -> (Verdict, String) {
+        let inventory = inventory.map(|text| Inventory::read("app", text.as_bytes()).unwrap());
+        let mut scanner = Scanner::default();
+        let scan = scanner.scan(pickle, Extensions::NONE).unwrap();
+        match scan.judge(reader, inventory.as_ref()) {
+            Ok(()) => (Verdict::Loadable, String::new()),
+            Err(reason) => (reason.verdict(), reason.to_string()),
+        }
+    }
+
+    /// An inventory of an environment that has this module, too.
+    fn importing(inventory: &str, module: &str) -> String {
+        let mut value: serde_json::Value = serde_json::from_str(inventory).unwrap();
+        value["importable"]
+            .as_array_mut()
+            .unwrap()
+            .push(module.into());
+        value.to_string()
+    }
+
+    fn verdict(pickle: &[u8], reader: Reader) -> Verdict {
+        judged(pickle, reader, None).0
+    }
+
+    #[test]
+    fn what_only_a_backport_has_is_not_known_without_an_inventory() {
+        // ip_address("10.0.0.1")
+        let address = b"\x80\x02cipaddress\nIPv4Address\nq\x00J\x01\x00\x00\n\x85q\x01Rq\x02.";
+        let (verdict, why) = judged(address, python2(), None);
+        assert_eq!(verdict, Verdict::Unknown);
+        insta::assert_snapshot!(why, @"ipaddress is not part of Python 2.7 (a backport may be installed: an inventory tells)");
+        assert_eq!(judged(address, python(6), None).0, Verdict::Loadable);
+        // Which of them does not have it.
+        let (verdict, why) = judged(address, python2(), Some(PY2));
+        assert_eq!(verdict, Verdict::Unloadable);
+        insta::assert_snapshot!(why, @"ipaddress.IPv4Address does not exist in Python 2.7");
+        let with = importing(PY2, "ipaddress");
+        assert_eq!(judged(address, python2(), Some(&with)).0, Verdict::Loadable);
+    }
+
+    #[test]
+    fn backports_have_what_they_are_known_to_have() {
+        let named = |name: &str| verdict(format!("c{name}\n.").as_bytes(), python2());
+        for name in [
+            "enum\nIntEnum",
+            "pathlib\nPurePosixPath",
+            "typing\nOptional",
+            "concurrent.futures._base\nTimeoutError",
+        ] {
+            assert_eq!(named(name), Verdict::Unknown, "{name}");
+        }
+        for name in [
+            "enum\nFlag",
+            "pathlib._local\nPosixPath",
+            "zoneinfo\nZoneInfo",
+        ] {
+            assert_eq!(named(name), Verdict::Unloadable, "{name}");
+        }
+        assert_eq!(
+            verdict(b"cdataclasses\nfield\n.", python(6)),
+            Verdict::Unknown
+        );
+        assert_eq!(
+            verdict(b"cdataclasses\nfield\n.", python(7)),
+            Verdict::Loadable
+        );
+        // Of other platforms, which is another matter.
+        let of_windows = b"casyncio.windows_events\nIocpProactor\n.";
+        assert_eq!(verdict(of_windows, python(8)), Verdict::Loadable);
+        // What is certain comes first.
+        let both = b"(cipaddress\nIPv4Address\nczoneinfo\nZoneInfo\nt.";
+        assert_eq!(verdict(both, python2()), Verdict::Unloadable);
+    }
+
+    #[test]
+    fn django_brings_packages_along_for_a_time() {
+        let judged = |pickle: &[u8], reader: Reader, django: Option<Series>| {
+            judged(pickle, reader.with_django(django), None)
+        };
+        // pytz.utc
+        let utc = b"\x80\x02cpytz\n_UTC\nq\x00)Rq\x01.";
+        for django in [None, Some((2, 2)), Some((3, 2))] {
+            assert_eq!(judged(utc, python(9), django).0, Verdict::Loadable);
+        }
+        assert_eq!(judged(utc, python2(), None).0, Verdict::Loadable);
+        let (verdict, why) = judged(utc, python(9), Some((4, 0)));
+        assert_eq!(verdict, Verdict::Unknown);
+        insta::assert_snapshot!(why, @"pytz does not come with Django since 4.0 (it may be installed: an inventory tells)");
+        // ZoneInfo("Asia/Tokyo"), of the package for 3.6 to 3.8.
+        let tokyo = b"\x80\x02cbackports.zoneinfo\nZoneInfo\nq\x00.";
+        let (verdict, why) = judged(tokyo, python(9), None);
+        assert_eq!(verdict, Verdict::Unknown);
+        insta::assert_snapshot!(why, @"backports.zoneinfo comes with Django 4 before Python 3.9 only (it may be installed: an inventory tells)");
+        for (django, expected) in [
+            (None, Verdict::Loadable),
+            (Some((4, 2)), Verdict::Loadable),
+            (Some((3, 2)), Verdict::Unknown),
+        ] {
+            assert_eq!(judged(tokyo, python(8), django).0, expected);
+        }
+        assert_eq!(judged(tokyo, python2(), None).0, Verdict::Unloadable);
+    }
+
+    #[test]
+    fn an_inventory_settles_doubts() {
+        let utc = b"\x80\x02cpytz\n_UTC\nq\x00)Rq\x01.";
+        let django = python(13).with_django(Some((5, 2)));
+        assert_eq!(judged(utc, django, None).0, Verdict::Unknown);
+        assert_eq!(judged(utc, django, Some(PY3)).0, Verdict::Unloadable);
+        let with = importing(PY3, "pytz");
+        assert_eq!(judged(utc, django, Some(&with)).0, Verdict::Loadable);
+    }
+
+    /// `socket.timeout("timed out")`, `asyncio.TimeoutError()` and
+    /// `TimeoutError(110, "slow")` of Python 3.11.
+    #[test]
+    fn a_timeout_may_be_that_of_another_module() {
+        let sockets = b"\x80\x03cbuiltins\nTimeoutError\nq\x00X\x09\x00\x00\x00timed outq\x01\x85q\x02Rq\x03.";
+        let asyncio = b"\x80\x04\x95 \x00\x00\x00\x00\x00\x00\x00\x8c\x08builtins\x94\x8c\x0cTimeoutError\x94\x93\x94)R\x94.";
+        let system =
+            b"\x80\x03cbuiltins\nTimeoutError\nq\x00KnX\x04\x00\x00\x00slowq\x01\x86q\x02Rq\x03.";
+        for minor in [6, 9, 10] {
+            assert_eq!(verdict(sockets, python(minor)), Verdict::Unknown);
+            assert_eq!(
+                judged(asyncio, python(minor), Some(PY3)).0,
+                Verdict::Unknown
+            );
+            assert_eq!(verdict(system, python(minor)), Verdict::Loadable);
+        }
+        for pickle in [&sockets[..], asyncio, system] {
+            assert_eq!(verdict(pickle, python(11)), Verdict::Loadable);
+            assert_eq!(
+                verdict(pickle, Reader::of_python(3, None)),
+                Verdict::Loadable
+            );
+            assert_eq!(verdict(pickle, python2()), Verdict::Unloadable);
+        }
+        // To catch it says nothing of what was caught.
+        assert_eq!(
+            verdict(b"\x80\x03cbuiltins\nTimeoutError\n.", python(9)),
+            Verdict::Loadable
+        );
+        // concurrent.futures.TimeoutError(), and asyncio's of 3.6 and 3.7.
+        let futures = b"\x80\x02cconcurrent.futures._base\nTimeoutError\nq\x00)Rq\x01.";
+        let verdicts = [6, 7, 8, 10, 11].map(|minor| verdict(futures, python(minor)));
+        let (yes, maybe) = (Verdict::Loadable, Verdict::Unknown);
+        assert_eq!(verdicts, [yes, yes, maybe, maybe, yes]);
+    }
+
+    #[test]
+    fn some_states_are_taken_by_some_releases_or_for_some_uses() {
+        let slots = b"\x80\x02cstatistics\nNormalDist\nq\x00)\x81q\x01N}q\x02(X\x03\x00\x00\x00_muq\x03G@\x0c\x00\x00\x00\x00\x00\x00X\x06\x00\x00\x00_sigmaq\x04G?\xf4\x00\x00\x00\x00\x00\x00u\x86q\x05b.";
+        let verdicts = [8, 9, 10, 11, 12].map(|minor| verdict(slots, python(minor)));
+        let (yes, maybe, no) = (Verdict::Loadable, Verdict::Unknown, Verdict::Unloadable);
+        assert_eq!(verdicts, [yes, yes, maybe, maybe, no]);
+        // Signer(key="k") of Django 3.2.
+        let signer = b"\x80\x02cdjango.core.signing\nSigner\nq\x00)\x81q\x01}q\x02(X\x03\x00\x00\x00keyq\x03X\x01\x00\x00\x00kq\x04X\x09\x00\x00\x00algorithmq\x09X\x06\x00\x00\x00sha256q\nub.";
+        let verdicts = [(3, 0), (3, 2), (4, 0), (4, 1), (5, 2)]
+            .map(|series| verdict(signer, python(10).with_django(Some(series))));
+        assert_eq!(verdicts, [no, yes, yes, maybe, maybe]);
     }
 }

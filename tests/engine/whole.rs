@@ -179,6 +179,48 @@ fn stores_that_some_reader_cannot_load_are_rejected() {
     assert_eq!(tally.unloadable(1, Direction::Write).of("byte_string"), 1);
 }
 
+/// `ip_address("10.0.0.1")` of Python 3, protocol 2, without what comes before it.
+const ADDRESS: &[u8] = b"cipaddress\nIPv4Address\nq\x00J\x01\x00\x00\n\x85q\x01Rq\x02";
+
+#[test]
+fn what_may_be_loadable_is_served() {
+    let address = [b"\x80\x02", ADDRESS, b"."].concat();
+    assert_eq!(read(GUARD, 1, &address, "py2.7"), hit("k", 1, &address, ""));
+    // In the form that its reader may load.
+    let newer = [b"\x80\x04", ADDRESS, b"."].concat();
+    assert_eq!(read(GUARD, 1, &newer, "py2.7"), MISS);
+    let rewritten = read(TRANSCODE, 1, &newer, "py2.7");
+    assert!(rewritten.contains("\\x80\\x02cipaddress"), "{rewritten}");
+    let mut rig = Rig::new(&config(1, TRANSCODE), 1);
+    store(&mut rig, "k", 1, &address);
+    let client = rig.open("py2.7");
+    rig.ask(client, b"get k\r\n");
+    let tally = rig.engine.tally();
+    let (py2, unknown) = (1, 2);
+    assert_eq!(
+        tally.reads(py2, Writer::Unknown, unknown, Action::Served),
+        1
+    );
+    let why = tally.unloadable(py2, Direction::Read);
+    assert_eq!(why.of("doubtful_global"), 1);
+}
+
+#[test]
+fn a_doubt_of_one_reader_does_not_hide_what_is_certain_of_another() {
+    let rule = format!("{GUARD}\non_unloadable_write = \"reject\"");
+    let mut rig = Rig::new(&config(1, &rule), 1);
+    let client = rig.open("py2.7");
+    let mut set = |value: &[u8]| {
+        let head = format!("set k 1 0 {}\r\n", value.len());
+        text(&rig.ask(client, &[head.as_bytes(), value, b"\r\n"].concat()))
+    };
+    let address = [b"\x80\x02", ADDRESS, b"."].concat();
+    assert_eq!(set(&address), "STORED\\r\\n");
+    // Python 2.7 may load it, Python 3 cannot decode the string.
+    let with_str = [b"\x80\x02", ADDRESS, b"U\x01\xff\x86."].concat();
+    assert_eq!(set(&with_str), "NOT_STORED\\r\\n");
+}
+
 #[test]
 fn the_firewall_hides_from_everybody() {
     let deny = format!("{GUARD}\nglobals = \"deny\"");

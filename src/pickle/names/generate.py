@@ -32,7 +32,8 @@ SKIPPED_STARTS = ("_ctypes_test", "_sysconfigdata", "_test", "_xx", "xx")
 # from the standard library, only an inventory can tell of.
 BACKPORTS = {
     "configparser": ((2, 7), None), "ipaddress": ((2, 7), None), "typing": ((2, 7), None),
-    "enum": ((2, 7), "DynamicClassAttribute Enum EnumMeta IntEnum unique"),
+    "concurrent": ((2, 7), None), "enum": ((2, 7), "DynamicClassAttribute Enum EnumMeta IntEnum unique"),
+    "pathlib": ((2, 7), "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath"),
     "contextvars": ((3, 6), None), "dataclasses": ((3, 6), None),
 }
 
@@ -277,7 +278,7 @@ def survey(found):
         bit = 1 << VERSIONS.index(version)
         if names is None:
             module.may_have |= bit & ~modules[top].has
-        elif names:
+        elif names and name == top:
             module.has |= bit
             for known in names.split():
                 module.names[known] = module.names.get(known, 0) | bit

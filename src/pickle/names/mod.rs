@@ -93,6 +93,19 @@ pub fn is_classic_27(module: &[u8], name: &[u8]) -> bool {
     name.is_some_and(|name| name.classic)
 }
 
+/// The versions that have a module from `PyPI` only, if they have it: it is of the
+/// standard library of others.
+pub fn backported(module: &[u8]) -> Versions {
+    let top = first_part(module);
+    // The table lists what these hold for 2.7.
+    if matches!(top, b"enum" | b"pathlib") {
+        return Versions::PY2;
+    }
+    MODULES
+        .get(top)
+        .map_or(Versions::default(), |found| found.may_have)
+}
+
 /// The first part of a dotted name, which is the attribute of the module.
 pub fn first_part(name: &[u8]) -> &[u8] {
     memchr::memchr(b'.', name).map_or(name, |at| &name[..at])
