@@ -15,6 +15,8 @@ use crate::verdicts::{assert_at_most, judge_all};
 const LIMIT: Duration = Duration::from_secs(300);
 
 static APART: LazyLock<Matrix> = LazyLock::new(|| Matrix::read("apart.jsonl.xz"));
+/// Of cases made when the rules were that the others led to (`later.py`).
+static LATER: LazyLock<Matrix> = LazyLock::new(|| Matrix::read("later.jsonl.xz"));
 
 // What was measured first, in percent falsely loadable (unloadable): of 2.7 to 3.x
 // 2.82, of 3.x to 2.7 2.86, of 3.x to 3.x 1.22 (0.10); with inventories 1.96, 0.40
@@ -53,13 +55,44 @@ fn verdicts_with_an_inventory_on_what_was_kept_apart_are_as_right_as_was_measure
     assert_at_most(&judge_all(&APART, Some(&APART.inventories)), &most);
 }
 
+// No rule was made for any of the later cases yet: these are the shares for values
+// of kinds that nobody looked at, a few in 75 of them. All that is wrong is of states
+// and names that a library changed (frames of a traceback, error lists and expressions
+// of Django, DOM documents), none of plain data.
+
+#[test]
+fn verdicts_on_later_cases_are_as_right_as_was_measured() {
+    let most = [
+        ("2.7 to 2.7", 0.0, 0.0),
+        ("2.7 to 3.x", 7.39, 0.0),
+        ("3.x to 2.7", 3.5, 0.0),
+        ("3.x to 3.x", 0.63, 0.0),
+        ("plain", 0.0, 0.0),
+    ];
+    assert_at_most(&judge_all(&LATER, None), &most);
+}
+
+#[test]
+fn verdicts_with_an_inventory_on_later_cases_are_as_right_as_was_measured() {
+    let most = [
+        ("2.7 to 2.7", 0.0, 0.0),
+        ("2.7 to 3.x", 7.39, 0.0),
+        ("3.x to 2.7", 2.78, 0.0),
+        ("3.x to 3.x", 0.63, 0.0),
+        ("plain", 0.0, 0.0),
+    ];
+    assert_at_most(&judge_all(&LATER, Some(&LATER.inventories)), &most);
+}
+
 /// What `apart.py` says of all rows: Django's series, then what each pickle is to
 /// this Python.
-fn readings(python: &Python) -> (String, Vec<String>) {
-    let lines: Vec<String> = APART
-        .rows
-        .iter()
-        .map(|row| format!("{} {}", BASE64_STANDARD.encode(&row.pickle), case(row)))
+fn readings(record: &Matrix, python: &Python) -> (String, Vec<String>) {
+    let rows = record.rows.iter();
+    let lines: Vec<String> = rows
+        .map(|row| {
+            let case = case(record, row);
+            format!("{} {case}", BASE64_STANDARD.encode(&row.pickle))
+        })
         .collect();
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), lines.join("\n")).expect("written");
@@ -75,14 +108,14 @@ fn readings(python: &Python) -> (String, Vec<String>) {
     (django, readings)
 }
 
-fn case(row: &Row) -> &'static str {
-    &APART.cases[row.productions[0].0]
+fn case<'m>(record: &'m Matrix, row: &Row) -> &'m str {
+    &record.cases[row.productions[0].0]
 }
 
 /// Whether a reading is what the writer of the row means.
-fn is_meant(row: &Row, reading: &str, reader: &str) -> bool {
+fn is_meant(record: &Matrix, row: &Row, reading: &str, reader: &str) -> bool {
     let is_2 = |python: &str| python.starts_with("2.");
-    let alike = is_2(&APART.writers[row.productions[0].1]) == is_2(reader);
+    let alike = is_2(&record.writers[row.productions[0].1]) == is_2(reader);
     let Some((meant, across)) = row.meaning.as_deref().and_then(|m| m.split_once(' ')) else {
         return false;
     };
@@ -92,31 +125,36 @@ fn is_meant(row: &Row, reading: &str, reader: &str) -> bool {
 
 #[test]
 fn the_record_of_what_was_kept_apart_still_holds() {
+    assert_holds(&APART);
+    assert_holds(&LATER);
+}
+
+fn assert_holds(record: &Matrix) {
     let pythons = Python::all();
-    for (r, recorded) in APART.readers.iter().enumerate() {
+    for (r, recorded) in record.readers.iter().enumerate() {
         let Some(python) = pythons.iter().find(|python| python.version() == *recorded) else {
             println!("skipped: no Python {recorded} (tests/setup makes it)");
             continue;
         };
-        let (django, readings) = readings(python);
-        let other_django = django != format!("django {}", APART.django[recorded]);
+        let (django, readings) = readings(record, python);
+        let other_django = django != format!("django {}", record.django[recorded]);
         let (mut held, mut skipped) = (0, BTreeMap::<&str, u32>::new());
         let mut wrong = Vec::new();
-        for (row, reading) in APART.rows.iter().zip(&readings) {
+        for (row, reading) in record.rows.iter().zip(&readings) {
             if row.unloadable_by_writer {
                 continue;
             }
-            let outcome = APART.outcome(row, r);
-            if APART.loads(row, r) == is_meant(row, reading, recorded) {
+            let outcome = record.outcome(row, r);
+            if record.loads(row, r) == is_meant(record, row, reading, recorded) {
                 held += 1;
-            } else if other_django && case(row).starts_with("django/") {
+            } else if other_django && case(record, row).starts_with("django/") {
                 *skipped.entry("another Django").or_default() += 1;
             } else if reading.contains("ZoneInfoNotFoundError") {
                 *skipped.entry("no time zones").or_default() += 1;
             } else {
                 wrong.push(format!(
                     "{}: {outcome} is recorded, {reading} is read",
-                    case(row)
+                    case(record, row)
                 ));
             }
         }

@@ -1,8 +1,10 @@
 # -*- coding: utf-8 -*-
-"""Pickles the values of `cases.py` and `django_cases.py`, and says what pickles of
-them mean to whoever loads them. The same file on Python 2.7, and 3.6 and later.
+"""Pickles the values of `cases.py` and `django_cases.py`, or of `later.py`, and says
+what pickles of them mean to whoever loads them. The same file on Python 2.7, and 3.6
+and later.
 
-    apart.py write       a line for each case and protocol: the protocol, what the
+    apart.py write [later]
+                         a line for each case and protocol: the protocol, what the
                          C pickler writes, in base64, and the case
     apart.py read FILE   Django's series; then for each line of FILE, base64 and the
                          case, digests of what it means to Pythons like this one,
@@ -35,8 +37,8 @@ except ImportError:
 import meaning  # noqa: E402
 
 
-def write():
-    for case, make in CASES.items():
+def write(cases):
+    for case, make in cases.items():
         try:
             value = make()
         except Exception:  # Not to be had here.
@@ -76,7 +78,10 @@ def read(path):
 
 if __name__ == '__main__':
     sys.setrecursionlimit(5000)
-    if sys.argv[1] == 'write':
-        write()
+    if sys.argv[1:] == ['write', 'later']:
+        import later
+        write(later.CASES)
+    elif sys.argv[1] == 'write':
+        write(CASES)
     else:
         read(sys.argv[2])

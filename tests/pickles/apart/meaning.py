@@ -46,9 +46,13 @@ values.ALIASES.update({
     'builtins.xrange': 'builtins.range',
     'cPickle.UnpicklingError': 'pickle.UnpicklingError',
     'concurrent.futures._base.TimeoutError': 'builtins.TimeoutError',
+    'cookielib.Cookie': 'http.cookiejar.Cookie',
     'httplib.BadStatusLine': 'http.client.BadStatusLine',
+    'httplib.IncompleteRead': 'http.client.IncompleteRead',
+    'robotparser.RobotFileParser': 'urllib.robotparser.RobotFileParser',
     'itertools.izip': 'builtins.zip',
     'json.decoder.JSONDecodeError': 'json.JSONDecodeError',
+    'posix.stat_result': 'os.stat_result',
     'pathlib._local.PosixPath': 'pathlib.PosixPath',
     'pathlib._local.PurePosixPath': 'pathlib.PurePosixPath',
     'pathlib._local.PureWindowsPath': 'pathlib.PureWindowsPath',
@@ -164,10 +168,28 @@ USES = [
     (kinds('django.core.validators', 'BaseValidator'), lambda v: [v.limit_value, v.message, v.code]),
     (kinds('django.core.mail', 'EmailMessage'), email),
     (kinds('django.core.files.uploadedfile', 'UploadedFile'), lambda v: [v.name, v.size, v.content_type, v.read()]),
+    (kinds('django.db.models', 'Case'), lambda v: [[when.result.value for when in v.cases], v.default.value]),
     (kinds('django.db.models.expressions', 'Combinable'), lambda v: [repr(v)]),
     (kinds('django.template', 'Context'), lambda v: [v.flatten()]),
     (kinds('django.core.signing', 'Signer'), lambda v: [v.sign('x')]),
     (kinds('django.forms', 'Widget'), lambda v: [v.attrs, v.input_type]),
+    (kinds('string', 'Template'), lambda v: [v.safe_substitute(name='x')]),
+    (kinds('textwrap', 'TextWrapper'), lambda v: [v.wrap(u'some words that need more than a line')]),
+    (kinds('random', 'Random'), lambda v: [v.random()]),
+    (kinds('os', 'stat_result'), lambda v: [list(v)]),
+    (kinds('http.cookiejar cookielib', 'Cookie'), lambda v: [v.name, v.value, v.domain, v.is_expired(),
+    v.has_nonstandard_attr('x')]),
+    (kinds('urllib.robotparser robotparser', 'RobotFileParser'), lambda v: [v.can_fetch('x', '/'),
+    v.can_fetch('x', '/private/')]),
+    (kinds('calendar', 'TextCalendar'), lambda v: [v.formatmonth(2024, 6)]),
+    (kinds('xml.dom.minidom', 'Document'), lambda v: [v.toxml()]),
+    (kinds('traceback', 'FrameSummary'), lambda v: [v.filename, v.lineno, v.name, v.line]),
+    (kinds('inspect', 'Signature'), lambda v: [text(v)]),
+    (kinds('django.forms.utils', 'ErrorList'), lambda v: [u''.join([v.as_text()])]),
+    (kinds('django.forms', 'CharField'), lambda v: [v.max_length, v.clean(u'x')]),
+    (kinds('django.utils.datastructures', 'OrderedSet'), lambda v: [list(v)]),
+    (kinds('django.core.validators', 'DecimalValidator'), lambda v: [v.max_digits, v.decimal_places]),
+    (kinds('django.core.validators', 'FileExtensionValidator'), lambda v: [v.allowed_extensions]),
 ]
 # What they keep beside what they are made of is their own affair.
 LIBRARY_ERRORS = kinds('re', 'error') + kinds('configparser ConfigParser', 'Error')
@@ -177,8 +199,12 @@ ATTRIBUTES = {
     SystemExit: ('code',),
     UnicodeError: ('encoding', 'object', 'start', 'end', 'reason'),
 }
-# As what it has to be caught, where that is not its own name on every Python.
+# As what it has to be caught, where that is not its own name on every Python, or where
+# some keep more attributes of it than they are made of.
 CAUGHT_AS = {
+    'error/attribute': ('builtins exceptions', 'AttributeError'),
+    'error/import by name': ('builtins exceptions', 'ImportError'),
+    'error/name': ('builtins exceptions', 'NameError'),
     'error/timed out': ('socket', 'timeout'),
     'error/timeout of asyncio': ('asyncio', 'TimeoutError'),
     'error/timeout of futures': ('concurrent.futures', 'TimeoutError'),

@@ -1,9 +1,9 @@
 """Records which Python loads what others pickle of the values kept apart. With any
 Python 3:
 
-    record.py PYTHONS RECORD
+    record.py PYTHONS RECORD [later]
 
-PYTHONS is a directory of virtual environments named by their Pythons, as
+`later` takes the cases of `later.py`. PYTHONS is a directory of virtual environments named by their Pythons, as
 `tests/setup` makes it; RECORD is what is written, in the form of matrix.jsonl.xz,
 which its first line describes. Run again where all is the same, it writes the same.
 """
@@ -38,7 +38,7 @@ def run(python, *args):
 
 def written(python):
     """Yields protocol, base64 and case."""
-    for line in run(python, 'apart.py', 'write').splitlines():
+    for line in run(python, 'apart.py', 'write', *sys.argv[3:]).splitlines():
         yield line.split(' ', 2)
 
 
@@ -102,7 +102,7 @@ def main():
         lines.append(row)
     inventories = [json.loads(run(python, INVENTORY, *IMPORTS)) for python in pythons]
     head = {
-        'doc': DOC, 'command': 'record.py PYTHONS RECORD', 'versions': versions, 'readers': pythons,
+        'doc': DOC, 'command': ' '.join(['record.py PYTHONS RECORD'] + sys.argv[3:]), 'versions': versions, 'readers': pythons,
         'writers': list(writers), 'cases': list(cases), 'outcomes': list(outcomes), 'inventories': inventories,
         'frameworks': {'django': dict((python, series(django)) for python, (_, django) in versions.items())},
     }
