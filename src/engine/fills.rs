@@ -50,7 +50,8 @@ impl Fills {
     fn with_sets(sets: usize) -> Self {
         debug_assert!(sets.is_power_of_two());
         Self {
-            sets: (0..sets).map(|_| Default::default()).collect(),
+            // Nothing touches them before a miss does.
+            sets: bytemuck::zeroed_slice_box(sets),
             hashing: RandomState::default(),
         }
     }
