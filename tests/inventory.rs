@@ -37,6 +37,33 @@ fn deployment() -> io::Result<TempDir> {
     Ok(directory)
 }
 
+/// Modules of all kinds, beside the application.
+const KINDS: [(&str, &str); 21] = [
+    ("parts/__init__.py", ""),
+    ("parts/plain.py", ""),
+    ("parts/compiled.pyc", ""),
+    ("parts/fast.cpython-313-x86_64-linux-gnu.so", ""),
+    ("parts/quickmodule.so", ""),
+    ("parts/text.html", ""),
+    ("parts/bare/deep/fast.so", ""),
+    ("parts/migrations/__init__.py", ""),
+    ("parts/migrations/0001_initial.py", ""),
+    ("parts/spaces/__init__.py", ""),
+    ("parts/spaces/a name.txt", ""),
+    ("parts/found/__init__.py", ""),
+    ("first/split/__init__.py", EXTENDED),
+    ("first/split/here.py", ""),
+    ("second/split/__init__.py", EXTENDED),
+    ("second/split/there.py", ""),
+    ("first/joined/here.py", ""),
+    ("second/joined/there.py", ""),
+    ("lazy/__init__.py", LAZY),
+    ("kinds.py", include_str!("inventory/kinds.py")),
+    ("finder.py", include_str!("inventory/finder.py")),
+];
+const EXTENDED: &str = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n";
+const LAZY: &str = "def __getattr__(name): raise AttributeError(name)\n";
+
 fn run(python: &Python, directory: &TempDir, args: &[&str]) -> Finished {
     let finished = python.run(&directory.path().join("inventory.py"), args, LIMIT);
     finished.expect("it ends in time")
@@ -94,6 +121,66 @@ fn every_python_lists_what_it_can_load() {
                 "{version}: {name}"
             );
         }
+    }
+}
+
+#[test]
+fn every_python_lists_what_is_in_packages() {
+    let directory = deployment().unwrap();
+    for (name, text) in KINDS {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    for python in pythons() {
+        let version = python.version();
+        let made = run(&python, &directory, &["--import", "kinds"]);
+        assert!(made.success, "{version}: {}", made.stderr);
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        let knows = |module: &str| inventory.knows(module.as_bytes(), b"Anything");
+        for lacking in [
+            "parts.gone",
+            "parts.gone.deep",
+            "parts.none",
+            "kinds.gone",
+            "parts.migrations.0002_gone",
+            "split.gone",
+            "lazy.gone",
+        ] {
+            assert_eq!(knows(lacking), Some(false), "{version}: {lacking}");
+        }
+        for other in [
+            "parts.compiled",
+            "parts.fast",
+            "parts.quick",
+            "parts.bare.deep.fast",
+            "parts.migrations.0001_initial",
+            // A name that cannot be listed, ways that are not known, or made by hand.
+            "parts.spaces.gone",
+            "parts.found.gone",
+            "parts.moves.urllib.parse",
+            "parts.six.moves",
+            "parts.by.other",
+            "parts.plain.other",
+            "split.here",
+            "split.there",
+            "joined.there",
+            "zipped.gone",
+        ] {
+            assert_eq!(knows(other), None, "{version}: {other}");
+        }
+        if python.major == 3 {
+            assert_eq!(knows("joined.gone"), Some(false), "{version}");
+        }
+
+        let made = run(&python, &directory, &["--import", "finder"]);
+        assert!(made.success, "{version}: {}", made.stderr);
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        assert_eq!(
+            inventory.knows(b"parts.gone", b"Anything"),
+            None,
+            "{version}"
+        );
     }
 }
 

@@ -21,6 +21,8 @@ import types
 
 FORMAT = 1
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# What can be listed between spaces.
+PRINTABLE = re.compile(r"[!-~]+\Z")
 # What every module has, and no pickle names.
 IMPLICIT = set("""__annotate__ __builtins__ __cached__ __dir__ __doc__ __file__
     __getattr__ __loader__ __name__ __package__ __path__ __spec__""".split())
@@ -31,6 +33,8 @@ NESTING = 4
 # Finders of sys.meta_path that find no top-level module that is not on sys.path.
 FINDERS = set("""BuiltinImporter DistutilsMetaFinder FrozenImporter PathFinder
     VendorImporter _SixMetaPathImporter""".split())
+# What finds in a directory what has a file or a directory of its name there.
+IMPORTERS = ("FileFinder", "ImpImporter")
 FRAMEWORKS = ("django", "numpy", "pytz")
 
 
@@ -47,6 +51,13 @@ def listing(directory):
         return sorted(os.listdir(directory))
     except OSError:
         return []
+
+
+def stems(directories):
+    """Lists what modules in directories may be called: their files may end in anything."""
+    names = set(entry.split(".")[0] for directory in directories for entry in listing(directory))
+    # Python 2 calls the file of an extension module after its init function.
+    return names | set(name[:-6] for name in names if name.endswith("module"))
 
 
 # Importing --------------------------------------------------------------------
@@ -96,14 +107,54 @@ def importable():
         finder = finder if is_a(finder, type) else finder.__class__
         if finder.__name__ not in FINDERS and finder.__module__ != "_virtualenv":
             return None
-    for path in sys.path:
-        names.update(entry.split(".")[0] for entry in listing(path or os.getcwd()))
-        if os.path.isfile(path):
-            # An archive.
-            names.update(name for _, name, _ in pkgutil.iter_modules([path]))
-    # Python 2 calls the file of an extension module after its init function.
-    names.update([name[:-6] for name in names if name.endswith("module")])
+    names.update(stems(path or os.getcwd() for path in sys.path))
+    archives = [path for path in sys.path if os.path.isfile(path)]
+    names.update(name for _, name, _ in pkgutil.iter_modules(archives))
     return sorted(name for name in names if is_identifier(name))
+
+
+def contents(module):
+    """Names all that may be a module directly in a package; None if others may be
+    found in ways that cannot be listed.
+    """
+    try:
+        path = list(own(module, "__path__"))
+    except TypeError:
+        return None
+    for entry in path:
+        if not is_a(entry, str) or not os.path.isdir(entry):
+            return None
+        if pkgutil.get_importer(entry).__class__.__name__ not in IMPORTERS:
+            return None
+    # A package without any was made by hand.
+    return stems(path) or None
+
+
+def packages(modules):
+    """Lists what may be directly in each of these modules, unless it is no package;
+    None if there may be more.
+    """
+    loaded = {}
+    for name, module in sorted(sys.modules.items()):
+        parts = name.split(".")
+        # Python 2 notes with None that there is no such module.
+        for depth in range(1, len(parts)) if module is not None else ():
+            loaded.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
+    # VendorImporter finds more in these.
+    roots = tuple(finder.root_name + "." for finder in sys.meta_path if hasattr(finder, "root_name"))
+    found = {}
+    for name in modules:
+        module = sys.modules[name]
+        usual = type(module) is types.ModuleType
+        # An import asks __getattr__ for a __path__, too.
+        if usual and name not in loaded and not {"__path__", "__getattr__"} & set(vars(module)):
+            continue
+        names = contents(module) if usual and not (name + ".").startswith(roots) else None
+        if names is not None:
+            names = sorted((names | loaded.get(name, set())) - set([""]))
+            names = " ".join(names) if all(PRINTABLE.match(name) for name in names) else None
+        found[name] = names
+    return found
 
 
 # Describing -------------------------------------------------------------------
@@ -270,6 +321,8 @@ def main():
         walked=sorted(args.walk),
         errors=errors,
     )
+    known = inventory["importable"] is not None
+    inventory["packages"] = packages(inventory["modules"]) if known else None
     json.dump(inventory, answer, sort_keys=True, indent=0, separators=(",", ":"))
     answer.write("\n")
     answer.flush()

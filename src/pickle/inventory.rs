@@ -63,6 +63,8 @@ struct Module {
     /// Whether it may have names that it does not show.
     open: bool,
     names: HashMap<Box<[u8]>, Kinds>,
+    /// What may be a module directly in it; `None` if there may be others.
+    inside: Option<HashSet<Box<[u8]>>>,
 }
 
 /// What a class is: a bit for each of the kinds below.
@@ -95,6 +97,9 @@ struct Listing {
     no_dict: HashMap<String, String>,
     walked: Vec<String>,
     importable: Option<Vec<String>>,
+    /// By package, what may be directly in it, or null. Older files have none.
+    #[serde(default)]
+    packages: Option<HashMap<String, Option<String>>>,
     errors: HashMap<String, String>,
 }
 
@@ -158,6 +163,14 @@ impl Inventory {
         for module in &listing.open {
             modules.entry(key(module)).or_default().open = true;
         }
+        if let Some(packages) = &listing.packages {
+            for module in listing.modules.keys() {
+                // The others are no packages.
+                let names = packages.get(module).map_or(Some(""), Option::as_deref);
+                let inside = names.map(|names| names.split_ascii_whitespace().map(key).collect());
+                modules.entry(key(module)).or_default().inside = inside;
+            }
+        }
         let doubtful = listing.errors.keys().chain(&listing.open);
         let frameworks = listing.distributions.into_iter();
         Self {
@@ -188,8 +201,8 @@ impl Inventory {
     /// nested class, for readers and protocols that take such. `None` where the
     /// inventory cannot say: of modules that were not imported for it, those of
     /// the standard library among them, of attributes of classes, and of
-    /// `__main__`. A class that the application makes only while it runs is
-    /// taken for missing.
+    /// `__main__`. A class or a module that the application makes only while it
+    /// runs is taken for missing.
     pub fn knows(&self, module: &[u8], name: &[u8]) -> Option<bool> {
         if let Some(module) = self.modules.get(module) {
             let known = module.names.contains_key(name);
@@ -201,8 +214,18 @@ impl Inventory {
         let elsewhere = |all: &HashSet<Box<[u8]>>| !all.contains(top) && top != b"__main__";
         let within = |packages: &[Box<[u8]>]| packages.iter().any(|p| is_in(module, p));
         let denied = self.importable.as_ref().is_some_and(elsewhere)
+            || self.lacks(module)
             || within(&self.walked) && !within(&self.doubtful);
         denied.then_some(false)
+    }
+
+    /// Whether what was imported above a module has no such thing in it.
+    fn lacks(&self, module: &[u8]) -> bool {
+        let mut steps = memchr::memchr_iter(b'.', module).map_while(|dot| {
+            let above = self.modules.get(&module[..dot])?;
+            Some((above.inside.as_ref(), first_part(&module[dot + 1..])))
+        });
+        steps.any(|(inside, next)| inside.is_some_and(|all| !all.contains(next)))
     }
 
     /// Whether it is a classic ("old-style") class there, on Python 2.
@@ -258,6 +281,8 @@ fn series(version: &str) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
+    // Written in tests/inventory, with Pythons that have nothing installed:
+    // python -B -S - --import sampleapp.models --walk sampleapp < ../../src/pickle/inventory.py
     const PY2: &str = include_str!("../../tests/fixtures/inventory/py2.7.json");
     const PY3: &str = include_str!("../../tests/fixtures/inventory/py3.13.json");
 
@@ -302,9 +327,55 @@ mod tests {
     }
 
     #[test]
+    fn a_package_has_no_other_modules_than_it_lists() {
+        let mut value: serde_json::Value = serde_json::from_str(PY3).unwrap();
+        value["walked"] = serde_json::json!([]);
+        value["importable"] = serde_json::json!(["json", "sampleapp", "shop", "six"]);
+        value["modules"] = serde_json::json!({
+            "sampleapp": "", "shop": "", "shop.models": "Order", "shop.ways": "Way", "six": "",
+        });
+        value["packages"] = serde_json::json!({
+            "sampleapp": "", "shop": "__init__ models ways forms 0001_initial", "shop.ways": null, "six": null,
+        });
+        let inventory = read(&value.to_string());
+        let knows = |module: &str| inventory.knows(module.as_bytes(), b"x");
+        for lacking in [
+            "sampleapp.models",
+            "shop.text",
+            "shop.text.models",
+            "shop.model",
+            "shop.",
+            "shop..models",
+            // No package at all.
+            "shop.models.base",
+        ] {
+            assert_eq!(knows(lacking), Some(false), "{lacking}");
+        }
+        for other in [
+            "shop.forms",
+            "shop.forms.fields",
+            "shop.0001_initial",
+            "shop.ways.made",
+            "six.moves.urllib.parse",
+            "json.gone",
+        ] {
+            assert_eq!(knows(other), None, "{other}");
+        }
+        let dots = ".".repeat(1 << 20);
+        assert_eq!(knows(&format!("shop.ways{dots}")), None);
+
+        let fields = value.as_object_mut().unwrap();
+        fields.remove("packages").unwrap();
+        let older = read(&value.to_string());
+        assert_eq!(older.knows(b"shop.text", b"x"), None);
+        assert_eq!(older.knows(b"shop.models.base", b"x"), None);
+    }
+
+    #[test]
     fn without_all_top_level_modules_none_is_denied() {
         let mut value: serde_json::Value = serde_json::from_str(PY3).unwrap();
         value["importable"] = serde_json::Value::Null;
+        value["packages"] = serde_json::Value::Null;
         value["walked"] = serde_json::json!([]);
         let inventory = read(&value.to_string());
         assert_eq!(inventory.knows(b"no_such_package", b"x"), None);
