@@ -74,10 +74,12 @@ fn verdicts_on_later_cases_are_as_right_as_was_measured() {
 
 #[test]
 fn verdicts_with_an_inventory_on_later_cases_are_as_right_as_was_measured() {
+    // First 7.39, 2.78 and 0.63: inventories did not tell then which modules the
+    // packages lack that they list.
     let most = [
         ("2.7 to 2.7", 0.0, 0.0),
-        ("2.7 to 3.x", 7.39, 0.0),
-        ("3.x to 2.7", 2.78, 0.0),
+        ("2.7 to 3.x", 5.92, 0.0),
+        ("3.x to 2.7", 2.07, 0.0),
         ("3.x to 3.x", 0.63, 0.0),
         ("plain", 0.0, 0.0),
     ];
