@@ -158,8 +158,9 @@ mod tests {
         }
         // They came after the last look.
         pool.tidy(IDLE_US);
-        let some = [pool.take(), pool.take()];
-        some.into_iter().for_each(|buffer| pool.give(buffer));
+        for buffer in [pool.take(), pool.take()] {
+            pool.give(buffer);
+        }
         pool.tidy(2 * IDLE_US - 1);
         assert_eq!(capacities(&pool), [64 << 10, 16 << 10, 32 << 10]);
         pool.tidy(2 * IDLE_US);
