@@ -67,6 +67,7 @@ pub struct ValueHead<'a> {
 /// Parses a `VALUE` line of this very key, line end and all, at the start of a
 /// buffer; gives its length, too. `None` where anything else stands there or the
 /// line is not whole: [`find_reply_line`] and [`parse_value_head`] then tell.
+#[inline]
 pub fn parse_value_of<'a>(buf: &'a [u8], key: &[u8]) -> Option<(ValueHead<'a>, usize)> {
     let rest = buf.strip_prefix(b"VALUE ")?;
     let tail = rest.strip_prefix(key)?;

@@ -135,6 +135,20 @@ pub fn parse_u64(token: &[u8]) -> Option<u64> {
 /// which always fit.
 #[inline]
 pub fn leading_digits(text: &[u8]) -> (u64, usize) {
+    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+    const OVER_NINE: u64 = u64::from_ne_bytes([0x80 - 10; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    if let Some(word) = text.first_chunk() {
+        let values = u64::from_le_bytes(*word) ^ ZEROS;
+        // What is over 9 carries into what is behind it only.
+        let others = (values.wrapping_add(OVER_NINE) | values) & HIGH;
+        if others != 0 {
+            let digits = others.trailing_zeros() / 8;
+            // Zeros come in front, until there are eight.
+            let eight = values << (8 * (7 - digits)) << 8;
+            return (eight_digits(eight), digits as usize);
+        }
+    }
     let (mut number, mut digits) = (0, 0);
     for byte in &text[..text.len().min(19)] {
         let digit = byte.wrapping_sub(b'0');
@@ -145,6 +159,15 @@ pub fn leading_digits(text: &[u8]) -> (u64, usize) {
         digits += 1;
     }
     (number, digits)
+}
+
+/// The number of eight digits, the values of which are bytes, the first the lowest.
+#[inline]
+fn eight_digits(values: u64) -> u64 {
+    // Each by ten to the next, pairs by a hundred to the next, those by ten thousand.
+    let pairs = values.wrapping_mul((10 << 8) + 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let fours = pairs.wrapping_mul((100 << 16) + 1) >> 16 & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul((10_000 << 32) + 1) >> 32
 }
 
 fn is_space(b: u8) -> bool {
@@ -185,6 +208,14 @@ mod tests {
                 let expected = text.iter().position(|&b| b == byte);
                 proptest::prop_assert_eq!(find_byte(byte, text), expected);
             }
+        }
+
+        #[test]
+        fn digits_are_read_up_to_what_is_none(text in "[0-9]{0,21}[ -~\u{80}-\u{ff}]{0,9}") {
+            let text = text.as_bytes();
+            let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count().min(19);
+            let number = text[..digits].iter().fold(0, |n, b| n * 10 + u64::from(b - b'0'));
+            proptest::prop_assert_eq!(leading_digits(text), (number, digits));
         }
 
         #[test]
