@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use files::{Family, RULES};
 use fleet::Fleet;
+use picklegate::pickle::Reason;
 use server::{Prometheus, shortened};
 
 /// How long one step of a test may take.
@@ -159,6 +160,14 @@ fn the_table_has_every_family_as_the_code_describes_it() {
             family.unit == "seconds",
             "{name} is named after another unit"
         );
+    }
+}
+
+#[test]
+fn the_guide_says_why_values_are_not_loadable() {
+    let guide = files::read(files::GUIDE);
+    for reason in Reason::NAMES {
+        assert!(guide.contains(&format!("`{reason}`")), "{reason}");
     }
 }
 
