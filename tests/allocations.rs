@@ -134,9 +134,13 @@ fn store(line: &str, value: &[u8]) -> Vec<u8> {
 /// All kinds for a client that loads protocol 2 at most, of pickles of this
 /// size under keys that start with `prefix`.
 fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
-    // None, dropped and pushed again until the size is right.
-    let body = b"0N".repeat(bytes / 2 - 2);
-    let pickle = |protocol: u8| [&[0x80, protocol, b'N'][..], &body, b"."].concat();
+    // A text, which is soon scanned.
+    let text = "t".repeat(bytes - 8);
+    let len = u32::try_from(text.len()).expect("it is short");
+    let pickle = |protocol: u8| {
+        let head = [0x80, protocol, b'X'];
+        [&head[..], &len.to_le_bytes(), text.as_bytes(), b"."].concat()
+    };
     let key = format!("{prefix}user:1");
     let base64 = "dXNlcjox";
     let long = format!("{prefix}{}", "k".repeat(186 - prefix.len()));
