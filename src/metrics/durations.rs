@@ -44,9 +44,9 @@ impl fmt::Display for Durations {
             "# HELP {DURATION} From the whole request to its whole reply"
         )?;
         writeln!(f, "# TYPE {DURATION} histogram")?;
+        let bounds = LATENCY_BOUNDS_US.map(|us| (us as f64 / 1e6).to_string());
         for verb in used {
             let command = verb.name();
-            let bounds = LATENCY_BOUNDS_US.map(|us| (us as f64 / 1e6).to_string());
             let bounds = bounds.iter().map(String::as_str).chain(["+Inf"]);
             let (mut count, mut sum_us) = (0, 0);
             for (bound, bucket) in bounds.zip(&self.0[verb.index()]) {

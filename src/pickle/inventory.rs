@@ -10,7 +10,7 @@ use std::ops::BitOrAssign;
 use foldhash::{HashMap, HashSet};
 use serde::Deserialize;
 
-use super::names::first_part;
+use super::names::{first_part, is_in};
 
 /// The script that makes an inventory: run by Python 2.7, or 3.6 and later, it
 /// prints one as JSON.
@@ -259,12 +259,6 @@ impl Inventory {
 
 fn key(text: impl AsRef<str>) -> Box<[u8]> {
     text.as_ref().as_bytes().into()
-}
-
-/// Whether the module is the package or anywhere in it.
-fn is_in(module: &[u8], package: &[u8]) -> bool {
-    let rest = module.strip_prefix(package);
-    rest.is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
 }
 
 /// The leading two numbers of a version: `(5, 2)` of `5.2rc1`.

@@ -300,9 +300,9 @@ impl<'s> Scan<'s> {
         let brings = |series: fn(Series) -> bool| reader.django().is_none_or(series);
         let doubt = if reader.is_all_of(names::backported(module_there)) {
             Doubt::Backport(reader)
-        } else if is_below(module, b"pytz") && !brings(|series| series < (4, 0)) {
+        } else if names::is_in(module, b"pytz") && !brings(|series| series < (4, 0)) {
             Doubt::Pytz
-        } else if is_below(module, b"backports.zoneinfo")
+        } else if names::is_in(module, b"backports.zoneinfo")
             && (!brings(|series| ((4, 0)..(5, 0)).contains(&series))
                 || reader.is_all_of(Versions::since(PythonVersion::Py39)))
         {
@@ -409,7 +409,7 @@ fn versions_with(in2: (&[u8], &[u8]), in3: (&[u8], &[u8])) -> Versions {
 
 /// The versions that can have a module outside the standard library.
 fn third_party(module: &[u8]) -> Versions {
-    let below = |package: &[u8]| is_below(module, package);
+    let below = |package: &[u8]| names::is_in(module, package);
     // numpy 1.26 was the first with numpy._core, and needs Python 3.9; numpy.rec
     // came with 2.0, which needs no less.
     if below(b"numpy._core") || below(b"numpy.rec") {
@@ -419,12 +419,6 @@ fn third_party(module: &[u8]) -> Versions {
     } else {
         Versions::ALL
     }
-}
-
-/// Whether a module is the package, or in it.
-fn is_below(module: &[u8], package: &[u8]) -> bool {
-    let rest = module.strip_prefix(package);
-    rest.is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
 }
 
 #[cfg(test)]

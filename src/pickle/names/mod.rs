@@ -106,6 +106,12 @@ pub fn backported(module: &[u8]) -> Versions {
         .map_or(Versions::default(), |found| found.may_have)
 }
 
+/// Whether a module is the package or anywhere in it.
+pub fn is_in(module: &[u8], package: &[u8]) -> bool {
+    let rest = module.strip_prefix(package);
+    rest.is_some_and(|rest| matches!(rest, [] | [b'.', ..]))
+}
+
 /// The first part of a dotted name, which is the attribute of the module.
 pub fn first_part(name: &[u8]) -> &[u8] {
     memchr::memchr(b'.', name).map_or(name, |at| &name[..at])

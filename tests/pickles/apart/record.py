@@ -3,9 +3,11 @@ Python 3:
 
     record.py PYTHONS RECORD [later]
 
-`later` takes the cases of `later.py`. PYTHONS is a directory of virtual environments named by their Pythons, as
-`tests/setup` makes it; RECORD is what is written, in the form of matrix.jsonl.xz,
-which its first line describes. Run again where all is the same, it writes the same.
+`later` takes the cases of `later.py`. PYTHONS is a directory of virtual environments
+named by their Pythons, as `tests/setup` makes it; RECORD is what is written, in the
+form of matrix.jsonl.xz, which its first line describes. Run again where all is the
+same, it writes the same, but for two later cases that hold the time of writing
+(`value/robots` and `django/json with a cookie`).
 """
 import json
 import lzma
@@ -102,7 +104,8 @@ def main():
         lines.append(row)
     inventories = [json.loads(run(python, INVENTORY, *IMPORTS)) for python in pythons]
     head = {
-        'doc': DOC, 'command': ' '.join(['record.py PYTHONS RECORD'] + sys.argv[3:]), 'versions': versions, 'readers': pythons,
+        'doc': DOC, 'command': ' '.join(['record.py PYTHONS RECORD'] + sys.argv[3:]),
+        'versions': versions, 'readers': pythons,
         'writers': list(writers), 'cases': list(cases), 'outcomes': list(outcomes), 'inventories': inventories,
         'frameworks': {'django': dict((python, series(django)) for python, (_, django) in versions.items())},
     }
