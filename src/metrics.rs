@@ -239,6 +239,8 @@ pub enum Failure {
     Connect,
     /// Nobody said anything for `connect_timeout_ms`.
     ConnectTimeout,
+    /// The server wants a login.
+    Login,
     /// A request was not answered for `request_timeout_ms`.
     RequestTimeout,
     /// The server closed it, or the way to it broke.
@@ -249,9 +251,10 @@ pub enum Failure {
 
 impl Failure {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Connect,
         Self::ConnectTimeout,
+        Self::Login,
         Self::RequestTimeout,
         Self::Lost,
         Self::Reply,
@@ -261,6 +264,7 @@ impl Failure {
         match self {
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Login => "login",
             Self::RequestTimeout => "request_timeout",
             Self::Lost => "lost",
             Self::Reply => "reply",

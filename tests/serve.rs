@@ -646,7 +646,7 @@ fn a_silent_upstream_times_out_and_the_other_server_is_unaffected() {
     assert_eq!(both, served);
 
     let (waiting, other) = (proxy.connect(), proxy.connect());
-    proxy.await_metric("picklegate_upstream_connections", 4);
+    proxy.await_metric("picklegate_upstream_connections", 2);
     (&waiting)
         .write_all(format!("get {bad}\r\n").as_bytes())
         .unwrap();

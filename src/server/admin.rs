@@ -13,16 +13,14 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use memcache_async::ascii::Protocol;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
-use tokio_util::compat::TokioAsyncReadCompatExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::page;
 use super::status::{Connected, Status};
-use super::stream::{ListenSocket, Listening, Stream};
+use super::stream::{ListenSocket, Listening};
 use super::upstream::Address;
 use super::worker::{self, Handle, Message};
 use crate::advice::{self, Counts};
@@ -182,11 +180,11 @@ async fn ready(extract::State(state): extract::State<State>) -> impl IntoRespons
     (status, report)
 }
 
+/// What a server says of itself.
 async fn probe(address: &Address) -> io::Result<String> {
-    let version = match address.connect().await? {
-        Stream::Tcp(stream) => Protocol::new(stream.compat()).version().await,
-        Stream::Unix(stream) => Protocol::new(stream.compat()).version().await,
-        Stream::Tls(stream) => Protocol::new(stream.compat()).version().await,
-    };
-    version.map_err(|error| io::Error::other(error.to_string()))
+    let (_, greeting) = address.connect().await?;
+    match greeting.strip_prefix("VERSION ") {
+        Some(version) => Ok(version.to_owned()),
+        None => Err(io::Error::other(format!("answers {greeting:?} to version"))),
+    }
 }

@@ -446,6 +446,7 @@ impl Server {
                     _ => None,
                 },
                 connect_timeout: config.limits.connect_timeout,
+                request_timeout: config.limits.request_timeout,
             });
             match known {
                 Some(at) => addresses[at] = address,

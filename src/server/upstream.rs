@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Registry, Token};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime;
 
 use super::connection::Connection;
@@ -23,6 +24,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Reads of one lane before others have their turn: 1 MiB.
 const READS_PER_TURN: usize = 16;
+/// The longest answer to the first request, in bytes.
+const MAX_GREETING_BYTES: usize = 1024;
+/// What a server that wants a login says to everything else.
+const UNAUTHENTICATED: &[u8] = b"CLIENT_ERROR unauthenticated";
 
 #[derive(Debug)]
 enum State {
@@ -44,24 +49,82 @@ pub(super) struct Address {
     /// There if it is spoken to by TLS.
     pub(super) tls: Option<UpstreamTls>,
     pub(super) connect_timeout: Duration,
+    /// How long it may be silent that is asked something.
+    pub(super) request_timeout: Duration,
+}
+
+/// Why a server that took the connection is not asked anything.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum Refusal {
+    /// It would take the first `set` of any key for its login, and all clients share
+    /// the connection.
+    #[error("wants a login, as memcached -Y does, and picklegate has none to give")]
+    WantsLogin,
+    #[error("timed out after {} ms", .0.as_millis())]
+    Silent(Duration),
+}
+
+impl Refusal {
+    fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
+    }
+
+    fn failure(self) -> Failure {
+        match self {
+            Self::WantsLogin => Failure::Login,
+            Self::Silent(_) => Failure::RequestTimeout,
+        }
+    }
 }
 
 impl Address {
-    /// Opens a connection, within the time there is for that.
-    pub(super) async fn connect(&self) -> io::Result<Stream> {
+    /// Opens a connection, within the time there is for that; also gives what the
+    /// server answers to `version`.
+    pub(super) async fn connect(&self) -> io::Result<(Stream, String)> {
         let (embedded, tls) = (self.embedded.as_ref(), self.tls.as_ref());
         let connecting = Stream::connect(&self.server, embedded, tls);
-        match tokio::time::timeout(self.connect_timeout, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!(
-                    "no connection after {} ms",
-                    self.connect_timeout.as_millis()
-                ),
-            )),
+        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
+        let mut stream = connected.map_err(|_| {
+            let limit_ms = self.connect_timeout.as_millis();
+            let message = format!("no connection after {limit_ms} ms");
+            io::Error::new(io::ErrorKind::TimedOut, message)
+        })??;
+        let asking = async {
+            match &mut stream {
+                Stream::Tcp(stream) => ask_version(stream).await,
+                Stream::Unix(stream) => ask_version(stream).await,
+                Stream::Tls(stream) => ask_version(stream).await,
+            }
+        };
+        let answered = tokio::time::timeout(self.request_timeout, asking).await;
+        let version =
+            answered.map_err(|_| io::Error::other(Refusal::Silent(self.request_timeout)))??;
+        Ok((stream, version))
+    }
+}
+
+/// The first request of a connection, before any of a client's: whether the server
+/// takes requests at all, or wants a login.
+async fn ask_version(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<String> {
+    stream.write_all(b"version\r\n").await?;
+    stream.flush().await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\n") {
+        if stream.read_buf(&mut answer).await? == 0 {
+            return Err(io::Error::other("closed the connection"));
+        }
+        if answer.len() > MAX_GREETING_BYTES {
+            return Err(io::Error::other("answers no line to version"));
         }
     }
+    if memchr::memchr(b'\n', &answer) != Some(answer.len() - 1) {
+        return Err(io::Error::other("answers version with more than a line"));
+    }
+    if answer.starts_with(UNAUTHENTICATED) {
+        return Err(io::Error::other(Refusal::WantsLogin));
+    }
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.trim_end().to_owned())
 }
 
 /// Opens connections for a worker, whose own thread must not wait for them.
@@ -77,7 +140,8 @@ impl Connector {
     fn connect(&self, lane: usize, address: &Arc<Address>) {
         let (address, mailbox) = (Arc::clone(address), self.mailbox.clone());
         self.runtime.spawn(async move {
-            let connected = address.connect().await.and_then(Stream::detach);
+            let connected = address.connect().await;
+            let connected = connected.and_then(|(stream, _)| stream.detach());
             mailbox.send(Message::Connected(lane, connected));
         });
     }
@@ -161,11 +225,15 @@ impl LaneConnection {
         let watched = connected.and_then(|socket| Connection::new(socket, registry, self.token));
         match watched {
             Err(error) => {
-                self.count(match error.kind() {
-                    io::ErrorKind::TimedOut => Failure::ConnectTimeout,
-                    _ => Failure::Connect,
-                });
-                self.pause(engine, &format!("is down: {error}"), now);
+                let (failure, why) = match (Refusal::of(&error), error.kind()) {
+                    (Some(refusal), _) => (refusal.failure(), refusal.to_string()),
+                    (None, io::ErrorKind::TimedOut) => {
+                        (Failure::ConnectTimeout, format!("is down: {error}"))
+                    }
+                    (None, _) => (Failure::Connect, format!("is down: {error}")),
+                };
+                self.count(failure);
+                self.pause(engine, &why, now);
             }
             Ok(connection) => {
                 tracing::debug!(server = %self.address.server, "upstream connected");

@@ -138,6 +138,7 @@ fn resetting() {
             "is lost: Connection reset by peer",
             "closed the connection",
             "is lost: Broken pipe",
+            "is down: ",
         ],
     );
     assert!(scene.count("upstream_failures_total", &["reason=\"lost\""]) > 0);
