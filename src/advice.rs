@@ -281,7 +281,7 @@ fn objections(
         ),
         (
             counts.untagged,
-            "connections asked for something without a tag",
+            "connections asked for something without a tag that a namespace is for",
         ),
         (counts.invalidation_errors, "copies could not be deleted"),
     ];

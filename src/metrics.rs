@@ -14,7 +14,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use crate::config::Word as _;
 use crate::engine::{
     Action, ByReason, Closed, Direction, Invalidation, Outcome, PROTOCOLS, RequestCounts, Split,
-    Tally, UpstreamCounts, VERDICTS, Writer,
+    Tally, Untagged, UpstreamCounts, VERDICTS, Writer,
 };
 use crate::policy::{Rule, SpaceId};
 use crate::protocol::request::Verb;
@@ -89,7 +89,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         UNTAGGED,
-        "Connections that asked for something without a runtime tag"
+        "Connections that asked for something without a runtime tag that a namespace is for, by why"
     );
     describe_gauge!(CONNECTIONS, "Downstream connections");
     describe_gauge!(
@@ -367,9 +367,13 @@ impl Publisher {
             gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(change);
         }
         for (at, listener) in self.labels.listeners.iter().enumerate() {
-            let count = |tally: &Tally| tally.untagged.get(at).copied().unwrap_or(0);
             let labels = || vec![Label::new("listener", listener.clone())];
-            add_from_zero(UNTAGGED, count(tally) - count(&self.tally), labels);
+            for why in Untagged::ALL {
+                let count = |tally: &Tally| tally.untagged_at(at, why);
+                add_from_zero(UNTAGGED, count(tally) - count(&self.tally), || {
+                    with_reason(labels(), why.name())
+                });
+            }
             add_from_zero(REFUSED, 0, labels);
             for why in Closed::ALL {
                 let count = |tally: &Tally| tally.closed(at, why);

@@ -272,10 +272,6 @@ fn a_strict_write_without_effect_leaves_every_copy() {
             "ms k 1 Mx\r\n6\r\n",
             "CLIENT_ERROR invalid mode for ms M token\r\n",
         ),
-        (
-            "set k 0 0 1\r\nabx\r\n",
-            "CLIENT_ERROR bad data chunk\r\nERROR\r\n",
-        ),
     ] {
         fleet.plant(&COPIES);
         assert_eq!(ask_text(&fleet.py3, request), reply, "{request}");

@@ -336,6 +336,8 @@ impl<'e> Dispatch<'e> {
             .sessions
             .open_fixed(self.client, verb, quiet, Outcome::Error, BAD_CHUNK);
         self.sessions.finish(ticket);
+        // It is of another length than was said: what follows may be the rest of it.
+        self.sessions.hang_up(self.client, Closed::BadRequest);
         Err(Taken::Body(len + 2))
     }
 

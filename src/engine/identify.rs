@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use super::dispatch::{Dispatch, Taken};
 use super::meta::push_key;
+use super::notes::Kind;
 use super::session::{Quiet, Tag, Who};
-use super::tally::Outcome;
+use super::tally::{Outcome, Untagged};
 use crate::policy::{Admission, Identity, RuntimeTag, Source, Standing};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 
@@ -63,8 +64,7 @@ impl Dispatch<'_> {
         if session.who.identity == Identity::UNTAGGED
             && !std::mem::replace(&mut session.told_untagged, true)
         {
-            let listener = session.listener;
-            self.sessions.tally.untagged(listener);
+            self.tell_untagged();
         }
         match head {
             Head::Version
@@ -73,10 +73,40 @@ impl Dispatch<'_> {
             | Head::Bad(_)
             | Head::Hello(_)
             | Head::Stats(OWN_STATS) => {}
-            _ if refused => return self.refuse_untagged(head),
+            _ if refused => {
+                let line = self.refusal(self.tag().as_ref());
+                return self.refuse_with(head, line.as_bytes());
+            }
             _ => {}
         }
         self.take_known(head, body)
+    }
+
+    /// The tag that the client's connection bears, from a source that counts.
+    fn tag(&self) -> Option<RuntimeTag> {
+        let session = &self.sessions.slab[self.client as usize];
+        let admission = self.admission(session.listener)?;
+        session.tag_at(admission).map(|tag| tag.runtime.clone())
+    }
+
+    /// Counts a connection that no namespace is for, and says so in the log if it
+    /// bears a tag: somebody meant it to be known.
+    fn tell_untagged(&mut self) {
+        let listener = self.sessions.get(self.client).listener;
+        let tag = self.tag();
+        let why = match tag {
+            None => Untagged::NoTag,
+            Some(_) => Untagged::NoNamespace,
+        };
+        self.sessions.tally.untagged(listener, why);
+        if let Some(tag) = tag {
+            let admission = self.listeners.get(listener as usize);
+            let name = admission.and_then(Option::as_ref).map_or("", |a| &a.name);
+            let now_us = self.sessions.now_us;
+            self.sessions.notes.note(Kind::NoNamespace, now_us, || {
+                format!("client without a namespace: none is for {tag} (listener {name})")
+            });
+        }
     }
 
     // A tag for the connection ---------------------------------------------
@@ -191,7 +221,11 @@ impl Dispatch<'_> {
         let identity = match standing {
             Standing::Known(identity) => identity,
             Standing::Passed => Identity::UNTAGGED,
-            Standing::Refused => return self.refuse_untagged(head),
+            Standing::Refused => {
+                let tag = parse_tag(text);
+                let line = self.refusal(tag.as_ref());
+                return self.refuse_with(head, line.as_bytes());
+            }
         };
         let origin = self.sessions.tally.origin(listener, identity.space);
         let session = self.sessions.get(self.client);
@@ -228,19 +262,19 @@ impl Dispatch<'_> {
 
     // Refusals -------------------------------------------------------------
 
-    fn refuse_untagged(&mut self, head: &Head<'_>) -> Taken {
-        let line = self.refusal();
-        self.refuse_with(head, line.as_bytes())
-    }
-
-    fn refusal(&self) -> String {
+    /// What is told to whom no namespace is for, with the tag that says so.
+    fn refusal(&self, tag: Option<&RuntimeTag>) -> String {
         let session = &self.sessions.slab[self.client as usize];
         let name = self.admission(session.listener).map_or("", |a| &a.name);
-        format!("SERVER_ERROR picklegate: no runtime tag on this connection (listener {name})")
+        let why = match tag {
+            None => "no runtime tag on this connection".to_owned(),
+            Some(tag) => format!("no namespace for {tag}"),
+        };
+        format!("SERVER_ERROR picklegate: {why} (listener {name})")
     }
 
     fn answer_refusal(&mut self, verb: Verb, quiet: Quiet) {
-        let line = self.refusal();
+        let line = self.refusal(self.tag().as_ref());
         let ticket =
             self.sessions
                 .open_fixed(self.client, verb, quiet, Outcome::Error, line.as_bytes());

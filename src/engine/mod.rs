@@ -14,6 +14,7 @@ mod identify;
 mod lane;
 mod look;
 mod meta;
+mod notes;
 mod pool;
 mod session;
 mod tally;
@@ -28,7 +29,7 @@ pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
-    PROTOCOLS, RequestCounts, Split, Tally, VERDICTS, Writer,
+    PROTOCOLS, RequestCounts, Split, Tally, Untagged, VERDICTS, Writer,
 };
 
 pub use upstream::{Upstream, UpstreamCounts};
@@ -36,12 +37,16 @@ pub use upstream::{Upstream, UpstreamCounts};
 use change::Next;
 use dispatch::{Dispatch, Taken};
 use fills::FillMemory;
+use notes::Kind;
 use session::Sessions;
 
 use crate::policy::{Admission, Snapshot, SpaceId};
 use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Line, find_line, parse_head};
+
+/// The first byte of whatever speaks the binary protocol, which no text begins with.
+const BINARY_MAGIC: u8 = 0x80;
 
 /// What an engine works by.
 #[derive(Debug, Clone)]
@@ -180,7 +185,9 @@ impl Engine {
 
     /// Takes what is worth a line in the log.
     pub fn take_notes(&mut self) -> Vec<String> {
-        self.sessions.looker.take_notes()
+        let mut notes = self.sessions.looker.take_notes();
+        notes.append(&mut self.sessions.notes.take());
+        notes
     }
 
     // Clients --------------------------------------------------------------
@@ -209,6 +216,13 @@ impl Engine {
 
     /// Takes bytes that a client sent.
     pub fn client_input(&mut self, client: u32, input: &[u8]) {
+        let session = self.sessions.get(client);
+        if !session.has_spoken && !input.is_empty() {
+            session.has_spoken = true;
+            if input[0] == BINARY_MAGIC {
+                return self.refuse_binary(client);
+            }
+        }
         if self.session(client).inbox.is_empty() {
             let taken = self.take(client, input, false);
             let rest = &input[taken..];
@@ -229,6 +243,21 @@ impl Engine {
         if session.inbox.len() >= session.need {
             self.go_on(client, false);
         }
+    }
+
+    /// Closes a connection that speaks the binary protocol: its client would wait for
+    /// an answer, and what it sends could hold lines of text.
+    #[cold]
+    fn refuse_binary(&mut self, client: u32) {
+        self.sessions.hang_up(client, Closed::Binary);
+        self.sessions.mark_dirty(client);
+        let listener = self.session(client).listener;
+        let admission = self.settings.listeners.get(listener as usize);
+        let name = admission.and_then(Option::as_ref).map_or("", |a| &a.name);
+        let now_us = self.sessions.now_us;
+        self.sessions.notes.note(Kind::Binary, now_us, || {
+            format!("client closed: it speaks the binary protocol, which is not served (listener {name})")
+        });
     }
 
     /// Works on what a client sent before; `has_waited` if others came first.
@@ -257,9 +286,17 @@ impl Engine {
         loop {
             let session = self.sessions.get(client);
             session.need = 0;
-            let swallowed = session.swallow.min(input.len() - at);
-            session.swallow -= swallowed;
-            at += swallowed;
+            if session.swallow > 0 {
+                let dropped = session.swallow.min(input.len() - at);
+                let is_body = ends_body(&input[at..at + dropped], session.swallow);
+                session.swallow -= dropped;
+                at += dropped;
+                if !is_body {
+                    // It was of another length: what follows may be the rest of it.
+                    self.sessions.hang_up(client, Closed::BadRequest);
+                }
+            }
+            let session = self.sessions.get(client);
             if session.closing {
                 // It may be owed nothing that would bring it up.
                 self.sessions.mark_dirty(client);
@@ -455,4 +492,15 @@ impl Engine {
         upstream.lane.reset(&mut self.sessions, &error, retry);
         self.go_on_with_changes();
     }
+}
+
+/// Whether the end of a refused body, of which `left` bytes were still to come, is
+/// where it was said to be, as far as it is among the bytes `dropped` of it.
+fn ends_body(dropped: &[u8], left: usize) -> bool {
+    let is = |from_end: usize, byte: u8| {
+        let at = left.checked_sub(from_end);
+        let found = at.and_then(|at| dropped.get(at));
+        found.is_none_or(|&found| found == byte)
+    };
+    is(2, b'\r') && is(1, b'\n')
 }

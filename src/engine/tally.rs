@@ -227,8 +227,10 @@ impl Invalidation {
 /// Why a client was closed that had not asked for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closed {
-    /// A line over its bound, or a body whose end no length tells.
+    /// A line over its bound, or a body whose length is not certain.
     BadRequest,
+    /// It speaks the binary protocol.
+    Binary,
     /// It was owed more than may wait for it.
     Backlog,
     /// It took nothing of what it was owed for too long.
@@ -241,8 +243,9 @@ pub enum Closed {
 
 impl Closed {
     /// All reasons.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::BadRequest,
+        Self::Binary,
         Self::Backlog,
         Self::SendTimeout,
         Self::Upstream,
@@ -253,10 +256,33 @@ impl Closed {
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Binary => "binary_protocol",
             Self::Backlog => "backlog",
             Self::SendTimeout => "send_timeout",
             Self::Upstream => "upstream",
             Self::Drain => "drain",
+        }
+    }
+}
+
+/// Why nobody knows what a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Untagged {
+    NoTag,
+    /// It has a tag, which no namespace is for.
+    NoNamespace,
+}
+
+impl Untagged {
+    /// All reasons.
+    pub const ALL: [Self; 2] = [Self::NoTag, Self::NoNamespace];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoTag => "no_tag",
+            Self::NoNamespace => "no_namespace",
         }
     }
 }
@@ -348,8 +374,9 @@ pub struct Tally {
     pub invalidations: Vec<[u64; 3]>,
     /// By space and kind: what looks like a counter or a lock, but is isolated.
     pub suspected: Vec<[u64; Split::ALL.len()]>,
-    /// By listener: connections that asked for something without a tag.
-    pub untagged: Vec<u64>,
+    /// By listener and reason: connections that asked for something without a tag that
+    /// a namespace is for.
+    untagged: Vec<[u64; Untagged::ALL.len()]>,
     /// By listener and reason: connections that were closed unasked.
     closed: Vec<[u64; Closed::ALL.len()]>,
 }
@@ -387,13 +414,26 @@ impl Tally {
         at as u32
     }
 
-    /// Counts a connection that asked for something without a tag.
-    pub fn untagged(&mut self, listener: u32) {
+    /// Counts a connection that asked for something without a tag that a namespace is
+    /// for.
+    #[cold]
+    pub fn untagged(&mut self, listener: u32, why: Untagged) {
         let listener = listener as usize;
         if self.untagged.len() <= listener {
-            self.untagged.resize(listener + 1, 0);
+            self.untagged.resize(listener + 1, Default::default());
         }
-        self.untagged[listener] += 1;
+        self.untagged[listener][why as usize] += 1;
+    }
+
+    /// Connections of a listener that asked for something so.
+    pub fn untagged_at(&self, listener: usize, why: Untagged) -> u64 {
+        let reasons = self.untagged.get(listener);
+        reasons.map_or(0, |reasons| reasons[why as usize])
+    }
+
+    /// Connections of all listeners that asked for something so.
+    pub fn all_untagged(&self) -> u64 {
+        self.untagged.as_flattened().iter().sum()
     }
 
     /// Counts a connection that is closed unasked.
@@ -467,10 +507,7 @@ impl Tally {
             let name = format!("closed_{}", why.name());
             add(name, (0..self.closed.len()).map(of).sum());
         }
-        add(
-            "untagged_connections".to_owned(),
-            self.untagged.iter().sum(),
-        );
+        add("untagged_connections".to_owned(), self.all_untagged());
         all
     }
 

@@ -2,12 +2,14 @@
 //! not namespaces; never allocates.
 //!
 //! Errors are memcached's own, in its order of checks. Two things differ, both
-//! so that a value can never run as commands: the body of a store whose head
-//! is bad is swallowed (as memcached 1.6.40 and later do), and where no length
-//! tells how much to swallow the connection is closed after the error.
+//! so that a value can never run as commands. The body of a store whose head is
+//! bad is swallowed (as memcached 1.6.40 and later do) where its length is
+//! certain: each token in its place, and the length in plain digits. Where it is
+//! not, the connection is closed after the error: a key with a space moves every
+//! number behind it by one, and what looks like a length then is none.
 
 use super::key::{KeyBuf, MAX_KEY_BYTES, decode_base64_key};
-use super::token::{Tokens, find_byte, parse_i32, parse_i64, parse_u64};
+use super::token::{Tokens, find_byte, leading_digits, parse_i32, parse_i64, parse_u64};
 
 /// Longest line of any request but retrievals, in bytes.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
@@ -28,6 +30,10 @@ const BAD_FORMAT: &str = "CLIENT_ERROR bad command line format";
 const BAD_DELETE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]";
 const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument";
 const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
+const BAD_FLAG: &str = "CLIENT_ERROR invalid flag";
+
+/// The commands that a body follows.
+const STORING: [&str; 7] = ["set", "add", "replace", "append", "prepend", "cas", "ms"];
 
 /// A request without its body.
 #[derive(Debug, Clone)]
@@ -372,14 +378,19 @@ fn line_limit(line: &[u8]) -> usize {
 
 /// Parses one line without its line end; a base64 key is decoded into `decoded`.
 pub fn parse_head<'a>(line: &'a [u8], decoded: &'a mut KeyBuf) -> Head<'a> {
-    // memcached works on C strings: a NUL ends the line's text.
-    let line = &line[..find_byte(0, line).unwrap_or(line.len())];
+    let line = match find_byte(0, line) {
+        None => line,
+        // Some take what is behind the NUL for a part of the key, and some do not.
+        Some(_) if is_like_store(line) => return Head::Bad(Bad::new(BAD_FORMAT).closing()),
+        // memcached works on C strings: a NUL ends the line's text.
+        Some(at) => &line[..at],
+    };
     let mut tokens = Tokens::new(line);
     if let Some(keys) = line.strip_prefix(b"get ") {
         return parse_retrieve(Verb::Get, Tokens::new(keys));
     }
     let Some(verb) = tokens.next().filter(|verb| verb.len() > 1) else {
-        return Head::Bad(Bad::new(ERROR));
+        return unknown(line);
     };
     match verb {
         b"get" => parse_retrieve(Verb::Get, tokens),
@@ -407,8 +418,31 @@ pub fn parse_head<'a>(line: &'a [u8], decoded: &'a mut KeyBuf) -> Head<'a> {
         b"quit" => Head::Quit,
         b"stats" => parse_stats(tokens),
         b"flush_all" => parse_flush_all(tokens),
-        _ => parse_other(verb, tokens),
+        _ => parse_other(line, verb, tokens),
     }
+}
+
+/// A line that is no command. One that may have been meant for a store may have a
+/// body behind it, of nobody knows what length.
+fn unknown(line: &[u8]) -> Head<'_> {
+    let bad = Bad::new(ERROR);
+    Head::Bad(if is_like_store(line) {
+        bad.closing()
+    } else {
+        bad
+    })
+}
+
+/// Whether the first word of a line is a command that a body follows, whatever
+/// stands around that word, and in whatever case it is.
+fn is_like_store(line: &[u8]) -> bool {
+    let start = line.iter().position(u8::is_ascii_alphabetic);
+    let line = &line[start.unwrap_or(line.len())..];
+    let len = line.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+    let (word, rest) = line.split_at(len);
+    let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    // "config set cluster 0 <length>" stores what nodes of a cluster are told.
+    STORING.into_iter().any(is) || is("config") && Tokens::new(rest).next() == Some(b"set")
 }
 
 fn parse_retrieve(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
@@ -443,10 +477,12 @@ fn collect<const MIN: usize, const N: usize>(
     (all.len() >= MIN).then_some(all)
 }
 
-/// A body's length, where memcached could hold it.
+/// A body's length, where memcached could hold it, and no two readers could take
+/// it for different ones: digits alone.
 fn parse_len(token: &[u8]) -> Option<usize> {
-    let len = usize::try_from(parse_i64(token)?).ok()?;
-    (len <= MAX_BODY_BYTES).then_some(len)
+    let (len, digits) = leading_digits(token);
+    let len = usize::try_from(len).ok()?;
+    (digits > 0 && digits == token.len() && len <= MAX_BODY_BYTES).then_some(len)
 }
 
 fn is_noreply(tokens: &[&[u8]]) -> bool {
@@ -454,16 +490,22 @@ fn is_noreply(tokens: &[&[u8]]) -> bool {
 }
 
 fn parse_store(verb: Verb, tokens: Tokens<'_>) -> Head<'_> {
-    // The key, three numbers, for `cas` one more, and maybe "noreply".
+    // The key, three numbers, for `cas` one more, and maybe "noreply". memcached
+    // takes any word for that; but where a key has a space it is the length.
     let numbers = if verb == Verb::Cas { 4 } else { 3 };
-    let Some(all) =
-        collect::<4, 6>(tokens).filter(|all| (numbers + 1..=numbers + 2).contains(&all.len()))
-    else {
-        return Head::Bad(Bad::new(ERROR));
+    let is_whole = |all: &[&[u8]]| match all.len().checked_sub(numbers + 1) {
+        Some(0) => true,
+        Some(1) => is_noreply(all),
+        _ => false,
+    };
+    let Some(all) = collect::<4, 6>(tokens).filter(|all| is_whole(all)) else {
+        return Head::Bad(Bad::new(ERROR).closing());
     };
     let noreply = is_noreply(&all);
     let bad = Bad::new(BAD_FORMAT).silent_if(noreply);
-    let Some(len) = parse_len(all[3]) else {
+    // Without its CAS id, or without its key, every number is in another's place.
+    let lacks_one = verb == Verb::Cas && noreply && all.len() == numbers + 1;
+    let Some(len) = parse_len(all[3]).filter(|_| !lacks_one) else {
         return Head::Bad(bad.closing());
     };
     let flags = parse_u64(all[1]).and_then(|flags| u32::try_from(flags).ok());
@@ -539,18 +581,22 @@ fn change<'a>(verb: Verb, key: &'a [u8], argument: Option<&'a [u8]>, noreply: bo
 fn parse_meta<'a>(verb: Verb, tokens: Tokens<'a>, decoded: &'a mut KeyBuf) -> Head<'a> {
     let mut rest = tokens.clone();
     let Some(token) = rest.next() else {
-        return Head::Bad(Bad::new(ERROR));
+        let bad = Bad::new(ERROR);
+        return Head::Bad(if verb == Verb::Ms { bad.closing() } else { bad });
     };
     let mut len = 0;
     let mut bad = Bad::new(BAD_FORMAT);
     if verb == Verb::Ms {
-        // A length that is missing says nothing about a body, as in `set`.
-        let Some(token) = rest.next() else {
-            return Head::Bad(bad);
-        };
-        let Some(parsed) = parse_len(token) else {
+        let Some(parsed) = rest.next().and_then(parse_len) else {
             return Head::Bad(bad.closing());
         };
+        // No flag is a number: behind a key with a space it is the length.
+        if rest
+            .clone()
+            .any(|flag| matches!(flag[0], b'0'..=b'9' | b'+' | b'-'))
+        {
+            return Head::Bad(Bad::new(BAD_FLAG).closing());
+        }
         len = parsed;
         bad = bad.with_body(len);
     }
@@ -734,7 +780,7 @@ const REFUSED: [&str; 11] = [
     "watch",
 ];
 
-fn parse_other<'a>(verb: &[u8], tokens: Tokens<'a>) -> Head<'a> {
+fn parse_other<'a>(line: &'a [u8], verb: &[u8], tokens: Tokens<'a>) -> Head<'a> {
     if let Some(command) = REFUSED.iter().find(|name| name.as_bytes() == verb) {
         let noreply = tokens.last().is_some_and(|token| token == b"noreply");
         return Head::Refused { command, noreply };
@@ -747,7 +793,7 @@ fn parse_other<'a>(verb: &[u8], tokens: Tokens<'a>) -> Head<'a> {
     {
         return Head::Bad(Bad::new("").closing());
     }
-    Head::Bad(Bad::new(ERROR))
+    unknown(line)
 }
 
 #[cfg(test)]
@@ -871,8 +917,6 @@ mod tests {
             "add k flags=4294967295 exptime=-1 len=0 noreply",
         );
         check("replace k +1 \t2 007", "replace k flags=1 exptime=2 len=7");
-        // A fifth token is no error, whatever it is.
-        check("append k 0 0 1 loud", "append k flags=0 exptime=0 len=1");
         check(
             "prepend k 0 0 2147483645",
             "prepend k flags=0 exptime=0 len=2147483645",
@@ -887,15 +931,98 @@ mod tests {
         );
         // memcached keeps the low 32 bits.
         check("set k 0 4294967297 1", "set k flags=0 exptime=1 len=1");
-        for bad in [
-            "set",
-            "set k",
-            "set k 0 0",
-            "set k 0 0 1 noreply x",
-            "cas k 0 0 1",
-            "cas k 0 0 1 2 noreply x",
+    }
+
+    /// Whatever the key, the line has a body of 15 bytes.
+    #[test]
+    fn a_key_with_a_space_or_none_closes_whatever_it_spells() {
+        let keys = [
+            "",
+            "a b",
+            "a 0",
+            "0 0",
+            "0 0 0",
+            "0 0 0 1",
+            "a 1 2",
+            "a 15",
+            "a b c d e",
+            "a 2 T1",
+            "a noreply",
+            "noreply a",
+            "1 2 3 noreply",
+        ];
+        for key in keys {
+            for verb in &STORING[..6] {
+                for noreply in ["", " noreply"] {
+                    let id = if *verb == "cas" { " 77" } else { "" };
+                    let line = format!("{verb} {key} 0 0 15{id}{noreply}");
+                    let told = told(&parse_head(line.as_bytes(), &mut KeyBuf::new()));
+                    assert!(told.ends_with(", close"), "{line}: {told}");
+                }
+            }
+            for flags in ["", " T0", " q"] {
+                let line = format!("ms {key} 15{flags}");
+                let told = told(&parse_head(line.as_bytes(), &mut KeyBuf::new()));
+                assert!(told.ends_with(", close"), "{line}: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_store_of_another_shape_closes() {
+        let closed = "bad \"ERROR\", close";
+        for rest in [
+            "",
+            " k",
+            " k 0",
+            " k 0 0",
+            " k 0 0 1 0",
+            " k 0 0 1 2 3",
+            " k 0 0 1 noreply x",
+            " my key 7 0 0 15",
+            " k 0 0 1 Noreply",
         ] {
-            check(bad, ERROR);
+            for verb in &STORING[..5] {
+                check(&format!("{verb}{rest}"), closed);
+            }
+        }
+        for rest in ["", " k 0 0 1", " k 0 0 1 2 3", " k 0 0 1 2 noreply x"] {
+            check(&format!("cas{rest}"), closed);
+        }
+        check("cas k 0 0 1 noreply", "bad \"\", close");
+        check("ms", closed);
+        check("ms k", &format!("{FORMAT}, close"));
+        let flag = "bad \"CLIENT_ERROR invalid flag\", close";
+        for rest in ["k 2 7", "k 2 T0 7", "k 2 +7 v", "k 2 v v 7", "K 2 7"] {
+            check(&format!("ms {rest}"), flag);
+        }
+        // What is no command may have been meant for one that has a body.
+        for line in [
+            "SET k 0 0 5",
+            "Add k 0 0 5",
+            "set\tk 0 0 5",
+            "\x01set k 0 0 5",
+            "> cas k 0 0 5 1",
+            "\r set k 0 0 5",
+            "MS k 5",
+            "config set cluster 0 5",
+        ] {
+            check(line, closed);
+        }
+        for line in [
+            "x",
+            "sets k 0 0 5",
+            "config get cluster",
+            "",
+            "\r",
+            "GETSET k",
+        ] {
+            check(line, ERROR);
+        }
+        for verb in STORING {
+            for line in ["V\0 k 0 0 5", "V k\0x 0 0 5", "V k 0 0 5\0", "\0V k 0 0 5"] {
+                check(&line.replace('V', verb), &format!("{FORMAT}, close"));
+            }
         }
     }
 
@@ -924,12 +1051,17 @@ mod tests {
             "4294967298",
             "99999999999999999999",
             "1x",
+            "+1",
+            "-0",
+            "1\t",
+            "\t1",
+            "1\r",
+            "1\rdelete",
         ] {
             check(&format!("set k 0 0 {len}"), &format!("{FORMAT}, close"));
             check(&format!("set k 0 0 {len} noreply"), "bad \"\", close");
             check(&format!("ms k {len}"), &format!("{FORMAT}, close"));
         }
-        check("ms k", FORMAT);
     }
 
     #[test]
@@ -1030,7 +1162,7 @@ mod tests {
         check("me K", FORMAT);
         check("me", FORMAT);
         check("me ! b", FORMAT);
-        for bad in ["mg", "ms", "md", "ma"] {
+        for bad in ["mg", "md", "ma"] {
             check(bad, ERROR);
         }
         let opaque = "O".repeat(33);

@@ -475,7 +475,7 @@ impl Worker {
             families: self.engine.families().iter().cloned().collect(),
             counts: Counts {
                 suspected: tally.suspected.as_flattened().iter().sum(),
-                untagged: tally.untagged.iter().sum(),
+                untagged: tally.all_untagged(),
                 invalidation_errors: errors.sum(),
             },
         }

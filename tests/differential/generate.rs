@@ -177,8 +177,7 @@ impl Generator {
             820..880 => self.meta_arithmetic(),
             880..905 => self.meta_debug(),
             905..920 => self.line([Token::from("mn")]),
-            920..945 => self.bad_chunk(),
-            945..999 => self.mistake(),
+            920..999 => self.mistake(),
             _ => self.large_value(),
         }
     }
@@ -517,46 +516,6 @@ impl Generator {
 
     // ---- wrong on purpose ----
 
-    /// A body of another length than declared. What is left over reads as a word
-    /// no server knows.
-    fn bad_chunk(&mut self) -> Command {
-        let key = self.text_key().token;
-        let declared = self.rng.usize(..40);
-        let tokens: Vec<Token> = if self.rng.bool() {
-            let verb = self.pick(&["set", "add", "append"]);
-            let mut tokens = vec![
-                verb.into(),
-                key.into(),
-                "0".into(),
-                "0".into(),
-                declared.to_string().into(),
-            ];
-            self.maybe_noreply(&mut tokens);
-            tokens
-        } else {
-            let quiet = self.pick(&["q", "c", "k"]);
-            vec![
-                "ms".into(),
-                key.into(),
-                declared.to_string().into(),
-                quiet.into(),
-            ]
-        };
-        // The first declared + 2 bytes are the body and do not end in CRLF.
-        let left_over = self.rng.usize(1..30);
-        let mut command = self.line(tokens);
-        command
-            .bytes
-            .resize(command.bytes.len() + declared + 2 + left_over, b'x');
-        if declared > 6 && self.rng.bool() {
-            // Too short: an ordinary end in the middle, then the next line is eaten.
-            let end = command.bytes.len() - left_over - 5;
-            command.bytes[end..end + 2].copy_from_slice(b"\r\n");
-        }
-        command.bytes.extend(b"\r\n");
-        command
-    }
-
     fn mistake(&mut self) -> Command {
         const LINES: &[&str] = &[
             "",
@@ -575,19 +534,8 @@ impl Generator {
             "gat soon k",
             "gats",
             "GET k:0",
-            "Set k:0 0 0 2",
             "MG k:0 v",
             "MN",
-            "set",
-            "set k:0",
-            "set k:0 0 0",
-            "set k:0 0 0 2 noreply more",
-            "add k:0 0",
-            "cas k:0 0 0 2",
-            "cas k:0 0 0 2 1 noreply more",
-            "replace",
-            "append k:0",
-            "prepend k:0 0 0 1 noreply more",
             "delete",
             "delete k:0 0 0 0 0",
             "incr",
@@ -598,8 +546,6 @@ impl Generator {
             "touch k:0",
             "touch k:0 0 noreply more",
             "mg",
-            "ms",
-            "ms k:0",
             "md",
             "ma",
             "me",

@@ -48,11 +48,17 @@ macro_rules! differences {
 const SWALLOWS: &str = "the body of a refused store would run as commands; \
     swallowed, as memcached 1.6.40 and later do";
 const CLOSES: &str = "without a length nothing tells the body from the next command";
+const SPACED: &str = "a key with a space, or none, moves every number behind it, so the length is \
+    not certain, and the body would run as commands";
+const MISTAKEN: &str = "a body that does not end where it was said to end has another length; the \
+    rest of it would run as commands";
 const REFUSED: &str = "acts on the whole server, which other clients and namespaces share";
 const SHOWS: &str = "shows or disturbs what other namespaces store";
 const BOUNDED: &str = "a line is held until it is whole, so its length has a bound: \
     16 KiB, and 1 MiB for get, gets, gat and gats";
 
+const ERROR_RAN: &str = "ERROR\r\nMN\r\n";
+const ERROR_CLOSED: &str = "ERROR\r\n(closed)";
 const FORMAT: &str = "CLIENT_ERROR bad command line format\r\n";
 const FORMAT_RAN: &str = "CLIENT_ERROR bad command line format\r\nMN\r\n";
 const FORMAT_CLOSED: &str = "CLIENT_ERROR bad command line format\r\n(closed)";
@@ -94,6 +100,78 @@ differences! {
         send: "ms k 2 k q t v c s h f l u P L T0 N0 R0 F0 I O1\r\nmn\r\n",
         memcached: "CLIENT_ERROR options flags too long\r\nMN\r\n",
         picklegate: "CLIENT_ERROR options flags too long\r\n",
+    }
+    key_with_a_space {
+        why: SPACED,
+        send: "set my key 7 0 0 2\r\nmn\r\n",
+        memcached: ERROR_RAN,
+        picklegate: ERROR_CLOSED,
+    }
+    key_with_a_number_behind_a_space {
+        why: SPACED,
+        send: "set k 0 0 0 4\r\n\r\nmn\r\n",
+        memcached: "STORED\r\nMN\r\n",
+        picklegate: ERROR_CLOSED,
+    }
+    store_with_a_word_too_many {
+        why: SPACED,
+        send: "append k 0 0 2 loud\r\nab\r\n",
+        memcached: "NOT_STORED\r\n",
+        picklegate: ERROR_CLOSED,
+    }
+    store_without_a_key {
+        why: SPACED,
+        send: "add  0 0 2\r\nmn\r\n",
+        memcached: ERROR_RAN,
+        picklegate: ERROR_CLOSED,
+    }
+    cas_without_its_id {
+        why: SPACED,
+        send: "cas k 0 0 2\r\nmn\r\n",
+        memcached: ERROR_RAN,
+        picklegate: ERROR_CLOSED,
+    }
+    key_with_a_nul {
+        why: "to 1.6.18 the line ends there, to 1.6.45 it is a part of the key",
+        send: "set k<1 \0>x 0 0 2\r\nmn\r\n",
+        memcached: ERROR_RAN,
+        picklegate: FORMAT_CLOSED,
+    }
+    storing_command_in_capitals {
+        why: "no command to memcached, but its client sends a body behind it",
+        send: "SET k 0 0 2\r\nmn\r\n",
+        memcached: ERROR_RAN,
+        picklegate: ERROR_CLOSED,
+    }
+    meta_set_without_a_length {
+        why: CLOSES,
+        send: "ms k\r\nmn\r\n",
+        memcached: FORMAT_RAN,
+        picklegate: FORMAT_CLOSED,
+    }
+    meta_set_of_a_key_with_a_number {
+        why: SPACED,
+        send: "ms k 2 6\r\nab\r\nmn\r\n",
+        memcached: "CLIENT_ERROR invalid flag\r\nMN\r\n",
+        picklegate: "CLIENT_ERROR invalid flag\r\n(closed)",
+    }
+    body_longer_than_said {
+        why: MISTAKEN,
+        send: "set k 0 0 2\r\nabcdmn\r\n",
+        memcached: "CLIENT_ERROR bad data chunk\r\nMN\r\n",
+        picklegate: "CLIENT_ERROR bad data chunk\r\n(closed)",
+    }
+    refused_body_longer_than_said {
+        why: MISTAKEN,
+        send: "set k x 0 2\r\nabcd\r\nmn\r\n",
+        memcached: "CLIENT_ERROR bad command line format\r\nERROR\r\nMN\r\n",
+        picklegate: FORMAT_CLOSED,
+    }
+    signed_length {
+        why: "who reads digits alone finds no length in it",
+        send: "set k 0 0 +2\r\nab\r\n",
+        memcached: "STORED\r\n",
+        picklegate: FORMAT_CLOSED,
     }
     negative_length {
         why: CLOSES,
@@ -294,7 +372,7 @@ differences! {
         why: "flags that picklegate does not know are the upstream's to judge, once the body is whole",
         send: "ms k 2 Z\r\nmn-\n",
         memcached: "CLIENT_ERROR invalid flag\r\n",
-        picklegate: "CLIENT_ERROR bad data chunk\r\n",
+        picklegate: "CLIENT_ERROR bad data chunk\r\n(closed)",
     }
     over_long_opaque_beside_an_effect {
         why: "a refused command does nothing; 1.6.18 notices the opaque after N, T or ma has acted",
@@ -328,8 +406,7 @@ fn every_difference_has_its_reason_and_is_one() {
 }
 
 /// A row of its own, since no text begins so: to memcached a first byte of 0x80 is the
-/// binary protocol. picklegate speaks none, and takes it for a word that no command
-/// is; nothing of it goes upstream, where it could be understood otherwise.
+/// binary protocol. picklegate speaks none, and closes: the client would wait.
 #[test]
 fn the_binary_protocol_is_not_spoken() {
     let upstream = Memcached::start();
@@ -345,7 +422,9 @@ fn the_binary_protocol_is_not_spoken() {
     let taken = ended.expect_err("it reads on as binary").received;
     assert!(taken.starts_with(&[0x81, 1, 0, 0]), "{taken:?}");
     ask(&upstream.connect(), b"delete k\r\n");
-    assert_eq!(ask(&connect(&listen), &fenced), b"ERROR\r\nEND\r\n");
+    let ended = exchange(&connect(&listen), [&fenced[..]], b"END\r\n");
+    let cut = ended.expect_err("it closes");
+    assert!(cut.is_close() && cut.received.is_empty(), "{cut:?}");
     assert_eq!(ask(&upstream.connect(), b"get k\r\n"), b"END\r\n");
 }
 

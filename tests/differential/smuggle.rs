@@ -3,8 +3,9 @@
 //! ends: they answer the same, and afterwards the same is stored.
 //!
 //! What picklegate refuses on purpose (see [`known`](crate::known)) is found by
-//! [`plan`], which reads a stream as memcached 1.6.40 would and knows nothing of
-//! picklegate's parser. There memcached is sent a fence instead, and picklegate
+//! [`plan`], which knows nothing of picklegate's parser: it reads a stream as
+//! memcached 1.6.40 would, up to a store whose length is not certain, where
+//! picklegate must close. There memcached is sent a fence instead, and picklegate
 //! must answer an error, or nothing if no reply is wanted; where it must close, the
 //! stream of memcached ends. So nothing that was refused may have been carried out,
 //! no part of it may have run as a command, and what follows must be understood
@@ -82,8 +83,8 @@ enum Piece {
     Closes { silent: bool },
 }
 
-/// Cuts a stream where memcached 1.6.40 ends requests; what follows a close is
-/// left out.
+/// Cuts a stream where memcached 1.6.40 ends requests, up to a store whose length
+/// is not certain; what follows a close is left out.
 fn plan(stream: &[u8]) -> Vec<Piece> {
     read(stream).0
 }
@@ -108,6 +109,8 @@ fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
             Some(text) if line.len() > 2 => text,
             _ => line,
         };
+        let stores = is_like_store(line);
+        let has_nul = line.contains(&0);
         // To memcached a NUL ends the line's text.
         let line = line.split(|&b| b == 0).next().unwrap_or_default();
         let words: Vec<&[u8]> = line
@@ -122,12 +125,34 @@ fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
         let reads = matches!(verb, b"get" | b"gets" | b"gat" | b"gats" | b"bget");
         let hushes = !reads && !matches!(verb, [b'm', _]);
         let silent = hushes && words.len() > 1 && words.last() == Some(&&b"noreply"[..]);
+        let is_store = matches!(
+            verb,
+            b"set" | b"add" | b"replace" | b"append" | b"prepend" | b"cas" | b"ms"
+        );
+        let numbers = if verb == b"cas" { 5 } else { 4 };
         let piece = match (verb, arguments.len()) {
+            _ if stores && (has_nul || !is_store) => None,
             (b"quit", _) => {
                 pieces.push(Piece::Same(at..after));
                 return (pieces, 0);
             }
-            (b"set" | b"add" | b"replace" | b"append" | b"prepend", 4 | 5) | (b"cas", 5 | 6) => {
+            (b"ms", 2..)
+                if arguments[2..]
+                    .iter()
+                    .any(|flag| b"0123456789+-".contains(&flag[0])) =>
+            {
+                None
+            }
+            (b"cas", 5) if silent => None,
+            _ if is_store
+                && verb != b"ms"
+                && arguments.len() != numbers
+                && !(arguments.len() == numbers + 1 && silent) =>
+            {
+                None
+            }
+            (b"ms", 0 | 1) => None,
+            _ if is_store && verb != b"ms" => {
                 let fits = arguments[0].len() <= MAX_KEY
                     && unsigned(arguments[1]).is_some_and(|flags| u32::try_from(flags).is_ok())
                     && signed(arguments[2]).is_some()
@@ -160,9 +185,27 @@ fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
             _ => Some((after, !REFUSED.contains(&verb))),
         };
         let Some((next, fits)) = piece else {
+            // Where the words are too few or too many, nobody looks at the last.
+            let silent = silent
+                && !has_nul
+                && is_store
+                && arguments.len() >= 4
+                && (numbers..=numbers + 1).contains(&arguments.len());
             pieces.push(Piece::Closes { silent });
             return (pieces, 0);
         };
+        // A body that does not end where it was said to end.
+        let ends = is_store.then(|| stream.get(next - 2..next)).flatten();
+        if ends.is_some_and(|end| end != b"\r\n") {
+            // memcached 1.6.40 says so of a body, and nothing of one that it drops.
+            if !fits {
+                pieces.push(Piece::Refused { silent });
+            }
+            pieces.push(Piece::Closes {
+                silent: !fits || silent,
+            });
+            return (pieces, 0);
+        }
         pieces.push(if fits {
             Piece::Same(at..next.min(stream.len()))
         } else {
@@ -181,9 +224,30 @@ fn is_passed_on(flag: &&[u8]) -> bool {
     flag.len() <= MAX_ARGUMENT || matches!(flag[0], b'P' | b'L')
 }
 
-/// The length of a body, if it tells one.
+/// Whether the first word of a line names a command that stores, whatever stands
+/// around it.
+fn is_like_store(line: &[u8]) -> bool {
+    let letters = |b: &u8| b.is_ascii_alphabetic();
+    let word = line.split(|b| !letters(b)).find(|word| !word.is_empty());
+    let word = word.unwrap_or_default().to_ascii_lowercase();
+    [
+        &b"set"[..],
+        b"add",
+        b"replace",
+        b"append",
+        b"prepend",
+        b"cas",
+        b"ms",
+    ]
+    .contains(&&word[..])
+}
+
+/// The length of a body, if it certainly tells one.
 fn body(word: &[u8]) -> Option<i64> {
-    signed(word).filter(|len| (0..=MAX_BODY).contains(len))
+    let word = std::str::from_utf8(word).ok()?;
+    let is_plain = word.bytes().all(|b| b.is_ascii_digit());
+    let len = word.parse().ok().filter(|_| is_plain)?;
+    (0..=MAX_BODY).contains(&len).then_some(len)
 }
 
 /// As `strtoll` reads it, where memcached believes it.
@@ -285,7 +349,22 @@ const BODIES: [&str; 16] = [
 const META_FLAGS: [&str; 16] = [
     "v", "k", "q", "f", "t", "c", "s", "b", "Ox1", "I", "T5000", "F1", "ME", "MA", "S3", "Z",
 ];
-const LINES: [&str; 22] = [
+/// What a client makes of a key: words more or fewer than a line has.
+const SPACED: [&str; 12] = [
+    "",
+    "k k",
+    "my canary",
+    "k 0",
+    "0 0 0",
+    "k 2 3",
+    "k 0 0 3 ",
+    "k\0",
+    "k\0 x",
+    "noreply",
+    "k noreply",
+    "k 5 T1",
+];
+const LINES: [&str; 30] = [
     "",
     "x",
     "\r",
@@ -299,6 +378,14 @@ const LINES: [&str; 22] = [
     "set k 0 0 3 4 5 6",
     "ms",
     "ms k",
+    "add",
+    "cas k 0 0 3",
+    "cas k 0 0 3 noreply",
+    "prepend k 0 0 3 3",
+    "SET k 0 0 3",
+    "set\tk 0 0 3",
+    "\0set k 0 0 3",
+    "> append k 0 0 3",
     "get",
     "gat 0",
     "delete",
@@ -325,6 +412,9 @@ impl Generator {
     }
 
     fn key(&mut self) -> String {
+        if self.0.u8(..24) == 0 {
+            return self.pick(&SPACED).to_owned();
+        }
         match self.pick(&KEYS) {
             "<250>" => "K".repeat(MAX_KEY),
             "<251>" => "K".repeat(MAX_KEY + 1),
@@ -755,7 +845,10 @@ fn whole(requests: &[Vec<u8>]) -> Vec<u8> {
     let mut stream = [b"mn\r\n", &requests.concat()[..], b"\r\n"].concat();
     let missing = missing(&stream);
     if missing <= MAX_PADDING {
-        stream.resize(stream.len() + missing, b'x');
+        // Whatever it lacks, it ends as a body does.
+        let end = &b"\r\n"[2 - missing.min(2)..];
+        stream.resize(stream.len() + missing - end.len(), b'x');
+        stream.extend(end);
     }
     stream.extend(b"\r\nmg fence Oend\r\n");
     stream
@@ -769,4 +862,118 @@ fn requests_end_where_memcached_ends_them() {
 #[test]
 fn requests_of_an_isolated_runtime_end_where_memcached_ends_them() {
     check(true);
+}
+
+/// Every storing command in every shape that is not its own: what a client makes of
+/// a key that it does not look at, or of a number that is none.
+fn malformed(verb: &str, body: &str) -> Vec<String> {
+    let len = body.len();
+    let right = len.to_string();
+    let is_meta = verb == "ms";
+    let line = |key: &str, flags: &str, time: &str, len: &str, id: &str, tail: &str| {
+        let numbers = match verb {
+            "ms" => len.to_owned(),
+            "cas" => format!("{flags} {time} {len} {id}"),
+            _ => format!("{flags} {time} {len}"),
+        };
+        format!("{verb} {key} {numbers}{tail}\r\n{body}\r\n")
+    };
+    let mut all = Vec::new();
+    let tails: &[&str] = if is_meta {
+        &[
+            "", " q", " T0 F1", " MA", " I C1", " b", " T0 T0", " 7", " M", " Z",
+        ]
+    } else {
+        &["", " noreply", " noreply x", " 0", " Noreply", " x noreply"]
+    };
+    for tail in tails {
+        let base = |key: &str| line(key, "0", "0", &right, "1", tail);
+        all.extend(
+            [
+                "", "k", "my key", "my key 7", "k 0", "0 0 0", "k 2 3 4", "k\0", "k\0x", "k\tx",
+                "noreply",
+            ]
+            .map(base),
+        );
+        all.push(base(&"K".repeat(MAX_KEY + 1)));
+        for flags in ["x", "-1", "4294967296", ""] {
+            all.push(line("k", flags, "0", &right, "1", tail));
+        }
+        for time in ["x", "1x", "99999999999999999999", ""] {
+            all.push(line("k", "0", time, &right, "1", tail));
+        }
+        let signed = [
+            format!("+{len}"),
+            format!("-{len}"),
+            format!("{len}\t"),
+            format!("\t{len}"),
+        ];
+        let others = [
+            format!("{len}x"),
+            format!("{len}\r"),
+            format!("{len}\0"),
+            format!("0x{len}"),
+        ];
+        let wrong = [0, 1, len - 1, len + 1].map(|len| len.to_string());
+        let wrapped = (u64::from(u32::MAX) + 1 + len as u64).to_string();
+        let none = ["", "x", "99999999999999999999"].map(str::to_owned);
+        for len in signed
+            .iter()
+            .chain(&others)
+            .chain(&wrong)
+            .chain(&none)
+            .chain([&wrapped])
+        {
+            all.push(line("k", "0", "0", len, "1", tail));
+        }
+        for id in ["", "x", "-1", "99999999999999999999"] {
+            all.push(line("k", "0", "0", &right, id, tail));
+        }
+    }
+    for cut in ["", " k", " k 0", " k 0 0"] {
+        all.push(format!("{verb}{cut}\r\n{body}\r\n"));
+    }
+    let whole = line("k", "0", "0", &right, "1", "");
+    for word in [
+        verb.to_uppercase(),
+        format!("\0{verb}"),
+        format!("> {verb}"),
+        format!("\r{verb}"),
+    ] {
+        all.push(whole.replacen(verb, &word, 1));
+    }
+    all.push(whole.replacen(' ', "\t", 1));
+    all
+}
+
+/// Not even what is behind a close.
+#[test]
+fn no_malformed_store_of_any_command_runs_its_value() {
+    let arena = Arena::new(false);
+    let bodies = [
+        "delete canary",
+        "xx\r\nmd canary q",
+        "set canary 0 0 3\r\nbad",
+    ];
+    let mut closed = 0;
+    for verb in ["set", "add", "replace", "append", "prepend", "cas", "ms"] {
+        let shapes = bodies.map(|body| malformed(verb, body));
+        for nth in 0..shapes[0].len() {
+            let request = shapes[nth % bodies.len()][nth].clone().into_bytes();
+            let stream = whole(&[request.clone(), b"delete canary\r\n".to_vec()]);
+            let pieces = plan(&stream);
+            let found = arena.try_stream(&stream, nth % 40);
+            assert_eq!(found, Ok(()), "{}\n{pieces:?}", request.escape_ascii());
+            let closes = pieces
+                .iter()
+                .any(|piece| matches!(piece, Piece::Closes { .. }));
+            closed += u32::from(closes);
+            let canary = value_of(&arena.controls[1], b"canary");
+            // What is behind a request that is none is carried out unless it closes.
+            let alive = canary == b"canary = alive";
+            assert_eq!(alive, closes, "{}\n{pieces:?}", request.escape_ascii());
+        }
+    }
+    println!("{closed} shapes close the connection");
+    assert!(closed > 300, "{closed}");
 }

@@ -99,15 +99,36 @@ fn samples() -> Vec<Sample> {
         sample(
             "bad lines",
             &format!(
-                "\r\n\nget\r\nset a 1\r\nhello\r\nGET a\r\nget {long}\r\nget a {long} b\r\nset {long} 0 0 2\r\nxx\r\n\
+                "\r\n\nget\r\nhello\r\nGET a\r\nget {long}\r\nget a {long} b\r\nset {long} 0 0 2\r\nxx\r\n\
                  set a x 0 2\r\nab\r\nset a 0 x 2\r\nab\r\ncas a 0 0 2 x\r\nab\r\nincr a\r\ntouch a\r\nincr a noreply\r\ndecr a noreply 1\r\ntouch a noreply\r\n\
                  delete a x\r\ngat x a\r\nmg\r\nmg a v v\r\nmg a !\r\nms {long} 2\r\nab\r\nms a 2 v v\r\nab\r\n\
                  mg {longest}\r\nget {longest}\r\nget a\0b\r\nmd a x x\r\nmn\r\n"
             ),
         ),
-        sample(
-            "bad chunks",
-            "set a 0 0 2\r\nlonger\r\nset a 0 0 6\r\nshort\r\nget a\r\nms a 2\r\nabc\r\nadd a 0 0 1 noreply\r\nxyz\r\nmn\r\n",
+        spelled(
+            "a value that is longer than was said",
+            "set a 0 0 1\r\nx\r\nset a 0 0 2\r\nlonger\r\nget a\r\n",
+            "STORED\r\nCLIENT_ERROR bad data chunk\r\n",
+        ),
+        spelled(
+            "a value that is shorter than was said",
+            "set a 0 0 1\r\nx\r\nms a 6 q\r\nshort\r\nget a\r\nmn\r\n",
+            "STORED\r\nCLIENT_ERROR bad data chunk\r\n",
+        ),
+        spelled(
+            "a refused value that is longer than was said",
+            "set a 0 0 1\r\nx\r\nset a x 0 2\r\nlonger\r\nget a\r\nmn\r\n",
+            "STORED\r\nCLIENT_ERROR bad command line format\r\n",
+        ),
+        spelled(
+            "a value that is too large and longer than was said",
+            &format!("add a 0 0 300\r\n{}\r\nmn\r\n", "x".repeat(301)),
+            "SERVER_ERROR object too large for cache\r\n",
+        ),
+        spelled(
+            "a key with a space",
+            "set a 0 0 1\r\nx\r\nset my a 0 0 10\r\ndelete a\r\n\r\nget a\r\n",
+            "STORED\r\nERROR\r\n",
         ),
         sample(
             "values that look like replies",

@@ -1,5 +1,6 @@
 //! What clients say of themselves, and what becomes of those that say nothing.
 
+use picklegate::engine::Untagged;
 use picklegate::policy::{RuntimeTag, Source};
 
 use crate::rig::{Rig, config, text};
@@ -10,6 +11,8 @@ const REFUSING: u32 = 1;
 const PASSING: u32 = 2;
 const REFUSAL: &str =
     "SERVER_ERROR picklegate: no runtime tag on this connection (listener refusing)\\r\\n";
+const UNMATCHED: &str =
+    "SERVER_ERROR picklegate: no namespace for pypy/7 (listener refusing)\\r\\n";
 const BAD: &str = "CLIENT_ERROR bad runtime tag: write for example python/3.11\\r\\n";
 
 fn ask(rig: &mut Rig, client: u32, request: &str) -> String {
@@ -98,10 +101,10 @@ fn a_flag_tags_one_request_of_anybody() {
         "VA 1 kk\\r\\n3\\r\\n"
     );
     assert_eq!(ask(&mut rig, client, "mg k v"), REFUSAL);
-    // One that no namespace is for is as good as none.
-    assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), REFUSAL);
+    // One that no namespace is for is told.
+    assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), UNMATCHED);
     ask(&mut rig, client, "hello py3");
-    assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), REFUSAL);
+    assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), UNMATCHED);
     assert_eq!(ask(&mut rig, client, "mg k v"), "VA 1\\r\\n3\\r\\n");
     assert_eq!(ask(&mut rig, client, "md k Ppy2"), "HD\\r\\n");
     assert_eq!(ask(&mut rig, client, "mg k v Ppy3"), "EN\\r\\n");
@@ -126,10 +129,16 @@ fn whoever_is_unknown_is_refused_but_for_what_needs_no_key() {
         "stats",
         "flush_all",
         "verbosity 1",
-        "hello pypy/7",
-        "get @hello/pypy/7",
     ] {
         assert_eq!(ask(&mut rig, client, request), REFUSAL, "{request}");
+    }
+    for request in [
+        "hello pypy/7",
+        "get @hello/pypy/7",
+        "get k",
+        "ms k 4\r\nquit",
+    ] {
+        assert_eq!(ask(&mut rig, client, request), UNMATCHED, "{request}");
     }
     for quiet in [
         "set k 0 0 4 noreply\r\nquit",
@@ -145,7 +154,8 @@ fn whoever_is_unknown_is_refused_but_for_what_needs_no_key() {
     assert!(rig.engine.session(client).is_finished());
     let stored = rig.ask_cache(0, b"get k\r\n");
     assert_eq!(text(&stored), "VALUE k 0 1\\r\\nx\\r\\nEND\\r\\n");
-    assert_eq!(rig.engine.tally().untagged, [0, 1]);
+    let counted = |why| rig.engine.tally().untagged_at(REFUSING as usize, why);
+    assert_eq!(Untagged::ALL.map(counted), [1, 0]);
 }
 
 #[test]

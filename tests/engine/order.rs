@@ -35,7 +35,7 @@ fn script(rng: &mut Rng, client: usize) -> Vec<u8> {
             14 => format!("ma {one} N0 J{number} v\r\n"),
             15 => "mn\r\n".to_owned(),
             16 => "nonsense\r\n".to_owned(),
-            _ => format!("set {one} 0 0 1\r\nbad\r\n"),
+            _ => format!("set {one} x 0 3\r\nbad\r\n"),
         };
         all.extend_from_slice(request.as_bytes());
     }

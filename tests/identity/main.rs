@@ -6,6 +6,7 @@
 
 #[path = "../support/admin.rs"]
 mod admin;
+mod binary;
 mod listeners;
 mod logins;
 #[allow(dead_code)] // Others run scripts to their end.
@@ -60,6 +61,12 @@ impl Gate {
     /// What it answers to those without a tag, if it refuses them.
     fn refusal(&self) -> String {
         refusal(&self.listen)
+    }
+
+    /// What it answers to those whose tag no namespace is for.
+    fn unmatched(&self, tag: &str) -> String {
+        let listener = &self.listen;
+        format!("SERVER_ERROR picklegate: no namespace for {tag} (listener {listener})\r\n")
     }
 
     /// Waits until one of the connections that `/status` lists is so.

@@ -62,7 +62,7 @@ fn the_system_tells_which_python_connects() {
 // PROXY protocol ---------------------------------------------------------------
 
 /// A header of version 2 for TCP over IPv4, with these TLVs.
-fn header(tlvs: &[(u8, &[u8])]) -> Vec<u8> {
+pub(crate) fn header(tlvs: &[(u8, &[u8])]) -> Vec<u8> {
     let mut rest = vec![127, 0, 0, 1, 127, 0, 0, 1, 0x1f, 0x90, 0x2b, 0xcb];
     for (kind, value) in tlvs {
         rest.push(*kind);
@@ -183,16 +183,50 @@ fn a_bad_tag_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_tag_without_a_namespace_is_none() {
+fn a_tag_without_a_namespace_is_none_and_is_told() {
     let gate = Gate::start("[\"hello\"]", "refuse");
     let client = connect(&gate.listen);
-    say(&client, b"hello ruby/3.3\r\n", &gate.refusal());
-    say(&client, b"get @hello/ruby/3.3\r\n", &gate.refusal());
-    say(&client, b"get k\r\n", &gate.refusal());
+    let refused = gate.unmatched("ruby/3.3");
+    say(&client, b"hello ruby/3.3\r\n", &refused);
+    say(&client, b"get @hello/ruby/3.3\r\n", &refused);
+    say(&client, b"get k\r\n", &refused);
+    say(
+        &client,
+        b"mg k v Pperl/5.36\r\n",
+        &gate.unmatched("perl/5.36"),
+    );
     say(&client, b"hello py3\r\n", "OK\r\n");
     say(&client, b"get k\r\n", "END\r\n");
-    say(&client, b"hello ruby/3.3\r\n", &gate.refusal());
-    say(&client, b"get k\r\n", &gate.refusal());
+    say(&client, b"hello ruby/3.3\r\n", &refused);
+    say(&client, b"get k\r\n", &refused);
+    // One that bears none is another thing.
+    say(&connect(&gate.listen), b"get k\r\n", &gate.refusal());
+    let counted = |reason: &str| {
+        let name = "picklegate_untagged_connections_total";
+        admin::metric(&gate.admin, name, &[&format!("reason=\"{reason}\"")])
+    };
+    assert_eq!((counted("no_namespace"), counted("no_tag")), (1, 1));
+    let told = format!("none is for ruby/3.3 (listener {})", gate.listen);
+    let log = gate.process.stderr();
+    assert_eq!(log.matches(&told).count(), 1, "{log}");
+    gate.await_connected("the tag of whom is refused", |c| {
+        c["runtime"] == "ruby/3.3" && c["refused"] == true && c["namespace"].is_null()
+    });
+}
+
+/// Whatever tells it.
+#[test]
+fn a_tag_of_a_proxy_without_a_namespace_is_told() {
+    let gate = Gate::start("[\"proxy-protocol\"]", "refuse");
+    let client = connect(&gate.listen);
+    (&client)
+        .write_all(&header(&[(0xe0, b"perl/5.36 django/4.2")]))
+        .expect("it reads");
+    say(
+        &client,
+        b"get k\r\n",
+        &gate.unmatched("perl/5.36 django/4.2"),
+    );
 }
 
 #[test]

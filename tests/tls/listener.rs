@@ -108,6 +108,26 @@ fn both_versions_of_tls_work() {
 }
 
 #[test]
+fn whoever_speaks_binary_is_closed_at_once() {
+    for how in [PY3, BY_CERTIFICATE] {
+        let gate = Gate::start(how, if how == PY3 { nothing } else { required });
+        let pair = gate.tagged("client", "python/2.7");
+        let who = Who::new(&gate.authority, Some(&pair));
+        let mut client = who.connect(&gate.listen);
+        client.write_all(b"\x80\x0a\0\0").expect("it reads");
+        let mut said = Vec::new();
+        // A peer that closes need not say so by TLS.
+        let _ = client.read_to_end(&mut said);
+        assert_eq!(said, b"");
+        let closed = "picklegate_closed_connections_total";
+        let reason = ["reason=\"binary_protocol\""];
+        assert_eq!(admin::metric(&gate.admin, closed, &reason), 1);
+        let log = gate.process.stderr();
+        assert!(log.contains("speaks the binary protocol"), "{log}");
+    }
+}
+
+#[test]
 fn new_keys_may_come_at_any_time() {
     let gate = Gate::start(PY3, nothing);
     let mut client = gate.who().connect(&gate.listen);

@@ -22,6 +22,7 @@ use super::tally::{Closed, Invalidation, Outcome, Tally};
 use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
+use crate::engine::notes::Notes;
 use crate::policy::{Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
@@ -179,6 +180,8 @@ pub struct Session {
     pub searched: usize,
     /// Bytes of `inbox` without which nothing can go on.
     pub need: usize,
+    /// It has sent something.
+    pub(super) has_spoken: bool,
     /// The client sends no more than what is in the inbox.
     pub eof: bool,
     /// Asked to go: ends with the request that is half in the inbox.
@@ -225,6 +228,7 @@ impl Session {
             inbox: Vec::new(),
             searched: 0,
             need: 0,
+            has_spoken: false,
             eof: false,
             leaving: false,
             closing: false,
@@ -489,6 +493,8 @@ pub struct Sessions {
     pub(super) unanswered: usize,
     /// What is done with which keys.
     pub(super) families: Families,
+    /// What is worth a line in the log.
+    pub(super) notes: Notes,
     /// What was missed a moment ago.
     pub(super) fills: FillMemory,
     /// What nobody uses.
@@ -513,6 +519,7 @@ impl Sessions {
             questions: Vec::new(),
             unanswered: 0,
             families: Families::new(snapshot.families, snapshot.codec.spaces().len()),
+            notes: Notes::default(),
             fills,
             pool: Pool::default(),
             queues: Queues::default(),
@@ -735,10 +742,12 @@ impl Sessions {
         self.abort(client);
     }
 
-    /// Takes no more requests; closes once all is sent.
+    /// Takes no more requests; closes once all is sent. What still comes is dropped,
+    /// or the reset that it leads to could overtake the error.
     pub fn hang_up(&mut self, client: u32, why: Closed) {
         let session = self.get(client);
         session.closing = true;
+        session.eof = true;
         let listener = session.listener;
         self.tally.close(listener, why);
     }
@@ -992,7 +1001,7 @@ mod tests {
 
     #[test]
     fn an_idle_client_is_small() {
-        // Ten thousand of them are 1.6 MB.
-        assert_eq!(size_of::<Session>(), 176);
+        // Ten thousand of them are 1.8 MB.
+        assert_eq!(size_of::<Session>(), 184);
     }
 }

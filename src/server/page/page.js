@@ -244,7 +244,9 @@ function findings(store, status, families) {
   const reads = "cross_version_reads_total";
   see("look", "unloadable reads served", "their readers fail; guard makes them misses", reads, { verdict: "unloadable", action: "served" });
   see("look", "unloadable reads hidden", "misses for their readers; isolate gives each its copy", reads, { verdict: "unloadable", action: "hidden" });
-  see("look", "untagged connections", "nothing told what they run", "untagged_connections_total");
+  see("look", "untagged connections", "nothing told what they run", "untagged_connections_total", { reason: "no_tag" });
+  see("look", "connections without a namespace", "none is for the tag that they bear: the log says which", "untagged_connections_total", { reason: "no_namespace" });
+  see("look", "connections that speak the binary protocol", "they were closed: let their clients speak text", "closed_connections_total", { reason: "binary_protocol" });
   see("look", "connections turned away", "there were max_connections already", "refused_connections_total");
   see("look", "upstream connections lost", "they are made again", "upstream_reconnects_total");
   see("look", "values without another form", "to be transcoded, but misses for their readers", "transcode_refusals_total");
