@@ -14,8 +14,9 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 use crate::config::Word as _;
 use crate::engine::{
     Action, ByReason, Closed, Direction, Invalidation, Outcome, PROTOCOLS, RequestCounts, Split,
-    Tally, Untagged, UpstreamCounts, VERDICTS, Writer,
+    Tally, Untagged, UpstreamCounts, Writer,
 };
+use crate::pickle::Verdict;
 use crate::policy::{Rule, SpaceId};
 use crate::protocol::request::Verb;
 
@@ -65,7 +66,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         READS,
-        "Pickles read, by who wrote them and whether the reader loads them"
+        "Pickles read, by who wrote them and whether the reader loads them, if that was looked at"
     );
     describe_counter!(
         NOT_LOADABLE,
@@ -427,14 +428,14 @@ impl Publisher {
                 }
             }
             for writer in Writer::ALL {
-                for (verdict, verdict_name) in VERDICTS.into_iter().enumerate() {
+                for verdict in Verdict::ALL {
                     for action in Action::ALL {
                         let count = |tally: &Tally| tally.reads(space, writer, verdict, action);
                         add(READS, count(tally) - count(old), || {
                             vec![
                                 Label::from_static_parts("writer", writer.name()),
                                 named("reader"),
-                                Label::from_static_parts("verdict", verdict_name),
+                                Label::from_static_parts("verdict", verdict.name()),
                                 Label::from_static_parts("action", action.name()),
                             ]
                         });
