@@ -2,21 +2,21 @@
 //! runs while requests are served: counts are published when somebody looks.
 
 mod durations;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use durations::Durations;
+pub use registry::{Names, Registry};
 
-use metrics::{Label, counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics::{Label, SetRecorderError, counter, describe_counter, describe_gauge, gauge};
 
-use crate::config::Word as _;
+use crate::config::{Config, Word as _};
 use crate::engine::{
-    Action, ByReason, Closed, Direction, Invalidation, Outcome, PROTOCOLS, RequestCounts, Split,
-    Tally, Untagged, UpstreamCounts, Writer,
+    Action, ByReason, Closed, Direction, Invalidation, LaneId, Outcome, PROTOCOLS, RequestCounts,
+    Split, Tally, Untagged, UpstreamCounts, VERDICTS, Writer,
 };
-use crate::pickle::Verdict;
 use crate::policy::{Rule, SpaceId};
 use crate::protocol::request::Verb;
 
@@ -50,6 +50,10 @@ const LAST_SUCCESSFUL: &str = "picklegate_config_last_reload_successful";
 const HASH: &str = "picklegate_config_hash";
 const BUILD_INFO: &str = "picklegate_build_info";
 
+/// What stands in place of a namespace for clients that have none, and for keys.
+const UNTAGGED_CLIENTS: &str = "untagged";
+const BARE_KEYS: &str = "bare";
+
 /// Those of an origin that is new.
 const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
 
@@ -57,8 +61,8 @@ const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
 ///
 /// # Errors
 /// If a recorder is installed already.
-pub fn install() -> Result<PrometheusHandle, BuildError> {
-    let handle = PrometheusBuilder::new().install_recorder()?;
+pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
+    let registry = Registry::default().install()?;
     describe_counter!(REQUESTS, "Requests answered; retrievals count once per key");
     describe_counter!(
         PICKLES,
@@ -66,7 +70,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     );
     describe_counter!(
         READS,
-        "Pickles read, by who wrote them and whether the reader loads them, if that was looked at"
+        "Pickles read, by who wrote them and whether the reader loads them"
     );
     describe_counter!(
         NOT_LOADABLE,
@@ -144,12 +148,28 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
     describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
     counter!(FAILURES).absolute(0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok(handle)
+    Ok(registry)
+}
+
+/// What the series of a configuration may name.
+pub fn names(config: &Config) -> Names {
+    let mut names = Names::default();
+    let listeners = config.listeners.iter();
+    names.add("listener", listeners.map(|l| l.admission.name.to_string()));
+    let servers = config.upstream.servers.iter();
+    names.add("server", servers.map(ToString::to_string));
+    for label in ["namespace", "origin", "target", "reader"] {
+        let namespaces = config.snapshot.namespaces.iter();
+        names.add(label, namespaces.map(|n| n.name.to_string()));
+        names.add(label, [UNTAGGED_CLIENTS, BARE_KEYS].map(str::to_owned));
+    }
+    names
 }
 
 /// A configuration was loaded: its number, the hash of its files if it has any, and
-/// its rules.
+/// its rules, in whose place no other is left.
 pub fn configuration_loaded<'a>(
+    registry: &Registry,
     generation: u32,
     hash: Option<u64>,
     rules: impl Iterator<Item = &'a Rule>,
@@ -164,8 +184,12 @@ pub fn configuration_loaded<'a>(
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     gauge!(LAST_SUCCESS).set(now.as_secs_f64());
+    registry.clear(MODE);
+    registry.clear(ROLLOUT);
     for rule in rules {
-        publish_rule(rule, rule.isolated_share(), 1.0);
+        let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
+        gauge!(MODE, "rule" => prefix.clone(), "mode" => rule.mode.word()).set(1.0);
+        gauge!(ROLLOUT, "rule" => prefix).set(rule.isolated_share());
     }
 }
 
@@ -173,17 +197,6 @@ pub fn configuration_loaded<'a>(
 pub fn configuration_failed() {
     counter!(FAILURES).increment(1);
     gauge!(LAST_SUCCESSFUL).set(0.0);
-}
-
-/// A rule is no more.
-pub fn rule_gone(rule: &Rule) {
-    publish_rule(rule, 0.0, 0.0);
-}
-
-fn publish_rule(rule: &Rule, share: f64, in_its_mode: f64) {
-    let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
-    gauge!(MODE, "rule" => prefix.clone(), "mode" => rule.mode.word()).set(in_its_mode);
-    gauge!(ROLLOUT, "rule" => prefix).set(share);
 }
 
 /// A client was turned away.
@@ -199,7 +212,7 @@ pub fn tls_handshake_failed(listener: &str) {
 /// What the numbers of a [`Tally`] stand for.
 #[derive(Debug, Clone)]
 pub struct Labels {
-    /// The name of each listener, by its number.
+    /// The name of each listener, by its place.
     pub listeners: Vec<String>,
     /// The name of each space; that of the bare one is empty.
     pub spaces: Vec<String>,
@@ -208,18 +221,24 @@ pub struct Labels {
 impl Labels {
     /// A space as that of a client: the bare one stands for those without a tag.
     fn client(&self, space: usize) -> String {
-        named(&self.spaces[space], "untagged")
+        named(&self.spaces[space], UNTAGGED_CLIENTS)
     }
 
     /// A space as a place of keys.
     fn place(&self, space: usize) -> String {
-        named(&self.spaces[space], "bare")
+        named(&self.spaces[space], BARE_KEYS)
     }
 
-    /// The listener and the namespace of some clients.
-    fn origin(&self, (listener, space): (u32, SpaceId)) -> (String, String) {
-        let listener = self.listeners[listener as usize].clone();
-        (listener, self.client(space.index()))
+    fn have(&self, listener: &String, namespace: &str) -> bool {
+        let mut spaces = 0..self.spaces.len();
+        self.listeners.contains(listener) && spaces.any(|space| self.client(space) == namespace)
+    }
+
+    /// The listener and the namespace of some clients; `None` if the listener is
+    /// gone.
+    fn origin(&self, (listener, space): (Option<usize>, SpaceId)) -> Option<(String, String)> {
+        let listener = self.listeners[listener?].clone();
+        Some((listener, self.client(space.index())))
     }
 }
 
@@ -279,6 +298,8 @@ pub type Failures = [u64; Failure::ALL.len()];
 /// The state of one lane.
 #[derive(Debug)]
 pub struct Gauges<'a> {
+    /// Which one it is.
+    pub lane: LaneId,
     /// Its server.
     pub server: &'a str,
     /// Whether it is connected.
@@ -301,7 +322,7 @@ pub struct Publisher {
     /// What was published so far.
     tally: Tally,
     durations: Durations,
-    lanes: Vec<(UpstreamCounts, u64, Failures, bool, usize)>,
+    lanes: BTreeMap<LaneId, (UpstreamCounts, u64, Failures, bool, usize)>,
     /// Connections by listener and namespace, as they were published.
     connections: BTreeMap<(String, String), u32>,
 }
@@ -315,13 +336,16 @@ impl Publisher {
             labels,
             tally,
             durations: Durations::default(),
-            lanes: Vec::new(),
+            lanes: BTreeMap::new(),
             connections: BTreeMap::new(),
         }
     }
 
     /// What is counted from now on starts from zero, under other names.
     pub fn relabel(&mut self, labels: Labels) {
+        // Should one of the others return, its gauge begins at zero.
+        self.connections
+            .retain(|(listener, namespace), _| labels.have(listener, namespace));
         self.tally = Tally::new(labels.spaces.len());
         self.labels = labels;
     }
@@ -349,11 +373,13 @@ impl Publisher {
 
     fn publish_connections(&mut self, tally: &Tally, clients: impl Iterator<Item = usize>) {
         let before = std::mem::take(&mut self.connections);
+        let mut all = 0;
         for origin in clients {
-            let names = self.labels.origin(tally.origins[origin]);
-            *self.connections.entry(names).or_default() += 1;
+            all += 1;
+            if let Some(names) = self.labels.origin(tally.origins[origin]) {
+                *self.connections.entry(names).or_default() += 1;
+            }
         }
-        let all: u32 = self.connections.values().sum();
         gauge!(WORKER_CONNECTIONS, "worker" => self.worker.clone()).set(all);
         // Several workers share a gauge, so each adds its change.
         let mut changes: BTreeMap<_, f64> = BTreeMap::new();
@@ -389,7 +415,9 @@ impl Publisher {
     fn publish_requests(&self, tally: &Tally) {
         for (at, verbs) in tally.requests.iter().enumerate() {
             let old = self.tally.requests.get(at).unwrap_or(&NO_REQUESTS);
-            let (listener, namespace) = self.labels.origin(tally.origins[at]);
+            let Some((listener, namespace)) = self.labels.origin(tally.origins[at]) else {
+                continue;
+            };
             for verb in Verb::ALL {
                 for outcome in Outcome::ALL {
                     let (verb_at, outcome_at) = (verb.index(), outcome as usize);
@@ -428,14 +456,14 @@ impl Publisher {
                 }
             }
             for writer in Writer::ALL {
-                for verdict in Verdict::ALL {
+                for (verdict, verdict_name) in VERDICTS.into_iter().enumerate() {
                     for action in Action::ALL {
                         let count = |tally: &Tally| tally.reads(space, writer, verdict, action);
                         add(READS, count(tally) - count(old), || {
                             vec![
                                 Label::from_static_parts("writer", writer.name()),
                                 named("reader"),
-                                Label::from_static_parts("verdict", verdict.name()),
+                                Label::from_static_parts("verdict", verdict_name),
                                 Label::from_static_parts("action", action.name()),
                             ]
                         });
@@ -502,12 +530,13 @@ impl Publisher {
     }
 
     fn publish_lanes<'a>(&mut self, lanes: impl Iterator<Item = Gauges<'a>>) {
-        for (at, lane) in lanes.enumerate() {
-            if self.lanes.len() <= at {
-                self.lanes.push(Default::default());
-            }
-            let (counts, reconnects, failures, up, in_flight) = std::mem::replace(
-                &mut self.lanes[at],
+        // Of those that are gone nothing more is to be said.
+        let mut before = std::mem::take(&mut self.lanes);
+        for lane in lanes {
+            let published = before.remove(&lane.lane).unwrap_or_default();
+            let (counts, reconnects, failures, up, in_flight) = published;
+            self.lanes.insert(
+                lane.lane,
                 (
                     lane.counts,
                     lane.reconnects,

@@ -1,8 +1,7 @@
 //! From requests to what goes upstream: one method per kind of request, each
 //! deciding by the snapshot and writing to lanes.
 
-use std::sync::Arc;
-
+use super::Settings;
 use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
 use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::Look;
@@ -10,7 +9,7 @@ use super::meta::{MetaReply, push_key};
 use super::session::{Quiet, Sessions, Ticket, Work};
 use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
 use super::upstream::Upstream;
-use crate::policy::{Admission, Coherence, Decision, Mode, Snapshot, SpaceId};
+use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
 use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Retrieve, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
@@ -40,8 +39,8 @@ pub(super) struct Dispatch<'e> {
     pub(super) connections: usize,
     /// The first lane of each server.
     pub(super) groups: &'e [usize],
-    /// By listener.
-    pub(super) listeners: &'e [Option<Arc<Admission>>],
+    /// Those that the snapshot is from.
+    pub(super) settings: &'e Settings,
 }
 
 /// A write as a client asked for it.

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use super::dispatch::{Dispatch, Taken};
+use super::listener::ListenerId;
 use super::meta::push_key;
 use super::notes::Kind;
-use super::session::{Quiet, Tag, Who};
+use super::session::{Quiet, Sessions, Tag, Who};
 use super::tally::{Outcome, Untagged};
 use crate::policy::{Admission, Identity, RuntimeTag, Source, Standing};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
@@ -21,7 +22,7 @@ const MAX_FLAG_TAGS: usize = 64;
 /// A tag as some `P` flag of a listener spelled it, and what that stands for.
 #[derive(Debug)]
 pub(super) struct FlagTag {
-    listener: u32,
+    listener: ListenerId,
     text: Box<[u8]>,
     standing: Standing,
 }
@@ -92,16 +93,16 @@ impl Dispatch<'_> {
     /// Counts a connection that no namespace is for, and says so in the log if it
     /// bears a tag: somebody meant it to be known.
     fn tell_untagged(&mut self) {
-        let listener = self.sessions.get(self.client).listener;
+        let session = self.sessions.get(self.client);
+        let (listener, origin) = (session.listener, session.who.origin);
         let tag = self.tag();
         let why = match tag {
             None => Untagged::NoTag,
             Some(_) => Untagged::NoNamespace,
         };
-        self.sessions.tally.untagged(listener, why);
+        self.sessions.tally.untagged(origin, why);
         if let Some(tag) = tag {
-            let admission = self.listeners.get(listener as usize);
-            let name = admission.and_then(Option::as_ref).map_or("", |a| &a.name);
+            let name = self.settings.listener_name(listener);
             let now_us = self.sessions.now_us;
             self.sessions.notes.note(Kind::NoNamespace, now_us, || {
                 format!("client without a namespace: none is for {tag} (listener {name})")
@@ -138,8 +139,9 @@ impl Dispatch<'_> {
         Some(standing)
     }
 
-    fn admission(&self, listener: u32) -> Option<&Arc<Admission>> {
-        self.listeners.get(listener as usize)?.as_ref()
+    fn admission(&self, listener: ListenerId) -> Option<&Arc<Admission>> {
+        let (_, admission) = self.settings.listener(listener)?;
+        Some(admission)
     }
 
     /// `hello python/3.11`
@@ -227,8 +229,9 @@ impl Dispatch<'_> {
                 return self.refuse_with(head, line.as_bytes());
             }
         };
-        let origin = self.sessions.tally.origin(listener, identity.space);
-        let session = self.sessions.get(self.client);
+        let Sessions { tally, slab, .. } = &mut *self.sessions;
+        let session = &mut slab[self.client as usize];
+        let origin = tally.beside(session.who.origin, identity.space);
         let own = std::mem::replace(&mut session.who, Who { identity, origin });
         let taken = self.take_known(head, body);
         self.sessions.get(self.client).who = own;
@@ -236,7 +239,7 @@ impl Dispatch<'_> {
     }
 
     /// What a flag's tag stands for; `None` if it is none.
-    fn flag_standing(&mut self, listener: u32, text: &[u8]) -> Option<Standing> {
+    fn flag_standing(&mut self, listener: ListenerId, text: &[u8]) -> Option<Standing> {
         let known = &mut self.sessions.flag_tags;
         let found = known
             .iter()

@@ -14,8 +14,7 @@ use crate::policy::{
     Snapshot, Sniff,
 };
 
-/// As metrics name the reasons that are no [`Reason`], and the one that a header gives.
-const PROTOCOL: &str = "protocol";
+/// As metrics name the reasons that are no [`Reason`].
 const FIREWALL: &str = "firewall";
 const BROKEN: &str = "broken";
 /// Refusals of the firewall that wait to be logged, at most.
@@ -149,29 +148,18 @@ struct Found<'f> {
 }
 
 impl<'f> Found<'f> {
-    /// Scans a value that was inflated, if it could be. Where it could not, or is no
-    /// whole pickle, what its header says for certain still holds.
+    /// Scans a value that was inflated, if it could be.
     fn within(
         plain: Result<&'f [u8], InflateError>,
-        (header, by_header): (Header, Verdict),
-        (scanner, extensions): (&'f mut Scanner, &'f Extensions),
+        scanner: &'f mut Scanner,
+        extensions: &'f Extensions,
         firewall: Option<&Firewall>,
         judge: impl FnOnce(&Scan<'f>) -> Result<(), Reason<'f>>,
     ) -> Self {
-        let found = match plain {
+        match plain {
             Ok(pickle) => Self::of(scanner.scan(pickle, extensions), firewall, judge),
-            Err(error) => Self::unreadable((error.verdict(), error.name()), &error, firewall),
-        };
-        if found.scan.is_none() && firewall.is_none() && by_header == Verdict::Unloadable {
-            return Self {
-                protocol: header.protocol,
-                writer: Writer::of_protocol(header.protocol),
-                verdict: by_header,
-                reason: Some(PROTOCOL),
-                ..found
-            };
+            Err(error) => Self::unreadable(error.name(), &error, firewall),
         }
-        found
     }
 
     /// By the scan; what is no pickle passes no firewall.
@@ -182,9 +170,7 @@ impl<'f> Found<'f> {
     ) -> Self {
         let scan = match scanned {
             Ok(scan) => scan,
-            Err(broken) => {
-                return Self::unreadable((Verdict::Unknown, BROKEN), &broken, firewall);
-            }
+            Err(broken) => return Self::unreadable(BROKEN, &broken, firewall),
         };
         let refused = firewall.and_then(|firewall| firewall.check(&scan).err());
         let (verdict, reason, global) = match refused {
@@ -206,13 +192,13 @@ impl<'f> Found<'f> {
     }
 
     fn unreadable(
-        (verdict, reason): (Verdict, &'static str),
+        reason: &'static str,
         why: &dyn std::fmt::Display,
         firewall: Option<&Firewall>,
     ) -> Self {
         let (verdict, reason) = match firewall {
             Some(_) => (Verdict::Unloadable, FIREWALL),
-            None => (verdict, reason),
+            None => (Verdict::Unknown, reason),
         };
         Self {
             protocol: None,
@@ -231,10 +217,8 @@ impl<'f> Found<'f> {
 pub(super) struct Seen {
     /// The place of its protocol among all, if it was a pickle.
     pub(super) protocol: Option<usize>,
-    /// Why it was not loadable, or not looked at.
+    /// Why it was not loadable.
     pub(super) reason: Option<&'static str>,
-    /// It was a pickle, and not all of it was looked at.
-    pub(super) not_looked_at: bool,
     /// What it names that is to blame, or nothing.
     pub(super) global: String,
 }
@@ -245,13 +229,11 @@ impl Seen {
     fn nothing(&mut self) {
         self.protocol = None;
         self.reason = None;
-        self.not_looked_at = false;
     }
 
-    fn pickle(&mut self, protocol: Option<u8>, verdict: Verdict, reason: Option<&'static str>) {
+    fn pickle(&mut self, protocol: Option<u8>, reason: Option<&'static str>) {
         self.protocol = Some(place_of(protocol));
         self.reason = reason;
-        self.not_looked_at = verdict == Verdict::NotLookedAt;
         self.global.clear();
     }
 
@@ -312,9 +294,7 @@ impl Looker {
     pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
         match look {
             Look::Away => 0,
-            // Most values are told by their flags alone.
-            _ if !self.encoding.may_be_pickle(flags) => 0,
-            Look::Whole(_) if len <= self.snapshot.max_value_bytes => len + 2,
+            Look::Whole(_) if self.is_held(flags, len) => len + 2,
             _ => self.encoding.bytes_needed(flags, len),
         }
     }
@@ -355,9 +335,6 @@ impl Looker {
         (flags, start, len): (u32, &[u8], usize),
     ) -> Shown {
         self.seen.nothing();
-        if !self.encoding.may_be_pickle(flags) {
-            return Shown::AsIs;
-        }
         let hides = match look {
             Look::Away => return Shown::AsIs,
             Look::Count => false,
@@ -371,11 +348,12 @@ impl Looker {
             return Shown::AsIs;
         };
         let verdict = identity.reader.verdict(header);
-        if let Some(reason) = header_reason(verdict) {
-            self.seen.pickle(header.protocol, verdict, Some(reason));
+        if verdict != Verdict::Loadable {
+            let reason = header_reason(verdict);
+            self.seen.pickle(header.protocol, Some(reason));
             return not_loadable(tally, identity, header, verdict, hides, reason);
         }
-        self.seen.pickle(header.protocol, verdict, None);
+        self.seen.pickle(header.protocol, None);
         let writer = Writer::of_protocol(header.protocol);
         tally.read(
             identity.space,
@@ -458,9 +436,9 @@ impl Looker {
     ) -> Shown {
         let snapshot = &self.snapshot;
         let (space, reader) = (identity.space, identity.reader);
-        let Some(header) = self.sniffer.sniff(&self.encoding, flags, value) else {
+        if self.sniffer.sniff(&self.encoding, flags, value).is_none() {
             return Shown::AsIs;
-        };
+        }
         let pickles = &snapshot.pickles;
         let plain = inflated(&mut self.inflater, pickles, flags, value);
         let inventory = snapshot.inventory(space);
@@ -474,12 +452,12 @@ impl Looker {
             note,
         } = Found::within(
             plain,
-            (header, reader.verdict(header)),
-            (&mut self.scanner, &pickles.extensions),
+            &mut self.scanner,
+            &pickles.extensions,
             whole.firewall(pickles),
             |scan| scan.judge(reader, inventory),
         );
-        self.seen.pickle(protocol, verdict, reason);
+        self.seen.pickle(protocol, reason);
         self.seen.blame(global);
         let through = whole.contains(Whole::THROUGH);
         if let (Some(tally), Some(reason), false) = (&mut tally, reason, through) {
@@ -531,9 +509,9 @@ impl Looker {
                 let flags = flags & !self.encoding.compressed_flag;
                 (Action::Transcoded, Shown::Rewritten(flags))
             }
-            Verdict::Loadable if through => (Action::ReadThrough, Shown::AsIs),
             // Nobody asked for this copy.
-            _ if through => return Shown::Hidden,
+            Verdict::Unloadable | Verdict::Unknown if through => return Shown::Hidden,
+            Verdict::Loadable if through => (Action::ReadThrough, Shown::AsIs),
             Verdict::Unloadable if whole.contains(hiding) => (Action::Hidden, Shown::Hidden),
             _ => (Action::Served, Shown::AsIs),
         };
@@ -560,10 +538,6 @@ impl Looker {
         }
         let header = self.sniffer.sniff(&self.encoding, flags, value)?;
         let snapshot = &self.snapshot;
-        let verdicts = snapshot.readers(space).map(|n| n.reader.verdict(header));
-        let by_header = verdicts
-            .max_by_key(|verdict| *verdict == Verdict::Unloadable)
-            .unwrap_or(Verdict::NotLookedAt);
         let (protocol, verdict, reason) = if let Look::Whole(whole) = look {
             let pickles = &snapshot.pickles;
             let Found {
@@ -574,8 +548,8 @@ impl Looker {
                 ..
             } = Found::within(
                 inflated(&mut self.inflater, pickles, flags, value),
-                (header, by_header),
-                (&mut self.scanner, &pickles.extensions),
+                &mut self.scanner,
+                &pickles.extensions,
                 whole.firewall(pickles),
                 |scan| {
                     let mut unsure = Ok(());
@@ -595,10 +569,15 @@ impl Looker {
             }
             (protocol, verdict, reason)
         } else {
-            (header.protocol, by_header, header_reason(by_header))
+            let verdicts = snapshot.readers(space).map(|n| n.reader.verdict(header));
+            let verdict = verdicts
+                .max_by_key(|verdict| *verdict == Verdict::Unloadable)
+                .unwrap_or(Verdict::Loadable);
+            let reason = (verdict != Verdict::Loadable).then(|| header_reason(verdict));
+            (header.protocol, verdict, reason)
         };
         tally.write(writer.space, protocol);
-        self.seen.pickle(protocol, verdict, reason);
+        self.seen.pickle(protocol, reason);
         let reason = reason?;
         tally.not_loadable(writer.space, Direction::Write, reason);
         let rejects = is_guarded(mode)
@@ -640,16 +619,17 @@ pub fn foresee_read(
     let space = identity.space.index();
     let was_counted = |verdict: &Verdict| {
         let counts = Writer::ALL.into_iter().flat_map(|writer| {
-            Action::ALL.map(|action| tally.reads(space, writer, *verdict, action))
+            Action::ALL.map(|action| tally.reads(space, writer, *verdict as usize, action))
         });
         counts.sum::<u64>() > 0
     };
+    let verdicts = [Verdict::Loadable, Verdict::Unloadable, Verdict::Unknown];
     let counted = tally.unloadable(space, Direction::Read).iter().next();
     let name = counted.map(|(name, _)| name);
     Foreseen {
         shown,
         rewritten_bytes: looker.rewritten.len(),
-        verdict: Verdict::ALL.into_iter().find(was_counted),
+        verdict: verdicts.into_iter().find(was_counted),
         reason: name.map(|name| looker.in_full(name, identity, look, (flags, value))),
         no_form: tally
             .untranscodable(space)
@@ -688,21 +668,21 @@ impl Looker {
         if let (Look::Whole(_), true) = (look, self.is_held(flags, value.len())) {
             let plain = inflated(&mut self.inflater, &snapshot.pickles, flags, value);
             let inventory = snapshot.inventory(identity.space);
-            let scanned =
-                plain.map(|pickle| self.scanner.scan(pickle, &snapshot.pickles.extensions));
-            match scanned {
-                Ok(Ok(scan)) => {
-                    let judged = scan.judge(identity.reader, inventory);
-                    return judged.map_or_else(|reason| reason.to_string(), |()| name.to_owned());
-                }
-                Err(error) if name != PROTOCOL => return error.to_string(),
-                Ok(Err(broken)) if name != PROTOCOL => return broken.to_string(),
-                // What follows the header was not understood.
-                _ => {}
-            }
+            return match plain {
+                Err(error) => error.to_string(),
+                Ok(pickle) => match self.scanner.scan(pickle, &snapshot.pickles.extensions) {
+                    Err(broken) => broken.to_string(),
+                    Ok(scan) => match scan.judge(identity.reader, inventory) {
+                        Err(reason) => reason.to_string(),
+                        Ok(()) => name.to_owned(),
+                    },
+                },
+            };
         }
         match needs {
-            Some(needs) if name == PROTOCOL => Reason::Protocol { needs }.to_string(),
+            Some(needs) if name == header_reason(Verdict::Unloadable) => {
+                Reason::Protocol { needs }.to_string()
+            }
             _ => name.to_owned(),
         }
     }
@@ -743,11 +723,11 @@ fn not_loadable(
     shown
 }
 
-/// As metrics name the reason that a header gives, if it gives one.
-fn header_reason(verdict: Verdict) -> Option<&'static str> {
-    match verdict {
-        Verdict::Unloadable => Some(PROTOCOL),
-        Verdict::Unknown => Some(BROKEN),
-        Verdict::Loadable | Verdict::NotLookedAt => None,
+/// As metrics name the reason that a header gives.
+fn header_reason(verdict: Verdict) -> &'static str {
+    if verdict == Verdict::Unloadable {
+        "protocol"
+    } else {
+        BROKEN
     }
 }

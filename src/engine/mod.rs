@@ -12,6 +12,7 @@ mod families;
 mod fills;
 mod identify;
 mod lane;
+mod listener;
 mod look;
 mod meta;
 mod notes;
@@ -25,14 +26,15 @@ use std::sync::Arc;
 pub use families::{Families, Family};
 pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
+pub use listener::{ListenerId, ListenerIds};
 pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
-    PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
+    PROTOCOLS, RequestCounts, Split, Tally, Untagged, VERDICTS, Writer,
 };
 
-pub use upstream::{Upstream, UpstreamCounts};
+pub use upstream::{LaneId, Upstream, UpstreamCounts};
 
 use change::Next;
 use dispatch::{Dispatch, Taken};
@@ -40,7 +42,7 @@ use fills::FillMemory;
 use notes::Kind;
 use session::Sessions;
 
-use crate::policy::{Admission, Snapshot, SpaceId};
+use crate::policy::{Admission, Snapshot};
 use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Line, find_line, parse_head};
@@ -53,9 +55,9 @@ const BINARY_MAGIC: u8 = 0x80;
 pub struct Settings {
     /// What decides about each request.
     pub snapshot: Arc<Snapshot>,
-    /// Who may connect to each listener, by its number; `None` where one is no
-    /// more.
-    pub listeners: Vec<Option<Arc<Admission>>>,
+    /// Who may connect to each listener that there is. Their places are those of
+    /// the metrics' labels.
+    pub listeners: Vec<(ListenerId, Arc<Admission>)>,
     /// The names of the snapshot's servers, in its order.
     pub servers: Vec<String>,
     /// Connections to each server, without the one for large values; never
@@ -63,12 +65,30 @@ pub struct Settings {
     pub connections: usize,
 }
 
+impl Settings {
+    /// The place of a listener and who may connect to it; `None` if it is gone.
+    pub fn listener(&self, id: ListenerId) -> Option<(usize, &Arc<Admission>)> {
+        let mut places = self.listeners.iter().enumerate();
+        let (at, (_, admission)) = places.find(|(_, (known, _))| *known == id)?;
+        Some((at, admission))
+    }
+
+    /// The name of a listener; none if it is gone.
+    pub fn listener_name(&self, id: ListenerId) -> &str {
+        self.listener(id)
+            .map_or("", |(_, admission)| &admission.name)
+    }
+}
+
 /// Clients and lanes of one worker.
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
     sessions: Sessions,
+    /// Those of the snapshot's servers.
     lanes: Vec<Upstream>,
+    /// How many lanes there were.
+    made_lanes: u64,
     /// The first lane of each of the snapshot's servers.
     groups: Vec<usize>,
     /// No further request is taken.
@@ -81,11 +101,12 @@ impl Engine {
     /// process.
     pub fn new(settings: Settings, fills: Arc<Fills>) -> Self {
         let fills = FillMemory::new(fills, &settings.snapshot.namespaces);
-        let sessions = Sessions::new(&settings.snapshot, fills);
+        let sessions = Sessions::new(&settings, fills);
         let mut engine = Self {
             settings,
             sessions,
             lanes: Vec::new(),
+            made_lanes: 0,
             groups: Vec::new(),
             held: false,
         };
@@ -93,23 +114,31 @@ impl Engine {
         engine
     }
 
-    /// Finds or adds the lanes to each server, and retires those to others.
+    /// Puts the lanes in the order of the servers: adds those to new ones, and
+    /// drops those to servers that are no more, which are owed nothing.
     fn group_lanes(&mut self) {
         let Settings {
             servers,
             connections,
             ..
         } = &self.settings;
-        for upstream in &mut self.lanes {
-            upstream.retired = !servers.contains(&upstream.server);
-        }
+        let mut before = std::mem::take(&mut self.lanes);
         self.groups.clear();
         for server in servers {
             let known = self.lanes.iter().position(|lane| lane.server == *server);
             self.groups.push(known.unwrap_or(self.lanes.len()));
-            if known.is_none() {
-                let group = std::iter::repeat_with(|| Upstream::new(server));
-                self.lanes.extend(group.take(connections + 1));
+            if known.is_some() {
+                continue;
+            }
+            let (kept, others): (Vec<_>, _) =
+                before.into_iter().partition(|lane| lane.server == *server);
+            before = others;
+            let missing = connections + 1 - kept.len();
+            self.lanes.extend(kept);
+            for _ in 0..missing {
+                self.lanes
+                    .push(Upstream::new(LaneId(self.made_lanes), server));
+                self.made_lanes += 1;
             }
         }
     }
@@ -127,44 +156,25 @@ impl Engine {
         self.held = true;
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way: no lane owes a reply, no client is owed one.
     pub fn is_at_rest(&self) -> bool {
         let lanes_rest = self.lanes.iter().all(|upstream| upstream.lane.is_idle());
-        lanes_rest && self.sessions.questions.is_empty() && self.sessions.unanswered == 0
+        lanes_rest && self.sessions.are_idle()
     }
 
-    /// Works by other settings from now on, while nothing is under way. What was
-    /// counted starts again from zero; clients of listeners that are no more are
-    /// asked to go.
+    /// Works by other settings from now on, while nothing is under way: whatever
+    /// is numbered by settings is replaced here, lanes and counts and what each
+    /// client is taken for. What was counted starts again from zero; clients of
+    /// listeners that are no more are sent away.
+    ///
+    /// # Panics
+    /// If something is under way.
     pub fn adopt(&mut self, settings: Settings) {
-        debug_assert!(self.is_at_rest());
+        assert!(self.is_at_rest(), "settings change under a request");
         self.settings = settings;
         self.held = false;
         self.group_lanes();
-        self.sessions.adopt(Arc::clone(&self.settings.snapshot));
-        let clients: Vec<u32> = self.sessions.slab.iter().map(|(id, _)| id as u32).collect();
-        for client in clients {
-            if !self.stand(client) {
-                self.client_eof(client);
-            }
-            // It may have waited.
-            self.sessions.mark_dirty(client);
-        }
-    }
-
-    /// Takes a client for what it is under the present settings; whether its
-    /// listener is still there.
-    fn stand(&mut self, client: u32) -> bool {
-        let session = &self.sessions.slab[client as usize];
-        let Some(Some(admission)) = self.settings.listeners.get(session.listener as usize) else {
-            let origin = self.sessions.tally.origin(session.listener, SpaceId::BARE);
-            self.sessions.get(client).who.origin = origin;
-            return false;
-        };
-        let tag = session.tag_at(admission).map(|tag| &tag.runtime);
-        let standing = admission.standing(tag, &self.settings.snapshot);
-        self.sessions.stand(client, admission, standing);
-        true
+        self.sessions.adopt(&self.settings);
     }
 
     /// Sets the engine's clock, in microseconds since any fixed point.
@@ -193,16 +203,13 @@ impl Engine {
     // Clients --------------------------------------------------------------
 
     /// Adds a client of a listener, with its tag if one is known; gives its number.
-    pub fn open(&mut self, listener: u32, tag: Option<Tag>) -> u32 {
-        let client = self.sessions.insert(listener, tag.map(Arc::new));
-        if !self.stand(client) {
-            self.client_eof(client);
-        }
-        client
+    pub fn open(&mut self, listener: ListenerId, tag: Option<Tag>) -> u32 {
+        let tag = tag.map(Arc::new);
+        self.sessions.insert(listener, tag, &self.settings)
     }
 
     /// All clients.
-    pub fn sessions(&self) -> impl Iterator<Item = (u32, &Session)> {
+    pub fn sessions(&self) -> impl ExactSizeIterator<Item = (u32, &Session)> {
         self.sessions
             .slab
             .iter()
@@ -252,8 +259,7 @@ impl Engine {
         self.sessions.hang_up(client, Closed::Binary);
         self.sessions.mark_dirty(client);
         let listener = self.session(client).listener;
-        let admission = self.settings.listeners.get(listener as usize);
-        let name = admission.and_then(Option::as_ref).map_or("", |a| &a.name);
+        let name = self.settings.listener_name(listener);
         let now_us = self.sessions.now_us;
         self.sessions.notes.note(Kind::Binary, now_us, || {
             format!("client closed: it speaks the binary protocol, which is not served (listener {name})")
@@ -358,7 +364,7 @@ impl Engine {
             client,
             connections: self.settings.connections,
             groups: &self.groups,
-            listeners: &self.settings.listeners,
+            settings: &self.settings,
         }
     }
 

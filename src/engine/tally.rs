@@ -287,6 +287,9 @@ impl Untagged {
     }
 }
 
+/// How verdicts are called, by their number.
+pub const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
+
 /// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.
 pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknown"];
 const UNKNOWN_PROTOCOL: usize = PROTOCOLS.len() - 1;
@@ -318,7 +321,7 @@ pub type Latencies = [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.le
 pub type RequestCounts = [[u64; Outcome::ALL.len()]; Verb::ALL.len()];
 
 /// By writer, verdict and action.
-type ReadCounts = [[[u64; Action::ALL.len()]; Verdict::ALL.len()]; Writer::ALL.len()];
+type ReadCounts = [[[u64; Action::ALL.len()]; 3]; Writer::ALL.len()];
 
 /// Counts by the few reasons that there are.
 #[derive(Debug, Clone, Default)]
@@ -350,8 +353,9 @@ impl ByReason {
 #[derive(Debug, Clone)]
 pub struct Tally {
     spaces: usize,
-    /// Listeners by their number, each with a namespace: the rows of `requests`.
-    pub origins: Vec<(u32, SpaceId)>,
+    /// Places of listeners in the settings, each with a namespace: the rows of
+    /// `requests`. The first is that of clients whose listener is gone.
+    pub origins: Vec<(Option<usize>, SpaceId)>,
     /// By origin, verb and outcome.
     pub requests: Vec<RequestCounts>,
     /// By verb.
@@ -379,12 +383,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// The row of clients whose listener is gone.
+    pub const NOBODY: u32 = 0;
+
     /// Zero, for this many spaces.
     pub fn new(spaces: usize) -> Self {
         Self {
             spaces,
-            origins: Vec::new(),
-            requests: Vec::new(),
+            origins: vec![(None, SpaceId::BARE)],
+            requests: vec![Default::default()],
             latency: Default::default(),
             written: vec![Default::default(); spaces],
             read: vec![Default::default(); spaces],
@@ -400,8 +407,17 @@ impl Tally {
 
     /// The row of a listener's clients of a namespace; the bare space stands for
     /// those without one.
-    pub fn origin(&mut self, listener: u32, space: SpaceId) -> u32 {
-        let origin = (listener, space);
+    pub fn origin(&mut self, listener: usize, space: SpaceId) -> u32 {
+        self.row((Some(listener), space))
+    }
+
+    /// The row of the same listener's clients of another namespace.
+    pub fn beside(&mut self, origin: u32, space: SpaceId) -> u32 {
+        let (listener, _) = self.origins[origin as usize];
+        self.row((listener, space))
+    }
+
+    fn row(&mut self, origin: (Option<usize>, SpaceId)) -> u32 {
         let found = self.origins.iter().position(|known| *known == origin);
         let at = found.unwrap_or_else(|| {
             self.origins.push(origin);
@@ -414,8 +430,10 @@ impl Tally {
     /// Counts a connection that asked for something without a tag that a namespace is
     /// for.
     #[cold]
-    pub fn untagged(&mut self, listener: u32, why: Untagged) {
-        let listener = listener as usize;
+    pub fn untagged(&mut self, origin: u32, why: Untagged) {
+        let (Some(listener), _) = self.origins[origin as usize] else {
+            return;
+        };
         if self.untagged.len() <= listener {
             self.untagged.resize(listener + 1, Default::default());
         }
@@ -435,8 +453,10 @@ impl Tally {
 
     /// Counts a connection that is closed unasked.
     #[cold]
-    pub fn close(&mut self, listener: u32, why: Closed) {
-        let listener = listener as usize;
+    pub fn close(&mut self, origin: u32, why: Closed) {
+        let (Some(listener), _) = self.origins[origin as usize] else {
+            return;
+        };
         if self.closed.len() <= listener {
             self.closed.resize(listener + 1, Default::default());
         }
@@ -474,13 +494,13 @@ impl Tally {
         }
         for protocols in &self.read {
             for counts in protocols {
-                for verdict in Verdict::ALL {
+                for (verdict, name) in VERDICTS.into_iter().enumerate() {
                     for action in Action::ALL {
-                        let of = counts
-                            .iter()
-                            .map(|writer| writer[verdict as usize][action as usize]);
-                        let name = format!("pickles_{}_{}", verdict.name(), action.name());
-                        add(name, of.sum());
+                        let of = |writer: &[[u64; Action::ALL.len()]; 3]| {
+                            writer[verdict][action as usize]
+                        };
+                        let name = format!("pickles_{name}_{}", action.name());
+                        add(name, counts.iter().map(of).sum());
                     }
                 }
             }
@@ -590,20 +610,12 @@ impl Tally {
         }
     }
 
-    /// Reads by the place of a space, writer, verdict and action.
-    pub fn reads(&self, space: usize, writer: Writer, verdict: Verdict, action: Action) -> u64 {
+    /// Reads by the place of a space, writer, the verdict's number and action.
+    pub fn reads(&self, space: usize, writer: Writer, verdict: usize, action: Action) -> u64 {
         let protocols = self.read[space].iter();
         protocols
-            .map(|counts| counts[writer as usize][verdict as usize][action as usize])
+            .map(|counts| counts[writer as usize][verdict][action as usize])
             .sum()
-    }
-
-    /// Pickles that their readers got without a look at all of them.
-    pub fn not_looked_at(&self) -> u64 {
-        let of = |writer: &[[u64; Action::ALL.len()]; Verdict::ALL.len()]| -> u64 {
-            writer[Verdict::NotLookedAt as usize].iter().sum()
-        };
-        self.read.as_flattened().as_flattened().iter().map(of).sum()
     }
 
     /// Values that were not loadable, by the place of a space.

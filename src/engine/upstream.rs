@@ -2,17 +2,21 @@
 
 use super::lane::Lane;
 
+/// One lane of an engine, as long as that lives: no other lane ever has its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId(pub u64);
+
 /// A lane with its server's name and whether it may be written to.
 #[derive(Debug)]
 pub struct Upstream {
+    /// Which one it is, wherever it stands.
+    pub id: LaneId,
     /// The multiplexed connection.
     pub lane: Lane,
     /// The server, as configured.
     pub server: String,
     /// Why requests are refused at once, while reconnecting is put off.
     pub down: Option<String>,
-    /// No request goes there any more.
-    pub retired: bool,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,
 }
@@ -28,12 +32,12 @@ pub struct UpstreamCounts {
 
 impl Upstream {
     /// Nothing was asked of it yet.
-    pub(super) fn new(server: &str) -> Self {
+    pub(super) fn new(id: LaneId, server: &str) -> Self {
         Self {
+            id,
             lane: Lane::default(),
             server: server.to_owned(),
             down: None,
-            retired: false,
             refused: 0,
         }
     }

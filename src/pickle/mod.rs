@@ -33,32 +33,10 @@ pub use verdict::{Doubt, Reason};
 /// Whether a reader can load a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// All of it was looked at, and nothing stands against it.
+    /// As far as was looked, nothing stands against it.
     Loadable,
     /// It cannot.
     Unloadable,
-    /// It was looked at, and not understood.
+    /// The value could not be understood.
     Unknown,
-    /// Not all of it was looked at, and nothing that was speaks against it.
-    NotLookedAt,
-}
-
-impl Verdict {
-    /// All verdicts, in the order of their numbers.
-    pub const ALL: [Self; 4] = [
-        Self::Loadable,
-        Self::Unloadable,
-        Self::Unknown,
-        Self::NotLookedAt,
-    ];
-
-    /// As metrics and JSON name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Loadable => "loadable",
-            Self::Unloadable => "unloadable",
-            Self::Unknown => "unknown",
-            Self::NotLookedAt => "not_looked_at",
-        }
-    }
 }

@@ -100,11 +100,11 @@ impl Reader {
         known.or_else(|| self.is_python2().then_some((1, 11)))
     }
 
-    /// The header's verdict: certain when it says no, and never a yes.
+    /// The header's verdict: certain when it says no.
     pub fn verdict(self, header: Header) -> Verdict {
         match header.protocol {
             Some(protocol) if protocol > self.max_protocol => Verdict::Unloadable,
-            Some(_) => Verdict::NotLookedAt,
+            Some(_) => Verdict::Loadable,
             None => Verdict::Unknown,
         }
     }

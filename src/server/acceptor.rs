@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::identity::{self, ProcessFinder};
 use super::stream::{BACKLOG, Detached, Listening, Stream};
 use super::worker::{Arrival, Handle, Message};
-use crate::engine::Tag;
+use crate::engine::{ListenerId, Tag};
 use crate::metrics;
 use crate::policy::{Admission, Source};
 
@@ -28,7 +28,7 @@ pub(super) struct Acceptor {
     /// There if its clients are spoken to by TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
     /// The listener's.
-    pub(super) number: u32,
+    pub(super) id: ListenerId,
     pub(super) max_connections: usize,
     pub(super) workers: Vec<Handle>,
     pub(super) processes: ProcessFinder,
@@ -101,7 +101,7 @@ impl Acceptor {
         worker.clients.fetch_add(1, Ordering::Relaxed);
         Some(Seat {
             worker: Some(worker.clone()),
-            listener: self.number,
+            listener: self.id,
         })
     }
 }
@@ -111,7 +111,7 @@ impl Acceptor {
 pub(super) struct Seat {
     /// `None` once it is taken.
     worker: Option<Handle>,
-    listener: u32,
+    listener: ListenerId,
 }
 
 impl Seat {

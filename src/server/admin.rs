@@ -13,7 +13,6 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +23,7 @@ use super::stream::{ListenSocket, Listening};
 use super::upstream::Address;
 use super::worker::{self, Handle, Message};
 use crate::advice::{self, Counts};
+use crate::metrics::Registry;
 
 /// How long a server may take to say its version.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What the answers are made of.
 #[derive(Debug, Clone)]
 pub(super) struct State {
-    pub(super) prometheus: PrometheusHandle,
+    pub(super) registry: Registry,
     pub(super) workers: Vec<Handle>,
     pub(super) status: watch::Receiver<Status>,
     pub(super) stopping: CancellationToken,
@@ -90,7 +90,7 @@ async fn metrics(extract::State(state): extract::State<State>) -> impl IntoRespo
     let published = ask(&state.workers, Message::Publish).await;
     let durations = published.into_iter().reduce(|all, of| all.merge(&of));
     let text_format = "text/plain; version=0.0.4; charset=utf-8";
-    let text = state.prometheus.render() + &durations.unwrap_or_default().to_string();
+    let text = state.registry.to_string() + &durations.unwrap_or_default().to_string();
     ([(header::CONTENT_TYPE, text_format)], text)
 }
 

@@ -42,8 +42,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr};
 use crate::embedded::Embedded;
-use crate::engine::{Engine, Fills, Settings};
-use crate::metrics::{self, Labels, Publisher};
+use crate::engine::{Engine, Fills, ListenerId, ListenerIds, Settings};
+use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
 pub use ask::ask_admin;
 pub use identity::proxy;
@@ -74,7 +74,7 @@ pub enum ServeError {
     },
     /// The process's metrics are taken.
     #[error("cannot install metrics: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    Metrics(#[from] ::metrics::SetRecorderError<Registry>),
     /// Threads, signals, runtimes.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -120,9 +120,11 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, ServeError>>) -> Resul
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    /// By number. A listener that is no more keeps its own, for when it returns.
+    /// In the order in which they came.
     listeners: Vec<Bound>,
-    /// Of all servers that there were.
+    listener_ids: ListenerIds,
+    registry: Registry,
+    /// Of all servers.
     addresses: Vec<Arc<Address>>,
     workers: Vec<Handle>,
     ended: Vec<oneshot::Receiver<()>>,
@@ -135,13 +137,24 @@ pub struct Server {
     status: watch::Sender<Status>,
 }
 
-/// A listener's number is its place.
+/// A listener that there is.
 #[derive(Debug)]
 struct Bound {
+    id: ListenerId,
     name: Box<str>,
-    /// `None` while it is no more.
-    listening: Option<Arc<Listening>>,
+    listening: Arc<Listening>,
     accepting: JoinSet<()>,
+}
+
+impl Bound {
+    fn new(id: ListenerId, name: Box<str>, listening: Listening) -> Self {
+        Self {
+            id,
+            name,
+            listening: Arc::new(listening),
+            accepting: JoinSet::new(),
+        }
+    }
 }
 
 impl Server {
@@ -150,16 +163,15 @@ impl Server {
     /// # Errors
     /// What could not be bound or started.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
-        let prometheus = metrics::install()?;
+        let registry = metrics::install()?;
+        registry.limit_to(metrics::names(&config));
         let passed = Passed::take()?;
+        let mut listener_ids = ListenerIds::default();
         let mut listeners = Vec::new();
         for listener in &config.listeners {
             let listening = bind(&passed, listener, config.reuse_port).await?;
-            listeners.push(Bound {
-                name: listener.admission.name.clone(),
-                listening: Some(Arc::new(listening)),
-                accepting: JoinSet::new(),
-            });
+            let name = listener.admission.name.clone();
+            listeners.push(Bound::new(listener_ids.mint(), name, listening));
         }
         let mut server = Self {
             addresses: Vec::new(),
@@ -171,6 +183,8 @@ impl Server {
             stopping: CancellationToken::new(),
             status: watch::Sender::new(Status::new(&config)),
             listeners,
+            listener_ids,
+            registry,
             config,
         };
         server.addresses = server.addresses_of(&server.config)?;
@@ -179,7 +193,7 @@ impl Server {
             let listening = listen(&server.passed, addr, false).await?;
             tracing::info!(admin = %listening.describe(), "listening");
             let state = admin::State {
-                prometheus,
+                registry: server.registry.clone(),
                 workers: server.workers.clone(),
                 status: server.status.subscribe(),
                 stopping: server.stopping.clone(),
@@ -232,9 +246,9 @@ impl Server {
         let used: Vec<String> = self
             .listeners
             .iter()
-            .filter_map(|bound| bound.listening.as_deref())
+            .map(|bound| &bound.listening)
             .filter(|listening| listening.is_passed())
-            .map(Listening::describe)
+            .map(|listening| listening.describe())
             .collect();
         for addr in self.passed.addresses().filter(|addr| !used.contains(addr)) {
             tracing::warn!("a socket was passed for {addr}, where no listener is");
@@ -244,21 +258,21 @@ impl Server {
     /// Accepts, as the configuration says, on all listeners that there are.
     fn accept(&mut self) {
         let max_connections = descriptors::room_for_clients(&self.config);
-        for (number, bound) in (0..).zip(&mut self.listeners) {
+        for bound in &mut self.listeners {
             let listener = self
                 .config
                 .listeners
                 .iter()
                 .find(|listener| listener.admission.name == bound.name);
             bound.accepting.abort_all();
-            let Some((listening, listener)) = bound.listening.clone().zip(listener) else {
+            let Some(listener) = listener else {
                 continue;
             };
             let acceptor = Acceptor {
-                listening,
+                listening: Arc::clone(&bound.listening),
                 admission: Arc::clone(&listener.admission),
                 tls: listener.tls.as_ref().map(|tls| Arc::clone(&tls.server)),
-                number,
+                id: bound.id,
                 max_connections,
                 workers: self.workers.clone(),
                 processes: self.processes.clone(),
@@ -372,17 +386,21 @@ impl Server {
         }
         self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
         // From here on nothing fails.
-        for bound in &mut self.listeners {
-            let stays = |l: &Listener| l.admission.name == bound.name;
-            if !config.listeners.iter().any(stays) {
-                bound.accepting.shutdown().await;
-                bound.listening = None;
-            }
+        let stays = |bound: &mut Bound| {
+            let mut names = config.listeners.iter().map(|l| &l.admission.name);
+            names.any(|name| *name == bound.name)
+        };
+        for mut gone in self.listeners.extract_if(.., |bound| !stays(bound)) {
+            gone.accepting.shutdown().await;
         }
         for (name, listening) in new {
-            let bound = self.bound(name);
-            bound.listening = Some(Arc::new(listening));
+            let id = self.listener_ids.mint();
+            self.listeners.push(Bound::new(id, name, listening));
         }
+        let names = metrics::names(&config);
+        // Some workers take it over before others.
+        self.registry
+            .limit_to(metrics::names(&self.config).or(&names));
         let (settings, labels) = (self.settings(&config), self.labels(&config));
         let adopted = self.workers.iter().map(|worker| {
             let (done, adopted) = oneshot::channel();
@@ -399,46 +417,29 @@ impl Server {
             // A worker that ended has nothing to adopt.
             let _ = adopted.await;
         }
-        let gone = std::mem::replace(&mut self.config, config);
-        for rule in gone.snapshot.rules.iter() {
-            metrics::rule_gone(rule);
-        }
+        // What is gone, no worker counts any more.
+        self.registry.limit_to(names);
+        self.config = config;
         self.accept();
         Ok(())
     }
 
     fn is_new(&self, listener: &Listener) -> bool {
         let name = &listener.admission.name;
-        let mut bound = self.listeners.iter();
-        !bound.any(|bound| bound.name == *name && bound.listening.is_some())
+        !self.listeners.iter().any(|bound| bound.name == *name)
     }
 
-    /// The listener of a name, with the number that it had before.
-    fn bound(&mut self, name: Box<str>) -> &mut Bound {
-        let known = self.listeners.iter().position(|bound| bound.name == name);
-        let at = known.unwrap_or_else(|| {
-            self.listeners.push(Bound {
-                name,
-                listening: None,
-                accepting: JoinSet::new(),
-            });
-            self.listeners.len() - 1
-        });
-        &mut self.listeners[at]
-    }
-
-    /// All servers, those of before and those of a configuration, and what is
-    /// needed to connect to each.
+    /// The servers of a configuration, and what is needed to connect to each. A cache
+    /// of this process that serves already goes on.
     fn addresses_of(&self, config: &Config) -> io::Result<Vec<Arc<Address>>> {
-        let mut addresses = self.addresses.clone();
-        for server in &config.upstream.servers {
-            let known = addresses.iter().position(|known| known.server == *server);
+        let address = |server: &ServerAddr| {
+            let known = self.addresses.iter().find(|known| known.server == *server);
             let embedded = match (server, known) {
-                (_, Some(at)) => addresses[at].embedded.clone(),
+                (_, Some(known)) => known.embedded.clone(),
                 (ServerAddr::Embedded { bytes }, None) => Some(Embedded::start(*bytes)?),
                 (_, None) => None,
             };
-            let address = Arc::new(Address {
+            Ok(Arc::new(Address {
                 server: server.clone(),
                 embedded,
                 tls: match server {
@@ -447,24 +448,20 @@ impl Server {
                 },
                 connect_timeout: config.limits.connect_timeout,
                 request_timeout: config.limits.request_timeout,
-            });
-            match known {
-                Some(at) => addresses[at] = address,
-                None => addresses.push(address),
-            }
-        }
-        Ok(addresses)
+            }))
+        };
+        config.upstream.servers.iter().map(address).collect()
     }
 
     fn settings(&self, config: &Config) -> Settings {
         let admission = |bound: &Bound| {
             let mut listeners = config.listeners.iter();
             let listener = listeners.find(|listener| listener.admission.name == bound.name)?;
-            Some(Arc::clone(&listener.admission))
+            Some((bound.id, Arc::clone(&listener.admission)))
         };
         Settings {
             snapshot: Arc::clone(&config.snapshot),
-            listeners: self.listeners.iter().map(admission).collect(),
+            listeners: self.listeners.iter().filter_map(admission).collect(),
             servers: config
                 .upstream
                 .servers
@@ -490,7 +487,8 @@ impl Server {
         let rules = self.config.snapshot.rules.iter();
         let files = &self.config.files;
         let hash = (!files.is_empty()).then(|| reload::digest(files));
-        metrics::configuration_loaded(self.status.borrow().generation(), hash, rules);
+        let generation = self.status.borrow().generation();
+        metrics::configuration_loaded(&self.registry, generation, hash, rules);
     }
 
     // The end --------------------------------------------------------------
@@ -505,8 +503,9 @@ impl Server {
         self.stopping.cancel();
         for bound in &mut self.listeners {
             while bound.accepting.join_next().await.is_some() {}
-            bound.listening = None;
         }
+        // What nobody listens on any more refuses clients.
+        self.listeners.clear();
         let mut all = pin!(async {
             for ended in self.ended {
                 // An error, too, says that it ended.

@@ -192,8 +192,8 @@ pub(super) struct Group<'a> {
 impl<'a> Group<'a> {
     /// What a client is taken for.
     pub(super) fn of(session: &'a Session, settings: &'a Settings) -> Self {
-        let admission = settings.listeners.get(session.listener as usize);
-        let admission = admission.and_then(Option::as_ref);
+        let listener = settings.listener(session.listener);
+        let admission = listener.map(|(_, admission)| admission);
         let tag = admission.and_then(|admission| session.tag_at(admission));
         let (runtime, told_by) = match (admission.map(|a| &a.identify), tag) {
             (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),

@@ -16,7 +16,7 @@ use super::tls::RECORD_BYTES;
 use super::worker::{Mailbox, Message};
 use crate::config::{ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
-use crate::engine::Engine;
+use crate::engine::{Engine, LaneId};
 use crate::metrics::{Failure, Failures};
 
 /// The first pause before connecting again, and the longest.
@@ -37,8 +37,6 @@ enum State {
     Up(Connection, Instant),
     /// Until then.
     Paused(Instant),
-    /// Nothing is asked of this server any more.
-    Retired,
 }
 
 /// What one lane connects to, and how.
@@ -137,7 +135,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    fn connect(&self, lane: usize, address: &Arc<Address>) {
+    fn connect(&self, lane: LaneId, address: &Arc<Address>) {
         let (address, mailbox) = (Arc::clone(address), self.mailbox.clone());
         self.runtime.spawn(async move {
             let connected = address.connect().await;
@@ -150,6 +148,8 @@ impl Connector {
 /// The connection of one lane.
 #[derive(Debug)]
 pub(super) struct LaneConnection {
+    pub(super) id: LaneId,
+    /// The engine's place for it, under the present settings.
     lane: usize,
     token: Token,
     address: Arc<Address>,
@@ -164,14 +164,16 @@ pub(super) struct LaneConnection {
 }
 
 impl LaneConnection {
-    /// Begins to connect.
+    /// Begins to connect the lane at this place.
     pub(super) fn new(
-        (lane, token): (usize, Token),
+        (lane, id): (usize, LaneId),
+        token: Token,
         address: Arc<Address>,
         connector: Connector,
     ) -> Self {
-        connector.connect(lane, &address);
+        connector.connect(id, &address);
         Self {
+            id,
             lane,
             token,
             address,
@@ -197,18 +199,11 @@ impl LaneConnection {
         Arc::clone(&self.address)
     }
 
-    /// Connects to this address from now on, or to nothing at all. A connection
-    /// to the same server stays.
-    pub(super) fn aim(&mut self, address: Option<&Arc<Address>>) {
-        let Some(address) = address else {
-            self.state = State::Retired;
-            return;
-        };
-        self.address = Arc::clone(address);
-        if matches!(self.state, State::Retired) {
-            self.failures = 0;
-            self.connect();
-        }
+    /// Its place is this one from now on, and it connects by this address, which is
+    /// of the same server: a connection that there is stays.
+    pub(super) fn place(&mut self, lane: usize, address: Arc<Address>) {
+        self.lane = lane;
+        self.address = address;
     }
 
     /// What came of connecting.
@@ -219,7 +214,7 @@ impl LaneConnection {
         registry: &Registry,
         now: Instant,
     ) {
-        if matches!(self.state, State::Retired | State::Up(..)) {
+        if self.is_up() {
             return;
         }
         let watched = connected.and_then(|socket| Connection::new(socket, registry, self.token));
@@ -310,7 +305,7 @@ impl LaneConnection {
     ) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
-            State::Paused(_) | State::Up(..) | State::Connecting | State::Retired => {}
+            State::Paused(_) | State::Up(..) | State::Connecting => {}
         }
         let oldest_us = engine.lane(self.lane).lane.oldest_us();
         let overdue = oldest_us.is_some_and(|at| u128::from(now_us - at) > timeout.as_micros());
@@ -353,7 +348,7 @@ impl LaneConnection {
 
     fn connect(&mut self) {
         self.state = State::Connecting;
-        self.connector.connect(self.lane, &self.address);
+        self.connector.connect(self.id, &self.address);
     }
 
     /// Answers what is owed, and whatever comes until a connection is there

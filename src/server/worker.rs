@@ -20,7 +20,10 @@ use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
-use crate::engine::{Closed, Engine, Family, Invalidation, MAX_BACKLOG, Settings, Tag, Ticket};
+use crate::engine::{
+    Closed, Engine, Family, Invalidation, LaneId, ListenerId, MAX_BACKLOG, Settings, Tag, Ticket,
+    Upstream,
+};
 use crate::metrics::{Durations, Gauges, Labels, Publisher};
 use crate::policy::Snapshot;
 
@@ -53,7 +56,7 @@ pub(super) enum Message {
     /// Work by other settings, once nothing is under way.
     Reload(Box<Reload>),
     /// What came of connecting a lane.
-    Connected(usize, io::Result<Detached>),
+    Connected(LaneId, io::Result<Detached>),
     /// Bring the metrics up to date, then say so.
     Publish(oneshot::Sender<Durations>),
     /// Say how many clients there are, and who some of them are.
@@ -76,8 +79,8 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) socket: Detached,
-    /// The listener's number.
-    pub(super) listener: u32,
+    /// The listener it came by, which may be gone by now.
+    pub(super) listener: ListenerId,
     /// What was found out about it.
     pub(super) tag: Option<Tag>,
     /// What it sent meanwhile.
@@ -169,8 +172,10 @@ struct Client {
 #[derive(Debug)]
 pub(super) struct Worker {
     engine: Engine,
-    /// One for each of the engine's lanes.
+    /// One for each of the engine's lanes, in their order.
     lanes: Vec<LaneConnection>,
+    /// Where each of them stands.
+    places: BTreeMap<LaneId, usize>,
     connector: Connector,
     /// The mailboxes of all workers, once all are there.
     colleagues: Arc<OnceLock<Vec<Mailbox>>>,
@@ -233,6 +238,7 @@ impl Worker {
         let mut worker = Self {
             engine,
             lanes: Vec::new(),
+            places: BTreeMap::new(),
             connector,
             colleagues,
             reload: None,
@@ -309,7 +315,11 @@ impl Worker {
     fn notice(&mut self, event: &Event) {
         let Token(number) = event.token();
         if let Some(lane) = number.checked_sub(FIRST_LANE) {
-            return self.lanes[lane].notice(event);
+            // It may be gone.
+            if let Some(&at) = self.places.get(&LaneId(lane as u64)) {
+                self.lanes[at].notice(event);
+            }
+            return;
         }
         if let Some(Some(client)) = self.clients.get_mut(number) {
             client.connection.notice(event);
@@ -335,8 +345,11 @@ impl Worker {
                 self.reload = Some(reload);
             }
             Message::Connected(lane, connected) => {
-                let registry = self.poll.registry();
-                self.lanes[lane].connected(connected, &mut self.engine, registry, self.now);
+                // It may be gone.
+                if let Some(&at) = self.places.get(&lane) {
+                    let registry = self.poll.registry();
+                    self.lanes[at].connected(connected, &mut self.engine, registry, self.now);
+                }
             }
             Message::Publish(done) => {
                 self.publish();
@@ -357,9 +370,7 @@ impl Worker {
             }
             Message::Statistics(ticket, lines) => self.engine.answer(ticket, &lines),
             Message::Servers(answer) => {
-                let lanes = self.engine.lanes().iter().zip(&self.lanes);
-                let serving = lanes.filter(|(upstream, _)| !upstream.retired);
-                let mut servers: Vec<_> = serving.map(|(_, lane)| lane.address()).collect();
+                let mut servers: Vec<_> = self.lanes.iter().map(LaneConnection::address).collect();
                 servers.dedup_by(|a, b| a.server == b.server);
                 let _ = answer.send(servers);
             }
@@ -420,7 +431,7 @@ impl Worker {
 
     /// Works by other settings, if some wait and nothing is under way.
     fn adopt(&mut self) {
-        if !self.engine.is_at_rest() {
+        if self.reload.is_none() || !self.engine.is_at_rest() {
             return;
         }
         let Some(reload) = self.reload.take() else {
@@ -443,24 +454,29 @@ impl Worker {
         let _ = done.send(());
     }
 
-    /// Gives each of the engine's lanes a connection, and those that are retired
-    /// none.
+    /// Gives each of the engine's lanes its connection, a new one where it has none;
+    /// those of lanes that are gone are closed.
     fn connect_lanes(&mut self, addresses: &[Arc<Address>]) {
-        for (lane, upstream) in self.engine.lanes().iter().enumerate() {
-            let address = addresses
-                .iter()
-                .find(|address| address.server.to_string() == upstream.server)
-                .filter(|_| !upstream.retired);
-            match (self.lanes.get_mut(lane), address) {
-                (Some(connection), address) => connection.aim(address),
-                (None, Some(address)) => {
-                    let token = Token(FIRST_LANE + lane);
-                    let (address, connector) = (Arc::clone(address), self.connector.clone());
-                    self.lanes
-                        .push(LaneConnection::new((lane, token), address, connector));
-                }
-                (None, None) => unreachable!("settings name the servers of new lanes"),
-            }
+        let mut before = std::mem::take(&mut self.lanes);
+        self.places.clear();
+        for (at, Upstream { id, server, .. }) in self.engine.lanes().iter().enumerate() {
+            let mut known = addresses.iter();
+            let address = known.find(|address| address.server.to_string() == *server);
+            let address = Arc::clone(address.expect("a reload brings the servers' addresses"));
+            self.places.insert(*id, at);
+            self.lanes
+                .push(match before.iter().position(|lane| lane.id == *id) {
+                    Some(had) => {
+                        let mut lane = before.swap_remove(had);
+                        lane.place(at, address);
+                        lane
+                    }
+                    None => {
+                        // Far fewer than 2^32 are made in a process's life.
+                        let token = Token(FIRST_LANE + id.0 as usize);
+                        LaneConnection::new((at, *id), token, address, self.connector.clone())
+                    }
+                });
         }
     }
 
@@ -477,7 +493,6 @@ impl Worker {
                 suspected: tally.suspected.as_flattened().iter().sum(),
                 untagged: tally.all_untagged(),
                 invalidation_errors: errors.sum(),
-                not_looked_at: tally.not_looked_at(),
             },
         }
     }
@@ -508,6 +523,7 @@ impl Worker {
     fn publish(&mut self) {
         let lanes = self.engine.lanes().iter().zip(&self.lanes);
         let lanes = lanes.map(|(upstream, connection)| Gauges {
+            lane: upstream.id,
             server: &upstream.server,
             up: connection.is_up(),
             in_flight: upstream.lane.in_flight(),
@@ -547,8 +563,8 @@ impl Worker {
     }
 
     fn watch(&mut self, socket: Detached, number: usize) -> io::Result<()> {
-        // Clients that are gone keep their number while a reply is owed.
-        if number >= 2 * self.limits.max_connections + 64 {
+        // Clients that are gone are kept while a reply is owed.
+        if self.engine.sessions().len() > 2 * self.limits.max_connections + 64 {
             return Err(io::Error::other("too many connections are closing"));
         }
         let token = Token(number);

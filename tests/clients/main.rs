@@ -9,7 +9,6 @@ mod crossing;
 mod fleet;
 #[path = "../support/pythons.rs"]
 mod pythons;
-mod stages;
 #[path = "../support/mod.rs"]
 mod support;
 

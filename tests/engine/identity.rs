@@ -198,16 +198,16 @@ fn a_better_source_is_not_outdone_by_a_hello() {
         ([Source::Process, Source::Hello], "py3"),
         ([Source::Hello, Source::Process], "py2"),
     ] {
-        settings.listeners[0] = Some(std::sync::Arc::new(Admission {
+        settings.listeners[0].1 = std::sync::Arc::new(Admission {
             name: "any".into(),
             identify: Identify::Each {
                 sources: sources.into_iter().collect(),
                 untagged: Untagged::Refuse,
             },
-        }));
+        });
         let mut rig = Rig::new(&config, 1);
         rig.engine.hold();
-        rig.engine.adopt(settings.clone());
+        rig.adopt(&config, settings.clone());
         let client = rig.open("py3");
         let answer = ask(&mut rig, client, "get @hello/py2");
         assert!(

@@ -13,7 +13,6 @@ mod cuts;
 mod identity;
 mod isolation;
 mod lanes;
-mod looks;
 mod order;
 mod renumbering;
 mod rig;

@@ -5,12 +5,13 @@
 #![allow(dead_code)]
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use picklegate::config::Config;
 use picklegate::embedded::{Cache, Session as CacheSession};
-use picklegate::engine::{Engine, Settings, Tag};
+use picklegate::engine::{Engine, LaneId, ListenerId, ListenerIds, Settings, Tag};
 use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Untagged};
 use picklegate::protocol::reply::ReplyError;
 
@@ -20,7 +21,13 @@ pub(crate) const NOW: u64 = 1_700_000_000;
 /// A configuration of one rule for all keys, which `rule` spells and may go on
 /// from with further tables, and of this many servers.
 pub(crate) fn config(servers: usize, rule: &str) -> Config {
-    let servers: Vec<String> = (1..=servers)
+    config_of(&(1..=servers).collect::<Vec<_>>(), rule)
+}
+
+/// The same, of these servers.
+pub(crate) fn config_of(servers: &[usize], rule: &str) -> Config {
+    let servers: Vec<String> = servers
+        .iter()
         .map(|n| format!("\"10.0.0.{n}:11211\""))
         .collect();
     let toml = format!(
@@ -41,25 +48,40 @@ prefix = ""
     Config::parse("rig", &toml).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
+/// The number that the nth listener of a process has.
+pub(crate) fn listener_id(nth: u32) -> ListenerId {
+    let mut ids = ListenerIds::default();
+    let ids = std::iter::repeat_with(|| ids.mint());
+    ids.take(nth as usize + 1).last().expect("one at least")
+}
+
+/// A listener that asks one source what connects.
+pub(crate) fn listener(
+    nth: u32,
+    name: &str,
+    source: Source,
+    untagged: Untagged,
+) -> (ListenerId, Arc<Admission>) {
+    let admission = Admission {
+        name: name.into(),
+        identify: Identify::Each {
+            sources: std::iter::once(source).collect(),
+            untagged,
+        },
+    };
+    (listener_id(nth), Arc::new(admission))
+}
+
 /// What an engine works by: its first listener is one that asks the system what
 /// connects, then come those that ask the clients, and refuse or pass the others.
 pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
-    let listener = |name: &str, source, untagged| {
-        Some(Arc::new(Admission {
-            name: name.into(),
-            identify: Identify::Each {
-                sources: std::iter::once(source).collect(),
-                untagged,
-            },
-        }))
-    };
     let servers = config.upstream.servers.iter();
     Settings {
         snapshot: Arc::clone(&config.snapshot),
         listeners: vec![
-            listener("known", Source::Process, Untagged::Refuse),
-            listener("refusing", Source::Hello, Untagged::Refuse),
-            listener("passing", Source::Hello, Untagged::Pass),
+            listener(0, "known", Source::Process, Untagged::Refuse),
+            listener(1, "refusing", Source::Hello, Untagged::Refuse),
+            listener(2, "passing", Source::Hello, Untagged::Pass),
         ],
         servers: servers.map(ToString::to_string).collect(),
         connections,
@@ -108,16 +130,19 @@ pub(crate) struct Rig {
     pub(crate) config: Config,
     /// To each server, without the lane for large values.
     connections: usize,
-    caches: Rc<RefCell<Vec<Cache>>>,
+    /// By server, whatever its place in the settings is.
+    caches: Rc<RefCell<BTreeMap<String, Cache>>>,
+    /// By lane.
     peers: Vec<Peer>,
+    /// Which lane each of them belongs to.
+    lane_ids: Vec<LaneId>,
     /// By client.
     received: Vec<Vec<u8>>,
 }
 
 impl Rig {
     pub(crate) fn new(config: &Config, connections: usize) -> Self {
-        let servers = 0..config.upstream.servers.len();
-        let caches = servers.map(|_| Cache::new(0)).collect();
+        let caches = BTreeMap::new();
         Self::before(Rc::new(RefCell::new(caches)), config, connections)
     }
 
@@ -126,18 +151,43 @@ impl Rig {
         Self::before(Rc::clone(&self.caches), config, self.connections)
     }
 
-    fn before(caches: Rc<RefCell<Vec<Cache>>>, config: &Config, connections: usize) -> Self {
+    fn before(
+        caches: Rc<RefCell<BTreeMap<String, Cache>>>,
+        config: &Config,
+        connections: usize,
+    ) -> Self {
         let settings = settings(config, connections);
-        let servers = settings.servers.len();
-        Self {
+        let mut rig = Self {
             engine: Engine::new(settings, Arc::default()),
             config: config.clone(),
             connections,
             caches,
-            peers: (0..servers * (connections + 1))
-                .map(|_| Peer::default())
-                .collect(),
+            peers: Vec::new(),
+            lane_ids: Vec::new(),
             received: Vec::new(),
+        };
+        rig.find_peers();
+        rig
+    }
+
+    /// Works by other settings from now on.
+    pub(crate) fn adopt(&mut self, config: &Config, settings: Settings) {
+        self.config = config.clone();
+        self.engine.adopt(settings);
+        self.find_peers();
+    }
+
+    /// Gives each lane its other end; those of lanes that are gone are dropped.
+    fn find_peers(&mut self) {
+        let ids = std::mem::take(&mut self.lane_ids);
+        let mut before: BTreeMap<_, _> = ids.into_iter().zip(self.peers.drain(..)).collect();
+        for upstream in self.engine.lanes() {
+            let mut caches = self.caches.borrow_mut();
+            let cache = caches.entry(upstream.server.clone());
+            cache.or_insert_with(|| Cache::new(0));
+            self.peers
+                .push(before.remove(&upstream.id).unwrap_or_default());
+            self.lane_ids.push(upstream.id);
         }
     }
 
@@ -154,7 +204,15 @@ impl Rig {
 
     /// What a server answers to requests that do not pass the engine.
     pub(crate) fn ask_cache(&mut self, server: usize, requests: &[u8]) -> Vec<u8> {
-        ask(&mut self.caches.borrow_mut()[server], requests)
+        let server = self.config.upstream.servers[server].to_string();
+        self.ask_server(&server, requests)
+    }
+
+    /// The same, of a server by its name.
+    pub(crate) fn ask_server(&mut self, server: &str, requests: &[u8]) -> Vec<u8> {
+        let mut caches = self.caches.borrow_mut();
+        let cache = caches.entry(server.to_owned());
+        ask(cache.or_insert_with(|| Cache::new(0)), requests)
     }
 
     // Clients --------------------------------------------------------------
@@ -173,9 +231,9 @@ impl Rig {
         client
     }
 
-    /// A client of a listener.
+    /// A client of the nth listener that there was.
     pub(crate) fn open_as(&mut self, listener: u32, tag: Option<Tag>) -> u32 {
-        let client = self.engine.open(listener, tag);
+        let client = self.engine.open(listener_id(listener), tag);
         // It may have the number of one that is gone.
         let clients = self.received.len().max(client as usize + 1);
         self.received.resize(clients, Vec::new());
@@ -262,7 +320,9 @@ impl Rig {
 
     /// [`Rig::serve_some`], on a connection that a lane had.
     pub(crate) fn serve_peer(&mut self, lane: usize, peer: &mut Peer, most: usize) -> bool {
-        let cache = &mut self.caches.borrow_mut()[lane / (self.connections + 1)];
+        let mut caches = self.caches.borrow_mut();
+        let server = &self.engine.lanes()[lane].server;
+        let cache = caches.get_mut(server).expect("each server has one");
         let input = &peer.input[..peer.input.len().min(most)];
         let taken = cache.serve(&mut peer.session, NOW, input, &mut peer.output);
         peer.input.drain(..taken);
@@ -276,7 +336,9 @@ impl Rig {
     }
 
     fn serve(&mut self, lane: usize) {
-        let cache = &mut self.caches.borrow_mut()[lane / (self.connections + 1)];
+        let mut caches = self.caches.borrow_mut();
+        let server = &self.engine.lanes()[lane].server;
+        let cache = caches.get_mut(server).expect("each server has one");
         let peer = &mut self.peers[lane];
         while peer.output.len() < HIGH_WATER {
             let before = peer.output.len();

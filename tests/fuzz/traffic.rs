@@ -419,8 +419,8 @@ impl World<'_> {
             self.lose_lanes();
         }
         assert!(self.rig.engine.is_at_rest());
-        self.rig.config = config(rule).clone();
-        self.rig.engine.adopt(settings(config(rule), 1));
+        let config = config(rule);
+        self.rig.adopt(config, settings(config, 1));
         self.is_crossing = true;
     }
 

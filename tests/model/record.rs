@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use picklegate::config::Config;
-use picklegate::engine::{Engine, Settings};
+use picklegate::engine::{Engine, ListenerIds, Settings};
 use picklegate::policy::{Admission, Identify, Identity, RuntimeTag};
 
 /// Flags of a pickle, as Python clients set them.
@@ -66,14 +66,15 @@ impl Recorder {
             name: "model".into(),
             identify: Identify::Static(runtime),
         };
+        let listener = ListenerIds::default().mint();
         let settings = Settings {
             snapshot: Arc::clone(&config.snapshot),
-            listeners: vec![Some(Arc::new(admission))],
+            listeners: vec![(listener, Arc::new(admission))],
             servers: vec!["memcached".to_owned()],
             connections: 1,
         };
         let mut engine = Engine::new(settings, Arc::default());
-        let client = engine.open(0, None);
+        let client = engine.open(listener, None);
         Self { engine, client }
     }
 

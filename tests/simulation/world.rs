@@ -3,7 +3,6 @@
 
 use fastrand::Rng;
 use picklegate::engine::{Action, Invalidation, Tag, Writer};
-use picklegate::pickle::Verdict;
 use picklegate::policy::{RuntimeTag, Source, bucket};
 
 use crate::client::{Client, Common, Introduction, counters};
@@ -433,8 +432,7 @@ impl World {
             (true, since) => since,
         };
         let rig = &mut self.sidecars[sidecar];
-        rig.config = stage.config.clone();
-        rig.engine.adopt(settings(&stage.config, CONNECTIONS));
+        rig.adopt(&stage.config, settings(&stage.config, CONNECTIONS));
         self.reference.counts.add("reloads", 1);
         self.reference
             .note_all(format_args!("sidecar {sidecar}: {}", stage.name));
@@ -448,7 +446,7 @@ impl World {
         let spaces = tally.suspected.len();
         for space in 0..spaces {
             for writer in Writer::ALL {
-                for verdict in Verdict::ALL {
+                for verdict in 0..3 {
                     let reads = |action| tally.reads(space, writer, verdict, action);
                     counts.add("values hidden", reads(Action::Hidden));
                     counts.add("values transcoded", reads(Action::Transcoded));

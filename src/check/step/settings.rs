@@ -54,7 +54,8 @@ impl Comparison<'_> {
         for listener in &old.listeners {
             let name = &listener.admission.name;
             if new.listeners.iter().all(|l| l.admission.name != *name) {
-                let how = "is removed: its clients are answered, then disconnected";
+                let how = "is removed: its clients get what is under way, an error for what waits, \
+                           and are disconnected";
                 self.change(&format!("listener {name}"), how);
             }
         }

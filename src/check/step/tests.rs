@@ -80,7 +80,7 @@ fn nothing_changes_between_the_same() {
     let config = two(ISOLATE);
     assert_eq!(told(&config, &config), "nothing changes");
     // Other words for the same.
-    let spelled = two("[[rules]]\nmode = 'isolate'\nrollout = 100\nsniff = 'full'\n");
+    let spelled = two("[[rules]]\nmode = 'isolate'\nrollout = 100\nsniff = 'header'\n");
     assert_eq!(told(&config, &spelled), "nothing changes");
 }
 
@@ -107,9 +107,7 @@ fn moving_keys_are_named_with_their_buckets() {
 
 #[test]
 fn what_a_rule_says_is_compared_for_every_family_of_either() {
-    let old = two(
-        "[[rules]]\nmode = 'guard'\nsniff = 'header'\n[[rules]]\nprefix = 'page:'\nmode = 'guard'\n",
-    );
+    let old = two("[[rules]]\nmode = 'guard'\n[[rules]]\nprefix = 'page:'\nmode = 'guard'\n");
     let new = two(
         "[[rules]]\nmode = 'observe'\n[[rules]]\nprefix = 'user:'\nmode = 'guard'\n\
          sniff = 'full'\non_unloadable_read = 'transcode'\non_unloadable_write = 'reject'\n\
@@ -118,13 +116,12 @@ fn what_a_rule_says_is_compared_for_every_family_of_either() {
     insta::assert_snapshot!(told(&old, &new), @r#"
     changes
       "page:"          mode guard -> observe
-      "user:"          sniff header -> full: all of a value is looked at
+      "user:"          sniff header -> full
                        on_unloadable_read miss -> transcode
                        on_unloadable_write accept -> reject
                        globals any -> deny
                        py2_str text -> bytes
       everything else  mode guard -> observe
-                       sniff header -> full: all of a value is looked at
 
     this step is safe
     "#);
@@ -408,7 +405,7 @@ fn listeners_are_compared_by_their_address() {
     changes
       listener 127.0.0.1:11312  python/2.7 -> python/3.12
       listener 127.0.0.1:11314  is new, for python/3.11
-      listener 127.0.0.1:11313  is removed: its clients are answered, then disconnected
+      listener 127.0.0.1:11313  is removed: its clients get what is under way, an error for what waits, and are disconnected
 
     warnings
       listener 127.0.0.1:11312: python/2.7 -> python/3.12: clients that stay on it may get other copies, and be taken for other readers, than before
@@ -567,7 +564,7 @@ fn the_stages_are_safe_both_ways() {
     this step is safe
 
     changes
-      listener 127.0.0.1:11312  is removed: its clients are answered, then disconnected
+      listener 127.0.0.1:11312  is removed: its clients get what is under way, an error for what waits, and are disconnected
 
     this step is safe
 

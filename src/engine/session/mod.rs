@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use super::Settings;
 use super::change::{Change, Next, Stage, replace_code};
+use super::listener::ListenerId;
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
 use super::tally::{Closed, Invalidation, Outcome, Tally};
@@ -23,7 +25,7 @@ use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
 use crate::engine::notes::Notes;
-use crate::policy::{Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing};
+use crate::policy::{Admission, Identity, RuntimeTag, Source, SpaceId, Standing};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 use queues::Queues;
@@ -43,6 +45,9 @@ pub(super) const LARGE_BYTES: usize = 64 << 10;
 const LARGE_US: u64 = 1_000_000;
 /// Sent bytes that are kept before the rest is moved down.
 const MIN_MOVED_BYTES: usize = 64 << 10;
+
+/// What a client is told whose listener went while its requests waited.
+const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
 
 /// What ends the values of a retrieval.
 const END: &[u8] = b"END\r\n";
@@ -73,6 +78,14 @@ pub struct Who {
     pub identity: Identity,
     /// Row of the counters: its listener and namespace.
     pub origin: u32,
+}
+
+impl Who {
+    /// A client whose listener is gone, and which may ask for nothing.
+    const NOBODY: Self = Self {
+        identity: Identity::UNTAGGED,
+        origin: Tally::NOBODY,
+    };
 }
 
 /// The tag of a connection that was asked about.
@@ -156,8 +169,8 @@ impl Kind {
 pub struct Session {
     /// Who is at the other end.
     pub who: Who,
-    /// The listener's number.
-    pub listener: u32,
+    /// The listener it came by, which may be gone.
+    pub listener: ListenerId,
     /// What is known of it, where that is not the listener's to say.
     pub tag: Option<Arc<Tag>>,
     /// It may say who it is.
@@ -213,7 +226,7 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(listener: u32, tag: Option<Arc<Tag>>, who: Who) -> Self {
+    fn new(listener: ListenerId, tag: Option<Arc<Tag>>, who: Who) -> Self {
         Self {
             who,
             listener,
@@ -379,7 +392,7 @@ impl Session {
     /// Something was written, to the client or aside.
     fn wrote(&mut self, to_client: bool, desk: &mut Desk<'_>) {
         if self.backlog() > MAX_BACKLOG {
-            desk.tally.close(self.listener, Closed::Backlog);
+            desk.tally.close(self.who.origin, Closed::Backlog);
             self.abort(desk);
         } else if to_client {
             self.mark(desk);
@@ -504,7 +517,8 @@ pub struct Sessions {
 
 impl Sessions {
     /// None yet.
-    pub(super) fn new(snapshot: &Arc<Snapshot>, fills: FillMemory) -> Self {
+    pub(super) fn new(settings: &Settings, fills: FillMemory) -> Self {
+        let snapshot = &settings.snapshot;
         let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
@@ -526,14 +540,17 @@ impl Sessions {
         }
     }
 
-    /// Adds a client, which has to be given its [`Sessions::stand`].
-    pub fn insert(&mut self, listener: u32, tag: Option<Arc<Tag>>) -> u32 {
-        let who = Who {
-            identity: Identity::UNTAGGED,
-            origin: self.tally.origin(listener, SpaceId::BARE),
-        };
+    /// Adds a client of a listener, which may be gone.
+    pub fn insert(
+        &mut self,
+        listener: ListenerId,
+        tag: Option<Arc<Tag>>,
+        settings: &Settings,
+    ) -> u32 {
         // Connections are limited far below 2^32.
-        self.slab.insert(Session::new(listener, tag, who)) as u32
+        let client = self.slab.insert(Session::new(listener, tag, Who::NOBODY)) as u32;
+        self.place(client, settings);
+        client
     }
 
     /// What a client is taken for from now on.
@@ -545,20 +562,69 @@ impl Sessions {
         };
         session.who = Who {
             identity,
-            origin: self.tally.origin(session.listener, identity.space),
+            origin: self.tally.beside(session.who.origin, identity.space),
         };
         session.asks = admission.rank(Source::Hello).is_some();
         session.refused = standing == Standing::Refused;
         session.unsure = session.asks || identity == Identity::UNTAGGED;
     }
 
-    /// Another configuration, while nothing is under way.
-    pub fn adopt(&mut self, snapshot: Arc<Snapshot>) {
+    /// Whether no client is owed a reply that is not here.
+    pub fn are_idle(&self) -> bool {
+        self.slab.iter().all(|(_, session)| session.is_idle())
+    }
+
+    /// Other settings, while nothing is under way: all that is numbered by those
+    /// of before is replaced.
+    pub fn adopt(&mut self, settings: &Settings) {
+        let snapshot = &settings.snapshot;
+        let spaces = snapshot.codec.spaces().len();
         self.fills.renumber(&snapshot.namespaces);
-        self.tally = Tally::new(snapshot.codec.spaces().len());
-        self.families = Families::new(snapshot.families, snapshot.codec.spaces().len());
-        self.looker = Looker::new(snapshot);
+        self.tally = Tally::new(spaces);
+        self.families = Families::new(snapshot.families, spaces);
+        self.looker = Looker::new(Arc::clone(snapshot));
         self.flag_tags.clear();
+        for client in 0..self.slab.capacity() as u32 {
+            if self.slab.contains(client as usize) {
+                self.place(client, settings);
+                // It may have waited.
+                self.mark_dirty(client);
+            }
+        }
+    }
+
+    /// Takes a client for what it is under these settings.
+    fn place(&mut self, client: u32, settings: &Settings) {
+        let session = &mut self.slab[client as usize];
+        session.who = Who::NOBODY;
+        let Some((at, admission)) = settings.listener(session.listener) else {
+            return self.send_away(client);
+        };
+        session.who.origin = self.tally.origin(at, SpaceId::BARE);
+        let tag = session.tag_at(admission).map(|tag| &tag.runtime);
+        let standing = admission.standing(tag, &settings.snapshot);
+        self.stand(client, admission, standing);
+    }
+
+    /// Ends a client whose listener is gone: what it is owed is still sent, what it
+    /// asked for and nobody took is answered by one error, and carried out by
+    /// nobody. Settings that know nothing of it cannot decide for it.
+    fn send_away(&mut self, client: u32) {
+        let session = &mut self.slab[client as usize];
+        let inbox = std::mem::take(&mut session.inbox);
+        if !inbox.is_empty() && !session.closing {
+            if session.out.capacity() == 0 {
+                session.out = self.pool.take();
+            }
+            session.out.extend_from_slice(GONE);
+        }
+        self.pool.give(inbox);
+        session.swallow = 0;
+        session.need = 0;
+        session.paused = false;
+        session.eof = true;
+        session.closing = true;
+        self.mark_dirty(client);
     }
 
     /// Removes a client that is finished and owed nothing by a lane.
@@ -737,7 +803,7 @@ impl Sessions {
     /// The same, where it did not go by itself.
     pub fn give_up(&mut self, client: u32, why: Closed) {
         if !self.get(client).dead {
-            self.tally.close(self.slab[client as usize].listener, why);
+            self.tally.close(self.slab[client as usize].who.origin, why);
         }
         self.abort(client);
     }
@@ -748,8 +814,8 @@ impl Sessions {
         let session = self.get(client);
         session.closing = true;
         session.eof = true;
-        let listener = session.listener;
-        self.tally.close(listener, why);
+        let origin = session.who.origin;
+        self.tally.close(origin, why);
     }
 
     /// Whether what is written for a slot still reaches anybody.
