@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Word as _;
 use crate::engine::{Family, PROTOCOLS};
+use crate::explain;
 use crate::policy::{Coherence, KeyCodec, Mode, Rollout, Rule, Rules, Sniff, SpaceId};
 
 /// What was seen of one family, by all workers.
@@ -31,6 +32,8 @@ pub struct FamilyReport {
     pub writers: BTreeMap<String, u64>,
     /// Reads by namespace.
     pub readers: BTreeMap<String, u64>,
+    /// Pickles read of which not all was looked at.
+    pub not_looked_at: u64,
     /// Values read that were not loadable, by reason.
     pub unloadable: BTreeMap<String, u64>,
     /// What those named.
@@ -49,7 +52,7 @@ pub struct FamilyReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Advice {
-    /// Nothing: one version uses it, or too little is known.
+    /// Nothing: one version uses it, or its values were not looked at.
     #[default]
     Leave,
     /// One copy for all versions: it holds numbers or locks.
@@ -81,6 +84,8 @@ pub struct Counts {
     pub untagged: u64,
     /// Copies that could not be deleted.
     pub invalidation_errors: u64,
+    /// Pickles read of which not all was looked at.
+    pub not_looked_at: u64,
 }
 
 /// The whole answer.
@@ -113,6 +118,7 @@ pub fn merge(all: &mut BTreeMap<String, FamilyReport>, codec: &KeyCodec, familie
         report.misses += family.reads - family.hits - family.hidden;
         report.counters += family.counters;
         report.locks += family.locks;
+        report.not_looked_at += family.not_looked_at;
         add(
             &mut report.protocols,
             PROTOCOLS.map(str::to_owned),
@@ -155,6 +161,7 @@ impl Counts {
         self.suspected += other.suspected;
         self.untagged += other.untagged;
         self.invalidation_errors += other.invalidation_errors;
+        self.not_looked_at += other.not_looked_at;
     }
 }
 
@@ -252,6 +259,10 @@ fn judge(family: &FamilyReport) -> (Advice, String) {
             Advice::Isolate,
             format!("pickles of protocol {protocol} in a family that versions share"),
         ),
+        None if family.not_looked_at > 0 => (
+            Advice::Leave,
+            format!("{} of {reads} reads not looked at", family.not_looked_at),
+        ),
         None => (
             Advice::Guard,
             format!("{reads} reads and {writes} stores of several versions, all loadable"),
@@ -284,10 +295,23 @@ fn objections(
             "connections asked for something without a tag that a namespace is for",
         ),
         (counts.invalidation_errors, "copies could not be deleted"),
+        (
+            counts.not_looked_at,
+            "pickles were read without a look at all of them: who can load them is not known",
+        ),
     ];
     for (count, what) in several {
         if count > 0 {
             against.push(format!("{count} {what}"));
+        }
+    }
+    for rule in rules.iter() {
+        if rule.mode != Mode::Shared && rule.sniff != Sniff::Full {
+            against.push(format!(
+                "{} has sniff = \"{}\": only \"full\" tells who can load its values",
+                explain::family(&rule.prefix),
+                rule.sniff.word(),
+            ));
         }
     }
     if failed_reload {
@@ -354,9 +378,8 @@ impl Next {
             }
             Self::Done => {}
         }
-        if rule.sniff == Sniff::Off {
-            rule.sniff = Sniff::Header;
-        }
+        // Only who looks at whole values can say whether to go on after it.
+        rule.sniff = Sniff::Full;
         // What crosses must be deleted everywhere before it is isolated.
         if matches!(rule.coherence, Coherence::None | Coherence::Deletes) {
             rule.coherence = Coherence::FillAware;
@@ -422,7 +445,7 @@ fn push_rule(text: &mut String, why: &str, rule: &Rule) {
     let isolates = rule.mode == Mode::Isolate;
     let guards = isolates || rule.mode == Mode::Guard;
     let words = [
-        ("sniff", rule.sniff.word(), "header", true),
+        ("sniff", rule.sniff.word(), "full", true),
         (
             "on_unloadable_read",
             rule.on_unloadable_read.word(),
@@ -595,10 +618,11 @@ mod tests {
             suspected: 1,
             untagged: 2,
             invalidation_errors: 3,
+            not_looked_at: 4,
         };
         let config = Config::parse("test", &config("[[rules]]\nmode = \"observe\"")).unwrap();
         let report = Report::new(BTreeMap::new(), &config.snapshot.rules, counts, true);
         assert!(!report.go);
-        assert_eq!(report.reasons.len(), 4);
+        assert_eq!(report.reasons.len(), 5);
     }
 }

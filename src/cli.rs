@@ -16,7 +16,11 @@ const ADDRESSES: &str = "\
 ADDR is host:port, [v6]:port or unix:/path. --upstream also takes tls://host:port, and
 embedded:SIZE, a cache inside this process, for trying things out.
 
-RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.";
+RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
+
+By flags alone, each version has its own keys, and pickles are looked at whole: who
+cannot load one has a miss. A file may say sniff = \"header\", which costs less and sees
+the protocol alone: no date of Python 2, and no class that its reader lacks; or \"off\".";
 
 const ADVISE: &str = "\
 The text is the rules section of the next stage, as TOML. FORMAT is text or json.

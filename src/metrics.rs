@@ -15,8 +15,9 @@ use metrics::{Label, SetRecorderError, counter, describe_counter, describe_gauge
 use crate::config::{Config, Word as _};
 use crate::engine::{
     Action, ByReason, Closed, Direction, Invalidation, LaneId, Outcome, PROTOCOLS, RequestCounts,
-    Split, Tally, Untagged, UpstreamCounts, VERDICTS, Writer,
+    Split, Tally, Untagged, UpstreamCounts, Writer,
 };
+use crate::pickle::Verdict;
 use crate::policy::{Rule, SpaceId};
 use crate::protocol::request::Verb;
 
@@ -70,7 +71,7 @@ pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
     );
     describe_counter!(
         READS,
-        "Pickles read, by who wrote them and whether the reader loads them"
+        "Pickles read, by who wrote them and whether the reader loads them, if that was looked at"
     );
     describe_counter!(
         NOT_LOADABLE,
@@ -456,14 +457,14 @@ impl Publisher {
                 }
             }
             for writer in Writer::ALL {
-                for (verdict, verdict_name) in VERDICTS.into_iter().enumerate() {
+                for verdict in Verdict::ALL {
                     for action in Action::ALL {
                         let count = |tally: &Tally| tally.reads(space, writer, verdict, action);
                         add(READS, count(tally) - count(old), || {
                             vec![
                                 Label::from_static_parts("writer", writer.name()),
                                 named("reader"),
-                                Label::from_static_parts("verdict", verdict_name),
+                                Label::from_static_parts("verdict", verdict.name()),
                                 Label::from_static_parts("action", action.name()),
                             ]
                         });

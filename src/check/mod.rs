@@ -130,7 +130,8 @@ fn consequences(rule: &Rule) -> String {
     let mut parts = vec![&*keys];
     match rule.mode {
         Mode::Shared => parts.push("nothing is looked at"),
-        _ if rule.sniff == Sniff::Off => parts.push("values are not looked at"),
+        _ if rule.sniff == Sniff::Off => parts
+            .push("values are not looked at: everybody gets them, and nothing is known of them"),
         Mode::Observe => parts.push("values are counted"),
         Mode::Guard | Mode::Isolate => {
             parts.push(match rule.on_unloadable_read {
@@ -145,6 +146,12 @@ fn consequences(rule: &Rule) -> String {
         }
     }
     if rule.mode != Mode::Shared {
+        if rule.sniff == Sniff::Header {
+            parts.push(
+                "only the protocol of values is looked at: dates of Python 2, and classes that \
+                 the reader lacks, are not seen",
+            );
+        }
         match rule.globals {
             Globals::Any => {}
             Globals::Deny => parts.push("pickles that name what is denied are refused"),

@@ -18,7 +18,7 @@ use super::columns;
 use super::hazard::{Hazard, Side};
 use crate::config::{Config, Word};
 use crate::explain::family;
-use crate::policy::{BUCKETS, Coherence, Mode, Rule};
+use crate::policy::{BUCKETS, Coherence, Mode, Rule, Sniff};
 
 mod namespaces;
 mod settings;
@@ -202,7 +202,7 @@ impl Comparison<'_> {
     fn family(&mut self, name: &str, old: &Rule, new: &Rule) {
         self.word(name, "mode", old.mode, new.mode);
         self.moved(name, isolated(old), isolated(new));
-        self.word(name, "sniff", old.sniff, new.sniff);
+        self.look(name, old.sniff, new.sniff);
         let (reads, writes) = ("on_unloadable_read", "on_unloadable_write");
         self.word(name, reads, old.on_unloadable_read, new.on_unloadable_read);
         self.word(
@@ -216,6 +216,18 @@ impl Comparison<'_> {
         self.word(name, "globals", old.globals, new.globals);
         self.word(name, "py2_str", old.py2_str, new.py2_str);
         self.stale_copies(name, old, new);
+    }
+
+    /// Tells what is seen of values from now on, or no more.
+    fn look(&mut self, name: &str, old: Sniff, new: Sniff) {
+        let told = match new {
+            _ if old == new => return,
+            Sniff::Full => "all of a value is looked at",
+            Sniff::Header => "only the protocol of a value is looked at, not what it holds",
+            Sniff::Off => "values are not looked at",
+        };
+        let (old, new) = (old.word(), new.word());
+        self.change(name, format!("sniff {old} -> {new}: {told}"));
     }
 
     /// Tells which keys are stored elsewhere from now on.

@@ -269,11 +269,7 @@ fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<Rules> {
 fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
     let prefix = prefix(raw.prefix.as_ref(), report);
     let mode = meaning(raw.mode.as_ref(), Mode::Isolate, report);
-    let sniff = match mode {
-        Some(Mode::Shared) => Sniff::Off,
-        _ => Sniff::Header,
-    };
-    let sniff = meaning(raw.sniff.as_ref(), sniff, report);
+    let sniff = meaning(raw.sniff.as_ref(), Sniff::Full, report);
     let on_unloadable_read = meaning(
         raw.on_unloadable_read.as_ref(),
         OnUnloadableRead::Miss,
@@ -299,7 +295,6 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         rollout,
         sniff: match sniff? {
             _ if mode == Mode::Shared => Sniff::Off,
-            _ if raw.sniff.is_none() && needs_all(on_unloadable_read, globals) => Sniff::Full,
             sniff => sniff,
         },
         on_unloadable_read,

@@ -78,7 +78,7 @@ fn defaults_are_as_documented() {
     assert_eq!(spaces(&config), [SpaceId(1), SpaceId(2)]);
     let rule = config.snapshot.rules.find(b"any");
     assert_eq!(rule.mode, Mode::Isolate);
-    assert_eq!(rule.sniff, Sniff::Header);
+    assert_eq!(rule.sniff, Sniff::Full);
     assert_eq!(rule.coherence, Coherence::FillAware);
 }
 
@@ -557,13 +557,16 @@ proptest! {
 }
 
 #[test]
-fn whole_looks_are_configured_by_what_needs_them() {
+fn the_whole_value_is_looked_at_unless_a_rule_says_otherwise() {
     let rule = |rule: &str| {
         let config = parse_after_base(&format!("[[rules]]\nprefix = ''\n{rule}"));
         config.snapshot.rules.find(b"k").clone()
     };
-    assert_eq!(rule("").sniff, Sniff::Header);
-    assert_eq!(rule("sniff = 'full'").sniff, Sniff::Full);
+    for mode in ["", "mode = 'observe'", "mode = 'guard'", "mode = 'isolate'"] {
+        assert_eq!(rule(mode).sniff, Sniff::Full, "{mode}");
+    }
+    assert_eq!(rule("mode = 'shared'").sniff, Sniff::Off);
+    assert_eq!(rule("sniff = 'header'").sniff, Sniff::Header);
     assert_eq!(rule("globals = 'allow'").sniff, Sniff::Full);
     let transcodes = rule("on_unloadable_read = 'transcode'\npy2_str = 'bytes'");
     assert_eq!(transcodes.sniff, Sniff::Full);

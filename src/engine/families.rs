@@ -53,6 +53,8 @@ pub struct Family {
     pub writers: Vec<u64>,
     /// Reads by the space of who read.
     pub readers: Vec<u64>,
+    /// Pickles read of which not all was looked at.
+    pub not_looked_at: u64,
     /// Values that were not loadable for a reader, by reason.
     pub unloadable: ByReason,
     /// What those named, most of them.
@@ -227,7 +229,9 @@ impl Family {
         if let Some(protocol) = seen.protocol {
             self.protocols[protocol] += weight;
         }
-        if let Some(reason) = seen.reason {
+        if seen.not_looked_at {
+            self.not_looked_at += weight;
+        } else if let Some(reason) = seen.reason {
             self.unloadable.add(reason);
             if !seen.global.is_empty() {
                 self.blame(&seen.global);

@@ -14,7 +14,8 @@ use crate::policy::{
     Snapshot, Sniff,
 };
 
-/// As metrics name the reasons that are no [`Reason`].
+/// As metrics name the reasons that are no [`Reason`], and the one that a header gives.
+const PROTOCOL: &str = "protocol";
 const FIREWALL: &str = "firewall";
 const BROKEN: &str = "broken";
 /// Refusals of the firewall that wait to be logged, at most.
@@ -148,18 +149,29 @@ struct Found<'f> {
 }
 
 impl<'f> Found<'f> {
-    /// Scans a value that was inflated, if it could be.
+    /// Scans a value that was inflated, if it could be. Where it could not, or is no
+    /// whole pickle, what its header says for certain still holds.
     fn within(
         plain: Result<&'f [u8], InflateError>,
-        scanner: &'f mut Scanner,
-        extensions: &'f Extensions,
+        (header, by_header): (Header, Verdict),
+        (scanner, extensions): (&'f mut Scanner, &'f Extensions),
         firewall: Option<&Firewall>,
         judge: impl FnOnce(&Scan<'f>) -> Result<(), Reason<'f>>,
     ) -> Self {
-        match plain {
+        let found = match plain {
             Ok(pickle) => Self::of(scanner.scan(pickle, extensions), firewall, judge),
-            Err(error) => Self::unreadable(error.name(), &error, firewall),
+            Err(error) => Self::unreadable((error.verdict(), error.name()), &error, firewall),
+        };
+        if found.scan.is_none() && firewall.is_none() && by_header == Verdict::Unloadable {
+            return Self {
+                protocol: header.protocol,
+                writer: Writer::of_protocol(header.protocol),
+                verdict: by_header,
+                reason: Some(PROTOCOL),
+                ..found
+            };
         }
+        found
     }
 
     /// By the scan; what is no pickle passes no firewall.
@@ -170,7 +182,9 @@ impl<'f> Found<'f> {
     ) -> Self {
         let scan = match scanned {
             Ok(scan) => scan,
-            Err(broken) => return Self::unreadable(BROKEN, &broken, firewall),
+            Err(broken) => {
+                return Self::unreadable((Verdict::Unknown, BROKEN), &broken, firewall);
+            }
         };
         let refused = firewall.and_then(|firewall| firewall.check(&scan).err());
         let (verdict, reason, global) = match refused {
@@ -192,13 +206,13 @@ impl<'f> Found<'f> {
     }
 
     fn unreadable(
-        reason: &'static str,
+        (verdict, reason): (Verdict, &'static str),
         why: &dyn std::fmt::Display,
         firewall: Option<&Firewall>,
     ) -> Self {
         let (verdict, reason) = match firewall {
             Some(_) => (Verdict::Unloadable, FIREWALL),
-            None => (Verdict::Unknown, reason),
+            None => (verdict, reason),
         };
         Self {
             protocol: None,
@@ -217,8 +231,10 @@ impl<'f> Found<'f> {
 pub(super) struct Seen {
     /// The place of its protocol among all, if it was a pickle.
     pub(super) protocol: Option<usize>,
-    /// Why it was not loadable.
+    /// Why it was not loadable, or not looked at.
     pub(super) reason: Option<&'static str>,
+    /// It was a pickle, and not all of it was looked at.
+    pub(super) not_looked_at: bool,
     /// What it names that is to blame, or nothing.
     pub(super) global: String,
 }
@@ -229,11 +245,13 @@ impl Seen {
     fn nothing(&mut self) {
         self.protocol = None;
         self.reason = None;
+        self.not_looked_at = false;
     }
 
-    fn pickle(&mut self, protocol: Option<u8>, reason: Option<&'static str>) {
+    fn pickle(&mut self, protocol: Option<u8>, verdict: Verdict, reason: Option<&'static str>) {
         self.protocol = Some(place_of(protocol));
         self.reason = reason;
+        self.not_looked_at = verdict == Verdict::NotLookedAt;
         self.global.clear();
     }
 
@@ -294,7 +312,9 @@ impl Looker {
     pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
         match look {
             Look::Away => 0,
-            Look::Whole(_) if self.is_held(flags, len) => len + 2,
+            // Most values are told by their flags alone.
+            _ if !self.encoding.may_be_pickle(flags) => 0,
+            Look::Whole(_) if len <= self.snapshot.max_value_bytes => len + 2,
             _ => self.encoding.bytes_needed(flags, len),
         }
     }
@@ -335,6 +355,9 @@ impl Looker {
         (flags, start, len): (u32, &[u8], usize),
     ) -> Shown {
         self.seen.nothing();
+        if !self.encoding.may_be_pickle(flags) {
+            return Shown::AsIs;
+        }
         let hides = match look {
             Look::Away => return Shown::AsIs,
             Look::Count => false,
@@ -348,12 +371,11 @@ impl Looker {
             return Shown::AsIs;
         };
         let verdict = identity.reader.verdict(header);
-        if verdict != Verdict::Loadable {
-            let reason = header_reason(verdict);
-            self.seen.pickle(header.protocol, Some(reason));
+        if let Some(reason) = header_reason(verdict) {
+            self.seen.pickle(header.protocol, verdict, Some(reason));
             return not_loadable(tally, identity, header, verdict, hides, reason);
         }
-        self.seen.pickle(header.protocol, None);
+        self.seen.pickle(header.protocol, verdict, None);
         let writer = Writer::of_protocol(header.protocol);
         tally.read(
             identity.space,
@@ -436,9 +458,9 @@ impl Looker {
     ) -> Shown {
         let snapshot = &self.snapshot;
         let (space, reader) = (identity.space, identity.reader);
-        if self.sniffer.sniff(&self.encoding, flags, value).is_none() {
+        let Some(header) = self.sniffer.sniff(&self.encoding, flags, value) else {
             return Shown::AsIs;
-        }
+        };
         let pickles = &snapshot.pickles;
         let plain = inflated(&mut self.inflater, pickles, flags, value);
         let inventory = snapshot.inventory(space);
@@ -452,12 +474,12 @@ impl Looker {
             note,
         } = Found::within(
             plain,
-            &mut self.scanner,
-            &pickles.extensions,
+            (header, reader.verdict(header)),
+            (&mut self.scanner, &pickles.extensions),
             whole.firewall(pickles),
             |scan| scan.judge(reader, inventory),
         );
-        self.seen.pickle(protocol, reason);
+        self.seen.pickle(protocol, verdict, reason);
         self.seen.blame(global);
         let through = whole.contains(Whole::THROUGH);
         if let (Some(tally), Some(reason), false) = (&mut tally, reason, through) {
@@ -509,9 +531,9 @@ impl Looker {
                 let flags = flags & !self.encoding.compressed_flag;
                 (Action::Transcoded, Shown::Rewritten(flags))
             }
-            // Nobody asked for this copy.
-            Verdict::Unloadable | Verdict::Unknown if through => return Shown::Hidden,
             Verdict::Loadable if through => (Action::ReadThrough, Shown::AsIs),
+            // Nobody asked for this copy.
+            _ if through => return Shown::Hidden,
             Verdict::Unloadable if whole.contains(hiding) => (Action::Hidden, Shown::Hidden),
             _ => (Action::Served, Shown::AsIs),
         };
@@ -538,6 +560,10 @@ impl Looker {
         }
         let header = self.sniffer.sniff(&self.encoding, flags, value)?;
         let snapshot = &self.snapshot;
+        let verdicts = snapshot.readers(space).map(|n| n.reader.verdict(header));
+        let by_header = verdicts
+            .max_by_key(|verdict| *verdict == Verdict::Unloadable)
+            .unwrap_or(Verdict::NotLookedAt);
         let (protocol, verdict, reason) = if let Look::Whole(whole) = look {
             let pickles = &snapshot.pickles;
             let Found {
@@ -548,8 +574,8 @@ impl Looker {
                 ..
             } = Found::within(
                 inflated(&mut self.inflater, pickles, flags, value),
-                &mut self.scanner,
-                &pickles.extensions,
+                (header, by_header),
+                (&mut self.scanner, &pickles.extensions),
                 whole.firewall(pickles),
                 |scan| {
                     let mut unsure = Ok(());
@@ -569,15 +595,10 @@ impl Looker {
             }
             (protocol, verdict, reason)
         } else {
-            let verdicts = snapshot.readers(space).map(|n| n.reader.verdict(header));
-            let verdict = verdicts
-                .max_by_key(|verdict| *verdict == Verdict::Unloadable)
-                .unwrap_or(Verdict::Loadable);
-            let reason = (verdict != Verdict::Loadable).then(|| header_reason(verdict));
-            (header.protocol, verdict, reason)
+            (header.protocol, by_header, header_reason(by_header))
         };
         tally.write(writer.space, protocol);
-        self.seen.pickle(protocol, reason);
+        self.seen.pickle(protocol, verdict, reason);
         let reason = reason?;
         tally.not_loadable(writer.space, Direction::Write, reason);
         let rejects = is_guarded(mode)
@@ -619,17 +640,16 @@ pub fn foresee_read(
     let space = identity.space.index();
     let was_counted = |verdict: &Verdict| {
         let counts = Writer::ALL.into_iter().flat_map(|writer| {
-            Action::ALL.map(|action| tally.reads(space, writer, *verdict as usize, action))
+            Action::ALL.map(|action| tally.reads(space, writer, *verdict, action))
         });
         counts.sum::<u64>() > 0
     };
-    let verdicts = [Verdict::Loadable, Verdict::Unloadable, Verdict::Unknown];
     let counted = tally.unloadable(space, Direction::Read).iter().next();
     let name = counted.map(|(name, _)| name);
     Foreseen {
         shown,
         rewritten_bytes: looker.rewritten.len(),
-        verdict: verdicts.into_iter().find(was_counted),
+        verdict: Verdict::ALL.into_iter().find(was_counted),
         reason: name.map(|name| looker.in_full(name, identity, look, (flags, value))),
         no_form: tally
             .untranscodable(space)
@@ -668,21 +688,21 @@ impl Looker {
         if let (Look::Whole(_), true) = (look, self.is_held(flags, value.len())) {
             let plain = inflated(&mut self.inflater, &snapshot.pickles, flags, value);
             let inventory = snapshot.inventory(identity.space);
-            return match plain {
-                Err(error) => error.to_string(),
-                Ok(pickle) => match self.scanner.scan(pickle, &snapshot.pickles.extensions) {
-                    Err(broken) => broken.to_string(),
-                    Ok(scan) => match scan.judge(identity.reader, inventory) {
-                        Err(reason) => reason.to_string(),
-                        Ok(()) => name.to_owned(),
-                    },
-                },
-            };
+            let scanned =
+                plain.map(|pickle| self.scanner.scan(pickle, &snapshot.pickles.extensions));
+            match scanned {
+                Ok(Ok(scan)) => {
+                    let judged = scan.judge(identity.reader, inventory);
+                    return judged.map_or_else(|reason| reason.to_string(), |()| name.to_owned());
+                }
+                Err(error) if name != PROTOCOL => return error.to_string(),
+                Ok(Err(broken)) if name != PROTOCOL => return broken.to_string(),
+                // What follows the header was not understood.
+                _ => {}
+            }
         }
         match needs {
-            Some(needs) if name == header_reason(Verdict::Unloadable) => {
-                Reason::Protocol { needs }.to_string()
-            }
+            Some(needs) if name == PROTOCOL => Reason::Protocol { needs }.to_string(),
             _ => name.to_owned(),
         }
     }
@@ -723,11 +743,11 @@ fn not_loadable(
     shown
 }
 
-/// As metrics name the reason that a header gives.
-fn header_reason(verdict: Verdict) -> &'static str {
-    if verdict == Verdict::Unloadable {
-        "protocol"
-    } else {
-        BROKEN
+/// As metrics name the reason that a header gives, if it gives one.
+fn header_reason(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Unloadable => Some(PROTOCOL),
+        Verdict::Unknown => Some(BROKEN),
+        Verdict::Loadable | Verdict::NotLookedAt => None,
     }
 }

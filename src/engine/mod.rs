@@ -31,7 +31,7 @@ pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
 pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
 pub use tally::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
-    PROTOCOLS, RequestCounts, Split, Tally, Untagged, VERDICTS, Writer,
+    PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
 };
 
 pub use upstream::{LaneId, Upstream, UpstreamCounts};

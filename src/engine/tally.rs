@@ -287,9 +287,6 @@ impl Untagged {
     }
 }
 
-/// How verdicts are called, by their number.
-pub const VERDICTS: [&str; 3] = ["loadable", "unloadable", "unknown"];
-
 /// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.
 pub const PROTOCOLS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "later", "unknown"];
 const UNKNOWN_PROTOCOL: usize = PROTOCOLS.len() - 1;
@@ -321,7 +318,7 @@ pub type Latencies = [[LatencyBucket; LATENCY_BOUNDS_US.len() + 1]; Verb::ALL.le
 pub type RequestCounts = [[u64; Outcome::ALL.len()]; Verb::ALL.len()];
 
 /// By writer, verdict and action.
-type ReadCounts = [[[u64; Action::ALL.len()]; 3]; Writer::ALL.len()];
+type ReadCounts = [[[u64; Action::ALL.len()]; Verdict::ALL.len()]; Writer::ALL.len()];
 
 /// Counts by the few reasons that there are.
 #[derive(Debug, Clone, Default)]
@@ -494,13 +491,13 @@ impl Tally {
         }
         for protocols in &self.read {
             for counts in protocols {
-                for (verdict, name) in VERDICTS.into_iter().enumerate() {
+                for verdict in Verdict::ALL {
                     for action in Action::ALL {
-                        let of = |writer: &[[u64; Action::ALL.len()]; 3]| {
-                            writer[verdict][action as usize]
-                        };
-                        let name = format!("pickles_{name}_{}", action.name());
-                        add(name, counts.iter().map(of).sum());
+                        let of = counts
+                            .iter()
+                            .map(|writer| writer[verdict as usize][action as usize]);
+                        let name = format!("pickles_{}_{}", verdict.name(), action.name());
+                        add(name, of.sum());
                     }
                 }
             }
@@ -610,12 +607,20 @@ impl Tally {
         }
     }
 
-    /// Reads by the place of a space, writer, the verdict's number and action.
-    pub fn reads(&self, space: usize, writer: Writer, verdict: usize, action: Action) -> u64 {
+    /// Reads by the place of a space, writer, verdict and action.
+    pub fn reads(&self, space: usize, writer: Writer, verdict: Verdict, action: Action) -> u64 {
         let protocols = self.read[space].iter();
         protocols
-            .map(|counts| counts[writer as usize][verdict][action as usize])
+            .map(|counts| counts[writer as usize][verdict as usize][action as usize])
             .sum()
+    }
+
+    /// Pickles that their readers got without a look at all of them.
+    pub fn not_looked_at(&self) -> u64 {
+        let of = |writer: &[[u64; Action::ALL.len()]; Verdict::ALL.len()]| -> u64 {
+            writer[Verdict::NotLookedAt as usize].iter().sum()
+        };
+        self.read.as_flattened().as_flattened().iter().map(of).sum()
     }
 
     /// Values that were not loadable, by the place of a space.

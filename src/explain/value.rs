@@ -164,8 +164,8 @@ fn told(foreseen: &Foreseen, sniff: Sniff) -> String {
     let why = match (foreseen.verdict, sniff) {
         (None, Sniff::Off) => "not looked at".to_owned(),
         (None, _) => "no pickle".to_owned(),
-        (Some(Verdict::Loadable), Sniff::Full) => "loadable".to_owned(),
-        (Some(Verdict::Loadable), _) => "loadable by its header".to_owned(),
+        (Some(Verdict::Loadable), _) => "loadable".to_owned(),
+        (Some(Verdict::NotLookedAt), _) => with_reason("not looked at beyond its header", foreseen),
         (Some(Verdict::Unloadable), _) => with_reason("unloadable", foreseen),
         (Some(Verdict::Unknown), _) => with_reason("unknown", foreseen),
     };
@@ -217,20 +217,20 @@ mod tests {
 
     #[test]
     fn the_header_tells_who_gets_a_miss() {
-        let guard = "mode = 'guard'\non_unloadable_write = 'reject'";
+        let guard = "mode = 'guard'\nsniff = 'header'\non_unloadable_write = 'reject'";
         insta::assert_snapshot!(told(guard, "py2.7", None, PROTOCOL_4), @r"
         value      21 bytes, flags 1
         read       hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later
         write      rejected (protocol): NOT_STORED, and a set deletes what a delete reaches
         readers    py2  hidden, an ordinary miss: unloadable, protocol 4 needs Python 3.4 or later
-                   py3  served: loadable by its header
+                   py3  served: not looked at beyond its header
         ");
-        insta::assert_snapshot!(told("mode = 'observe'", "py2.7", None, PROTOCOL_4), @r"
+        insta::assert_snapshot!(told("mode = 'observe'\nsniff = 'header'", "py2.7", None, PROTOCOL_4), @r"
         value      21 bytes, flags 1
         read       served: unloadable, protocol 4 needs Python 3.4 or later
         write      stored
         readers    py2  served: unloadable, protocol 4 needs Python 3.4 or later
-                   py3  served: loadable by its header
+                   py3  served: not looked at beyond its header
         ");
         insta::assert_snapshot!(told("mode = 'shared'", "py2.7", None, PROTOCOL_4), @r"
         value      21 bytes, flags 1
@@ -246,10 +246,10 @@ mod tests {
         let rule = "mode = 'isolate'\nread_through = true";
         insta::assert_snapshot!(told(rule, "py3.11", None, PROTOCOL_4), @r"
         value      21 bytes, flags 1
-        read       served: loadable by its header
+        read       served: loadable
         through    a sibling like this is served on a miss
         write      stored
-        readers    py3  served: loadable by its header
+        readers    py3  served: loadable
         ");
         insta::assert_snapshot!(told(rule, "py2.7", None, PROTOCOL_4), @r"
         value      21 bytes, flags 1
@@ -303,10 +303,10 @@ mod tests {
         ");
         insta::assert_snapshot!(told("mode = 'guard'", "py2.7", Some(1), b"5"), @r"
         value      1 bytes, flags 1
-        read       served: unknown, broken
+        read       served: unknown, byte 0x35 is no opcode at offset 0
         write      stored
-        readers    py2  served: unknown, broken
-                   py3  served: unknown, broken
+        readers    py2  served: unknown, byte 0x35 is no opcode at offset 0
+                   py3  served: unknown, byte 0x35 is no opcode at offset 0
         ");
         insta::assert_snapshot!(told("mode = 'guard'", "py2.7", None, &[b'x'; 101]), @r"
         value      101 bytes, flags 0

@@ -406,7 +406,7 @@ impl fmt::Display for Report {
             .iter()
             .map(|reader| {
                 let reason = reader.reason.clone().unwrap_or_default();
-                [reader.tag.clone(), word(reader.verdict).to_owned(), reason]
+                [reader.tag.clone(), reader.verdict.name().to_owned(), reason]
             })
             .collect();
         columns(f, &readers)
@@ -443,14 +443,6 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Loadable => "loadable",
-        Verdict::Unloadable => "unloadable",
-        Verdict::Unknown => "unknown",
-    }
-}
-
 // As serde calls them.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(count: &usize) -> bool {
@@ -459,7 +451,7 @@ fn is_zero(count: &usize) -> bool {
 
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn as_word<S: Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(word(*verdict))
+    serializer.serialize_str(verdict.name())
 }
 
 fn as_map<S: Serializer>(readers: &[ReaderVerdict], serializer: S) -> Result<S::Ok, S::Error> {

@@ -3,6 +3,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::Verdict;
+
 /// Output that is always allowed, whatever the ratio.
 const FREE_BYTES: usize = 64 << 10;
 /// Capacity kept between values.
@@ -39,6 +41,14 @@ pub enum InflateError {
 }
 
 impl InflateError {
+    /// What is over the limit may be anything; a damaged stream is known to be one.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Self::Corrupt => Verdict::Unknown,
+            Self::TooLarge(_) => Verdict::NotLookedAt,
+        }
+    }
+
     /// As metrics name it.
     pub fn name(self) -> &'static str {
         match self {

@@ -33,10 +33,32 @@ pub use verdict::{Doubt, Reason};
 /// Whether a reader can load a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// As far as was looked, nothing stands against it.
+    /// All of it was looked at, and nothing stands against it.
     Loadable,
     /// It cannot.
     Unloadable,
-    /// The value could not be understood.
+    /// It was looked at, and not understood.
     Unknown,
+    /// Not all of it was looked at, and nothing that was speaks against it.
+    NotLookedAt,
+}
+
+impl Verdict {
+    /// All verdicts, in the order of their numbers.
+    pub const ALL: [Self; 4] = [
+        Self::Loadable,
+        Self::Unloadable,
+        Self::Unknown,
+        Self::NotLookedAt,
+    ];
+
+    /// As metrics and JSON name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loadable => "loadable",
+            Self::Unloadable => "unloadable",
+            Self::Unknown => "unknown",
+            Self::NotLookedAt => "not_looked_at",
+        }
+    }
 }

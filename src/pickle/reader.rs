@@ -100,11 +100,11 @@ impl Reader {
         known.or_else(|| self.is_python2().then_some((1, 11)))
     }
 
-    /// The header's verdict: certain when it says no.
+    /// The header's verdict: certain when it says no, and never a yes.
     pub fn verdict(self, header: Header) -> Verdict {
         match header.protocol {
             Some(protocol) if protocol > self.max_protocol => Verdict::Unloadable,
-            Some(_) => Verdict::Loadable,
+            Some(_) => Verdict::NotLookedAt,
             None => Verdict::Unknown,
         }
     }

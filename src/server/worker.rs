@@ -493,6 +493,7 @@ impl Worker {
                 suspected: tally.suspected.as_flattened().iter().sum(),
                 untagged: tally.all_untagged(),
                 invalidation_errors: errors.sum(),
+                not_looked_at: tally.not_looked_at(),
             },
         }
     }

@@ -103,9 +103,19 @@ impl Fleet {
         let admin = support::free_addr();
         let more = format!("\n[admin]\nlisten = \"{admin}\"\n{more}");
         let picklegate = Picklegate::with_config(&config(&sides, upstream, rule, &more));
+        Self::served_by(picklegate, sides, (memcached, upstream), &admin)
+    }
+
+    /// Sides that a picklegate serves already.
+    pub(crate) fn served_by(
+        picklegate: Picklegate,
+        sides: Vec<Side>,
+        (memcached, upstream): (Option<Memcached>, &str),
+        admin: &str,
+    ) -> Self {
         Self {
             sides,
-            admin,
+            admin: admin.to_owned(),
             direct: upstream.to_owned(),
             _memcached: memcached,
             picklegate,

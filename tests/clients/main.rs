@@ -9,6 +9,7 @@ mod crossing;
 mod fleet;
 #[path = "../support/pythons.rs"]
 mod pythons;
+mod stages;
 #[path = "../support/mod.rs"]
 mod support;
 

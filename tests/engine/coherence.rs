@@ -1,6 +1,7 @@
 //! Which writes reach the copies of others, what fills are, and reading them.
 
 use picklegate::engine::{Invalidation, Outcome};
+use picklegate::pickle::Verdict;
 use picklegate::protocol::request::Verb;
 
 use crate::rig::{Rig, config, text};
@@ -247,7 +248,7 @@ fn what_cannot_be_loaded_is_not_read_through() {
     let reads = pair.rig.engine.tally();
     let through = picklegate::engine::Action::ReadThrough;
     let unknown = picklegate::engine::Writer::Unknown;
-    assert_eq!(reads.reads(1, unknown, 0, through), 2);
+    assert_eq!(reads.reads(1, unknown, Verdict::Loadable, through), 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod cuts;
 mod identity;
 mod isolation;
 mod lanes;
+mod looks;
 mod order;
 mod renumbering;
 mod rig;

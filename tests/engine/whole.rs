@@ -4,6 +4,7 @@
 use std::io::Write as _;
 
 use picklegate::engine::{Action, Direction, Writer};
+use picklegate::pickle::Verdict;
 
 use crate::rig::{Cut, Rig, config, text};
 
@@ -196,7 +197,7 @@ fn what_may_be_loadable_is_served() {
     let client = rig.open("py2.7");
     rig.ask(client, b"get k\r\n");
     let tally = rig.engine.tally();
-    let (py2, unknown) = (1, 2);
+    let (py2, unknown) = (1, Verdict::Unknown);
     assert_eq!(
         tally.reads(py2, Writer::Unknown, unknown, Action::Served),
         1
@@ -266,7 +267,7 @@ fn what_was_read_is_counted_by_what_became_of_it() {
     let client = rig.open("py3.8");
     rig.ask(client, b"get date zone str\r\n");
     let tally = rig.engine.tally();
-    let (py3, loadable, unloadable) = (2, 0, 1);
+    let (py3, loadable, unloadable) = (2, Verdict::Loadable, Verdict::Unloadable);
     let reads = |writer, verdict, action| tally.reads(py3, writer, verdict, action);
     assert_eq!(reads(Writer::Python2, unloadable, Action::Transcoded), 1);
     assert_eq!(reads(Writer::Unknown, unloadable, Action::Hidden), 1);

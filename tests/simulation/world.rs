@@ -3,6 +3,7 @@
 
 use fastrand::Rng;
 use picklegate::engine::{Action, Invalidation, Tag, Writer};
+use picklegate::pickle::Verdict;
 use picklegate::policy::{RuntimeTag, Source, bucket};
 
 use crate::client::{Client, Common, Introduction, counters};
@@ -446,7 +447,7 @@ impl World {
         let spaces = tally.suspected.len();
         for space in 0..spaces {
             for writer in Writer::ALL {
-                for verdict in 0..3 {
+                for verdict in Verdict::ALL {
                     let reads = |action| tally.reads(space, writer, verdict, action);
                     counts.add("values hidden", reads(Action::Hidden));
                     counts.add("values transcoded", reads(Action::Transcoded));

@@ -80,7 +80,7 @@ fn nothing_changes_between_the_same() {
     let config = two(ISOLATE);
     assert_eq!(told(&config, &config), "nothing changes");
     // Other words for the same.
-    let spelled = two("[[rules]]\nmode = 'isolate'\nrollout = 100\nsniff = 'header'\n");
+    let spelled = two("[[rules]]\nmode = 'isolate'\nrollout = 100\nsniff = 'full'\n");
     assert_eq!(told(&config, &spelled), "nothing changes");
 }
 
@@ -107,7 +107,9 @@ fn moving_keys_are_named_with_their_buckets() {
 
 #[test]
 fn what_a_rule_says_is_compared_for_every_family_of_either() {
-    let old = two("[[rules]]\nmode = 'guard'\n[[rules]]\nprefix = 'page:'\nmode = 'guard'\n");
+    let old = two(
+        "[[rules]]\nmode = 'guard'\nsniff = 'header'\n[[rules]]\nprefix = 'page:'\nmode = 'guard'\n",
+    );
     let new = two(
         "[[rules]]\nmode = 'observe'\n[[rules]]\nprefix = 'user:'\nmode = 'guard'\n\
          sniff = 'full'\non_unloadable_read = 'transcode'\non_unloadable_write = 'reject'\n\
@@ -116,12 +118,13 @@ fn what_a_rule_says_is_compared_for_every_family_of_either() {
     insta::assert_snapshot!(told(&old, &new), @r#"
     changes
       "page:"          mode guard -> observe
-      "user:"          sniff header -> full
+      "user:"          sniff header -> full: all of a value is looked at
                        on_unloadable_read miss -> transcode
                        on_unloadable_write accept -> reject
                        globals any -> deny
                        py2_str text -> bytes
       everything else  mode guard -> observe
+                       sniff header -> full: all of a value is looked at
 
     this step is safe
     "#);
