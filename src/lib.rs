@@ -20,6 +20,7 @@
 //! | [`server`] | listeners, who connects, TLS, workers, upstream connections, admin, reload, signals | what the bytes mean |
 //! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
 //! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
+//! | [`log`] | lines for standard error, and that nobody waits for its reader | what they are about |
 //! | [`embedded`] | an in-process memcached for trying things out | the proxy |
 //! | [`advice`], [`check`], [`explain`], [`inspect`], [`transcode`], [`demo`] | what people read | |
 //!
@@ -85,6 +86,7 @@ pub mod embedded;
 pub mod engine;
 pub mod explain;
 pub mod inspect;
+pub mod log;
 pub mod metrics;
 pub mod pickle;
 pub mod policy;

@@ -21,15 +21,14 @@ use picklegate::config::{Config, ConfigErrors, ListenAddr};
 use picklegate::demo::{self, Addresses};
 use picklegate::explain::{ExplainError, Value, explain};
 use picklegate::inspect::{Asked, Inspector, NameList, every_python};
+use picklegate::log;
 use picklegate::pickle::Verdict;
 use picklegate::pickle::inventory::{self, Inventory};
 use picklegate::policy::RuntimeTag;
 use picklegate::server::{self, Server};
 use picklegate::transcode::{self, Done};
 use serde::Serialize;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::filter::LevelFilter;
 
 use cli::{Cli, Command, Format};
 
@@ -71,12 +70,15 @@ fn run(cli: Cli) -> ExitCode {
         Command::Man(args) => run_man(&args),
     };
     let (code, message) = match done {
-        Ok(()) => return ExitCode::SUCCESS,
+        Ok(()) => {
+            log::flush();
+            return ExitCode::SUCCESS;
+        }
         Err(Failure::No(message)) => (1, message),
         Err(Failure::Usage(message)) => (64, message),
         Err(Failure::Internal(message)) => (70, message),
     };
-    eprintln!("{message}");
+    log::last_words(message);
     ExitCode::from(code)
 }
 
@@ -133,26 +135,7 @@ fn serve(config: Config, file: Option<&Path>) -> Result<(), Failure> {
 
 /// Structured logs; `PICKLEGATE_LOG=debug` (or `target=level,...`) shows more.
 fn log_to_stderr(level: LevelFilter) {
-    let asked = env::var("PICKLEGATE_LOG").unwrap_or_default();
-    let usual = Targets::new().with_default(level);
-    let (shown, refused) = match asked.parse() {
-        _ if asked.is_empty() => (usual, None),
-        Ok(targets) => (targets, None),
-        Err(why) => (usual, Some(why)),
-    };
-    // It warns of watched directories that went, as each does that a mounted
-    // ConfigMap leaves behind.
-    let shown = shown.with_target("notify", LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(shown)
-        .init();
-    if let Some(why) = refused {
-        tracing::warn!("PICKLEGATE_LOG={asked} is no filter: {why}");
-    }
+    log::start(level, &env::var("PICKLEGATE_LOG").unwrap_or_default());
 }
 
 fn run_check(args: &cli::Check) -> Result<(), Failure> {

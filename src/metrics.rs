@@ -49,6 +49,7 @@ const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
 const FAILURES: &str = "picklegate_config_failures_total";
 const LAST_SUCCESSFUL: &str = "picklegate_config_last_reload_successful";
 const HASH: &str = "picklegate_config_hash";
+const LOG_DROPPED: &str = "picklegate_log_lines_dropped_total";
 const BUILD_INFO: &str = "picklegate_build_info";
 
 /// What stands in place of a namespace for clients that have none, and for keys.
@@ -146,8 +147,13 @@ pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
         HASH,
         "A hash of the configuration files, alike where these are; none without a file"
     );
+    describe_counter!(
+        LOG_DROPPED,
+        "Lines of the log that were dropped because nobody read them in time"
+    );
     describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
     counter!(FAILURES).absolute(0);
+    log_dropped(0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(registry)
 }
@@ -203,6 +209,11 @@ pub fn configuration_failed() {
 /// A client was turned away.
 pub fn connection_refused(listener: &str) {
     counter!(REFUSED, "listener" => listener.to_owned()).increment(1);
+}
+
+/// How many lines of the log were dropped so far.
+pub fn log_dropped(lines: u64) {
+    counter!(LOG_DROPPED).absolute(lines);
 }
 
 /// A client's TLS handshake failed.

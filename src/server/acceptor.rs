@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use super::identity::{self, ProcessFinder};
 use super::stream::{BACKLOG, Detached, Listening, Stream};
 use super::worker::{Arrival, Handle, Message};
 use crate::engine::{ListenerId, Tag};
+use crate::log::Pace;
 use crate::metrics;
 use crate::policy::{Admission, Source};
 
@@ -34,11 +35,13 @@ pub(super) struct Acceptor {
     pub(super) processes: ProcessFinder,
     /// Ends accepting, and the waiting for who says nothing.
     pub(super) stopping: CancellationToken,
+    /// How often refusals are told.
+    pub(super) refusals: Pace,
 }
 
 impl Acceptor {
     /// Accepts until told to stop; then only what the system had accepted already.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         while let Some(accepted) = self
             .stopping
             .run_until_cancelled(self.listening.accept())
@@ -67,10 +70,13 @@ impl Acceptor {
         tracing::warn!(%listener, %error, "client not accepted");
     }
 
-    fn admit(&self, client: Stream) {
+    fn admit(&mut self, client: Stream) {
         let Some(seat) = self.seat() else {
             let listener = &self.admission.name;
-            tracing::debug!(%listener, limit = self.max_connections, "client refused");
+            if let Some(before) = self.refusals.go(Instant::now()) {
+                let limit = self.max_connections;
+                tracing::warn!(%listener, limit, before, "connections refused: max_connections");
+            }
             metrics::connection_refused(listener);
             if self.tls.is_none() {
                 client.refuse(TOO_MANY);

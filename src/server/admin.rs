@@ -88,6 +88,7 @@ fn is_local(host: &HeaderValue) -> bool {
 
 async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {
     let published = ask(&state.workers, Message::Publish).await;
+    crate::metrics::log_dropped(crate::log::dropped());
     let durations = published.into_iter().reduce(|all, of| all.merge(&of));
     let text_format = "text/plain; version=0.0.4; charset=utf-8";
     let text = state.registry.to_string() + &durations.unwrap_or_default().to_string();

@@ -43,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr};
 use crate::embedded::Embedded;
 use crate::engine::{Engine, Fills, ListenerId, ListenerIds, Settings};
+use crate::log::Pace;
 use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
 pub use ask::ask_admin;
@@ -277,6 +278,7 @@ impl Server {
                 workers: self.workers.clone(),
                 processes: self.processes.clone(),
                 stopping: self.stopping.clone(),
+                refusals: Pace::default(),
             };
             bound.accepting.spawn(acceptor.run());
         }

@@ -17,6 +17,7 @@ use super::worker::{Mailbox, Message};
 use crate::config::{ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
 use crate::engine::{Engine, LaneId};
+use crate::log::Pace;
 use crate::metrics::{Failure, Failures};
 
 /// The first pause before connecting again, and the longest.
@@ -161,6 +162,11 @@ pub(super) struct LaneConnection {
     pub(super) reconnects: u64,
     /// Why connections failed.
     pub(super) failed: Failures,
+    /// The log says that it fails, and is owed that it no more does.
+    is_told: bool,
+    /// How often it says that connections are lost, and that none can be made.
+    losses: Pace,
+    downs: Pace,
 }
 
 impl LaneConnection {
@@ -182,6 +188,9 @@ impl LaneConnection {
             failures: 0,
             reconnects: 0,
             failed: Failures::default(),
+            is_told: false,
+            losses: Pace::default(),
+            downs: Pace::default(),
         }
     }
 
@@ -228,10 +237,18 @@ impl LaneConnection {
                     (None, _) => (Failure::Connect, format!("is down: {error}")),
                 };
                 self.count(failure);
+                if (!self.is_told || engine.lane(self.lane).down.is_none())
+                    && let Some(before) = self.downs.go(now)
+                {
+                    self.is_told = true;
+                    tracing::warn!(server = %self.address.server, before, "upstream {why}");
+                }
                 self.pause(engine, &why, now);
             }
             Ok(connection) => {
-                tracing::debug!(server = %self.address.server, "upstream connected");
+                if std::mem::take(&mut self.is_told) {
+                    tracing::info!(server = %self.address.server, "upstream is connected again");
+                }
                 engine.lane(self.lane).down = None;
                 self.state = State::Up(connection, now);
             }
@@ -326,7 +343,10 @@ impl LaneConnection {
         self.count(failure);
         // What cannot be trusted, or says nothing, is not asked again: reads least of all.
         let retry = failure == Failure::Lost;
-        tracing::warn!(server = %self.address.server, "upstream {why}");
+        if let Some(before) = self.losses.go(now) {
+            self.is_told = true;
+            tracing::warn!(server = %self.address.server, before, "upstream {why}");
+        }
         self.reconnects += 1;
         let stood = matches!(self.state, State::Up(_, since) if now - since >= LONGEST_PAUSE);
         if retry && stood {
@@ -355,9 +375,6 @@ impl LaneConnection {
     /// again, with an error; tries to connect after a pause.
     fn pause(&mut self, engine: &mut Engine, why: &str, now: Instant) {
         engine.lane_lost(self.lane, why, false);
-        if engine.lane(self.lane).down.is_none() {
-            tracing::warn!(server = %self.address.server, "upstream {why}");
-        }
         engine.lane(self.lane).down = Some(why.to_owned());
         let doublings = self.failures.min(6);
         self.failures = self.failures.saturating_add(1);

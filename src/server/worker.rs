@@ -822,7 +822,8 @@ impl Worker {
         if self.tick.is_some() {
             return;
         }
-        let waiting = !self.stuck.is_empty()
+        let waiting = self.patient_until.is_some()
+            || !self.stuck.is_empty()
             || !self.lingering.is_empty()
             || self.lanes.iter().any(LaneConnection::is_awaited)
             || self
