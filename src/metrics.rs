@@ -31,6 +31,7 @@ const NOT_TRANSCODED: &str = "picklegate_transcode_refusals_total";
 const INVALIDATIONS: &str = "picklegate_invalidations_total";
 const SUSPECTED: &str = "picklegate_suspected_split_total";
 const UNTAGGED: &str = "picklegate_untagged_connections_total";
+const UNTAGGED_WRITES: &str = "picklegate_untagged_writes_refused_total";
 const CONNECTIONS: &str = "picklegate_connections";
 const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
 const REFUSED: &str = "picklegate_refused_connections_total";
@@ -97,6 +98,10 @@ pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
     describe_counter!(
         UNTAGGED,
         "Connections that asked for something without a runtime tag that a namespace is for, by why"
+    );
+    describe_counter!(
+        UNTAGGED_WRITES,
+        "Writes refused because their connection has no runtime tag that a namespace is for"
     );
     describe_gauge!(CONNECTIONS, "Downstream connections");
     describe_gauge!(
@@ -413,6 +418,8 @@ impl Publisher {
                     with_reason(labels(), why.name())
                 });
             }
+            let writes = |tally: &Tally| tally.refused_writes.get(at).copied().unwrap_or(0);
+            add_from_zero(UNTAGGED_WRITES, writes(tally) - writes(&self.tally), labels);
             add_from_zero(REFUSED, 0, labels);
             for why in Closed::ALL {
                 let count = |tally: &Tally| tally.closed(at, why);

@@ -41,6 +41,8 @@ pub(super) struct Dispatch<'e> {
     pub(super) groups: &'e [usize],
     /// Those that the snapshot is from.
     pub(super) settings: &'e Settings,
+    /// The client may be any runtime: which copy of a key is its own is not known.
+    pub(super) is_anybody: bool,
 }
 
 /// A write as a client asked for it.
@@ -686,7 +688,9 @@ impl<'e> Dispatch<'e> {
         self.send(lane, ticket, |lane, sessions| {
             own(lane, sessions, ticket, target);
         });
-        let siblings = decision.siblings(&self.snapshot.codec);
+        let reaches = self.is_anybody || decision.rule.coherence != Coherence::None;
+        let others = decision.others(&self.snapshot.codec);
+        let siblings = others.filter(|_| reaches);
         self.delete_copies(ticket, lane, siblings, key, base64, meta);
         self.sessions.finish(ticket);
     }

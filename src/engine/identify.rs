@@ -8,9 +8,9 @@ use super::dispatch::{Dispatch, Taken};
 use super::listener::ListenerId;
 use super::meta::push_key;
 use super::notes::Kind;
-use super::session::{Quiet, Sessions, Tag, Who};
+use super::session::{Known, Quiet, Sessions, Who};
 use super::tally::{Outcome, Untagged};
-use crate::policy::{Admission, Identity, RuntimeTag, Source, Standing};
+use crate::policy::{Admission, Identity, RuntimeTag, Standing, Tag, Told};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 
 /// What reads of the reserved key start with; the tag follows.
@@ -19,10 +19,12 @@ const BAD_TAG: &[u8] = b"CLIENT_ERROR bad runtime tag: write for example python/
 /// Tags of `P` flags that are known without parsing them again.
 const MAX_FLAG_TAGS: usize = 64;
 
-/// A tag as some `P` flag of a listener spelled it, and what that stands for.
+/// A tag as some `P` flag spelled it, and what that stands for on connections of
+/// which so much is known.
 #[derive(Debug)]
 pub(super) struct FlagTag {
     listener: ListenerId,
+    known: Option<Arc<Known>>,
     text: Box<[u8]>,
     standing: Standing,
 }
@@ -74,11 +76,11 @@ impl Dispatch<'_> {
             | Head::Bad(_)
             | Head::Hello(_)
             | Head::Stats(OWN_STATS) => {}
-            _ if refused => {
-                let line = self.refusal(self.tag().as_ref());
-                return self.refuse_with(head, line.as_bytes());
+            _ if refused && !is_delete(head) => {
+                let tag = self.tag();
+                return self.refuse_untagged(head, tag.as_ref());
             }
-            _ => {}
+            _ => self.is_anybody = refused,
         }
         self.take_known(head, body)
     }
@@ -86,8 +88,7 @@ impl Dispatch<'_> {
     /// The tag that the client's connection bears, from a source that counts.
     fn tag(&self) -> Option<RuntimeTag> {
         let session = &self.sessions.slab[self.client as usize];
-        let admission = self.admission(session.listener)?;
-        session.tag_at(admission).map(|tag| tag.runtime.clone())
+        session.tag().map(|tag| tag.runtime.clone())
     }
 
     /// Counts a connection that no namespace is for, and says so in the log if it
@@ -112,30 +113,13 @@ impl Dispatch<'_> {
 
     // A tag for the connection ---------------------------------------------
 
-    /// Gives the connection another tag, if no better source gave it one. What
-    /// it is taken for then.
+    /// Has the connection say its tag. What it is taken for then.
     fn greet(&mut self, text: &[u8]) -> Option<Standing> {
         let tag = parse_tag(text)?;
-        let session = self.sessions.get(self.client);
-        let listener = session.listener;
+        let listener = self.sessions.get(self.client).listener;
         let admission = Arc::clone(self.admission(listener)?);
-        let session = self.sessions.get(self.client);
-        let rank = |source| admission.rank(source);
-        let outdone = session.tag.as_ref().is_some_and(|known| {
-            rank(known.source).is_some_and(|known| Some(known) < rank(Source::Hello))
-        });
-        if !outdone {
-            let source = Source::Hello;
-            session.tag = Some(Arc::new(Tag {
-                runtime: tag,
-                source,
-            }));
-        }
-        let standing = admission.standing(
-            session.tag.as_deref().map(|tag| &tag.runtime),
-            self.snapshot,
-        );
-        self.sessions.stand(self.client, &admission, standing);
+        self.sessions.hear(self.client, tag);
+        let standing = self.sessions.stand(self.client, &admission, self.snapshot);
         Some(standing)
     }
 
@@ -213,22 +197,19 @@ impl Dispatch<'_> {
 
     // A tag for one request ------------------------------------------------
 
-    /// `mg key v Ppython/3.11`: the tag counts for this request.
+    /// `mg key v Ppython/3.11`: the tag counts for this request, as far as it does
+    /// not contradict what is known of the connection.
     fn take_flagged(&mut self, head: &Head<'_>, meta: &Meta<'_>, body: &[u8]) -> Taken {
-        let listener = self.sessions.get(self.client).listener;
         let text = meta.argument(b'P').unwrap_or_default();
-        let Some(standing) = self.flag_standing(listener, text) else {
+        let Some(standing) = self.flag_standing(text) else {
             return self.refuse_with(head, BAD_TAG);
         };
-        let identity = match standing {
-            Standing::Known(identity) => identity,
-            Standing::Passed => Identity::UNTAGGED,
-            Standing::Refused => {
-                let tag = parse_tag(text);
-                let line = self.refusal(tag.as_ref());
-                return self.refuse_with(head, line.as_bytes());
-            }
-        };
+        if standing == Standing::Refused && !is_delete(head) {
+            let tag = parse_tag(text).and_then(|flag| self.flag_tag(&flag));
+            return self.refuse_untagged(head, tag.map(|tag| tag.runtime).as_ref());
+        }
+        self.is_anybody = standing == Standing::Refused;
+        let identity = standing.identity();
         let Sessions { tally, slab, .. } = &mut *self.sessions;
         let session = &mut slab[self.client as usize];
         let origin = tally.beside(session.who.origin, identity.space);
@@ -238,32 +219,63 @@ impl Dispatch<'_> {
         taken
     }
 
-    /// What a flag's tag stands for; `None` if it is none.
-    fn flag_standing(&mut self, listener: ListenerId, text: &[u8]) -> Option<Standing> {
-        let known = &mut self.sessions.flag_tags;
-        let found = known
+    /// What a request stands for with this flag; `None` if that is no tag.
+    fn flag_standing(&mut self, text: &[u8]) -> Option<Standing> {
+        let session = &self.sessions.slab[self.client as usize];
+        let (listener, known) = (session.listener, &session.known);
+        let found = self
+            .sessions
+            .flag_tags
             .iter()
-            .find(|tag| tag.listener == listener && *tag.text == *text);
+            .find(|tag| tag.listener == listener && *tag.text == *text && tag.known == *known);
         if let Some(found) = found {
             return Some(found.standing);
         }
-        let tag = parse_tag(text)?;
-        let standing = self
-            .admission(listener)?
-            .standing(Some(&tag), self.snapshot);
-        let known = &mut self.sessions.flag_tags;
-        if known.len() >= MAX_FLAG_TAGS {
-            known.clear();
+        let flag = parse_tag(text)?;
+        let known = known.clone();
+        let tag = self.flag_tag(&flag);
+        let runtime = tag.as_ref().map(|tag| &tag.runtime);
+        let standing = self.admission(listener)?.standing(runtime, self.snapshot);
+        let flag_tags = &mut self.sessions.flag_tags;
+        if flag_tags.len() >= MAX_FLAG_TAGS {
+            flag_tags.clear();
         }
-        known.push(FlagTag {
+        flag_tags.push(FlagTag {
             listener,
+            known,
             text: text.into(),
             standing,
         });
         Some(standing)
     }
 
+    /// The tag of a request with this flag.
+    fn flag_tag(&self, flag: &RuntimeTag) -> Option<Tag> {
+        let session = &self.sessions.slab[self.client as usize];
+        let admission = self.admission(session.listener)?;
+        match &session.known {
+            Some(known) => known.told.tag_at(admission, Some(flag)),
+            None => Told::default().tag_at(admission, Some(flag)),
+        }
+    }
+
     // Refusals -------------------------------------------------------------
+
+    /// Refuses a request of whom no namespace is for. A client may not hear of it, so
+    /// what a write would have changed is told in the log.
+    fn refuse_untagged(&mut self, head: &Head<'_>, tag: Option<&RuntimeTag>) -> Taken {
+        let line = self.refusal(tag);
+        if is_write(head) {
+            let origin = self.sessions.get(self.client).who.origin;
+            self.sessions.tally.refuse_write(origin);
+            let now_us = self.sessions.now_us;
+            self.sessions.notes.note(Kind::RefusedWrite, now_us, || {
+                let told = line.strip_prefix("SERVER_ERROR picklegate: ");
+                format!("write refused: {}", told.unwrap_or_default())
+            });
+        }
+        self.refuse_with(head, line.as_bytes())
+    }
 
     /// What is told to whom no namespace is for, with the tag that says so.
     fn refusal(&self, tag: Option<&RuntimeTag>) -> String {
@@ -306,6 +318,25 @@ impl Dispatch<'_> {
             self.sessions.get(self.client).swallow = head.body_len() + 2;
         }
         Taken::Body(0)
+    }
+}
+
+/// Whether a request is a delete, which reaches every copy: it needs no tag.
+fn is_delete(head: &Head<'_>) -> bool {
+    match head {
+        Head::Change(change) => change.verb == Verb::Delete,
+        Head::Meta(meta) => meta.verb == Verb::Md,
+        _ => false,
+    }
+}
+
+/// Whether a request would change something of a key.
+fn is_write(head: &Head<'_>) -> bool {
+    match head {
+        Head::Store(_) | Head::Change(_) => true,
+        Head::Retrieve(retrieve) => matches!(retrieve.verb, Verb::Gat | Verb::Gats),
+        Head::Meta(meta) => matches!(meta.verb, Verb::Ms | Verb::Md | Verb::Ma),
+        _ => false,
     }
 }
 

@@ -28,7 +28,7 @@ pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
 pub use listener::{ListenerId, ListenerIds};
 pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
-pub use session::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Tag, Ticket};
+pub use session::{Known, MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Ticket};
 pub use tally::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
     PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
@@ -42,7 +42,7 @@ use fills::FillMemory;
 use notes::Kind;
 use session::Sessions;
 
-use crate::policy::{Admission, Snapshot};
+use crate::policy::{Admission, Snapshot, Told};
 use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Line, find_line, parse_head};
@@ -202,10 +202,9 @@ impl Engine {
 
     // Clients --------------------------------------------------------------
 
-    /// Adds a client of a listener, with its tag if one is known; gives its number.
-    pub fn open(&mut self, listener: ListenerId, tag: Option<Tag>) -> u32 {
-        let tag = tag.map(Arc::new);
-        self.sessions.insert(listener, tag, &self.settings)
+    /// Adds a client of a listener, with what is known of it; gives its number.
+    pub fn open(&mut self, listener: ListenerId, told: impl Into<Told>) -> u32 {
+        self.sessions.insert(listener, told.into(), &self.settings)
     }
 
     /// All clients.
@@ -365,6 +364,7 @@ impl Engine {
             connections: self.settings.connections,
             groups: &self.groups,
             settings: &self.settings,
+            is_anybody: false,
         }
     }
 

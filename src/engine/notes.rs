@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Binary,
     /// A tag that no namespace is for.
     NoNamespace,
+    /// A write of somebody without such a tag, which may be told nothing else.
+    RefusedWrite,
 }
 
 /// How often a kind was told of.
@@ -24,7 +26,7 @@ struct Told {
 /// The lines that wait to be logged.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    told: [Told; 2],
+    told: [Told; 3],
     waiting: Vec<String>,
 }
 

@@ -375,6 +375,8 @@ pub struct Tally {
     /// By listener and reason: connections that asked for something without a tag that
     /// a namespace is for.
     untagged: Vec<[u64; Untagged::ALL.len()]>,
+    /// By listener: writes that were refused for want of such a tag.
+    pub refused_writes: Vec<u64>,
     /// By listener and reason: connections that were closed unasked.
     closed: Vec<[u64; Closed::ALL.len()]>,
 }
@@ -398,6 +400,7 @@ impl Tally {
             invalidations: vec![[0; 3]; spaces * spaces],
             suspected: vec![[0; 2]; spaces],
             untagged: Vec::new(),
+            refused_writes: Vec::new(),
             closed: Vec::new(),
         }
     }
@@ -446,6 +449,18 @@ impl Tally {
     /// Connections of all listeners that asked for something so.
     pub fn all_untagged(&self) -> u64 {
         self.untagged.as_flattened().iter().sum()
+    }
+
+    /// Counts a write that was refused for want of such a tag.
+    #[cold]
+    pub fn refuse_write(&mut self, origin: u32) {
+        let (Some(listener), _) = self.origins[origin as usize] else {
+            return;
+        };
+        if self.refused_writes.len() <= listener {
+            self.refused_writes.resize(listener + 1, 0);
+        }
+        self.refused_writes[listener] += 1;
     }
 
     /// Counts a connection that is closed unasked.
@@ -522,6 +537,8 @@ impl Tally {
             add(name, (0..self.closed.len()).map(of).sum());
         }
         add("untagged_connections".to_owned(), self.all_untagged());
+        let refused = self.refused_writes.iter().sum();
+        add("untagged_writes_refused".to_owned(), refused);
         all
     }
 

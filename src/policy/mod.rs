@@ -8,7 +8,7 @@ mod rollout;
 mod rules;
 mod runtime;
 
-pub use admission::{Admission, Identify, SOURCES, Source, Standing, Untagged};
+pub use admission::{Admission, Identify, SOURCES, Source, Standing, Tag, Told, Untagged};
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
 pub use rollout::{BUCKETS, Rollout, bucket};
@@ -228,7 +228,13 @@ impl Snapshot {
 impl Decision<'_> {
     /// The other copies that a delete must reach.
     pub fn siblings(self, codec: &KeyCodec) -> impl Iterator<Item = SpaceId> + use<> {
-        let none = self.rule.mode == Mode::Shared || self.rule.coherence == Coherence::None;
+        let none = self.rule.coherence == Coherence::None;
+        self.others(codec).filter(move |_| !none)
+    }
+
+    /// The other copies that there may be, whatever the rule says of coherence.
+    pub fn others(self, codec: &KeyCodec) -> impl Iterator<Item = SpaceId> + use<> {
+        let none = self.rule.mode == Mode::Shared;
         let own = self.space;
         codec.spaces().filter(move |&space| !none && space != own)
     }

@@ -82,6 +82,23 @@ impl RuntimeTag {
             .map(|p| p.version)
     }
 
+    /// Adds the products that only `other` names, unless they differ in one that both
+    /// do.
+    pub fn complete(&mut self, other: &Self) {
+        let differs = |product: &Product| {
+            self.version(&product.name)
+                .is_some_and(|version| !version.agrees_with(product.version))
+        };
+        if other.products.iter().any(differs) {
+            return;
+        }
+        for product in &other.products {
+            if self.version(&product.name).is_none() {
+                self.products.push(product.clone());
+            }
+        }
+    }
+
     /// The reader behind the tag. Where it leaves the minor version open, the most
     /// capable runtime it may mean: a value is only ever withheld for certain.
     pub fn reader(&self) -> Reader {
@@ -144,6 +161,15 @@ impl PartialVersion {
             minor,
             patch,
         })
+    }
+
+    /// Whether both may be said of one version: as far as both go, they are the same.
+    fn agrees_with(self, other: Self) -> bool {
+        let same =
+            |own: Option<u64>, its: Option<u64>| own.is_none() || its.is_none() || own == its;
+        self.major == other.major
+            && same(self.minor, other.minor)
+            && (self.minor.is_none() || other.minor.is_none() || same(self.patch, other.patch))
     }
 
     fn lowest(self) -> Version {

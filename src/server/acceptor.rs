@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::identity::{self, ProcessFinder};
 use super::stream::{BACKLOG, Detached, Listening, Stream};
 use super::worker::{Arrival, Handle, Message};
-use crate::engine::{ListenerId, Tag};
+use crate::engine::ListenerId;
 use crate::log::Pace;
 use crate::metrics;
-use crate::policy::{Admission, Source};
+use crate::policy::{Admission, Source, Told};
 
 /// What memcached says to a connection too many.
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
@@ -86,8 +86,8 @@ impl Acceptor {
         let mut asked = Source::ALL
             .into_iter()
             .filter(|&source| identity::is_asked_here(source));
-        if self.tls.is_none() && asked.all(|source| self.admission.rank(source).is_none()) {
-            seat.take(client, None, Vec::new());
+        if self.tls.is_none() && !asked.any(|source| self.admission.asks(source)) {
+            seat.take(client, Told::default(), Vec::new());
             return;
         }
         let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
@@ -122,7 +122,7 @@ pub(super) struct Seat {
 
 impl Seat {
     /// Hands a client over, with what it sent so far.
-    pub(super) fn take(mut self, client: Stream, tag: Option<Tag>, input: Vec<u8>) {
+    pub(super) fn take(mut self, client: Stream, told: Told, input: Vec<u8>) {
         let socket: Detached = match client.detach() {
             Ok(socket) => socket,
             Err(error) => return tracing::warn!(%error, "client could not be served"),
@@ -131,7 +131,7 @@ impl Seat {
             worker.send(Message::Client(Arrival {
                 socket,
                 listener: self.listener,
-                tag,
+                told,
                 input,
             }));
         }

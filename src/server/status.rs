@@ -194,8 +194,7 @@ impl<'a> Group<'a> {
     pub(super) fn of(session: &'a Session, settings: &'a Settings) -> Self {
         let listener = settings.listener(session.listener);
         let admission = listener.map(|(_, admission)| admission);
-        let tag = admission.and_then(|admission| session.tag_at(admission));
-        let (runtime, told_by) = match (admission.map(|a| &a.identify), tag) {
+        let (runtime, told_by) = match (admission.map(|a| &a.identify), session.tag()) {
             (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),
             (_, Some(tag)) => (Some(&tag.runtime), Some(tag.source.word())),
             _ => (None, None),

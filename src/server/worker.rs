@@ -21,11 +21,11 @@ use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{
-    Closed, Engine, Family, Invalidation, LaneId, ListenerId, MAX_BACKLOG, Settings, Tag, Ticket,
+    Closed, Engine, Family, Invalidation, LaneId, ListenerId, MAX_BACKLOG, Settings, Ticket,
     Upstream,
 };
 use crate::metrics::{Durations, Gauges, Labels, Publisher};
-use crate::policy::Snapshot;
+use crate::policy::{Snapshot, Told};
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -82,7 +82,7 @@ pub(super) struct Arrival {
     /// The listener it came by, which may be gone by now.
     pub(super) listener: ListenerId,
     /// What was found out about it.
-    pub(super) tag: Option<Tag>,
+    pub(super) told: Told,
     /// What it sent meanwhile.
     pub(super) input: Vec<u8>,
 }
@@ -542,7 +542,7 @@ impl Worker {
     // Clients --------------------------------------------------------------
 
     fn admit(&mut self, arrival: Arrival) {
-        let id = self.engine.open(arrival.listener, arrival.tag);
+        let id = self.engine.open(arrival.listener, arrival.told);
         if let Err(error) = self.watch(arrival.socket, id as usize) {
             tracing::warn!(%error, "client could not be served");
             self.engine.close(id);

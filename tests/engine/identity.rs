@@ -1,7 +1,9 @@
 //! What clients say of themselves, and what becomes of those that say nothing.
 
-use picklegate::engine::Untagged;
-use picklegate::policy::{RuntimeTag, Source};
+use std::sync::Arc;
+
+use picklegate::engine::Untagged as Why;
+use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Tag, Untagged};
 
 use crate::rig::{Rig, config, text};
 
@@ -84,11 +86,11 @@ fn requests_that_are_under_way_stay_whose_they_were() {
     rig.ask_cache(0, b"set @py3//k 0 0 1\r\n3\r\nset @py2//k 0 0 1\r\n2\r\n");
     let client = rig.open_as(REFUSING, None);
     let requests = "hello py2\r\nget k\r\nhello py3\r\nget k\r\nmg k v Ppy2\r\nmg k v";
-    insta::assert_snapshot!(ask(&mut rig, client, requests), @r"OK\r\nVALUE k 0 1\r\n2\r\nEND\r\nOK\r\nVALUE k 0 1\r\n3\r\nEND\r\nVA 1\r\n2\r\nVA 1\r\n3\r\n");
+    insta::assert_snapshot!(ask(&mut rig, client, requests), @r"OK\r\nVALUE k 0 1\r\n2\r\nEND\r\nOK\r\nVALUE k 0 1\r\n3\r\nEND\r\nVA 1\r\n3\r\nVA 1\r\n3\r\n");
 }
 
 #[test]
-fn a_flag_tags_one_request_of_anybody() {
+fn a_flag_tags_one_request_of_a_connection_that_said_nothing() {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);
     let client = rig.open_as(REFUSING, None);
     assert_eq!(
@@ -103,11 +105,79 @@ fn a_flag_tags_one_request_of_anybody() {
     assert_eq!(ask(&mut rig, client, "mg k v"), REFUSAL);
     // One that no namespace is for is told.
     assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), UNMATCHED);
-    ask(&mut rig, client, "hello py3");
-    assert_eq!(ask(&mut rig, client, "mg k v Ppypy/7"), UNMATCHED);
-    assert_eq!(ask(&mut rig, client, "mg k v"), "VA 1\\r\\n3\\r\\n");
     assert_eq!(ask(&mut rig, client, "md k Ppy2"), "HD\\r\\n");
     assert_eq!(ask(&mut rig, client, "mg k v Ppy3"), "EN\\r\\n");
+}
+
+#[test]
+fn a_flag_never_contradicts_what_is_known_of_its_connection() {
+    for source in Source::ALL {
+        let mut rig = Rig::new(&config(1, ISOLATE), 1);
+        rig.ask_cache(0, b"set @py3//k 0 0 1\r\n3\r\nset @py2//k 0 0 1\r\n2\r\n");
+        let listeners = [vec![source, Source::Hello], vec![Source::Hello, source]];
+        for mut sources in listeners {
+            sources.dedup();
+            let mut settings = rig.engine.settings().clone();
+            settings.listeners[0].1 = asking(&sources);
+            rig.engine.hold();
+            rig.engine.adopt(settings);
+            let runtime = RuntimeTag::parse("py3").unwrap();
+            let client = rig.open_as(0, Some(Tag { runtime, source }));
+            let own = "VA 1\\r\\n3\\r\\n";
+            for flag in [
+                "",
+                " Ppython/2.7",
+                " Ppython/3.11",
+                " Ppypy/7",
+                " Pdjango/4.2",
+            ] {
+                let shown = ask(&mut rig, client, &format!("mg k v{flag}"));
+                assert_eq!(shown, own, "{sources:?}{flag}");
+            }
+            assert_eq!(ask(&mut rig, client, "ms k 1 Ppython/2.7\r\n3"), "HD\\r\\n");
+            let others = text(&rig.ask_cache(0, b"get @py2//k\r\n"));
+            assert_eq!(others, "VALUE @py2//k 0 1\\r\\n2\\r\\nEND\\r\\n");
+            // The same of a hello, which only counts over itself.
+            let expected = if source == Source::Hello {
+                "py2"
+            } else {
+                "py3"
+            };
+            let heard = ask(&mut rig, client, "get @hello/py2");
+            assert!(heard.contains(expected), "{sources:?} {heard}");
+        }
+    }
+}
+
+#[test]
+fn django_is_added_to_what_the_system_knows() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let mut settings = rig.engine.settings().clone();
+    settings.listeners[0].1 = asking(&[Source::Process, Source::Hello]);
+    rig.engine.hold();
+    rig.engine.adopt(settings);
+    let client = rig.open("python/3.11");
+    for (hello, tag) in [
+        ("hello django/4.2", "python/3.11 django/4.2"),
+        ("hello python/3.11.4 django/5.0", "python/3.11 django/5.0"),
+        ("hello python/2.7 django/1.11", "python/3.11"),
+        ("hello django/5.1", "python/3.11 django/5.1"),
+    ] {
+        assert_eq!(ask(&mut rig, client, hello), "OK\\r\\n");
+        let known = rig.engine.session(client).tag().unwrap();
+        assert_eq!(known.runtime.to_string(), tag, "{hello}");
+        assert_eq!(known.source, Source::Process);
+    }
+}
+
+fn asking(sources: &[Source]) -> Arc<Admission> {
+    Arc::new(Admission {
+        name: "any".into(),
+        identify: Identify::Each {
+            sources: sources.iter().copied().collect(),
+            untagged: Untagged::Refuse,
+        },
+    })
 }
 
 #[test]
@@ -120,11 +190,9 @@ fn whoever_is_unknown_is_refused_but_for_what_needs_no_key() {
         "gat 0 k j",
         "set k 0 0 4\r\nquit",
         "cas k 0 0 4 1\r\nquit",
-        "delete k",
         "incr k 1",
         "mg k v q",
         "ms k 4 q\r\nquit",
-        "md k q",
         "me k",
         "stats",
         "flush_all",
@@ -140,11 +208,7 @@ fn whoever_is_unknown_is_refused_but_for_what_needs_no_key() {
     ] {
         assert_eq!(ask(&mut rig, client, request), UNMATCHED, "{request}");
     }
-    for quiet in [
-        "set k 0 0 4 noreply\r\nquit",
-        "delete k noreply",
-        "touch k 1 noreply",
-    ] {
+    for quiet in ["set k 0 0 4 noreply\r\nquit", "touch k 1 noreply"] {
         assert_eq!(ask(&mut rig, client, quiet), "", "{quiet}");
     }
     assert_eq!(ask(&mut rig, client, "mn"), "MN\\r\\n");
@@ -155,7 +219,7 @@ fn whoever_is_unknown_is_refused_but_for_what_needs_no_key() {
     let stored = rig.ask_cache(0, b"get k\r\n");
     assert_eq!(text(&stored), "VALUE k 0 1\\r\\nx\\r\\nEND\\r\\n");
     let counted = |why| rig.engine.tally().untagged_at(REFUSING as usize, why);
-    assert_eq!(Untagged::ALL.map(counted), [1, 0]);
+    assert_eq!(Why::ALL.map(counted), [1, 0]);
 }
 
 #[test]
@@ -190,36 +254,74 @@ fn whoever_is_passed_works_on_bare_keys_and_deletes_every_copy() {
 }
 
 #[test]
-fn a_better_source_is_not_outdone_by_a_hello() {
-    use picklegate::policy::{Admission, Identify, Untagged};
-    let config = config(1, ISOLATE);
-    let mut settings = crate::rig::settings(&config, 1);
-    for (sources, namespace) in [
-        ([Source::Process, Source::Hello], "py3"),
-        ([Source::Hello, Source::Process], "py2"),
+fn a_delete_needs_no_tag_and_reaches_every_copy() {
+    for rule in [
+        ISOLATE,
+        "mode = \"isolate\"\ncoherence = \"none\"",
+        "mode = \"isolate\"\nrollout = 50",
+        "mode = \"guard\"",
+        "mode = \"shared\"",
     ] {
-        settings.listeners[0].1 = std::sync::Arc::new(Admission {
-            name: "any".into(),
-            identify: Identify::Each {
-                sources: sources.into_iter().collect(),
-                untagged: Untagged::Refuse,
-            },
-        });
-        let mut rig = Rig::new(&config, 1);
-        rig.engine.hold();
-        rig.adopt(&config, settings.clone());
-        let client = rig.open("py3");
-        let answer = ask(&mut rig, client, "get @hello/py2");
-        assert!(
-            answer.contains(&format!("\\r\\n{namespace}\\r\\n")),
-            "{answer}"
-        );
-        let tag = rig.engine.session(client).tag.clone().unwrap();
-        assert_eq!(
-            tag.runtime == RuntimeTag::parse("py2").unwrap(),
-            namespace == "py2"
-        );
+        for (request, found, absent) in [
+            ("delete k", "DELETED\\r\\n", "NOT_FOUND\\r\\n"),
+            ("delete k noreply", "", ""),
+            ("md k", "HD\\r\\n", "NF\\r\\n"),
+            ("md k q", "", "NF\\r\\n"),
+            ("md aw== b", "HD\\r\\n", "NF\\r\\n"),
+            ("md k Ppypy/7", "HD\\r\\n", "NF\\r\\n"),
+        ] {
+            let mut rig = Rig::new(&config(1, rule), 1);
+            let shared = rule.contains("shared");
+            let copies = if shared {
+                &["k"][..]
+            } else {
+                &["k", "@py2//k", "@py3//k"]
+            };
+            for copy in copies {
+                rig.ask_cache(0, format!("set {copy} 0 0 1\r\n1\r\n").as_bytes());
+            }
+            for refused in [false, true] {
+                let client = rig.open_as(REFUSING, None);
+                if refused {
+                    // One that no namespace is for is no better than none.
+                    ask(&mut rig, client, "hello pypy/7");
+                }
+                let expected = if refused { absent } else { found };
+                assert_eq!(ask(&mut rig, client, request), expected, "{rule} {request}");
+                let left = text(&rig.ask_cache(0, b"get k @py2//k @py3//k\r\n"));
+                assert_eq!(left, "END\\r\\n", "{rule} {request}");
+            }
+            assert_eq!(rig.engine.tally().refused_writes.iter().sum::<u64>(), 0);
+        }
     }
+}
+
+#[test]
+fn a_write_that_is_refused_is_counted_and_told_in_the_log() {
+    let mut rig = Rig::new(&config(1, ISOLATE), 1);
+    let client = rig.open_as(REFUSING, None);
+    for write in [
+        "set k 0 0 1 noreply\r\n1",
+        "ms k 1 q\r\n1",
+        "incr k 1 noreply",
+        "touch k 1 noreply",
+        "ma k q",
+        "gat 1 k",
+        "ms k 1 Ppypy/7\r\n1",
+    ] {
+        ask(&mut rig, client, write);
+    }
+    // A read is told by its reply, and lost nothing.
+    ask(&mut rig, client, "get k");
+    assert_eq!(rig.engine.tally().refused_writes, [0, 7]);
+    let told = "write refused: no runtime tag on this connection (listener refusing)";
+    let mut notes = rig.engine.take_notes();
+    notes.retain(|note| note.starts_with("write refused: "));
+    assert_eq!(notes, [told]);
+    rig.engine.set_now(2_000_000);
+    ask(&mut rig, client, "incr k 1 noreply");
+    let notes = rig.engine.take_notes();
+    assert_eq!(notes, [format!("{told} (6 more like it were not logged)")]);
 }
 
 #[test]

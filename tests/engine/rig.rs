@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use picklegate::config::Config;
 use picklegate::embedded::{Cache, Session as CacheSession};
-use picklegate::engine::{Engine, LaneId, ListenerId, ListenerIds, Settings, Tag};
-use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Untagged};
+use picklegate::engine::{Engine, LaneId, ListenerId, ListenerIds, Settings};
+use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Tag, Untagged};
 use picklegate::protocol::reply::ReplyError;
 
 /// The unix second at which everything happens.

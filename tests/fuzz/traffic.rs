@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 
 use memchr::memmem;
 use picklegate::config::Config;
-use picklegate::engine::{MAX_IN_FLIGHT, Tag};
-use picklegate::policy::{RuntimeTag, Source};
+use picklegate::engine::MAX_IN_FLIGHT;
+use picklegate::policy::{RuntimeTag, Source, Tag};
 
 use crate::targets::codes;
 use crate::targets::rig::{self, Rig, replies, settings, text};

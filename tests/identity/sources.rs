@@ -242,31 +242,44 @@ fn a_flag_tags_one_request() {
     say(&client, b"mg k v Ppy2\r\n", "VA 1\r\n2\r\n");
     say(&client, b"mg k v Ppy3\r\n", "VA 1\r\n3\r\n");
     say(&client, b"mg k v\r\n", &gate.refusal());
-    say(&client, b"hello py2\r\n", "OK\r\n");
-    say(&client, b"mg k v Ppy3\r\n", "VA 1\r\n3\r\n");
-    say(&client, b"mg k v\r\n", "VA 1\r\n2\r\n");
     say(&client, b"md k Ppy3\r\n", "HD\r\n");
-    say(&client, b"mg k v\r\n", "EN\r\n");
+    say(&client, b"mg k v Ppy3\r\n", "EN\r\n");
+}
+
+#[test]
+fn a_flag_never_contradicts_a_hello() {
+    let gate = Gate::start("[\"hello\"]", "refuse");
+    let client = connect(&gate.listen);
+    say(&client, b"ms k 1 Ppython/3.11\r\n3\r\n", "HD\r\n");
+    say(&client, b"hello py2\r\n", "OK\r\n");
+    say(&client, b"ms k 1\r\n2\r\n", "HD\r\n");
+    for request in ["mg k v\r\n", "mg k v Ppy3\r\n", "mg k v Ppy2\r\n"] {
+        say(&client, request.as_bytes(), "VA 1\r\n2\r\n");
+    }
 }
 
 // Several ------------------------------------------------------------------------
 
 #[test]
-fn an_earlier_source_outdoes_a_later_one() {
+fn a_higher_source_outdoes_a_lower_one_in_whatever_order_they_are_listed() {
     let from_proxy = header(&[(0xe0, b"python/2.7")]);
-    for (identify, told_by, namespace) in [
-        ("[\"hello\", \"proxy-protocol\"]", "hello", "py3"),
-        ("[\"proxy-protocol\", \"hello\"]", "proxy-protocol", "py2"),
+    for identify in [
+        "[\"hello\", \"proxy-protocol\"]",
+        "[\"proxy-protocol\", \"hello\"]",
     ] {
         let gate = Gate::start(identify, "refuse");
         let client = connect(&gate.listen);
         (&client).write_all(&from_proxy).expect("it reads");
-        let hello = format!("VALUE @hello/py3 0 3\r\n{namespace}\r\nEND\r\n");
-        say(&client, b"get @hello/py3\r\n", &hello);
-        store(&client, namespace);
-        assert!(stored(&gate, &format!("@{namespace}//k")).contains(namespace));
-        gate.await_connected(told_by, |c| {
-            c["told_by"] == told_by && c["namespace"] == namespace
+        let hello = "VALUE @hello/py3 0 3\r\npy2\r\nEND\r\n";
+        say(&client, b"get @hello/py3\r\n", hello);
+        store(&client, "2");
+        say(&client, b"mg k v Ppython/3.11\r\n", "VA 1\r\n2\r\n");
+        say(&client, b"ms k 1 Ppython/3.11\r\n3\r\n", "HD\r\n");
+        let copies = stored(&gate, "@py2//k @py3//k");
+        assert_eq!(copies, "VALUE @py2//k 0 1\r\n3\r\nEND\r\n");
+        say(&client, b"hello django/1.11\r\n", "OK\r\n");
+        gate.await_connected("what hello adds", |c| {
+            is(c, "python/2.7 django/1.11", "proxy-protocol", "py2")
         });
     }
 }

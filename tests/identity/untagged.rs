@@ -29,20 +29,16 @@ fn a_refused_request_is_one_line_and_its_body_is_swallowed() {
         "add k 0 0 5\r\nquit!\r\n",
         "cas k 0 0 5 7\r\nquit!\r\n",
         "ms k 5\r\nquit!\r\n",
-        "delete k\r\n",
         "incr k 1\r\n",
         "touch k 1\r\n",
         "mg k v\r\n",
-        "md k\r\n",
         "ma k\r\n",
         "stats\r\n",
         "flush_all\r\n",
     ] {
         assert_eq!(ask_text(&client, request), refused, "{request}");
     }
-    for silent in ["set k 0 0 1 noreply\r\n1\r\n", "delete k noreply\r\n"] {
-        assert_eq!(ask_text(&client, silent), "", "{silent}");
-    }
+    assert_eq!(ask_text(&client, "set k 0 0 1 noreply\r\n1\r\n"), "");
     assert!(ask_text(&client, "version\r\n").starts_with("VERSION "));
     assert_eq!(ask_text(&client, "bogus\r\n"), "ERROR\r\n");
     // A large one, more than fits one read, and requests behind it.
@@ -54,6 +50,10 @@ fn a_refused_request_is_one_line_and_its_body_is_swallowed() {
     let untagged = "picklegate_untagged_connections_total";
     let listener = format!("listener=\"{}\"", gate.listen);
     assert_eq!(admin::metric(&gate.admin, untagged, &[&listener]), 1);
+    let refused = "picklegate_untagged_writes_refused_total";
+    assert_eq!(admin::metric(&gate.admin, refused, &[&listener]), 10);
+    let told = "write refused: no runtime tag on this connection";
+    assert!(gate.process.stderr().contains(told));
     say(&client, b"quit\r\n", "");
     let mut rest = String::new();
     (&client).read_to_string(&mut rest).expect("a clean close");
@@ -64,6 +64,22 @@ fn a_refused_request_is_one_line_and_its_body_is_swallowed() {
         b"get k @py2//k @py3//k\r\n",
         "END\r\n",
     );
+}
+
+#[test]
+fn whoever_is_refused_still_deletes_every_copy() {
+    let gate = Gate::start("[\"hello\"]", "refuse");
+    let direct = gate.memcached.connect();
+    for (delete, reply) in [
+        ("delete k\r\n", "DELETED\r\n"),
+        ("md k\r\n", "HD\r\n"),
+        ("delete k noreply\r\nmn\r\n", "MN\r\n"),
+        ("md k q\r\nmn\r\n", "MN\r\n"),
+    ] {
+        two_copies(&gate);
+        say(&connect(&gate.listen), delete.as_bytes(), reply);
+        say(&direct, b"get k @py2//k @py3//k\r\n", "END\r\n");
+    }
 }
 
 #[test]

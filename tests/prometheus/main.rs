@@ -210,6 +210,7 @@ fn what_should_never_happen_counts_from_zero() {
     for series in [
         &format!("refused_connections_total{listener}"),
         &format!("untagged_connections_total{{listener=\"{listen}\",reason=\"no_namespace\"}}"),
+        &format!("untagged_writes_refused_total{listener}"),
         &format!("closed_connections_total{{listener=\"{listen}\",reason=\"send_timeout\"}}"),
         r#"upstream_failures_total{server="embedded:8MiB",reason="request_timeout"}"#,
         r#"upstream_errors_total{server="embedded:8MiB"}"#,

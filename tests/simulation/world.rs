@@ -2,9 +2,9 @@
 //! one move at a time, each chosen by the seed.
 
 use fastrand::Rng;
-use picklegate::engine::{Action, Invalidation, Tag, Writer};
+use picklegate::engine::{Action, Invalidation, Writer};
 use picklegate::pickle::Verdict;
-use picklegate::policy::{RuntimeTag, Source, bucket};
+use picklegate::policy::{RuntimeTag, Source, Tag, bucket};
 
 use crate::client::{Client, Common, Introduction, counters};
 use crate::reference::{Begun, Coherence, Counts, Reference};

@@ -25,7 +25,9 @@ use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
 use crate::engine::notes::Notes;
-use crate::policy::{Admission, Identity, RuntimeTag, Source, SpaceId, Standing};
+use crate::policy::{
+    Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,
+};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 use queues::Queues;
@@ -88,13 +90,13 @@ impl Who {
     };
 }
 
-/// The tag of a connection that was asked about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
-    /// What it says.
-    pub runtime: RuntimeTag,
-    /// Where it is from.
-    pub source: Source,
+/// What is known of a connection that was asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// By each source.
+    pub told: Told,
+    /// What that comes to at its listener.
+    pub tag: Option<Tag>,
 }
 
 /// When a nominal reply is not sent.
@@ -172,7 +174,7 @@ pub struct Session {
     /// The listener it came by, which may be gone.
     pub listener: ListenerId,
     /// What is known of it, where that is not the listener's to say.
-    pub tag: Option<Arc<Tag>>,
+    pub known: Option<Arc<Known>>,
     /// It may say who it is.
     pub(super) asks: bool,
     /// Nobody knows it, and its requests are refused.
@@ -226,11 +228,11 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(listener: ListenerId, tag: Option<Arc<Tag>>, who: Who) -> Self {
+    fn new(listener: ListenerId, known: Option<Arc<Known>>, who: Who) -> Self {
         Self {
             who,
             listener,
-            tag,
+            known,
             asks: false,
             refused: false,
             unsure: false,
@@ -260,10 +262,9 @@ impl Session {
         }
     }
 
-    /// Its tag, if that is from a source that its listener believes.
-    pub fn tag_at(&self, admission: &Admission) -> Option<&Tag> {
-        let tag = self.tag.as_deref()?;
-        admission.rank(tag.source).map(|_| tag)
+    /// Its tag, if any source told one that its listener believes.
+    pub fn tag(&self) -> Option<&Tag> {
+        self.known.as_deref()?.tag.as_ref()
     }
 
     /// Bytes that the client has not taken yet.
@@ -541,32 +542,41 @@ impl Sessions {
     }
 
     /// Adds a client of a listener, which may be gone.
-    pub fn insert(
-        &mut self,
-        listener: ListenerId,
-        tag: Option<Arc<Tag>>,
-        settings: &Settings,
-    ) -> u32 {
+    pub fn insert(&mut self, listener: ListenerId, told: Told, settings: &Settings) -> u32 {
+        let known = (told != Told::default()).then(|| Arc::new(Known { told, tag: None }));
         // Connections are limited far below 2^32.
-        let client = self.slab.insert(Session::new(listener, tag, Who::NOBODY)) as u32;
+        let client = self.slab.insert(Session::new(listener, known, Who::NOBODY)) as u32;
         self.place(client, settings);
         client
     }
 
-    /// What a client is taken for from now on.
-    pub fn stand(&mut self, client: u32, admission: &Admission, standing: Standing) {
+    /// A client says hello.
+    pub fn hear(&mut self, client: u32, runtime: RuntimeTag) {
+        let known = self.slab[client as usize].known.get_or_insert_default();
+        let source = Source::Hello;
+        Arc::make_mut(known).told.tell(Tag { runtime, source });
+    }
+
+    /// Takes a client from now on for what its listener makes of it.
+    pub fn stand(&mut self, client: u32, admission: &Admission, snapshot: &Snapshot) -> Standing {
         let session = &mut self.slab[client as usize];
-        let identity = match standing {
-            Standing::Known(identity) => identity,
-            Standing::Passed | Standing::Refused => Identity::UNTAGGED,
-        };
+        if let Some(known) = &mut session.known {
+            let tag = known.told.tag_at(admission, None);
+            if known.tag != tag {
+                Arc::make_mut(known).tag = tag;
+            }
+        }
+        let runtime = session.tag().map(|tag| &tag.runtime);
+        let standing = admission.standing(runtime, snapshot);
+        let identity = standing.identity();
         session.who = Who {
             identity,
             origin: self.tally.beside(session.who.origin, identity.space),
         };
-        session.asks = admission.rank(Source::Hello).is_some();
+        session.asks = admission.asks(Source::Hello);
         session.refused = standing == Standing::Refused;
         session.unsure = session.asks || identity == Identity::UNTAGGED;
+        standing
     }
 
     /// Whether no client is owed a reply that is not here.
@@ -601,9 +611,7 @@ impl Sessions {
             return self.send_away(client);
         };
         session.who.origin = self.tally.origin(at, SpaceId::BARE);
-        let tag = session.tag_at(admission).map(|tag| &tag.runtime);
-        let standing = admission.standing(tag, &settings.snapshot);
-        self.stand(client, admission, standing);
+        self.stand(client, admission, &settings.snapshot);
     }
 
     /// Ends a client whose listener is gone: what it is owed is still sent, what it

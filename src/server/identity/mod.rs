@@ -20,9 +20,8 @@ use tokio_util::sync::CancellationToken;
 use super::acceptor::Seat;
 use super::stream::Stream;
 use super::tls;
-use crate::engine::Tag;
 use crate::metrics;
-use crate::policy::{Admission, RuntimeTag, Source};
+use crate::policy::{Admission, RuntimeTag, Source, Tag, Told};
 use certificate::CertificateError;
 use process::{Peer, Processes};
 use proxy::{Parsed, ProxyError};
@@ -48,10 +47,13 @@ pub(super) async fn identify(
     seat: Seat,
 ) {
     let mut input = Vec::new();
-    let mut tag = None;
-    if let Some(rank) = admission.rank(Source::ProxyProtocol) {
+    let mut told = Told::default();
+    if admission.asks(Source::ProxyProtocol) {
         match read_header(&mut client, &mut input, stopping).await {
-            Ok(Some(runtime)) => tag = Some((rank, Source::ProxyProtocol, runtime)),
+            Ok(Some(runtime)) => told.tell(Tag {
+                runtime,
+                source: Source::ProxyProtocol,
+            }),
             Ok(None) => {}
             // As a health check does.
             Err(HeaderError::Closed) => return,
@@ -78,25 +80,27 @@ pub(super) async fn identify(
             }
         };
         input.clear();
-        if let Some(rank) = admission.rank(Source::Certificate)
-            && tag.as_ref().is_none_or(|(known, ..)| rank < *known)
-        {
+        if admission.asks(Source::Certificate) {
             match client.certified_tag() {
                 Ok(None) => {}
-                Ok(Some(runtime)) => tag = Some((rank, Source::Certificate, runtime)),
+                Ok(Some(runtime)) => told.tell(Tag {
+                    runtime,
+                    source: Source::Certificate,
+                }),
                 Err(error) => tracing::warn!(%listener, %error, "client without a tag"),
             }
         }
     }
-    if let Some(rank) = admission.rank(Source::Process)
-        && tag.as_ref().is_none_or(|(known, ..)| rank < *known)
+    if admission.asks(Source::Process)
         && let Some(peer) = client.local_peer()
         && let Some(runtime) = processes.tag_of(peer).await
     {
-        tag = Some((rank, Source::Process, runtime));
+        told.tell(Tag {
+            runtime,
+            source: Source::Process,
+        });
     }
-    let tag = tag.map(|(_, source, runtime)| Tag { runtime, source });
-    seat.take(client, tag, input);
+    seat.take(client, told, input);
 }
 
 /// Why the first bytes of a connection are no header.
