@@ -193,7 +193,7 @@ fn a_tag_without_a_namespace_is_none_and_is_told() {
     say(
         &client,
         b"mg k v Pperl/5.36\r\n",
-        &gate.unmatched("perl/5.36"),
+        &gate.unmatched("ruby/3.3 perl/5.36"),
     );
     say(&client, b"hello py3\r\n", "OK\r\n");
     say(&client, b"get k\r\n", "END\r\n");
