@@ -1,8 +1,9 @@
-//! The series that there are, as text in Prometheus' format. A series exists only
-//! while what its labels name does: the crates' own keep what is gone for ever.
+//! The series that there are. A series exists only while what its labels name does:
+//! the exporter's own recorder keeps what is gone until it idles, by the clock, which
+//! may be what counts nothing at the moment as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +11,11 @@ use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SetRecorderError,
     SharedString, Unit,
 };
+use metrics_exporter_prometheus::LabelSet;
+use metrics_exporter_prometheus::formatting::{
+    write_help_line, write_metric_line, write_type_line,
+};
+use metrics_util::registry::{self, AtomicStorage};
 
 /// What the values of some labels have to be; those of others are free.
 #[derive(Debug, Clone, Default)]
@@ -30,42 +36,40 @@ impl Names {
         self
     }
 
-    fn have(&self, label: &Label) -> bool {
-        let known = self.0.get(label.key());
-        known.is_none_or(|names| names.contains(label.value()))
+    /// Whether all that a series names is there.
+    fn admit(&self, key: &Key) -> bool {
+        key.labels().all(|label: &Label| {
+            let known = self.0.get(label.key());
+            known.is_none_or(|names| names.contains(label.value()))
+        })
     }
 }
 
 /// All series of the process.
-#[derive(Debug, Clone, Default)]
-pub struct Registry(Arc<Mutex<Families>>);
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
 
-#[derive(Debug, Default)]
-struct Families {
-    by_name: BTreeMap<String, Family>,
-    names: Names,
+struct Inner {
+    series: registry::Registry<Key, AtomicStorage>,
+    help: Mutex<BTreeMap<KeyName, SharedString>>,
+    /// Held while a series is taken up or dropped.
+    names: Mutex<Names>,
 }
 
-#[derive(Debug, Default)]
-struct Family {
-    help: Option<SharedString>,
-    kind: Kind,
-    /// By their labels as text.
-    series: BTreeMap<String, Series>,
+impl Default for Registry {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            series: registry::Registry::atomic(),
+            help: Mutex::default(),
+            names: Mutex::default(),
+        }))
+    }
 }
 
-#[derive(Debug)]
-struct Series {
-    labels: Vec<Label>,
-    /// A count, or the bits of a gauge.
-    value: Arc<AtomicU64>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Kind {
-    #[default]
-    Counter,
-    Gauge,
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
 }
 
 impl Registry {
@@ -80,77 +84,58 @@ impl Registry {
 
     /// Drops the series that name anything else, and takes none up that do.
     pub fn limit_to(&self, names: Names) {
-        let families = &mut *self.lock();
-        families.names = names;
-        for family in families.by_name.values_mut() {
-            let names = &families.names;
-            let is_named = |series: &Series| series.labels.iter().all(|label| names.have(label));
-            family.series.retain(|_, series| is_named(series));
-        }
+        let mut current = lock(&self.0.names);
+        *current = names;
+        self.retain(|key| current.admit(key));
     }
 
     /// Drops all series of a family.
     pub fn clear(&self, family: &str) {
-        if let Some(family) = self.lock().by_name.get_mut(family) {
-            family.series.clear();
-        }
+        self.retain(|key| key.name() != family);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Families> {
-        // Whoever panicked left whole series.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn retain(&self, stays: impl Fn(&Key) -> bool) {
+        self.0.series.retain_counters(|key, _| stays(key));
+        self.0.series.retain_gauges(|key, _| stays(key));
     }
 
-    fn describe(&self, name: &KeyName, kind: Kind, help: SharedString) {
-        let mut families = self.lock();
-        let family = families.by_name.entry(name.as_str().to_owned());
-        let family = family.or_default();
-        family.kind = kind;
-        family.help = Some(help);
+    fn describe(&self, name: KeyName, help: SharedString) {
+        lock(&self.0.help).insert(name, help);
     }
 
-    /// The value of a series; `None` if it names what is not there.
-    fn series(&self, key: &Key, kind: Kind) -> Option<Arc<AtomicU64>> {
-        let families = &mut *self.lock();
-        if !key.labels().all(|label| families.names.have(label)) {
-            return None;
-        }
-        let known = families.by_name.contains_key(key.name());
-        if !known {
-            let family = Family {
-                kind,
-                ..Family::default()
-            };
-            families.by_name.insert(key.name().to_owned(), family);
-        }
-        let family = families.by_name.get_mut(key.name())?;
-        let series = family.series.entry(text(key)).or_insert_with(|| Series {
-            labels: key.labels().cloned().collect(),
-            value: Arc::default(),
-        });
-        Some(Arc::clone(&series.value))
+    /// A series, by `take`, or `nothing` if it names what is not there.
+    fn series<T>(&self, key: &Key, take: impl FnOnce() -> T, nothing: impl FnOnce() -> T) -> T {
+        let names = lock(&self.0.names);
+        if names.admit(key) { take() } else { nothing() }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Whoever panicked left whole names and series.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Recorder for Registry {
     fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(&name, Kind::Counter, help);
+        self.describe(name, help);
     }
 
     fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(&name, Kind::Gauge, help);
+        self.describe(name, help);
     }
 
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let series = self.series(key, Kind::Counter);
-        series.map_or_else(Counter::noop, Counter::from_arc)
+        let counter = |value: &Arc<AtomicU64>| Counter::from_arc(Arc::clone(value));
+        let take = || self.0.series.get_or_create_counter(key, counter);
+        self.series(key, take, Counter::noop)
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let series = self.series(key, Kind::Gauge);
-        series.map_or_else(Gauge::noop, Gauge::from_arc)
+        let gauge = |value: &Arc<AtomicU64>| Gauge::from_arc(Arc::clone(value));
+        let take = || self.0.series.get_or_create_gauge(key, gauge);
+        self.series(key, take, Gauge::noop)
     }
 
     // Durations are kept elsewhere.
@@ -159,49 +144,38 @@ impl Recorder for Registry {
     }
 }
 
-/// The labels of a series, as they are written.
-fn text(key: &Key) -> String {
-    let mut text = String::new();
-    for label in key.labels() {
-        let separator = if text.is_empty() { "" } else { "," };
-        let value = label.value();
-        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
-        let value = value.replace('\n', "\\n");
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{separator}{}=\"{value}\"", label.key());
-    }
-    text
-}
-
-/// Families without a series are left out.
+/// Prometheus' text format; families without a series are left out.
 impl fmt::Display for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, family) in &self.lock().by_name {
-            if family.series.is_empty() {
-                continue;
+        let mut families: BTreeMap<_, (_, BTreeMap<_, _>)> = BTreeMap::new();
+        let mut add = |kind, key: &Key, value: String| {
+            let family = families.entry(key.name().to_owned());
+            let (_, series) = family.or_insert((kind, BTreeMap::new()));
+            let labels = LabelSet::from_key_and_global(key, &Default::default());
+            let text: Vec<_> = labels.to_strings().collect();
+            series.insert(text, (labels, value));
+        };
+        self.0.series.visit_counters(|key, value| {
+            add("counter", key, value.load(Ordering::Relaxed).to_string());
+        });
+        self.0.series.visit_gauges(|key, value| {
+            let value = f64::from_bits(value.load(Ordering::Relaxed));
+            add("gauge", key, value.to_string());
+        });
+        let help = lock(&self.0.help);
+        let mut text = String::new();
+        for (name, (kind, series)) in families {
+            if let Some(help) = help.get(name.as_str()) {
+                write_help_line(&mut text, &name, None, None, help);
             }
-            if let Some(help) = &family.help {
-                writeln!(f, "# HELP {name} {help}")?;
+            write_type_line(&mut text, &name, None, None, kind);
+            for (labels, value) in series.values() {
+                let more: Option<(_, &str)> = None;
+                write_metric_line(&mut text, &name, None, labels, more, value, None);
             }
-            let kind = match family.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-            };
-            writeln!(f, "# TYPE {name} {kind}")?;
-            for (labels, series) in &family.series {
-                f.write_str(name)?;
-                if !labels.is_empty() {
-                    write!(f, "{{{labels}}}")?;
-                }
-                let value = series.value.load(Ordering::Relaxed);
-                match family.kind {
-                    Kind::Counter => writeln!(f, " {value}")?,
-                    Kind::Gauge => writeln!(f, " {}", f64::from_bits(value))?,
-                }
-            }
-            writeln!(f)?;
+            text.push('\n');
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 
