@@ -9,7 +9,7 @@ use super::raw::RawPickle;
 use super::report::{At, Report};
 use super::words::{Detect, meaning};
 use crate::pickle::inventory::Inventory;
-use crate::pickle::{DENIED, Encoding, Extensions, Firewall, InflateLimits, ListError};
+use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, ListError};
 use crate::policy::Pickles;
 
 const DEFAULT_FLAG_BIT: u32 = 0;
@@ -29,7 +29,7 @@ pub(super) fn pickles(raw: &RawPickle, report: &Report) -> Option<Pickles> {
     let deny = match &raw.deny_globals {
         Some(patterns) => list(&patterns.value, |pattern| Firewall::deny([pattern]), report)
             .and_then(|patterns| Firewall::deny(patterns).ok()),
-        None => Firewall::deny(DENIED.iter().copied()).ok(),
+        None => Some(Firewall::built_in()),
     };
     let entries: &[At<String>] = raw.allow_globals.as_ref().map_or(&[], |at| &at.value);
     let allow = list(entries, |entry| Firewall::allow([entry]), report)
@@ -41,7 +41,8 @@ pub(super) fn pickles(raw: &RawPickle, report: &Report) -> Option<Pickles> {
             max_ratio: max_ratio? as usize,
         },
         extensions: extensions?,
-        deny: deny?,
+        // What an operator allows by name goes past either list.
+        deny: deny?.except(allow.as_ref()?),
         allow: allow?,
     })
 }

@@ -587,8 +587,8 @@ fn mistakes_about_pickles_are_named() {
     ]), @r#"
     t:10: rules[0].sniff: on_unloadable_read = "transcode" needs sniff = "full"
     t:10: rules[0].sniff: globals needs sniff = "full"
-    t:10: pickle.deny_globals[1]: "os" is no pattern: write module.name or module.*
-    t:10: pickle.allow_globals[1]: "os.system" is no entry: write "call module.name", "data module.name" or "getattr module.Class.attribute"
+    t:10: pickle.deny_globals[1]: "os" is no pattern: write module.name, module.* or built-in
+    t:10: pickle.allow_globals[1]: "os.system" is no entry: write "call module.name", "data module.name", "named module.name" or "getattr module.Class.attribute"
     t:10: pickle.max_inflate_ratio: 0 is out of range, expected 1 to 10000
     t:11: pickle.max_inflated_bytes: "much" is no size: write for example "1MiB"
     t:10: pickle.extensions.x: a code is a number from 1 to 2147483647

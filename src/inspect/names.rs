@@ -21,6 +21,9 @@ pub(super) fn words(roles: Roles) -> String {
     .into_iter()
     .filter_map(|(has, word)| has.then_some(word))
     .collect();
+    if words.is_empty() {
+        return "named".to_owned();
+    }
     words.join(", ")
 }
 
@@ -95,6 +98,7 @@ mod tests {
             &b"](capp\nB\n)\x81capp\nA\n)Rcapp\nA\ne."[..],
             b"capp\nA\n)R.",
             b"cbuiltins\ngetattr\n(capp\nC\nX\x01\0\0\0xtR.",
+            b"capp\nD\n0N.",
             b"no pickle",
         ] {
             list.add(&inspector.inspect("test", pickle));
@@ -105,7 +109,8 @@ mod tests {
         call builtins.getattr
         data app.A
         getattr app.C.x
+        named app.D
         ");
-        insta::assert_snapshot!(serde_json::to_string(&list).unwrap(), @r#"[{"role":"call","name":"app.A","files":2},{"role":"call","name":"app.B","files":1},{"role":"call","name":"builtins.getattr","files":1},{"role":"data","name":"app.A","files":1},{"role":"getattr","name":"app.C.x","files":1}]"#);
+        insta::assert_snapshot!(serde_json::to_string(&list).unwrap(), @r#"[{"role":"call","name":"app.A","files":2},{"role":"call","name":"app.B","files":1},{"role":"call","name":"builtins.getattr","files":1},{"role":"data","name":"app.A","files":1},{"role":"getattr","name":"app.C.x","files":1},{"role":"named","name":"app.D","files":1}]"#);
     }
 }

@@ -2,124 +2,51 @@
 //!
 //! A list of what is forbidden always leaves something out, as every public
 //! scanner's history shows; a list of what is allowed, each name with its role,
-//! does not. Both also refuse the structures that no pickler writes: a second
-//! PROTO, bytes after STOP, calls of what a call gave, a state for a global,
-//! constructors that allocate as much as a bare integer says, persistent ids.
-//! (Lengths beyond the end and memo indices beyond what came before are broken
-//! for every scan.)
+//! does not. Loading a name imports its module, and code runs: so one that is named
+//! needs its permission whatever becomes of it. Both lists also refuse the structures
+//! that no pickler writes: a second PROTO, bytes after STOP, calls of what a call
+//! gave, a state for a global, constructors that allocate as much as a bare integer
+//! says, persistent ids. (Lengths beyond the end and memo indices beyond what came
+//! before are broken for every scan.)
 
 use std::fmt;
 
+use super::denied::{self, Manners};
+use super::paths::{Followed, Paths};
 use super::scan::{GlobalRef, Scan};
 
 /// What is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Firewall {
-    /// What matches a pattern.
-    Deny(Vec<Pattern>),
+    /// What is known to be bad.
+    Deny(Denied),
     /// What is not listed.
     Allow(Allowed),
 }
 
-/// `module.name`, or `module.*` for all that is in a module or below it.
+/// A deny list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
-    path: Box<str>,
-    below: bool,
+pub struct Denied {
+    /// What the configuration lists.
+    patterns: Paths,
+    /// Besides, what [`denied`] knows.
+    built_in: bool,
+    /// What passes all the same.
+    except: Allowed,
 }
 
-/// Exact names, each with its role.
+/// Exact names, each with its roles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// Sorted.
-    entries: Vec<Box<str>>,
+    /// The flags are those of [`Role::flag`].
+    entries: Paths,
 }
 
-/// What the built-in deny list holds: ways from a pickle to code, files and
-/// processes.
-pub const DENIED: &[&str] = &[
-    "__builtin__.__import__",
-    "__builtin__.apply",
-    "__builtin__.compile",
-    "__builtin__.delattr",
-    "__builtin__.eval",
-    "__builtin__.execfile",
-    "__builtin__.file",
-    "__builtin__.open",
-    "__builtin__.setattr",
-    "_io.FileIO",
-    "_io.open",
-    "_pickle.*",
-    "_posixsubprocess.*",
-    "asyncio.*",
-    "bdb.*",
-    "builtins.__import__",
-    "builtins.compile",
-    "builtins.delattr",
-    "builtins.eval",
-    "builtins.exec",
-    "builtins.open",
-    "builtins.setattr",
-    "cPickle.*",
-    "cProfile.*",
-    "code.*",
-    "codeop.*",
-    "commands.*",
-    "ctypes.*",
-    "dill.*",
-    "distutils.*",
-    "django.conf.*",
-    "django.core.management.*",
-    "django.core.serializers.*",
-    "django.template.Template",
-    "django.utils.module_loading.*",
-    "doctest.*",
-    "ensurepip.*",
-    "functools.partial",
-    "functools.reduce",
-    "imp.*",
-    "importlib.*",
-    "io.FileIO",
-    "io.open",
-    "joblib.*",
-    "logging.config.*",
-    "marshal.*",
-    "multiprocessing.*",
-    "nt.*",
-    "numpy.f2py.*",
-    "numpy.testing.*",
-    "operator.attrgetter",
-    "operator.methodcaller",
-    "os.*",
-    "pdb.*",
-    "pickle.*",
-    "pip.*",
-    "pkgutil.*",
-    "platform.*",
-    "popen2.*",
-    "posix.*",
-    "profile.*",
-    "pty.*",
-    "pydoc.*",
-    "runpy.*",
-    "setuptools.*",
-    "shelve.*",
-    "shutil.*",
-    "site.*",
-    "socket.*",
-    "subprocess.*",
-    "sys.*",
-    "tempfile.*",
-    "timeit.*",
-    "trace.*",
-    "types.CodeType",
-    "types.FunctionType",
-    "unittest.*",
-    "urllib.*",
-    "urllib2.*",
-    "webbrowser.*",
-    "yaml.*",
-];
+/// The entry of a deny list that stands for the built-in one.
+const BUILT_IN: &str = "built-in";
+
+/// The flag of a path in a deny list.
+const DENIED: u16 = 1;
 
 /// Why the firewall refuses a pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +55,7 @@ pub enum Refused<'s> {
     Denied {
         module: &'s str,
         name: &'s str,
+        attribute: Option<&'s str>,
     },
     NotAllowed {
         role: Role,
@@ -147,6 +75,8 @@ pub enum Role {
     Data,
     /// Takes an attribute of it, or names something nested in it.
     Getattr,
+    /// Does nothing with it: loading the pickle imports it all the same.
+    Named,
 }
 
 impl Role {
@@ -156,6 +86,25 @@ impl Role {
             Self::Call => "call",
             Self::Data => "data",
             Self::Getattr => "getattr",
+            Self::Named => "named",
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        let roles = [Self::Call, Self::Data, Self::Getattr, Self::Named];
+        roles.into_iter().find(|role| role.name() == name)
+    }
+
+    /// Where a path is listed in it.
+    fn flag(self) -> u16 {
+        1 << self as u16
+    }
+
+    /// Of which entries one permits it: whoever may do anything with a name may name it.
+    fn permitted_by(self) -> u16 {
+        match self {
+            Self::Named => u16::MAX,
+            _ => self.flag(),
         }
     }
 }
@@ -164,23 +113,46 @@ impl Role {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
     /// Of a deny list.
-    #[error("\"{0}\" is no pattern: write module.name or module.*")]
+    #[error("\"{0}\" is no pattern: write module.name, module.* or built-in")]
     Pattern(String),
     /// Of an allow list.
     #[error(
-        "\"{0}\" is no entry: write \"call module.name\", \"data module.name\" or \"getattr module.Class.attribute\""
+        "\"{0}\" is no entry: write \"call module.name\", \"data module.name\", \"named module.name\" or \"getattr module.Class.attribute\""
     )]
     Entry(String),
 }
 
 impl Firewall {
-    /// Refuses what matches one of these patterns; [`DENIED`] is a start.
+    /// Refuses what is known to lead to code, files, processes or the network.
+    pub fn built_in() -> Self {
+        denied::prepare();
+        Self::Deny(Denied {
+            patterns: Paths::default(),
+            built_in: true,
+            except: Allowed::default(),
+        })
+    }
+
+    /// Refuses what matches one of these patterns, of which `built-in` stands for
+    /// [`Firewall::built_in`].
     ///
     /// # Errors
     /// Names the pattern that is none.
     pub fn deny<'t>(patterns: impl IntoIterator<Item = &'t str>) -> Result<Self, ListError> {
-        let patterns = patterns.into_iter().map(Pattern::parse);
-        patterns.collect::<Result<_, _>>().map(Self::Deny)
+        let mut denied = Denied {
+            patterns: Paths::default(),
+            built_in: false,
+            except: Allowed::default(),
+        };
+        for pattern in patterns {
+            if pattern == BUILT_IN {
+                denied::prepare();
+                denied.built_in = true;
+            } else {
+                denied.patterns.insert(parse_pattern(pattern)?, DENIED);
+            }
+        }
+        Ok(Self::Deny(denied))
     }
 
     /// Refuses all but these entries, in the form that `picklegate inspect
@@ -189,10 +161,26 @@ impl Firewall {
     /// # Errors
     /// Names the entry that is none.
     pub fn allow<'t>(entries: impl IntoIterator<Item = &'t str>) -> Result<Self, ListError> {
-        let entries = entries.into_iter().map(parse_entry);
-        let mut entries: Vec<_> = entries.collect::<Result<_, _>>()?;
-        entries.sort_unstable();
-        Ok(Self::Allow(Allowed { entries }))
+        let mut allowed = Allowed::default();
+        for entry in entries {
+            let (role, path) = parse_entry(entry)?;
+            allowed.entries.insert(path, role.flag());
+        }
+        Ok(Self::Allow(allowed))
+    }
+
+    /// An allow list of nothing.
+    pub fn nothing() -> Self {
+        Self::Allow(Allowed::default())
+    }
+
+    /// The same deny list, past which goes what an allow list has.
+    #[must_use]
+    pub fn except(mut self, allow: &Self) -> Self {
+        if let (Self::Deny(denied), Self::Allow(allowed)) = (&mut self, allow) {
+            denied.except = allowed.clone();
+        }
+        self
     }
 
     /// What an allow list must have for a pickle, as roles and dotted names: more
@@ -218,72 +206,91 @@ impl Firewall {
     /// # Errors
     /// The first reason why not.
     pub fn check<'s>(&self, scan: &Scan<'s>) -> Result<(), Refused<'s>> {
-        scan.structure().map_err(Refused::Structure)?;
-        for global in scan.globals() {
+        let strictly = matches!(self, Self::Allow(_))
+            || matches!(self, Self::Deny(denied) if !denied.built_in);
+        scan.structure(strictly).map_err(Refused::Structure)?;
+        // Python looks up nothing by bytes that are no text, as far as is known.
+        if scan
+            .globals()
+            .any(|global| global.module.is_empty() || global.name.is_empty())
+        {
+            return Err(Refused::Structure("a name that is no text"));
+        }
+        match self {
+            Self::Deny(denied) => denied.check(scan),
+            Self::Allow(allowed) => allowed.check(scan),
+        }
+    }
+}
+
+impl Denied {
+    fn check<'s>(&self, scan: &Scan<'s>) -> Result<(), Refused<'s>> {
+        let manners = self.built_in.then(|| Manners::of(scan));
+        if manners.is_some_and(|manners| manners.calls_methods(scan)) {
+            return Err(Refused::Structure("a call of a method of an instance"));
+        }
+        for (global, raw) in scan.globals().zip(scan.raw_globals()) {
             let GlobalRef { module, name, .. } = global;
-            match self {
-                Self::Deny(patterns) => {
-                    if patterns.iter().any(|pattern| pattern.matches(module, name)) {
-                        return Err(Refused::Denied { module, name });
-                    }
-                }
-                Self::Allow(allowed) => allowed.check(&global)?,
+            let is_denied = self.lists(module, name, None)
+                || manners.is_some_and(|manners| manners.deny(scan, raw));
+            if is_denied && self.except.lacks(&global).is_some() {
+                let attribute = None;
+                return Err(Refused::Denied {
+                    module,
+                    name,
+                    attribute,
+                });
             }
         }
-        if let Self::Allow(allowed) = self {
-            for (GlobalRef { module, name, .. }, attribute) in scan.attributes() {
-                if !allowed.has(Role::Getattr, &[module, name, attribute]) {
-                    return Err(Refused::NotAllowed {
-                        role: Role::Getattr,
-                        module,
-                        name,
-                        attribute: Some(attribute),
-                    });
-                }
+        for (GlobalRef { module, name, .. }, attribute) in scan.attributes() {
+            let is_denied = self.lists(module, name, Some(attribute))
+                || manners.is_some_and(|manners| manners.deny_attribute(module, name, attribute));
+            if is_denied
+                && !self
+                    .except
+                    .has(Role::Getattr, module, name, Some(attribute))
+            {
+                let attribute = Some(attribute);
+                return Err(Refused::Denied {
+                    module,
+                    name,
+                    attribute,
+                });
             }
         }
         Ok(())
     }
-}
 
-impl Pattern {
-    fn parse(text: &str) -> Result<Self, ListError> {
-        let (path, below) = match text.strip_suffix(".*") {
-            Some(path) => (path, true),
-            None => (text, false),
-        };
-        let is_path = !path.is_empty() && path.split('.').all(is_identifier);
-        if !is_path || (!below && !path.contains('.')) {
-            return Err(ListError::Pattern(text.to_owned()));
+    /// Whether a pattern matches the name, something that it is in, or what a module
+    /// re-exports by it: `os` in `shutil`, and `os.system` in there.
+    fn lists(&self, module: &str, name: &str, attribute: Option<&str>) -> bool {
+        let mut parts = name.split('.').chain(attribute);
+        let whole = module.split('.').chain(parts.clone());
+        let is_listed = |path: Followed| path.any & DENIED != 0;
+        if is_listed(self.patterns.follow(whole)) {
+            return true;
         }
-        Ok(Self {
-            path: path.into(),
-            below,
-        })
-    }
-
-    /// Whether it matches the name, or what a module re-exports by it: `os` in
-    /// `shutil`, and `os.system` in there.
-    fn matches(&self, module: &str, name: &str) -> bool {
-        if !self.below {
-            return strip_path(&self.path, module) == Some(name);
+        loop {
+            if is_listed(self.patterns.follow(parts.clone())) {
+                return true;
+            }
+            if parts.next().is_none() {
+                return false;
+            }
         }
-        let below = |path| strip_path(path, &self.path).is_some();
-        below(module) || strip_path(&self.path, module) == Some(name) || parts_of(name).any(below)
     }
 }
 
-/// A dotted path, and what is left of it part by part.
-fn parts_of(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| Some(path.split_once('.')?.1))
-}
-
-/// What of a dotted path comes after another: empty if they are equal.
-fn strip_path<'p>(path: &'p str, start: &str) -> Option<&'p str> {
-    match path.strip_prefix(start)? {
-        "" => Some(""),
-        rest => rest.strip_prefix('.'),
+fn parse_pattern(text: &str) -> Result<&str, ListError> {
+    let (path, below) = match text.strip_suffix(".*") {
+        Some(path) => (path, true),
+        None => (text, false),
+    };
+    let is_path = !path.is_empty() && path.split('.').all(is_identifier);
+    if !is_path || (!below && !path.contains('.')) {
+        return Err(ListError::Pattern(text.to_owned()));
     }
+    Ok(path)
 }
 
 fn is_identifier(part: &str) -> bool {
@@ -291,45 +298,44 @@ fn is_identifier(part: &str) -> bool {
         && part.chars().all(|c| c == '_' || c.is_alphanumeric())
 }
 
-fn parse_entry(text: &str) -> Result<Box<str>, ListError> {
-    let role_and_path = text.split_once(' ');
-    match role_and_path {
-        Some(("call" | "data" | "getattr", path))
-            if path.contains('.') && path.split('.').all(is_identifier) =>
-        {
-            Ok(text.into())
-        }
+fn parse_entry(text: &str) -> Result<(Role, &str), ListError> {
+    let (role, path) = text.split_once(' ').unwrap_or_default();
+    match Role::of(role) {
+        Some(role) if path.contains('.') && path.split('.').all(is_identifier) => Ok((role, path)),
         _ => Err(ListError::Entry(text.to_owned())),
     }
 }
 
 impl Allowed {
-    fn has(&self, role: Role, path: &[&str]) -> bool {
-        let asked = || {
-            let parts = path.iter().enumerate();
-            let parts = parts.flat_map(|(i, part)| [if i == 0 { " " } else { "." }, part]);
-            std::iter::once(role.name())
-                .chain(parts)
-                .flat_map(str::bytes)
-        };
-        let found = self
-            .entries
-            .binary_search_by(|entry| entry.bytes().cmp(asked()));
-        found.is_ok()
+    fn has(&self, role: Role, module: &str, name: &str, attribute: Option<&str>) -> bool {
+        let parts = module.split('.').chain(name.split('.')).chain(attribute);
+        self.entries.follow(parts).own & role.permitted_by() != 0
     }
 
-    fn check<'s>(&self, global: &GlobalRef<'s>) -> Result<(), Refused<'s>> {
-        let &GlobalRef { module, name, .. } = global;
-        let path = [module, name];
-        match global.roles_to_allow().find(|&role| !self.has(role, &path)) {
-            Some(role) => Err(Refused::NotAllowed {
-                role,
-                module,
-                name,
-                attribute: None,
-            }),
-            None => Ok(()),
+    /// The role of a global that is not allowed.
+    fn lacks(&self, global: &GlobalRef<'_>) -> Option<Role> {
+        let mut roles = global.roles_to_allow();
+        roles.find(|&role| !self.has(role, global.module, global.name, None))
+    }
+
+    fn check<'s>(&self, scan: &Scan<'s>) -> Result<(), Refused<'s>> {
+        let refused = |role, module, name, attribute| Refused::NotAllowed {
+            role,
+            module,
+            name,
+            attribute,
+        };
+        for global in scan.globals() {
+            if let Some(role) = self.lacks(&global) {
+                return Err(refused(role, global.module, global.name, None));
+            }
         }
+        for (GlobalRef { module, name, .. }, attribute) in scan.attributes() {
+            if !self.has(Role::Getattr, module, name, Some(attribute)) {
+                return Err(refused(Role::Getattr, module, name, Some(attribute)));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -337,11 +343,16 @@ impl GlobalRef<'_> {
     /// The roles in which it must be allowed.
     fn roles_to_allow(&self) -> impl Iterator<Item = Role> + use<> {
         let roles = self.roles;
+        let called = roles.called || roles.instantiated;
+        let held = roles.data || roles.reconstructed;
+        // A nested name is an attribute of its class, whatever becomes of it.
+        let nested = self.name.contains('.');
         [
-            // A nested name is an attribute of its class, whatever becomes of it.
-            (self.name.contains('.'), Role::Getattr),
-            (roles.called || roles.instantiated, Role::Call),
-            (roles.data || roles.reconstructed, Role::Data),
+            (nested, Role::Getattr),
+            (called, Role::Call),
+            (held, Role::Data),
+            // Its attribute is an entry of its own.
+            (!(nested || called || held || roles.attribute), Role::Named),
         ]
         .into_iter()
         .filter_map(|(has, role)| has.then_some(role))
@@ -351,7 +362,17 @@ impl GlobalRef<'_> {
 impl fmt::Display for Refused<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied { module, name } => write!(f, "firewall: {module}.{name} is denied"),
+            Self::Denied {
+                module,
+                name,
+                attribute,
+            } => {
+                write!(f, "firewall: {module}.{name}")?;
+                if let Some(attribute) = attribute {
+                    write!(f, ".{attribute}")?;
+                }
+                f.write_str(" is denied")
+            }
             Self::NotAllowed {
                 role,
                 module,
@@ -381,7 +402,7 @@ mod tests {
     }
 
     fn denied(pickle: &[u8]) -> Result<(), String> {
-        check(&Firewall::deny(DENIED.iter().copied()).unwrap(), pickle)
+        check(&Firewall::built_in(), pickle)
     }
 
     const ORDERED: &[u8] = b"\x80\x02ccollections\nOrderedDict\n)R.";
@@ -404,9 +425,102 @@ mod tests {
         ] {
             assert!(denied(pickle).is_err(), "{}", pickle.escape_ascii());
         }
-        for pickle in [&b"cmyapp.os\nThing\n."[..], b"cosmos\nsystem\n."] {
+        for pickle in [
+            &b"cmyapp.os\nThing\n."[..],
+            b"cosmos\nsystem\n.",
+            b"cmyapp.views\nprofile\n.",
+            b"cuser.models\nUser\n)\x81.",
+        ] {
             assert_eq!(denied(pickle), Ok(()), "{}", pickle.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_is_named_at_all_needs_its_permission() {
+        let allow = |entries: &[&str]| Firewall::allow(entries.iter().copied()).unwrap();
+        let registered = [(7, "app.evil".to_owned(), "Thing".to_owned())];
+        let registry = Extensions::new(registered);
+        for pickle in [
+            // Popped: by POP, POP_MARK, of a list and a tuple, after a memo.
+            &b"\x80\x02capp.evil\nThing\n0N."[..],
+            b"\x80\x02(capp.evil\nThing\n1N.",
+            b"\x80\x02]capp.evil\nThing\na0N.",
+            b"\x80\x02capp.evil\nThing\n\x850N.",
+            b"\x80\x02capp.evil\nThing\nq\x000N.",
+            b"\x80\x02capp.evil\nThing\n200N.",
+            b"\x80\x04\x8c\x08app.evil\x8c\x05Thing\x930N.",
+            // By strings from the memo, of Python 2, in another order.
+            b"\x80\x04\x8c\x05Thing\x940\x8c\x08app.evilh\0\x930N.",
+            b"\x80\x04U\x08app.evilU\x05Thing\x930N.",
+            b"\x80\x02\x82\x070N.",
+            b"(iapp.evil\nThing\n0N.",
+            b"\x80\x02(capp.evil\nThing\no0N.",
+        ] {
+            let mut scanner = Scanner::default();
+            let scan = scanner.scan(pickle, &registry).unwrap();
+            let shown = pickle.escape_ascii();
+            let refused = allow(&[])
+                .check(&scan)
+                .map_err(|refused| refused.to_string());
+            assert!(
+                refused.is_err_and(|why| why.contains("app.evil.Thing\" is not allowed")),
+                "{shown}"
+            );
+            let uses: Vec<_> = Firewall::uses(&scan).collect();
+            assert_eq!(uses.len(), 1, "{shown}");
+            let entry = format!("{} {}", uses[0].0.name(), uses[0].1);
+            assert_eq!(allow(&[&entry]).check(&scan), Ok(()), "{shown}");
+        }
+        let popped = b"\x80\x02capp.evil\nThing\n0N.";
+        let refused = Err("firewall: \"named app.evil.Thing\" is not allowed".to_owned());
+        assert_eq!(check(&allow(&[]), popped), refused);
+        // Who may call it may name it.
+        assert_eq!(check(&allow(&["call app.evil.Thing"]), popped), Ok(()));
+        // After STOP, nobody looks: such bytes are refused as they are.
+        assert!(check(&allow(&[]), b"\x80\x02N.\x80\x02capp.evil\nThing\n.").is_err());
+    }
+
+    #[test]
+    fn arguments_that_are_used_twice_hide_no_use() {
+        // getattr is given the same tuple twice; then the class is in the data.
+        let pickle = b"\x80\x02]cbuiltins\ngetattr\nq\x01capp\nC\nq\x02X\x01\0\0\0x\x86q\x03R\
+            h\x01h\x03Rh\x02\x87a.";
+        let entries = ["call builtins.getattr", "getattr app.C.x"];
+        let allowed = Firewall::allow(entries).unwrap();
+        assert_eq!(
+            check(&allowed, pickle),
+            Err("firewall: \"data app.C\" is not allowed".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_base_class_that_makes_the_instance_is_called() {
+        let pickle = b"\x80\x02ccopyreg\n_reconstructor\n(capp\nC\ncapp\nBase\nX\x01\0\0\0xtR.";
+        let entries = ["call copyreg._reconstructor", "data app.C", "data app.Base"];
+        let refused = "firewall: \"call app.Base\" is not allowed".to_owned();
+        assert_eq!(
+            check(&Firewall::allow(entries).unwrap(), pickle),
+            Err(refused)
+        );
+        // As long as it is none that only holds: picklers write object for all.
+        let plain = b"\x80\x02ccopyreg\n_reconstructor\n(capp\nC\ncbuiltins\nobject\nNtR.";
+        let entries = [entries[0], entries[1], "data builtins.object"];
+        assert_eq!(check(&Firewall::allow(entries).unwrap(), plain), Ok(()));
+    }
+
+    #[test]
+    fn a_deny_list_is_extended_and_has_exceptions() {
+        let firewall = Firewall::deny(["built-in", "app.bad.*"]).unwrap();
+        assert!(check(&firewall, SYSTEM).is_err());
+        assert!(check(&firewall, b"capp.bad\nThing\n.").is_err());
+        assert!(check(&firewall, b"capp.good\nbad\n.").is_ok());
+        assert_eq!(check(&firewall, ORDERED), Ok(()));
+        let own = Firewall::deny(["app.bad.*"]).unwrap();
+        assert_eq!(check(&own, SYSTEM), Ok(()));
+        let load = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.";
+        assert!(check(&firewall, load).is_err());
+        let allowed = Firewall::allow(["call torch._utils._rebuild_tensor_v2"]).unwrap();
+        assert_eq!(check(&firewall.except(&allowed), load), Ok(()));
     }
 
     #[test]
@@ -455,7 +569,8 @@ mod tests {
                 "getattr of no class",
             ),
         ] {
-            let refused = denied(pickle).unwrap_err();
+            let nothing = Firewall::allow([]).unwrap();
+            let refused = check(&nothing, pickle).unwrap_err();
             assert_eq!(refused, format!("firewall: {reason}"));
         }
     }

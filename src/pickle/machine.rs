@@ -100,6 +100,9 @@ pub(super) trait Observer {
 pub(super) struct View<'m> {
     pub(super) pickle: &'m [u8],
     items: &'m [Node],
+    /// Of a call: where its arguments lie, which is further on than those of calls
+    /// before it, unless they come from the memo.
+    pub(super) arguments: u32,
 }
 
 impl View<'_> {
@@ -376,6 +379,7 @@ impl Machine {
         let view = View {
             pickle,
             items: &self.items,
+            arguments: args.map_or(0, |args| args.a),
         };
         let args = match args {
             None => None,
@@ -588,6 +592,7 @@ impl Machine {
                     let view = View {
                         pickle,
                         items: &self.items,
+                        arguments: 0,
                     };
                     observer.build(here as u32, object, state, &view);
                 }

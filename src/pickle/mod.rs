@@ -1,6 +1,7 @@
 //! What a pickle is and who can load it, from its bytes alone. Never executes
 //! a pickle, never builds an object.
 
+mod denied;
 mod django;
 mod extensions;
 mod firewall;
@@ -11,6 +12,7 @@ pub mod names;
 mod node;
 mod opcode;
 mod operands;
+mod paths;
 mod reader;
 mod refusals;
 mod scan;
@@ -21,7 +23,7 @@ mod tree;
 mod verdict;
 
 pub use extensions::Extensions;
-pub use firewall::{DENIED, Firewall, ListError, Refused, Role};
+pub use firewall::{Firewall, ListError, Refused, Role};
 pub use inflate::{InflateError, InflateLimits, Inflater};
 pub use machine::{Broken, Flaw};
 pub use reader::Reader;

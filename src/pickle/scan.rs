@@ -7,6 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::extensions::Extensions;
 use super::machine::{Broken, Machine, Named, Observer, View};
+use super::names::is_in;
 use super::node::{Kind, NO_GLOBAL, Node, Span};
 use super::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ};
 use super::operands::literal_bytes;
@@ -124,6 +125,10 @@ pub(super) struct Global {
     pub(super) roles: Roles,
     /// INST or OBJ made it: how Python 2 writes instances of classic classes.
     pub(super) by_obj: bool,
+    /// Called with arguments: bare, INST and OBJ only make an instance.
+    pub(super) with_arguments: bool,
+    /// An argument of a call, which may call it.
+    pub(super) given: bool,
     /// Instantiated with a Python 2 `str` as its first argument, or
     /// reconstructed from one.
     pub(super) from_str: bool,
@@ -134,6 +139,13 @@ pub(super) struct Global {
     pub(super) dict_state: bool,
     pushes: u32,
     uses: u32,
+}
+
+impl Global {
+    /// Put into the data, or given to a call.
+    pub(super) fn is_data(&self) -> bool {
+        self.pushes > self.uses
+    }
 }
 
 /// Everything but the globals that verdicts ask for.
@@ -168,8 +180,26 @@ pub(super) struct Facts {
     pub(super) shapes: Shapes,
     /// A call of what a call other than `getattr` gave.
     call_of_result: bool,
-    /// `getattr` of something else than a literal name of a global.
+    /// A call of what `functools.partial` gave: so are instances made below protocol
+    /// 4 that are to have keywords.
+    pub(super) call_of_partial: bool,
+    /// A call of what `getattr` gave.
+    pub(super) getattr_called: bool,
+    /// `getattr` of something else than a literal name of a global or an instance.
     loose_getattr: bool,
+    /// `getattr` of an instance: a bound method, as a rule.
+    pub(super) method: bool,
+    /// `getattr` of what `getattr` gave: how classes in nested ones are written.
+    pub(super) chained: bool,
+    /// Offset of the last `getattr` of a global, and which it was.
+    attribute: Option<(u32, u32)>,
+    /// A call with arguments that are not known.
+    pub(super) unseen_arguments: bool,
+    /// numpy is told to import a function of somebody else.
+    foreign_function: bool,
+    /// One more than where the last tuple of arguments lies whose globals were
+    /// counted: one that the memo gives again is data as well.
+    counted: u32,
     /// `bytearray(n)`, `list(range(n))` and the like, which allocate without bytes.
     bare_int: bool,
     /// BUILD on a global, without a call.
@@ -274,27 +304,38 @@ impl<'s> Scan<'s> {
     }
 
     fn reference(&self, global: &Global) -> GlobalRef<'s> {
-        let (module, name) = self.names(&global.named);
+        let (module, name) = self.named(global);
         let mut roles = global.roles;
-        roles.data |= global.pushes > global.uses;
+        roles.data |= global.is_data();
         GlobalRef {
-            module: text(module),
-            name: text(name),
+            module,
+            name,
             roles,
         }
     }
 
-    /// Whether it is built as picklers build.
+    /// Whether it is built as picklers build. Strictly, it has nothing either that
+    /// few values need and that nobody can follow: calls of partial objects, methods
+    /// of instances.
     ///
     /// # Errors
     /// Says what no pickler writes.
-    pub(super) fn structure(&self) -> Result<(), &'static str> {
+    pub(super) fn structure(&self, strictly: bool) -> Result<(), &'static str> {
         let facts = self.facts;
+        let partial = facts.call_of_partial && strictly;
+        let method = (facts.method || facts.chained) && strictly;
         for (found, what) in [
             (facts.second_proto, "a second PROTO"),
             (self.trailing() > 0, "bytes after STOP"),
-            (facts.call_of_result, "a call of what a call gave"),
-            (facts.loose_getattr, "getattr of no class"),
+            (
+                facts.call_of_result || partial,
+                "a call of what a call gave",
+            ),
+            (facts.loose_getattr || method, "getattr of no class"),
+            (
+                facts.foreign_function,
+                "a function of numpy that is not its own",
+            ),
             (facts.built_global, "a state for a class or module"),
             (facts.bare_int, "a size without content"),
             (facts.persistent_id.is_some(), "a persistent id"),
@@ -323,6 +364,12 @@ impl<'s> Scan<'s> {
         named
             .extension
             .is_none_or(|code| self.extensions.get(code).is_some())
+    }
+
+    /// Module and name, empty where they are no text.
+    pub(super) fn named(&self, global: &Global) -> (&'s str, &'s str) {
+        let (module, name) = self.names(&global.named);
+        (text(module), text(name))
     }
 
     /// Module and name as the pickle, or the registry, has them.
@@ -411,6 +458,52 @@ impl Recorder<'_> {
         self.globals.list.get_mut(node.a as usize)
     }
 
+    /// Takes note of the globals that a call is given: it may call them in turn.
+    fn given(&mut self, args: Option<(&[Node], u32)>, view: &View<'_>) {
+        let Some((args, count)) = args else {
+            self.facts.unseen_arguments = true;
+            return;
+        };
+        self.facts.unseen_arguments |= count as usize > args.len();
+        for &arg in args {
+            match arg.kind {
+                Kind::Global => self.globals.list[arg.a as usize].given = true,
+                Kind::Tuple => {
+                    let (items, count) = view.elements(arg).unwrap_or((&[], u32::MAX));
+                    self.facts.unseen_arguments |= count as usize > items.len();
+                    for item in items.iter().filter(|item| item.kind == Kind::Global) {
+                        self.globals.list[item.a as usize].given = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// How often the globals among the arguments at this place are used up by their
+    /// call: once, and not again where the memo gives the same arguments.
+    fn count_uses(&mut self, arguments: u32) -> u32 {
+        let fresh = arguments >= self.facts.counted;
+        if fresh {
+            self.facts.counted = arguments + 1;
+        }
+        u32::from(fresh)
+    }
+
+    /// The base class that `copyreg._reconstructor` is given, which makes the
+    /// instance: it is called, if it is not one of those that do nothing but hold.
+    fn base(&mut self, base: Node, counted: u32, pickle: &[u8]) -> Option<Special> {
+        let extensions = self.extensions;
+        let base = self.global_of(base)?;
+        let (module, name) = names(pickle, extensions, &base.named);
+        if !special::is_holder(module, name) {
+            base.roles.called = true;
+            base.with_arguments = true;
+            base.uses += counted;
+        }
+        Some(base.special)
+    }
+
     /// Strings that rules look for, by their length.
     #[inline]
     fn marks(&mut self, text: &[u8]) {
@@ -493,6 +586,8 @@ impl Observer for Recorder<'_> {
             special,
             roles: Roles::default(),
             by_obj: false,
+            with_arguments: false,
+            given: false,
             from_str: false,
             from_text: false,
             dict_state: false,
@@ -564,10 +659,16 @@ impl Observer for Recorder<'_> {
     ) {
         let first = args.and_then(|(args, _)| args.first().copied());
         let Some(global) = self.global_of(callee) else {
-            let by_getattr = callee.kind == Kind::Object
-                && callee.a != NO_GLOBAL
-                && self.globals.list[callee.a as usize].special == Special::Getattr;
-            self.facts.call_of_result |= !by_getattr;
+            let by = match callee.kind {
+                Kind::Object => self.globals.list.get(callee.a as usize),
+                _ => None,
+            };
+            match by.map(|global| global.special) {
+                Some(Special::Getattr) => self.facts.getattr_called = true,
+                Some(Special::Partial) => self.facts.call_of_partial = true,
+                _ => self.facts.call_of_result = true,
+            }
+            self.given(args, view);
             return;
         };
         global.uses += 1;
@@ -585,10 +686,15 @@ impl Observer for Recorder<'_> {
             }
             _ => {
                 global.roles.called = true;
-                global.by_obj |= matches!(op, INST | OBJ);
+                let by_obj = matches!(op, INST | OBJ);
+                global.by_obj |= by_obj;
+                global.with_arguments |= !by_obj || args.is_none_or(|(_, count)| count > 0);
             }
         }
         let special = global.special;
+        if !matches!(op, NEWOBJ | NEWOBJ_EX) && special.may_call() {
+            self.given(args, view);
+        }
         if special == Special::Ordinary {
             return;
         }
@@ -598,7 +704,18 @@ impl Observer for Recorder<'_> {
             && args.1 == 1
             && first.is_some_and(|arg| arg.kind == Kind::Int);
         self.facts.shapes |= special.called(op, args, view);
+        let counted = self.count_uses(view.arguments);
         match special {
+            Special::Type => self.facts.unseen_arguments |= args.1 != 1,
+            Special::Ufunc => {
+                let module = first.and_then(|module| view.string(module));
+                let is_numpy = |module| {
+                    ["numpy", "scipy"]
+                        .iter()
+                        .any(|top| is_in(module, top.as_bytes()))
+                };
+                self.facts.foreign_function |= !module.is_some_and(is_numpy);
+            }
             Special::Getattr => {
                 let name = args
                     .0
@@ -607,13 +724,27 @@ impl Observer for Recorder<'_> {
                 match (first, name) {
                     (Some(object), Some(name)) if object.kind == Kind::Global => {
                         self.globals.attributes.push((object.a, name.bytes()));
+                        self.facts.attribute = Some((at, object.a));
                         if let Some(object) = self.global_of(object) {
                             object.roles.attribute = true;
-                            object.uses += 1;
+                            object.uses += counted;
+                        }
+                    }
+                    (Some(object), Some(name))
+                        if object.kind == Kind::Object
+                            && self.facts.attribute.is_some_and(|(at, _)| at == object.b) =>
+                    {
+                        self.facts.chained = true;
+                        if let Some((last, global)) = &mut self.facts.attribute {
+                            *last = at;
+                            self.globals.attributes.push((*global, name.bytes()));
                         }
                     }
                     _ => {
-                        self.facts.loose_getattr = true;
+                        let is_method = name.is_some()
+                            && first.is_some_and(|object| object.kind != Kind::Unknown);
+                        self.facts.method |= is_method;
+                        self.facts.loose_getattr |= !is_method;
                         let of_random = first.is_some_and(|object| self.is_random(object));
                         let name = name.and_then(|name| view.string(*name));
                         if of_random && name.is_some_and(special::is_new_in_random) {
@@ -626,11 +757,10 @@ impl Observer for Recorder<'_> {
                 let base = args
                     .0
                     .get(1)
-                    .and_then(|&base| self.global_of(base))
-                    .map(|base| base.special);
+                    .and_then(|&base| self.base(base, counted, view.pickle));
                 if let Some(class) = first.and_then(|arg| self.global_of(arg)) {
                     class.roles.reconstructed = true;
-                    class.uses += 1;
+                    class.uses += counted;
                     class.from_str |= base == Some(Special::Str);
                     class.from_text |= base == Some(Special::Unicode);
                     let class = class.special;

@@ -84,6 +84,12 @@ pub(super) enum Special {
     Timeout,
     /// That of `concurrent.futures`
     FuturesTimeout,
+    /// What types with arguments are made by: `list[int]`
+    Subscript,
+    /// `functools.partial`
+    Partial,
+    /// `type`: of one argument, it says what that is
+    Type,
 }
 
 bitflags::bitflags! {
@@ -222,6 +228,29 @@ impl Said {
     }
 }
 
+/// A built-in type of which instances only hold what they are made from.
+pub(super) fn is_holder(module: &[u8], name: &[u8]) -> bool {
+    let holders = [
+        "object",
+        "dict",
+        "list",
+        "tuple",
+        "set",
+        "frozenset",
+        "int",
+        "long",
+        "float",
+        "complex",
+        "bool",
+        "str",
+        "unicode",
+        "bytes",
+        "bytearray",
+    ];
+    matches!(module, b"builtins" | b"__builtin__")
+        && holders.iter().any(|holder| holder.as_bytes() == name)
+}
+
 impl Special {
     pub(super) fn of(module: &[u8], name: &[u8]) -> Self {
         match (module, name) {
@@ -231,6 +260,7 @@ impl Special {
                 b"unicode" => Self::Unicode,
                 b"long" => Self::Long,
                 b"reduce" => Self::Reduce,
+                b"type" => Self::Type,
                 b"TimeoutError" => Self::Timeout,
                 b"bytes" | b"bytearray" | b"list" | b"tuple" => Self::Sized,
                 b"range" | b"xrange" => Self::Range,
@@ -267,6 +297,9 @@ impl Special {
             (b"xml.etree.ElementTree", b"Element") => Self::Native,
             (b"StringIO", b"StringIO") => Self::StringIo,
             (b"_operator" | b"operator", b"or_") => Self::Or,
+            (b"_operator" | b"operator", b"getitem") | (b"types", b"GenericAlias") => {
+                Self::Subscript
+            }
             (b"concurrent.futures._base", b"TimeoutError") => Self::FuturesTimeout,
             (b"zipfile", b"ZipInfo") => Self::ZipInfo,
             (b"statistics", b"NormalDist") => Self::NormalDist,
@@ -277,6 +310,7 @@ impl Special {
             (b"django.core.mail.message", b"EmailMultiAlternatives") => Self::Mail,
             (b"django.utils.timezone", b"FixedOffset") => Self::FixedOffset,
             (b"_functools" | b"functools", b"reduce") => Self::Reduce,
+            (b"_functools" | b"functools", b"partial") => Self::Partial,
             (b"django.db.models.base", b"model_unpickle") => Self::Model,
             (b"django.db.models.base", b"ModelState") => Self::ModelState,
             (b"django.http.response" | b"django.http", name) => match name {
@@ -293,6 +327,15 @@ impl Special {
             }
             _ => Self::Ordinary,
         }
+    }
+
+    /// Whether it may call what it is given: of these, it is known what they do with
+    /// it.
+    pub(super) fn may_call(self) -> bool {
+        !matches!(
+            self,
+            Self::Getattr | Self::Reconstructor | Self::Subscript | Self::Type | Self::CodecsEncode
+        )
     }
 
     /// What the mere presence of it says.

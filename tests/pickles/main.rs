@@ -1,6 +1,7 @@
 //! The pickle engine against recorded truth, and against the interpreters.
 
 mod apart;
+mod firewall;
 mod hostile;
 mod matrix;
 mod meanings;

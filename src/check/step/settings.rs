@@ -7,7 +7,8 @@ use super::super::hazard::{Hazard, share};
 use super::super::who;
 use super::Comparison;
 use crate::config::{Config, Written};
-use crate::policy::{Identify, Snapshot, Untagged};
+use crate::pickle::Firewall;
+use crate::policy::{Identify, Pickles, Snapshot, Untagged};
 
 /// Of so many keys it is counted how many change their server.
 const SAMPLE: usize = 10_000;
@@ -166,9 +167,11 @@ impl Comparison<'_> {
         let (was, is) = (old.inflate, new.inflate);
         self.setting("pickle", "max_inflated_bytes", was.max_bytes, is.max_bytes);
         self.setting("pickle", "max_inflate_ratio", was.max_ratio, is.max_ratio);
+        // The deny list also has what the allow list lets pass.
+        let denied = |pickles: &Pickles| pickles.deny.clone().except(&Firewall::nothing());
         for (differs, list) in [
             (old.extensions != new.extensions, "extensions"),
-            (old.deny != new.deny, "deny_globals"),
+            (denied(old) != denied(new), "deny_globals"),
             (old.allow != new.allow, "allow_globals"),
         ] {
             if differs {

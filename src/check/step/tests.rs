@@ -496,7 +496,7 @@ fn everything_else_is_named() {
     let old = two(ISOLATE);
     let new = format!(
         "{old}[pickle]\nflag_bit = 4\ndetect = 'both'\nmax_inflate_ratio = 50\n\
-         deny_globals = ['os.*']\n[limits]\nmax_value_bytes = '2MiB'\nconnect_timeout_ms = 100\n\
+         allow_globals = ['call app.Thing']\n[limits]\nmax_value_bytes = '2MiB'\nconnect_timeout_ms = 100\n\
          [admin_commands]\nflush_all = 'forward'\n"
     );
     insta::assert_snapshot!(told(&old, &new), @r"
@@ -504,7 +504,7 @@ fn everything_else_is_named() {
       pickle          flag_bit 0 -> 4
                       detect flags -> both
                       max_inflate_ratio 100 -> 50
-                      deny_globals: another list
+                      allow_globals: another list
       limits          max_value_bytes 1048576 -> 2097152
                       connect_timeout_ms 250 -> 100
       admin_commands  flush_all deny -> forward

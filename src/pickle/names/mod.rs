@@ -2,7 +2,7 @@
 //! and functions a pickle can name there, and how names cross 2 and 3.
 //!
 //! The facts are in `names.txt` and `compat.txt`, which `generate.py` writes by
-//! asking the interpreters. Only Python 3.14 was not asked: it is taken for 3.13.
+//! asking the interpreters, and in `produces.txt`, which `produces.py` writes. Only Python 3.14 was not asked: it is taken for 3.13.
 //!
 //! Everything here errs on one side: what the table says a version lacks, it
 //! lacks; what it does not say so of may still be lacking.
@@ -19,6 +19,7 @@ pub use version::{PythonVersion, Versions};
 
 /// The keys come from the committed data alone, so no seed has to be secret.
 type HashMap<K, V> = std::collections::HashMap<K, V, FixedState>;
+type HashSet<K> = std::collections::HashSet<K, FixedState>;
 
 /// One module of the standard library.
 #[derive(Debug, Default)]
@@ -39,6 +40,15 @@ struct Name {
 
 static MODULES: LazyLock<HashMap<&[u8], Module>> =
     LazyLock::new(|| parse(include_str!("names.txt")));
+
+/// The packages of Python 3's standard library.
+static PACKAGES: LazyLock<HashSet<&[u8]>> = LazyLock::new(|| {
+    let modules = MODULES
+        .iter()
+        .filter(|(_, found)| found.has & Versions::PY3 != Versions::default());
+    let inner = modules.filter(|(module, _)| module.contains(&b'.'));
+    inner.map(|(module, _)| first_part(module)).collect()
+});
 
 /// What the table says of an attribute of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +114,35 @@ pub fn backported(module: &[u8]) -> Versions {
     MODULES
         .get(top)
         .map_or(Versions::default(), |found| found.may_have)
+}
+
+/// Whether the standard library has, or may have, such a name in such a module: of
+/// what only Python 2.7 has, no other than it was seen to have, for applications have
+/// modules of these names.
+pub fn is_standard(module: &[u8], name: &[u8]) -> bool {
+    let since_3 =
+        |found: &Module| (found.has | found.may_have) & Versions::PY3 != Versions::default();
+    match MODULES.get(module) {
+        Some(found) => found.names.contains_key(first_part(name)) || since_3(found),
+        // A later version may have more modules in its packages.
+        None => PACKAGES.contains(first_part(module)),
+    }
+}
+
+/// Whether a module of the standard library was seen to have it: a class, a function
+/// or another object, but no module.
+pub fn is_listed(module: &str, name: &str) -> bool {
+    let found = MODULES.get(module.as_bytes());
+    found.is_some_and(|found| found.names.contains_key(first_part(name.as_bytes())))
+}
+
+/// What pickles call, for pickling itself writes such calls: the kind of the call,
+/// as the head of `produces.txt` describes it, and the name.
+pub fn produced() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("produces.txt").lines();
+    lines
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(kind, _)| *kind != "#")
 }
 
 /// Whether a module is the package or anywhere in it.
