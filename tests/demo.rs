@@ -128,6 +128,8 @@ fn the_demo_shows_what_crosses_and_what_stays_apart() {
       python2.7   get     miss                                    hidden: it cannot load this protocol
       python2.7   set     pickle of protocol 2, 91 bytes, STORED
       python3.11  get     pickle of protocol 2, 91 bytes          crossed: written by the other version
+      python2.7   set     pickle of protocol 2, 138 bytes, STORED
+      python3.11  get     miss                                    hidden: it cannot load a date of Python 2
 
     hits:home  (shared: numbers and locks cross versions)
       python2.7   set     41, STORED
@@ -138,6 +140,6 @@ fn the_demo_shows_what_crosses_and_what_stays_apart() {
       python2.7   add     STORED
       python3.11  add     NOT_STORED                              crossed: the other version holds it
 
-    crossed 4, isolated 1, hidden 1
+    crossed 4, isolated 1, hidden 2
     ");
 }

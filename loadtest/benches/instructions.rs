@@ -6,11 +6,15 @@
 mod setup;
 
 use std::hint::black_box;
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 use picklegate::pickle::transcode::{Form, Transcoder, UnknownEnvironment};
 use picklegate::pickle::{Extensions, Scanner};
 
-use setup::{KEY, multi_get, pickle, recorded, set, sets, store, turn};
+use setup::{KEY, multi_get, pickle, recorded, set, sets, store, turn, turn_under};
 
 /// Requests that each function lives through.
 const REQUESTS: usize = 6400;
@@ -51,6 +55,28 @@ fn ask(clients: u32, given: &[u8], requests: &[u8]) -> impl FnMut() + use<> {
     move || replay.turn()
 }
 
+/// Under a rule that looks at headers only.
+fn ask_by_header(given: &[u8], requests: &[u8]) -> impl FnMut() + use<> {
+    let rule = "mode = \"isolate\"\nsniff = \"header\"";
+    let mut replay = turn_under(rule, 1, given, requests);
+    move || replay.turn()
+}
+
+/// `set` of a value that no flag marks.
+fn set_raw(bytes: usize) -> Vec<u8> {
+    store(&format!("set {KEY} 0 0 {bytes}"), &pickle(bytes))
+}
+
+/// `set` of a pickle that its client compressed.
+fn set_compressed(bytes: usize) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder
+        .write_all(&pickle(bytes))
+        .expect("a vector takes all");
+    let value = encoder.finish().expect("a vector takes all");
+    store(&format!("set {KEY} 9 0 {}", value.len()), &value)
+}
+
 fn scan(pickle: Vec<u8>) -> impl FnMut() {
     let mut scanner = Scanner::default();
     move || {
@@ -76,12 +102,18 @@ fn transcode(pickle: Vec<u8>, form: Form) -> impl FnMut() {
 
 scenarios! {
     get_hit: 1 in ask(1, &set(KEY, 100), &line("get", ""));
+    get_hit_by_header: 1 in ask_by_header(&set(KEY, 100), &line("get", ""));
+    get_hit_raw: 1 in ask(1, &set_raw(100), &line("get", ""));
+    get_hit_raw_by_header: 1 in ask_by_header(&set_raw(100), &line("get", ""));
+    get_hit_compressed: 1 in ask(1, &set_compressed(400), &line("get", ""));
+    get_hit_compressed_by_header: 1 in ask_by_header(&set_compressed(400), &line("get", ""));
     get_hit_of_64_clients: 64 in ask(64, &set(KEY, 100), &line("get", ""));
     get_hit_16_kib: 1 in ask(1, &set(KEY, 16 << 10), &line("get", ""));
     get_miss: 1 in ask(1, b"", &line("get", ""));
     multi_get_hit_per_key: 100 in ask(1, &sets(100), multi_get(100).as_bytes());
     multi_get_miss_per_key: 100 in ask(1, b"", multi_get(100).as_bytes());
     set_100_b: 1 in ask(1, b"", &set(KEY, 100));
+    set_100_b_by_header: 1 in ask_by_header(b"", &set(KEY, 100));
     set_4_kib: 1 in ask(1, b"", &set(KEY, 4 << 10));
     delete_with_sibling: 1 in ask(1, &set(KEY, 100), &line("delete", ""));
     mg_hit: 1 in ask(1, &set(KEY, 100), &line("mg", " v"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
-use Fate::{Crossed, Deleted, Gone, Hidden, Isolated, Own, Stored, Taken};
+use Fate::{Crossed, Deleted, Gone, Hidden, Isolated, Own, Stored, Taken, Undecodable};
 
 use crate::config::{Config, ListenAddr};
 
@@ -168,6 +168,13 @@ pub async fn replay(config: &Config) -> io::Result<String> {
         Stored,
     )?;
     report.step(P3, "get", &py3.get("page:home").await?, Crossed)?;
+    report.step(
+        P2,
+        "set",
+        &py2.set("page:me", PICKLE, USER[0]).await?,
+        Stored,
+    )?;
+    report.step(P3, "get", &py3.get("page:me").await?, Undecodable)?;
 
     report.heading("hits:home", "shared: numbers and locks cross versions");
     report.step(P2, "set", &py2.set("hits:home", RAW, b"41").await?, Stored)?;
@@ -190,6 +197,7 @@ enum Fate {
     Own,
     Isolated,
     Hidden,
+    Undecodable,
     Crossed,
     Deleted,
     Gone,
@@ -203,6 +211,7 @@ impl Fate {
             Own => "its own copy",
             Isolated => "isolated: the other's copy stays out of sight",
             Hidden => "hidden: it cannot load this protocol",
+            Undecodable => "hidden: it cannot load a date of Python 2",
             Crossed => "crossed: written by the other version",
             Deleted => "every copy",
             Gone => "deleted by the other version",
@@ -215,7 +224,7 @@ impl Fate {
             Stored => reply.ends_with("STORED") && !reply.ends_with("NOT_STORED"),
             Deleted => reply == "DELETED",
             Taken => reply == "NOT_STORED",
-            Isolated | Hidden | Gone => reply == MISS,
+            Isolated | Hidden | Undecodable | Gone => reply == MISS,
             Own | Crossed => reply != MISS && !reply.contains("ERROR"),
         }
     }
@@ -249,7 +258,8 @@ impl Report {
     fn finish(mut self) -> String {
         let count = |fate| self.fates.iter().filter(|&&f| f == fate).count();
         let crossed = count(Crossed) + count(Taken);
-        let (isolated, hidden) = (count(Isolated), count(Hidden));
+        let hidden = count(Hidden) + count(Undecodable);
+        let isolated = count(Isolated);
         let _ = writeln!(
             self.text,
             "\ncrossed {crossed}, isolated {isolated}, hidden {hidden}"

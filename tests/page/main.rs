@@ -97,6 +97,9 @@ fn the_matrix_shows_what_was_hidden_and_what_was_hit() {
     for key in ["a", "b", "c"] {
         rig.cross(key);
     }
+    let cool = "document.querySelector('td[data-writer=\"python/3\"][data-reader=py3]')\
+                ?.style.background.includes('--cool')";
+    rig.page.await_that(cool);
     let count = |reader: &str, action: &str| {
         format!(
             "document.querySelector('td[data-writer=\"python/3\"][data-reader={reader}] \
@@ -182,6 +185,60 @@ fn a_quiet_sidecar_may_go_on_and_one_that_is_gone_is_told() {
     rig.gate.terminate();
     rig.page
         .await_that(&says("This sidecar does not answer: what is below is old"));
+}
+
+#[test]
+fn what_was_not_looked_at_is_neither_green_nor_a_reason_to_go_on() {
+    let Some(rig) = Rig::start("mode = \"guard\"\nsniff = \"header\"") else {
+        return;
+    };
+    rig.open();
+    let says =
+        |words: &str| format!("document.querySelector('#verdict').textContent === '{words}'");
+    let own = || {
+        let head = format!("set k 1 0 {}\r\n", PICKLE4.len());
+        let set = [head.as_bytes(), PICKLE4, b"\r\n"].concat();
+        roundtrip(&connect(&rig.py3), &set, b"STORED\r\n");
+        let found = roundtrip(&connect(&rig.py3), b"get k\r\n", b"END\r\n");
+        assert!(found.starts_with(b"VALUE"));
+    };
+    let cell = "td[data-writer=\"python/3\"][data-reader=py3]";
+    let background = || {
+        rig.page.eval(&format!(
+            "document.querySelector('{cell}').style.background !== ''"
+        ))
+    };
+    own();
+    rig.page.await_that(&says(
+        "Look before you go on: reads not looked at, rules that do not look at whole values, \
+         the advice about key families",
+    ));
+    assert_eq!(
+        rig.page
+            .text(&format!("{cell} [data-verdict=not_looked_at] dd")),
+        "1"
+    );
+    assert_eq!(background(), json!(false));
+    let rules = rig.page.text("#rules tbody");
+    assert!(
+        rules.contains("what values hold is not looked at"),
+        "{rules}"
+    );
+    // Once the whole value is looked at, what comes from then on can be told.
+    rig.reconfigure("mode = \"guard\"");
+    rig.page
+        .await_that("document.querySelector('#rules tbody').textContent.includes('sniff full')");
+    rig.open();
+    own();
+    rig.page.await_that(&format!(
+        "document.querySelector('{cell} [data-action=served] dd')?.textContent === '2'"
+    ));
+    assert_eq!(
+        background(),
+        json!(false),
+        "one of the two is still not known"
+    );
+    rig.is_sound();
 }
 
 #[test]

@@ -25,6 +25,10 @@ mode = "observe"
 prefix = "guard:"
 mode = "guard"
 [[rules]]
+prefix = "header:"
+mode = "guard"
+sniff = "header"
+[[rules]]
 prefix = "reject:"
 mode = "guard"
 on_unloadable_write = "reject"
@@ -198,6 +202,7 @@ impl Fleet {
         for (key, value) in [
             ("watch:v", PICKLE_4),
             ("guard:v", PICKLE_4),
+            ("header:v", PICKLE_2),
             ("reject:v", PICKLE_4),
             ("other:v", PICKLE_4),
             ("other:w", PERSISTENT),

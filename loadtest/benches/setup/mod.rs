@@ -22,10 +22,20 @@ const READ_BYTES: usize = 64 << 10;
 /// The key that most turns are about.
 pub(crate) const KEY: &str = "user:0042";
 
-/// A pickle of protocol 4, of this many bytes.
+/// A pickle of protocol 4, of this many bytes: a record with a text that fills it.
 pub(crate) fn pickle(bytes: usize) -> Vec<u8> {
-    let mut pickle = vec![b'N'; bytes];
-    pickle[..2].copy_from_slice(b"\x80\x04");
+    const START: &[u8] = b"}\x94(\x8c\x02id\x94M90\x8c\x04name\x94\x8c\x05Alice\x94\
+        \x8c\x06active\x94\x88\x8c\x05roles\x94]\x94(\x8c\x05admin\x94\x8c\x04user\x94e\
+        \x8c\x04text\x94X";
+    const END: &[u8] = b"\x94u.";
+    let framed = bytes - b"\x80\x04\x95".len() - 8;
+    let text = framed - START.len() - 4 - END.len();
+    let mut pickle = b"\x80\x04\x95".to_vec();
+    pickle.extend((framed as u64).to_le_bytes());
+    pickle.extend(START);
+    pickle.extend((text as u32).to_le_bytes());
+    pickle.resize(pickle.len() + text, b't');
+    pickle.extend(END);
     pickle
 }
 
@@ -57,7 +67,12 @@ pub(crate) fn sets(keys: usize) -> Vec<u8> {
 
 /// A turn of this many clients that all ask the same, after what was `given`.
 pub(crate) fn turn(clients: u32, given: &[u8], requests: &[u8]) -> Replay {
-    let mut rig = Rig::new(&config(1, "mode = \"isolate\""), 1);
+    turn_under("mode = \"isolate\"", clients, given, requests)
+}
+
+/// The same under another rule for all keys.
+pub(crate) fn turn_under(rule: &str, clients: u32, given: &[u8], requests: &[u8]) -> Replay {
+    let mut rig = Rig::new(&config(1, rule), 1);
     let clients = (0..clients).map(|_| rig.open("py3")).collect::<Vec<_>>();
     rig.ask(clients[0], given);
     let inputs = clients

@@ -11,6 +11,8 @@ const SPARK = 60;
 /** How long nothing has to be seen until what was before is history. */
 const QUIET_MS = 5 * 60 * 1000;
 const ACTIONS = ["served", "hidden", "transcoded", "read_through"];
+/** Of what was read so, nobody knows whether it was loaded. */
+const UNSURE = ["not_looked_at", "unknown"];
 const READ_RESULTS = ["hit", "miss", "hidden"];
 
 const $ = (selector, within = document) => within.querySelector(selector);
@@ -225,6 +227,11 @@ function leadingRule(status) {
   return [...status.rules].sort((a, b) => order.indexOf(b.mode) - order.indexOf(a.mode))[0];
 }
 
+/** A rule under which nobody knows whether readers load what they get. */
+function looksAway(rule) {
+  return rule.mode !== "shared" && rule.sniff !== "full";
+}
+
 /** What may stand against going on: [{level, text, note, since, total, link}]. */
 function findings(store, status, families) {
   const found = [];
@@ -244,6 +251,9 @@ function findings(store, status, families) {
   const reads = "cross_version_reads_total";
   see("look", "unloadable reads served", "their readers fail; guard makes them misses", reads, { verdict: "unloadable", action: "served" });
   see("look", "unloadable reads hidden", "misses for their readers; isolate gives each its copy", reads, { verdict: "unloadable", action: "hidden" });
+  see("look", "reads not looked at", "of values whose header alone was seen: nobody knows whether their readers load them", reads, { verdict: "not_looked_at" });
+  const blind = status.rules.filter(looksAway).length;
+  if (blind > 0) found.push({ level: "look", text: "rules that do not look at whole values", note: "only sniff = \"full\" tells who loads what", link: "#rules", since: null, total: blind });
   see("look", "untagged connections", "nothing told what they run", "untagged_connections_total", { reason: "no_tag" });
   see("look", "connections without a namespace", "none is for the tag that they bear: the log says which", "untagged_connections_total", { reason: "no_namespace" });
   see("look", "connections that speak the binary protocol", "they were closed: let their clients speak text", "closed_connections_total", { reason: "binary_protocol" });
@@ -358,7 +368,8 @@ function showRules(status) {
     setText($("span", rollout), isolates ? `${rule.rollout} %` : "–");
     const isShared = rule.mode === "shared";
     setText(values.firstChild, isShared ? "–" : rule.coherence);
-    setText(values.lastChild, isShared ? "" : `sniff ${rule.sniff}`);
+    const looks = { header: "sniff header: what values hold is not looked at", off: "sniff off: values are not looked at" };
+    setText(values.lastChild, isShared ? "" : looks[rule.sniff] ?? `sniff ${rule.sniff}`);
   });
 }
 
@@ -399,24 +410,34 @@ function makeReads(writer, reader) {
   cell.dataset.writer = writer;
   cell.dataset.reader = reader;
   const counts = cell.appendChild(make("dl", "counts"));
-  for (const action of ACTIONS) {
+  const addLine = (kind, name) => {
     const line = counts.appendChild(make("div"));
-    line.append(make("dt", "", action.replace("_", " ")), make("dd"));
-    line.dataset.action = action;
-  }
+    line.append(make("dt", "", name.replaceAll("_", " ")), make("dd"));
+    line.dataset[kind] = name;
+  };
+  for (const action of ACTIONS) addLine("action", action);
+  for (const verdict of UNSURE) addLine("verdict", verdict);
   return cell;
 }
 
-/** Heat is the share of the worst pair, on a scale where few show, too. */
+/** Heat is the share of the worst pair, on a scale where few show, too; cool is where
+    all was looked at and can be loaded. */
 function showReads(cell, store, pair, share) {
   const name = "cross_version_reads_total";
   const heat = share > 0 ? 14 + 30 * Math.sqrt(share) : 0;
   const all = store.sum(name, pair);
+  const loadable = store.sum(name, { ...pair, verdict: "loadable" });
   cell.style.background = heat > 0
     ? `color-mix(in srgb, var(--heat) ${heat.toFixed(0)}%, var(--panel))`
-    : all > 0 ? "color-mix(in srgb, var(--cool) 16%, var(--panel))" : "";
+    : all > 0 && loadable === all ? "color-mix(in srgb, var(--cool) 16%, var(--panel))" : "";
   for (const line of cell.firstChild.children) {
-    const { action } = line.dataset;
+    const { action, verdict } = line.dataset;
+    if (verdict) {
+      const unsure = store.sum(name, { ...pair, verdict });
+      setText(line.lastChild, count(unsure));
+      line.hidden = unsure === 0;
+      continue;
+    }
     const [n, lost] = [store.sum(name, { ...pair, action }), store.sum(name, { ...pair, action, verdict: "unloadable" })];
     setText(line.lastChild, count(n));
     const alarming = action === "served" && lost > 0;
@@ -570,7 +591,7 @@ function showFamilies(report) {
   each($("#reasons"), reasons, (reason) => reason, (reason) => make("li", "", reason), () => {});
   rows($("#families tbody"), report.families ?? [], (family) => family.family, (family) => {
     const looks = family.hits + family.misses;
-    const suspects = [family.counters > 0 && `counters ×${count(family.counters)}`, family.locks > 0 && `locks ×${count(family.locks)}`];
+    const suspects = [family.not_looked_at > 0 && `not looked at ×${count(family.not_looked_at)}`, family.counters > 0 && `counters ×${count(family.counters)}`, family.locks > 0 && `locks ×${count(family.locks)}`];
     return [
       [family.family, "key"],
       [`${family.advice}: ${family.why}`, "words"],
