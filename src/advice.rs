@@ -613,6 +613,39 @@ mod tests {
     }
 
     #[test]
+    fn a_go_needs_looks_at_whole_values() {
+        let nothing_seen = |rule: &str, counts: Counts| {
+            let config = Config::parse("test", &config(rule)).unwrap();
+            Report::new(BTreeMap::new(), &config.snapshot.rules, counts, false)
+        };
+        for sniff in ["header", "off"] {
+            let rule = format!("[[rules]]\nmode = \"guard\"\nsniff = \"{sniff}\"");
+            let report = nothing_seen(&rule, Counts::default());
+            assert!(!report.go);
+            assert_eq!(
+                report.reasons,
+                [format!(
+                    "everything else has sniff = \"{sniff}\": only \"full\" tells who can load its values"
+                )]
+            );
+            // The rules that it advises can tell.
+            assert!(!report.toml.contains("sniff"), "{}", report.toml);
+            assert!(nothing_seen(&report.toml, Counts::default()).go);
+        }
+        let counts = Counts {
+            not_looked_at: 7,
+            ..Counts::default()
+        };
+        let report = nothing_seen("[[rules]]\nmode = \"guard\"", counts);
+        assert!(!report.go && report.reasons[0].starts_with("7 pickles "));
+        let (name, family) = family("user:", |family| family.not_looked_at = 12);
+        assert_eq!(
+            (judge(&family).0, &*judge(&family).1, &*name),
+            (Advice::Leave, "12 of 100 reads not looked at", "user:")
+        );
+    }
+
+    #[test]
     fn what_stands_against_a_step_is_named() {
         let counts = Counts {
             suspected: 1,
