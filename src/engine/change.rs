@@ -69,8 +69,8 @@ pub enum Step {
 pub(super) enum Next {
     /// The next step of a change.
     Change(Ticket, Step, Box<Change>),
-    /// The copies of others of a client key that a `get` missed.
-    Through(Ticket, Box<KeyBuf>, OnMiss),
+    /// The copies of others of a client key that a `get` missed, from this one on.
+    Through(Ticket, Box<KeyBuf>, OnMiss, usize),
     /// The next copy of another, as an `mg` asked for the own one: its flags.
     ThroughMeta(Ticket, Box<KeyBuf>, MetaReply, Vec<u8>),
 }

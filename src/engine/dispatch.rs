@@ -4,7 +4,7 @@
 use super::Settings;
 use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
 use super::lane::{Lane, OnMiss, StoreHead, Target};
-use super::look::Look;
+use super::look::{Admitted, Look};
 use super::meta::{MetaReply, push_key};
 use super::session::{Quiet, Sessions, Ticket, Work};
 use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
@@ -28,6 +28,8 @@ pub(super) enum Taken {
     Body(usize),
     /// It needs this many bytes after its head.
     Needs(usize),
+    /// It is here, and is taken again later.
+    Waits,
 }
 
 /// One client's request meeting the snapshot and the lanes.
@@ -250,17 +252,29 @@ impl<'e> Dispatch<'e> {
 
     /// Asks for the copies of others of a key that was missed. Where that cannot be, it
     /// stays missed: half of another key's value may be out, so that no error can be.
-    pub(super) fn read_through(&mut self, ticket: Ticket, key: Box<KeyBuf>, on_miss: OnMiss) {
+    pub(super) fn read_through(
+        &mut self,
+        ticket: Ticket,
+        key: Box<KeyBuf>,
+        on_miss: OnMiss,
+        next: usize,
+    ) {
         let decision = self.decide_for(ticket, &key);
+        let others = || self.snapshot.others(decision.space).skip(next);
         let upstream = &mut self.lanes[self.lane_of(&key)];
-        if upstream.refusal().is_some() {
-            upstream.refused += 1;
+        let refused = upstream.refusal().is_some();
+        if refused || others().next().is_none() {
+            if refused {
+                upstream.refused += 1;
+            } else if on_miss.contains(OnMiss::NOTE) {
+                self.sessions.note_miss(ticket, &key);
+            }
             self.sessions.count_miss(ticket, &key);
             self.sessions.count_misses(ticket, 1);
             return self.sessions.finish(ticket);
         }
-        let copies = (&self.snapshot.codec, self.snapshot.others(decision.space));
-        let what = (key, Look::through(decision), on_miss);
+        let copies = (&self.snapshot.codec, others());
+        let what = (key, Look::through(decision), on_miss, next);
         upstream.lane.through(self.sessions, ticket, what, copies);
     }
 
@@ -370,16 +384,21 @@ impl<'e> Dispatch<'e> {
         };
         let decision = self.decide(key);
         let whole = !matches!(verb, Verb::Append | Verb::Prepend);
-        if whole && self.is_rejected(decision, key, flags, value) {
-            self.reject(
-                asked,
-                if verb == Verb::Cas {
-                    b"EXISTS"
-                } else {
-                    b"NOT_STORED"
-                },
-            );
-            return Taken::Body(len + 2);
+        let admitted = match whole {
+            true => self.admit(decision, key, (flags, value)),
+            false => Admitted::Accepted,
+        };
+        match admitted {
+            Admitted::Accepted => {}
+            Admitted::Later => return Taken::Waits,
+            Admitted::Rejected(_) => {
+                let reply: &[u8] = match verb {
+                    Verb::Cas => b"EXISTS",
+                    _ => b"NOT_STORED",
+                };
+                self.reject(asked, reply);
+                return Taken::Body(len + 2);
+            }
         }
         if verb == Verb::Add {
             self.suspect_lock(decision, key, flags, value);
@@ -432,10 +451,18 @@ impl<'e> Dispatch<'e> {
         };
         let decision = self.decide(meta.key);
         let whole = !matches!(mode, b'A' | b'P');
-        if whole && self.is_rejected(decision, meta.key, client_flags(meta), value) {
-            let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
-            self.reject(asked, &meta_reply(code, meta));
-            return Taken::Body(meta.len + 2);
+        let admitted = match whole {
+            true => self.admit(decision, meta.key, (client_flags(meta), value)),
+            false => Admitted::Accepted,
+        };
+        match admitted {
+            Admitted::Accepted => {}
+            Admitted::Later => return Taken::Waits,
+            Admitted::Rejected(_) => {
+                let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
+                self.reject(asked, &meta_reply(code, meta));
+                return Taken::Body(meta.len + 2);
+            }
         }
         if mode == b'E' {
             self.suspect_lock(decision, meta.key, client_flags(meta), value);
@@ -469,25 +496,10 @@ impl<'e> Dispatch<'e> {
         }
     }
 
-    /// Looks at a value on its way in: whether a reader of its key could not
-    /// load it, and the rule says that such a store is rejected.
-    fn is_rejected(
-        &mut self,
-        decision: Decision<'_>,
-        key: &[u8],
-        flags: u32,
-        value: &[u8],
-    ) -> bool {
-        let writer = self.sessions.get(self.client).who.identity;
-        let Sessions {
-            looker,
-            tally,
-            families,
-            ..
-        } = &mut *self.sessions;
-        let rejected = looker.write(tally, writer, decision, (flags, value));
-        families.wrote(key, writer.space, &looker.seen);
-        rejected.is_some()
+    /// Looks at a value on its way in: whether a reader of its key could not load it,
+    /// and the rule says that such a store is rejected.
+    fn admit(&mut self, decision: Decision<'_>, key: &[u8], value: (u32, &[u8])) -> Admitted {
+        self.sessions.admit(self.client, decision, key, value)
     }
 
     /// Refuses a store; a plain one also deletes every copy, so that nobody

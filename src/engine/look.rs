@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::tally::{Action, Direction, Tally, Writer, place_of};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{
-    self, Broken, Encoding, Extensions, Firewall, Header, InflateError, Inflater, Reason, Scan,
-    Scanner, Sniffer, Verdict,
+    self, Broken, Encoding, Extensions, Firewall, Header, InflateError, InflateLimits, Inflater,
+    Reason, Scan, Scanner, Sniffer, Verdict,
 };
 use crate::policy::{
     Decision, Globals, Identity, Mode, OnUnloadableRead, OnUnloadableWrite, Pickles, Rule,
-    Snapshot, Sniff,
+    Snapshot, Sniff, SpaceId,
 };
 
 /// As metrics name the reasons that are no [`Reason`], and the one that a header gives.
@@ -132,10 +132,105 @@ pub enum Shown {
     Hidden,
     /// [`Looker::rewritten`] in its place, with these client flags.
     Rewritten(u32),
+    /// Nothing yet: the look would keep others waiting. It was not counted, and has
+    /// to be had apart.
+    Later,
+}
+
+/// What a look at a value on its way in says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// It may be stored.
+    Accepted,
+    /// A reader of its key could not load it, for this reason.
+    Rejected(&'static str),
+    /// As [`Shown::Later`].
+    Later,
+}
+
+/// How much is looked at among other work, in bytes as they are when inflated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inline {
+    /// The longest value.
+    pub value_bytes: usize,
+    /// All values between two looks at the clock.
+    pub turn_bytes: usize,
+}
+
+impl Inline {
+    /// Everything, however long it takes.
+    pub const ALL: Self = Self {
+        value_bytes: usize::MAX,
+        turn_bytes: usize::MAX,
+    };
+}
+
+impl Default for Inline {
+    /// The worst pickle of 16 KiB takes a tenth of a millisecond or so.
+    fn default() -> Self {
+        Self {
+            value_bytes: 16 << 10,
+            turn_bytes: 128 << 10,
+        }
+    }
+}
+
+/// What a look at a whole value counts for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    protocol: Option<u8>,
+    writer: Writer,
+    verdict: Verdict,
+    /// Why it is not loadable.
+    reason: Option<&'static str>,
+    /// Why it has no other form, if one was wanted.
+    no_form: Option<&'static str>,
+    /// What is done with it; nobody asked for it if nothing is.
+    action: Option<Action>,
+}
+
+impl Found {
+    /// Counts a value on its way to a reader.
+    fn count(self, tally: &mut Tally, reader: SpaceId) {
+        if let Some(reason) = self.reason {
+            tally.not_loadable(reader, Direction::Read, reason);
+        }
+        if let Some(reason) = self.no_form {
+            tally.not_transcoded(reader, reason);
+        }
+        if let Some(action) = self.action {
+            tally.read(reader, self.protocol, self.writer, self.verdict, action);
+        }
+    }
+}
+
+/// What a look at a value on its way in counts for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Written {
+    protocol: Option<u8>,
+    /// Why some reader cannot load it.
+    reason: Option<&'static str>,
+    rejects: bool,
+}
+
+impl Written {
+    /// Counts a value of a writer, and says what becomes of it.
+    pub(super) fn count(self, tally: &mut Tally, writer: SpaceId) -> Admitted {
+        tally.write(writer, self.protocol);
+        let Some(reason) = self.reason else {
+            return Admitted::Accepted;
+        };
+        tally.not_loadable(writer, Direction::Write, reason);
+        if !self.rejects {
+            return Admitted::Accepted;
+        }
+        tally.rejected(writer, reason);
+        Admitted::Rejected(reason)
+    }
 }
 
 /// What is known of a value that was looked at whole.
-struct Found<'f> {
+struct Scanned<'f> {
     protocol: Option<u8>,
     writer: Writer,
     verdict: Verdict,
@@ -148,7 +243,7 @@ struct Found<'f> {
     note: Option<String>,
 }
 
-impl<'f> Found<'f> {
+impl<'f> Scanned<'f> {
     /// Scans a value that was inflated, if it could be. Where it could not, or is no
     /// whole pickle, what its header says for certain still holds.
     fn within(
@@ -274,6 +369,11 @@ pub struct Looker {
     inflater: Inflater,
     scanner: Scanner,
     transcoder: Transcoder,
+    /// What came of inflating the value that is looked at, if it was compressed.
+    inflated: Result<(), InflateError>,
+    inline: Inline,
+    /// Bytes that may still be looked at before the clock is.
+    left: usize,
     /// What the last look found.
     pub(super) seen: Seen,
     /// A transcoded value.
@@ -286,9 +386,12 @@ pub struct Looker {
 }
 
 impl Looker {
-    /// Looks as the snapshot says.
-    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+    /// Looks as the snapshot says, at no more than this.
+    pub fn new(snapshot: Arc<Snapshot>, inline: Inline) -> Self {
         Self {
+            inflated: Ok(()),
+            inline,
+            left: inline.turn_bytes,
             encoding: snapshot.pickles.encoding,
             snapshot,
             sniffer: Sniffer::default(),
@@ -305,6 +408,12 @@ impl Looker {
     /// How many namespaces there are.
     pub fn namespaces(&self) -> usize {
         self.snapshot.namespaces.len()
+    }
+
+    /// The clock was looked at.
+    #[inline]
+    pub(super) fn begin_turn(&mut self) {
+        self.left = self.inline.turn_bytes;
     }
 
     /// How many of the bytes after a value's line a look at it needs: its first
@@ -335,7 +444,7 @@ impl Looker {
     }
 
     #[cold]
-    fn note(&mut self, note: String) {
+    pub(super) fn note(&mut self, note: String) {
         self.refused += 1;
         if self.refused.is_power_of_two() && self.notes.len() < MAX_NOTES {
             self.notes.push(note);
@@ -397,7 +506,15 @@ impl Looker {
         (flags, start, len): (u32, &[u8], usize),
     ) -> Shown {
         if self.is_held(flags, len) {
-            return self.read_whole(Some(tally), identity, whole, flags, &start[..len]);
+            let value = &start[..len];
+            if self.is_long(flags, value) {
+                return Shown::Later;
+            }
+            let (shown, found) = self.read_whole(identity, whole, flags, value);
+            if let Some(found) = found {
+                found.count(tally, identity.space);
+            }
+            return shown;
         }
         if whole.contains(Whole::THROUGH) && self.encoding.may_be_pickle(flags) {
             return Shown::Hidden;
@@ -421,18 +538,35 @@ impl Looker {
         }
     }
 
-    /// Whether a value that nobody asked for is hidden from a reader: as
-    /// [`Looker::read`], but counts nothing.
-    pub fn is_hidden(
+    /// Counts what a look of its own that was had apart came to, as if the value had
+    /// just been looked at.
+    #[cold]
+    pub(super) fn count(&mut self, tally: &mut Tally, reader: SpaceId, judged: &mut Judged) {
+        std::mem::swap(&mut self.seen, &mut judged.seen);
+        std::mem::swap(&mut self.rewritten, &mut judged.rewritten);
+        for note in std::mem::take(&mut judged.notes) {
+            self.note(note);
+        }
+        if let Some(found) = judged.found {
+            found.count(tally, reader);
+        }
+    }
+
+    /// What a value that nobody asked for is to a reader: as [`Looker::read`], but
+    /// counts nothing.
+    pub fn probe(
         &mut self,
         identity: Identity,
         look: Look,
         (flags, start, len): (u32, &[u8], usize),
-    ) -> bool {
-        match look {
+    ) -> Shown {
+        let hidden = match look {
             Look::Whole(whole) if self.is_held(flags, len) => {
                 let value = &start[..len];
-                self.read_whole(None, identity, whole, flags, value) == Shown::Hidden
+                if self.is_long(flags, value) {
+                    return Shown::Later;
+                }
+                return self.read_whole(identity, whole, flags, value).0;
             }
             _ => {
                 let start = &start[..start.len().min(len)];
@@ -444,27 +578,81 @@ impl Looker {
                     _ => look.hides() && identity.reader.verdict(header) == Verdict::Unloadable,
                 })
             }
-        }
+        };
+        if hidden { Shown::Hidden } else { Shown::AsIs }
     }
 
+    /// Whether a look at all of a value would keep others waiting for too long. If
+    /// not, it was inflated for the look.
+    fn is_long(&mut self, flags: u32, value: &[u8]) -> bool {
+        let limits = self.snapshot.pickles.inflate;
+        if self.inline == Inline::ALL {
+            // Whatever comes of it is told by the look.
+            let _ = self.inflate(flags, value, limits);
+            return false;
+        }
+        let most = self.inline.value_bytes;
+        if value.len() > most.min(self.left) {
+            return true;
+        }
+        let own = limits.most_of(value.len());
+        let limits = InflateLimits {
+            max_bytes: most.min(limits.max_bytes),
+            ..limits
+        };
+        let bytes = match self.inflate(flags, value, limits) {
+            Ok(bytes) => bytes,
+            Err(InflateError::TooLarge(most)) if most < own => {
+                self.left = self.left.saturating_sub(most);
+                return true;
+            }
+            Err(_) => value.len(),
+        };
+        let is_long = bytes > self.left;
+        self.left = self.left.saturating_sub(bytes);
+        is_long
+    }
+
+    /// Inflates a value for a look, if it is compressed: what is looked at then.
+    fn inflate(
+        &mut self,
+        flags: u32,
+        value: &[u8],
+        limits: InflateLimits,
+    ) -> Result<usize, InflateError> {
+        self.inflated = Ok(());
+        if flags & self.encoding.compressed_flag == 0 {
+            return Ok(value.len());
+        }
+        let inflated = self.inflater.inflate(value, limits).map(<[u8]>::len);
+        self.inflated = inflated.map(|_| ());
+        inflated
+    }
+
+    /// Looks at all of a value, inflated for that: what the reader gets, and what
+    /// that counts for if it is a pickle.
     #[cold]
     fn read_whole(
         &mut self,
-        mut tally: Option<&mut Tally>,
         identity: Identity,
         whole: Whole,
         flags: u32,
         value: &[u8],
-    ) -> Shown {
+    ) -> (Shown, Option<Found>) {
         let snapshot = &self.snapshot;
         let (space, reader) = (identity.space, identity.reader);
         let Some(header) = self.sniffer.sniff(&self.encoding, flags, value) else {
-            return Shown::AsIs;
+            return (Shown::AsIs, None);
         };
         let pickles = &snapshot.pickles;
-        let plain = inflated(&mut self.inflater, pickles, flags, value);
+        let plain = plain(
+            &self.inflater,
+            self.inflated,
+            &self.encoding,
+            (flags, value),
+        );
         let inventory = snapshot.inventory(space);
-        let Found {
+        let Scanned {
             protocol,
             writer,
             verdict,
@@ -472,7 +660,7 @@ impl Looker {
             global,
             scan,
             note,
-        } = Found::within(
+        } = Scanned::within(
             plain,
             (header, reader.verdict(header)),
             (&mut self.scanner, &pickles.extensions),
@@ -482,9 +670,6 @@ impl Looker {
         self.seen.pickle(protocol, verdict, reason);
         self.seen.blame(global);
         let through = whole.contains(Whole::THROUGH);
-        if let (Some(tally), Some(reason), false) = (&mut tally, reason, through) {
-            tally.not_loadable(space, Direction::Read, reason);
-        }
         let refused = reason == Some(FIREWALL);
         let py2_str = if whole.contains(Whole::STR_AS_BYTES) {
             Py2Str::Bytes
@@ -500,6 +685,7 @@ impl Looker {
         let form = scan
             .filter(wants)
             .map(|scan| Form::of(reader, &scan, py2_str));
+        let mut no_form = None;
         let transcoded = match (form, plain) {
             (Some(form), Ok(pickle)) => {
                 let pool = Pool { reader, inventory };
@@ -510,13 +696,11 @@ impl Looker {
                     // Whatever it is now, it must be a pickle, and none that the
                     // reader surely cannot load.
                     let again = self.scanner.scan(rewritten, &pickles.extensions);
-                    let found = Found::of(again, None, |scan| scan.judge(reader, inventory));
+                    let found = Scanned::of(again, None, |scan| scan.judge(reader, inventory));
                     let refused = found.verdict == Verdict::Unloadable || found.scan.is_none();
                     found.reason.filter(|_| refused).map_or(Ok(()), Err)
                 });
-                if let (Some(tally), Err(reason)) = (&mut tally, done) {
-                    tally.not_transcoded(space, reason);
-                }
+                no_form = done.err();
                 done.is_ok()
             }
             _ => false,
@@ -529,36 +713,57 @@ impl Looker {
             _ if transcoded => {
                 // Every client can read what is not compressed.
                 let flags = flags & !self.encoding.compressed_flag;
-                (Action::Transcoded, Shown::Rewritten(flags))
+                (Some(Action::Transcoded), Shown::Rewritten(flags))
             }
-            Verdict::Loadable if through => (Action::ReadThrough, Shown::AsIs),
+            Verdict::Loadable if through => (Some(Action::ReadThrough), Shown::AsIs),
             // Nobody asked for this copy.
-            _ if through => return Shown::Hidden,
-            Verdict::Unloadable if whole.contains(hiding) => (Action::Hidden, Shown::Hidden),
-            _ => (Action::Served, Shown::AsIs),
+            _ if through => (None, Shown::Hidden),
+            Verdict::Unloadable if whole.contains(hiding) => (Some(Action::Hidden), Shown::Hidden),
+            _ => (Some(Action::Served), Shown::AsIs),
         };
-        if let Some(tally) = tally {
-            tally.read(space, protocol, writer, verdict, action);
-        }
-        shown
+        let found = Found {
+            protocol,
+            writer,
+            verdict,
+            reason: reason.filter(|_| !through),
+            no_form,
+            action,
+        };
+        (shown, Some(found))
     }
 
-    /// Looks at a value on its way in, and counts it: why it is to be rejected, if
-    /// it is.
+    /// Looks at a value on its way in, and counts it.
     pub fn write(
         &mut self,
         tally: &mut Tally,
         writer: Identity,
         decision: Decision<'_>,
         (flags, value): (u32, &[u8]),
-    ) -> Option<&'static str> {
+    ) -> Admitted {
+        self.seen.nothing();
+        let look = Look::of(decision);
+        if look == Look::Away {
+            return Admitted::Accepted;
+        }
+        let Some(header) = self.sniffer.sniff(&self.encoding, flags, value) else {
+            return Admitted::Accepted;
+        };
+        if matches!(look, Look::Whole(_)) && self.is_long(flags, value) {
+            return Admitted::Later;
+        }
+        let written = self.write_pickle(decision, header, (flags, value));
+        written.count(tally, writer.space)
+    }
+
+    /// Looks at a pickle on its way in, inflated for that if all of it is looked at.
+    fn write_pickle(
+        &mut self,
+        decision: Decision<'_>,
+        header: Header,
+        (flags, value): (u32, &[u8]),
+    ) -> Written {
         let Decision { rule, mode, space } = decision;
         let look = Look::of(decision);
-        self.seen.nothing();
-        if look == Look::Away {
-            return None;
-        }
-        let header = self.sniffer.sniff(&self.encoding, flags, value)?;
         let snapshot = &self.snapshot;
         let verdicts = snapshot.readers(space).map(|n| n.reader.verdict(header));
         let by_header = verdicts
@@ -566,14 +771,19 @@ impl Looker {
             .unwrap_or(Verdict::NotLookedAt);
         let (protocol, verdict, reason) = if let Look::Whole(whole) = look {
             let pickles = &snapshot.pickles;
-            let Found {
+            let Scanned {
                 protocol,
                 verdict,
                 reason,
                 note,
                 ..
-            } = Found::within(
-                inflated(&mut self.inflater, pickles, flags, value),
+            } = Scanned::within(
+                plain(
+                    &self.inflater,
+                    self.inflated,
+                    &self.encoding,
+                    (flags, value),
+                ),
                 (header, by_header),
                 (&mut self.scanner, &pickles.extensions),
                 whole.firewall(pickles),
@@ -597,17 +807,83 @@ impl Looker {
         } else {
             (header.protocol, by_header, header_reason(by_header))
         };
-        tally.write(writer.space, protocol);
         self.seen.pickle(protocol, verdict, reason);
-        let reason = reason?;
-        tally.not_loadable(writer.space, Direction::Write, reason);
-        let rejects = is_guarded(mode)
-            && rule.on_unloadable_write == OnUnloadableWrite::Reject
-            && verdict == Verdict::Unloadable;
-        if rejects {
-            tally.rejected(writer.space, reason);
+        Written {
+            protocol,
+            reason,
+            rejects: is_guarded(mode)
+                && rule.on_unloadable_write == OnUnloadableWrite::Reject
+                && verdict == Verdict::Unloadable,
         }
-        rejects.then_some(reason)
+    }
+}
+
+/// What a look that was had apart came to.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) shown: Shown,
+    found: Option<Found>,
+    /// Of a value on its way in.
+    pub(super) written: Option<Written>,
+    pub(super) seen: Seen,
+    rewritten: Vec<u8>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Looker {
+    /// Looks at all of a value on its way to a reader, and counts nothing.
+    pub(super) fn judge_read(
+        &mut self,
+        identity: Identity,
+        look: Look,
+        (flags, value): (u32, &[u8]),
+    ) -> Judged {
+        self.seen.nothing();
+        let (shown, found) = match look {
+            Look::Whole(whole) => {
+                // Whatever comes of it is told by the look.
+                let _ = self.inflate(flags, value, self.snapshot.pickles.inflate);
+                self.read_whole(identity, whole, flags, value)
+            }
+            Look::Away | Look::Count | Look::Hide => (Shown::AsIs, None),
+        };
+        let mut judged = self.judged(shown, None);
+        judged.found = found;
+        judged
+    }
+
+    /// Looks at all of a value on its way in, and counts nothing.
+    pub(super) fn judge_write(
+        &mut self,
+        decision: Decision<'_>,
+        (flags, value): (u32, &[u8]),
+    ) -> Judged {
+        self.seen.nothing();
+        // Whatever comes of it is told by the look.
+        let _ = self.inflate(flags, value, self.snapshot.pickles.inflate);
+        let header = self.sniffer.sniff(&self.encoding, flags, value);
+        let written = header.map(|header| self.write_pickle(decision, header, (flags, value)));
+        self.judged(Shown::AsIs, written)
+    }
+
+    fn judged(&mut self, shown: Shown, written: Option<Written>) -> Judged {
+        let rewritten = match shown {
+            Shown::Rewritten(_) => std::mem::take(&mut self.rewritten),
+            Shown::AsIs | Shown::Hidden | Shown::Later => Vec::new(),
+        };
+        Judged {
+            shown,
+            found: None,
+            written,
+            seen: std::mem::take(&mut self.seen),
+            rewritten,
+            notes: std::mem::take(&mut self.notes),
+        }
+    }
+
+    /// Whether it looks as this snapshot says.
+    pub(super) fn is_of(&self, snapshot: &Arc<Snapshot>) -> bool {
+        Arc::ptr_eq(&self.snapshot, snapshot)
     }
 }
 
@@ -634,7 +910,7 @@ pub fn foresee_read(
     look: Look,
     (flags, value): (u32, &[u8]),
 ) -> Foreseen {
-    let mut looker = Looker::new(Arc::clone(snapshot));
+    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL);
     let mut tally = Tally::new(snapshot.codec.spaces().len());
     let shown = looker.read(&mut tally, identity, look, (flags, value, value.len()));
     let space = identity.space.index();
@@ -667,7 +943,11 @@ pub fn foresee_write(
     value: (u32, &[u8]),
 ) -> Option<&'static str> {
     let mut tally = Tally::new(snapshot.codec.spaces().len());
-    Looker::new(Arc::clone(snapshot)).write(&mut tally, writer, decision, value)
+    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL);
+    match looker.write(&mut tally, writer, decision, value) {
+        Admitted::Rejected(reason) => Some(reason),
+        Admitted::Accepted | Admitted::Later => None,
+    }
 }
 
 impl Looker {
@@ -686,7 +966,12 @@ impl Looker {
         let header = self.sniffer.sniff(&self.encoding, flags, value);
         let needs = header.and_then(|header| header.protocol);
         if let (Look::Whole(_), true) = (look, self.is_held(flags, value.len())) {
-            let plain = inflated(&mut self.inflater, &snapshot.pickles, flags, value);
+            let plain = plain(
+                &self.inflater,
+                self.inflated,
+                &self.encoding,
+                (flags, value),
+            );
             let inventory = snapshot.inventory(identity.space);
             let scanned =
                 plain.map(|pickle| self.scanner.scan(pickle, &snapshot.pickles.extensions));
@@ -709,16 +994,16 @@ impl Looker {
 }
 
 /// A value as it was before its client compressed it, if it did.
-fn inflated<'v>(
-    inflater: &'v mut Inflater,
-    pickles: &Pickles,
-    flags: u32,
-    value: &'v [u8],
+fn plain<'v>(
+    inflater: &'v Inflater,
+    inflated: Result<(), InflateError>,
+    encoding: &Encoding,
+    (flags, value): (u32, &'v [u8]),
 ) -> Result<&'v [u8], InflateError> {
-    if flags & pickles.encoding.compressed_flag == 0 {
+    if flags & encoding.compressed_flag == 0 {
         Ok(value)
     } else {
-        inflater.inflate(value, pickles.inflate)
+        inflated.map(|()| inflater.inflated())
     }
 }
 

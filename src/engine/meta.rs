@@ -33,6 +33,13 @@ impl MetaReply {
     pub(super) fn of_another(&self) -> Self {
         Self {
             others: self.others + 1,
+            ..self.without_key()
+        }
+    }
+
+    /// The same, where the key is kept elsewhere.
+    pub(super) fn without_key(&self) -> Self {
+        Self {
             restore: OwedRestore::Strip(0),
             ..*self
         }
@@ -249,6 +256,22 @@ pub(super) fn match_key(found: &[u8], physical: &[u8]) -> Option<(usize, bool)> 
     let token = Tokens::new(found).next()?;
     let matches = decode_base64_key(token).is_some_and(|key| key[..] == *physical);
     (is_flagged(token.len()) && matches).then_some((token.len() + 2, true))
+}
+
+/// Whether the reply to an `mg` gives the item to its client to refresh: `W`, among
+/// the flags `W`, `X` and `Z` that come last.
+pub(super) fn is_won(text: &[u8]) -> bool {
+    let tail = &text[text.len().saturating_sub(b" W X Z".len())..];
+    tail.windows(2).any(|flag| flag == b" W")
+}
+
+/// The flags of a meta request, from its own line.
+pub(super) fn asked_flags(request: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
+    let line = &request[..end];
+    let mut tokens = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line));
+    tokens.nth(1);
+    tokens.rest()
 }
 
 /// A key in the form that memcached answers with: `foo`, or `Zm9v b`.

@@ -6,6 +6,7 @@
 //! and [`Engine::lane_input`] for whatever was read; then write what
 //! [`Upstream::lane`] has unwritten, and what [`Engine::pop_dirty`] names.
 
+mod apart;
 mod change;
 mod dispatch;
 mod families;
@@ -23,11 +24,12 @@ mod upstream;
 
 use std::sync::Arc;
 
+pub use apart::{Apart, Job, Judge, Judged};
 pub use families::{Families, Family};
 pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use lane::Lane;
 pub use listener::{ListenerId, ListenerIds};
-pub use look::{Foreseen, Look, Shown, foresee_read, foresee_write};
+pub use look::{Foreseen, Inline, Look, Shown, foresee_read, foresee_write};
 pub use session::{Known, MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Ticket};
 pub use tally::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
@@ -63,6 +65,8 @@ pub struct Settings {
     /// Connections to each server, without the one for large values; never
     /// changes.
     pub connections: usize,
+    /// What is looked at apart.
+    pub apart: Apart,
 }
 
 impl Settings {
@@ -159,7 +163,7 @@ impl Engine {
     /// Whether nothing is under way: no lane owes a reply, no client is owed one.
     pub fn is_at_rest(&self) -> bool {
         let lanes_rest = self.lanes.iter().all(|upstream| upstream.lane.is_idle());
-        lanes_rest && self.sessions.are_idle()
+        lanes_rest && self.sessions.are_idle() && self.sessions.jobs.is_idle()
     }
 
     /// Works by other settings from now on, while nothing is under way: whatever
@@ -181,6 +185,7 @@ impl Engine {
     pub fn set_now(&mut self, us: u64) {
         self.sessions.now_us = us;
         self.sessions.pool.tidy(us);
+        self.sessions.looker.begin_turn();
     }
 
     /// What was counted so far.
@@ -348,6 +353,10 @@ impl Engine {
                             self.sessions.get(client).need = total + body;
                             break;
                         }
+                        Taken::Waits => {
+                            self.sessions.get(client).paused = true;
+                            break;
+                        }
                     }
                 }
             }
@@ -448,6 +457,24 @@ impl Engine {
         self.sessions.finish(ticket);
     }
 
+    // Looks apart ----------------------------------------------------------
+
+    /// Takes what is to be looked at apart: [`Engine::judged`] is owed for each.
+    pub fn take_jobs(&mut self) -> Vec<Job> {
+        self.sessions.jobs.take_new()
+    }
+
+    /// What came of one of them.
+    pub fn judged(&mut self, judged: Judged) {
+        self.sessions.judged(judged);
+        self.go_on_with_changes();
+    }
+
+    /// Bytes of values that are looked at apart.
+    pub fn apart_bytes(&self) -> usize {
+        self.sessions.jobs.bytes()
+    }
+
     // Lanes ----------------------------------------------------------------
 
     /// All lanes, those of one server after those of another.
@@ -478,9 +505,9 @@ impl Engine {
                 Next::Change(ticket, step, change) => {
                     self.dispatch(ticket.client).step(ticket, step, change);
                 }
-                Next::Through(ticket, key, on_miss) => {
+                Next::Through(ticket, key, on_miss, next) => {
                     self.dispatch(ticket.client)
-                        .read_through(ticket, key, on_miss);
+                        .read_through(ticket, key, on_miss, next);
                 }
                 Next::ThroughMeta(ticket, key, meta, flags) => {
                     self.dispatch(ticket.client)

@@ -154,7 +154,7 @@ impl fmt::Display for Write {
 /// What a reader gets, and why.
 fn told(foreseen: &Foreseen, sniff: Sniff) -> String {
     let got = match foreseen.shown {
-        Shown::AsIs => "served".to_owned(),
+        Shown::AsIs | Shown::Later => "served".to_owned(),
         Shown::Hidden => "hidden, an ordinary miss".to_owned(),
         Shown::Rewritten(flags) => {
             let bytes = foreseen.rewritten_bytes;
@@ -182,7 +182,7 @@ fn with_reason(verdict: &str, foreseen: &Foreseen) -> String {
 /// What a reader gets of a sibling.
 fn told_through(foreseen: &Foreseen) -> String {
     match foreseen.shown {
-        Shown::AsIs => "a sibling like this is served on a miss".to_owned(),
+        Shown::AsIs | Shown::Later => "a sibling like this is served on a miss".to_owned(),
         Shown::Hidden => "a sibling like this is passed over".to_owned(),
         Shown::Rewritten(_) => {
             let bytes = foreseen.rewritten_bytes;

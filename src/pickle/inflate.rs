@@ -29,6 +29,14 @@ impl Default for InflateLimits {
     }
 }
 
+impl InflateLimits {
+    /// Most bytes that come out of this many.
+    pub fn most_of(&self, bytes: usize) -> usize {
+        let by_ratio = bytes.saturating_mul(self.max_ratio);
+        self.max_bytes.min(by_ratio.max(FREE_BYTES))
+    }
+}
+
 /// Why a compressed value was not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
@@ -81,8 +89,7 @@ impl Inflater {
     /// Corrupt streams, and those that grow past the limits: no more than those
     /// is ever held.
     pub fn inflate(&mut self, stream: &[u8], limits: InflateLimits) -> Result<&[u8], InflateError> {
-        let by_ratio = stream.len().saturating_mul(limits.max_ratio);
-        let most = limits.max_bytes.min(by_ratio.max(FREE_BYTES));
+        let most = limits.most_of(stream.len());
         self.inflate.reset(true);
         self.out.clear();
         self.out.shrink_to(KEPT_BYTES);
@@ -110,6 +117,11 @@ impl Inflater {
                 _ => {}
             }
         }
+    }
+
+    /// What was inflated last, as far as that went.
+    pub fn inflated(&self) -> &[u8] {
+        &self.out
     }
 }
 

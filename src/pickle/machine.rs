@@ -19,7 +19,7 @@ const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
 /// How many elements of a tuple are remembered: no rule asks for more of a call.
 const KEPT_ITEMS: usize = 6;
 
-/// Capacity (in elements) that a machine keeps between pickles.
+/// Capacity (in elements) that a machine keeps for the next pickle, however short.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
 /// A MARK on the stack.
@@ -214,7 +214,7 @@ impl Machine {
         pickle: &[u8],
         observer: &mut impl Observer,
     ) -> Result<Walked, Broken> {
-        self.reset();
+        self.reset(pickle.len());
         if pickle.len() > MAX_PICKLE_BYTES {
             let flaw = Flaw::TooLarge;
             return Err(Broken { flaw, at: 0 });
@@ -231,15 +231,18 @@ impl Machine {
         nodes * size_of::<Node>() + self.marks.capacity() * size_of::<Mark>()
     }
 
-    fn reset(&mut self) {
-        fn empty<T>(list: &mut Vec<T>) {
+    /// Starts again, for a pickle of this length: an element takes a byte of it at
+    /// least, so what is more is not needed.
+    fn reset(&mut self, bytes: usize) {
+        fn empty<T>(list: &mut Vec<T>, capacity: usize) {
             list.clear();
-            list.shrink_to(KEPT_CAPACITY);
+            list.shrink_to(capacity);
         }
-        empty(&mut self.stack);
-        empty(&mut self.marks);
-        empty(&mut self.memo);
-        empty(&mut self.items);
+        let capacity = KEPT_CAPACITY.max(bytes);
+        empty(&mut self.stack, capacity);
+        empty(&mut self.marks, capacity);
+        empty(&mut self.memo, capacity);
+        empty(&mut self.items, capacity);
         self.vacant = 0;
         self.protocol = 0;
         self.at = 0;

@@ -18,6 +18,7 @@ mod ask;
 mod connection;
 mod descriptors;
 mod identity;
+mod judges;
 mod manager;
 mod page;
 mod passed;
@@ -42,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr};
 use crate::embedded::Embedded;
-use crate::engine::{Engine, Fills, ListenerId, ListenerIds, Settings};
+use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
 use crate::log::Pace;
 use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
@@ -51,12 +52,13 @@ pub use identity::proxy;
 
 use acceptor::Acceptor;
 use identity::ProcessFinder;
+use judges::Judges;
 use passed::Passed;
 use reload::Watch;
 use status::Status;
 use stream::Listening;
 use upstream::Address;
-use worker::{Handle, Message, Reload, Worker};
+use worker::{Colleagues, Handle, Message, Reload, Worker};
 
 /// How long a worker may take to say whom it cut off at the end: none does unless it
 /// is stuck.
@@ -213,6 +215,7 @@ impl Server {
         let fills = Arc::new(Fills::default());
         let started = Instant::now();
         let colleagues = Arc::new(OnceLock::new());
+        let judges = Judges::start(self.config.workers)?;
         for number in 0..self.config.workers {
             let engine = Engine::new(self.settings(&self.config), Arc::clone(&fills));
             let publisher = Publisher::new(number, self.labels(&self.config));
@@ -222,7 +225,11 @@ impl Server {
                 self.config.limits,
                 publisher,
                 started,
-                Arc::clone(&colleagues),
+                Colleagues {
+                    number,
+                    workers: Arc::clone(&colleagues),
+                    judges: judges.clone(),
+                },
             )?;
             let (end, ended) = oneshot::channel();
             self.workers.push(handle);
@@ -471,6 +478,7 @@ impl Server {
                 .map(ToString::to_string)
                 .collect(),
             connections: config.upstream.connections,
+            apart: Apart::default(),
         }
     }
 

@@ -273,6 +273,14 @@ impl LaneConnection {
             let State::Up(connection, _) = &mut self.state else {
                 return;
             };
+            if engine.lane(self.lane).lane.is_parked() {
+                if let Err(error) = engine.lane_input(self.lane, &[]) {
+                    self.lost(engine, &format!("failed: {error}"), Failure::Reply, now);
+                } else if engine.lane(self.lane).lane.is_parked() {
+                    return;
+                }
+                continue;
+            }
             match connection.read(scratch) {
                 Ok(None) => return,
                 Ok(Some(0)) => self.lost(engine, "closed the connection", Failure::Lost, now),
@@ -326,7 +334,8 @@ impl LaneConnection {
         }
         let oldest_us = engine.lane(self.lane).lane.oldest_us();
         let overdue = oldest_us.is_some_and(|at| u128::from(now_us - at) > timeout.as_micros());
-        if overdue {
+        // What is parked was answered; it is here that it waits.
+        if overdue && !engine.lane(self.lane).lane.is_parked() {
             let why = format!("timed out after {} ms", timeout.as_millis());
             if self.is_up() {
                 self.lost(engine, &why, Failure::RequestTimeout, now);

@@ -15,14 +15,15 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
+use super::judges::Judges;
 use super::status::{self, Connected, Group};
 use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{
-    Closed, Engine, Family, Invalidation, LaneId, ListenerId, MAX_BACKLOG, Settings, Ticket,
-    Upstream,
+    Closed, Engine, Family, Invalidation, Judged, LaneId, ListenerId, MAX_BACKLOG, Settings,
+    Ticket, Upstream,
 };
 use crate::metrics::{Durations, Gauges, Labels, Publisher};
 use crate::policy::{Snapshot, Told};
@@ -65,6 +66,8 @@ pub(super) enum Message {
     Families(oneshot::Sender<Observed>),
     /// Say what was counted, in short.
     Summary(oneshot::Sender<BTreeMap<String, u64>>),
+    /// What came of a look that was had apart.
+    Judged(Box<Judged>),
     /// The statistics that a client waits for.
     Statistics(Ticket, Vec<u8>),
     /// Say which servers there are.
@@ -155,6 +158,17 @@ impl Handle {
     }
 }
 
+/// Who else there is for a worker.
+#[derive(Debug)]
+pub(super) struct Colleagues {
+    /// Its own number.
+    pub(super) number: usize,
+    /// The mailboxes of all workers, once all are there.
+    pub(super) workers: Arc<OnceLock<Vec<Mailbox>>>,
+    /// Those who look at what takes long.
+    pub(super) judges: Judges,
+}
+
 #[derive(Debug)]
 struct Client {
     connection: Connection,
@@ -177,8 +191,7 @@ pub(super) struct Worker {
     /// Where each of them stands.
     places: BTreeMap<LaneId, usize>,
     connector: Connector,
-    /// The mailboxes of all workers, once all are there.
-    colleagues: Arc<OnceLock<Vec<Mailbox>>>,
+    colleagues: Colleagues,
     /// The settings to come.
     reload: Option<Box<Reload>>,
     /// `None` once closed, while lanes still owe it replies.
@@ -219,7 +232,7 @@ impl Worker {
         limits: Limits,
         publisher: Publisher,
         started: Instant,
-        colleagues: Arc<OnceLock<Vec<Mailbox>>>,
+        colleagues: Colleagues,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
         let (sender, messages) = mpsc::channel();
@@ -282,7 +295,11 @@ impl Worker {
 
     /// How long events may be waited for.
     fn patience(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.lanes.iter().any(LaneConnection::is_readable) {
+        let readable = |(lane, upstream): (&LaneConnection, &Upstream)| {
+            lane.is_readable() && !upstream.lane.is_parked()
+        };
+        let mut lanes = self.lanes.iter().zip(self.engine.lanes());
+        if !self.ready.is_empty() || lanes.any(readable) {
             return Some(Duration::ZERO);
         }
         self.tick
@@ -305,6 +322,10 @@ impl Worker {
         self.ask_for_statistics();
         self.adopt();
         self.flush();
+        for job in self.engine.take_jobs() {
+            let Colleagues { number, judges, .. } = &self.colleagues;
+            judges.submit(*number, job, &self.connector.mailbox);
+        }
         // Not before: what was paused may have gone on.
         self.arm_tick();
         for note in self.engine.take_notes() {
@@ -368,6 +389,7 @@ impl Worker {
                 summary.insert("curr_connections".to_owned(), serving);
                 let _ = answer.send(summary);
             }
+            Message::Judged(judged) => self.engine.judged(*judged),
             Message::Statistics(ticket, lines) => self.engine.answer(ticket, &lines),
             Message::Servers(answer) => {
                 let mut servers: Vec<_> = self.lanes.iter().map(LaneConnection::address).collect();
@@ -730,7 +752,7 @@ impl Worker {
     /// Has all workers asked for what a client wants to know of the process.
     fn ask_for_statistics(&mut self) {
         while let Some(ticket) = self.engine.pop_question() {
-            let workers = self.colleagues.get().cloned().unwrap_or_default();
+            let workers = self.colleagues.workers.get().cloned().unwrap_or_default();
             let own = self.connector.mailbox.clone();
             self.connector.runtime.spawn(async move {
                 let lines = statistics(&workers).await;

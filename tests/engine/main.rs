@@ -5,6 +5,7 @@
 //!
 //! [`Engine`]: picklegate::engine::Engine
 
+mod apart;
 #[path = "../support/attacks.rs"]
 mod attacks;
 mod bounds;

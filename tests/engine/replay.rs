@@ -26,6 +26,7 @@ impl Replay {
     /// Lives through a turn once and notes what the caches answer; a read of a
     /// lane brings at most `read_bytes`.
     pub(crate) fn record(mut rig: Rig, inputs: Vec<(u32, Vec<u8>)>, read_bytes: usize) -> Self {
+        rig.engine.set_now(0);
         for (client, input) in &inputs {
             rig.send(*client, input);
         }
@@ -72,6 +73,7 @@ impl Replay {
 
     /// The half of a turn up to the lanes.
     pub(crate) fn ask(&mut self) {
+        self.engine.set_now(0);
         for (client, input) in &self.inputs {
             self.engine.client_input(*client, input);
         }

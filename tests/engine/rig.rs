@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use picklegate::config::Config;
 use picklegate::embedded::{Cache, Session as CacheSession};
-use picklegate::engine::{Engine, LaneId, ListenerId, ListenerIds, Settings};
+use picklegate::engine::{Apart, Engine, Job, Judge, LaneId, ListenerId, ListenerIds, Settings};
 use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Tag, Untagged};
 use picklegate::protocol::reply::ReplyError;
 
@@ -85,6 +85,7 @@ pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
         ],
         servers: servers.map(ToString::to_string).collect(),
         connections,
+        apart: Apart::default(),
     }
 }
 
@@ -138,6 +139,9 @@ pub(crate) struct Rig {
     lane_ids: Vec<LaneId>,
     /// By client.
     received: Vec<Vec<u8>>,
+    judge: Judge,
+    /// What is to be looked at apart.
+    jobs: Vec<Job>,
 }
 
 impl Rig {
@@ -156,7 +160,24 @@ impl Rig {
         config: &Config,
         connections: usize,
     ) -> Self {
-        let settings = settings(config, connections);
+        Self::working_by(caches, config, settings(config, connections))
+    }
+
+    /// A rig whose values are looked at apart as told.
+    pub(crate) fn apart(config: &Config, connections: usize, apart: Apart) -> Self {
+        let settings = Settings {
+            apart,
+            ..settings(config, connections)
+        };
+        Self::working_by(Rc::default(), config, settings)
+    }
+
+    fn working_by(
+        caches: Rc<RefCell<BTreeMap<String, Cache>>>,
+        config: &Config,
+        settings: Settings,
+    ) -> Self {
+        let connections = settings.connections;
         let mut rig = Self {
             engine: Engine::new(settings, Arc::default()),
             config: config.clone(),
@@ -165,6 +186,8 @@ impl Rig {
             peers: Vec::new(),
             lane_ids: Vec::new(),
             received: Vec::new(),
+            judge: Judge::default(),
+            jobs: Vec::new(),
         };
         rig.find_peers();
         rig
@@ -291,6 +314,30 @@ impl Rig {
         self.take_received(client)
     }
 
+    // Looks apart ----------------------------------------------------------
+
+    /// How many values are to be looked at apart.
+    pub(crate) fn jobs(&mut self) -> usize {
+        self.jobs.extend(self.engine.take_jobs());
+        self.jobs.len()
+    }
+
+    /// Has one of them looked at.
+    pub(crate) fn judge(&mut self, nth: usize) {
+        let job = self.jobs.remove(nth);
+        let judged = self.judge.judge(job);
+        self.engine.judged(judged);
+    }
+
+    /// Has all of them looked at, in their order; how many there were.
+    pub(crate) fn judge_all(&mut self) -> usize {
+        let count = self.jobs();
+        for _ in 0..count {
+            self.judge(0);
+        }
+        count
+    }
+
     // Lanes ----------------------------------------------------------------
 
     /// Writes up to `most` bytes of a lane's requests; how many there were.
@@ -362,6 +409,9 @@ impl Rig {
     /// # Errors
     /// The engine's.
     pub(crate) fn read_lane(&mut self, lane: usize, most: usize) -> Result<usize, ReplyError> {
+        if self.is_parked(lane)? {
+            return Ok(0);
+        }
         let peer = &mut self.peers[lane];
         let count = peer.output.len().min(most);
         let bytes: Vec<u8> = peer.output.drain(..count).collect();
@@ -373,11 +423,22 @@ impl Rig {
         Ok(count)
     }
 
+    /// Whether a lane waits for room, and still does when asked to go on.
+    fn is_parked(&mut self, lane: usize) -> Result<bool, ReplyError> {
+        if self.engine.lane(lane).lane.is_parked() {
+            self.engine.lane_input(lane, &[])?;
+        }
+        Ok(self.engine.lane(lane).lane.is_parked())
+    }
+
     /// [`Rig::read_lane`], without having the cache look at what it was sent.
     ///
     /// # Errors
     /// The engine's.
     pub(crate) fn read_some(&mut self, lane: usize, most: usize) -> Result<usize, ReplyError> {
+        if self.is_parked(lane)? {
+            return Ok(0);
+        }
         let peer = &mut self.peers[lane];
         let count = peer.output.len().min(most);
         let bytes: Vec<u8> = peer.output.drain(..count).collect();
@@ -413,6 +474,7 @@ impl Rig {
                 let most = upstream.piece(*delivered, output.len());
                 moved += self.read_lane(lane, most)?;
             }
+            moved += self.judge_all();
             if moved == 0 {
                 self.flush_clients();
                 return Ok(());

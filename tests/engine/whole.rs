@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use picklegate::engine::{Action, Direction, Writer};
+use picklegate::engine::{Action, Apart, Direction, Inline, Writer};
 use picklegate::pickle::Verdict;
 
 use crate::rig::{Cut, Rig, config, text};
@@ -42,10 +42,23 @@ fn hit(key: &str, flags: u32, value: &[u8], cas: &str) -> String {
     text(&[head.as_bytes(), value, b"\r\nEND\r\n"].concat())
 }
 
-/// What a client of each runtime gets for a value, in whole and in bytes.
+/// What a client of each runtime gets for a value, in whole and in bytes, wherever it
+/// is looked at.
 fn read(rule: &str, flags: u32, value: &[u8], runtime: &str) -> String {
-    let [whole, cut] = [Cut::Whole, Cut::Bytes].map(|cut| {
-        let mut rig = Rig::new(&config(1, rule), 1);
+    let apart = Apart {
+        inline: Inline {
+            value_bytes: 0,
+            turn_bytes: 0,
+        },
+        ..Apart::default()
+    };
+    let ways = [
+        (Cut::Whole, Apart::default()),
+        (Cut::Bytes, Apart::default()),
+        (Cut::Whole, apart),
+    ];
+    let [whole, cut, apart] = ways.map(|(cut, apart)| {
+        let mut rig = Rig::apart(&config(1, rule), 1, apart);
         store(&mut rig, "k", flags, value);
         let client = rig.open(runtime);
         rig.feed(client, b"get k\r\n", Cut::Whole, cut)
@@ -53,6 +66,7 @@ fn read(rule: &str, flags: u32, value: &[u8], runtime: &str) -> String {
         text(rig.received(client))
     });
     assert_eq!(whole, cut);
+    assert_eq!(whole, apart);
     whole
 }
 

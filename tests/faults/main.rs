@@ -4,7 +4,7 @@
 //! says why, in time, and nothing stays behind.
 //!
 //! `cargo test --release --test faults -- --ignored --nocapture` measures what
-//! hostile clients cost the others.
+//! hostile clients and long looks cost the others.
 
 #![allow(missing_docs)]
 
@@ -13,6 +13,7 @@ mod admin;
 mod clients;
 mod limits;
 mod load;
+mod looks;
 mod measure;
 mod names;
 mod process;

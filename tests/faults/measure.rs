@@ -119,8 +119,8 @@ fn read_large<'s>(scope: &'s Scope<'s, '_>, at: &'s str, over: &'s AtomicBool) {
 }
 
 /// How long small reads take, each of them, sorted.
-fn small_reads(at: &str) -> Vec<Duration> {
-    let ends = Instant::now() + LASTS;
+pub(crate) fn small_reads(at: &str, lasts: Duration) -> Vec<Duration> {
+    let ends = Instant::now() + lasts;
     let read = || {
         let mut client = connect(at);
         let mut took = Vec::new();
@@ -156,7 +156,7 @@ fn beside(at: &str, act: Act) -> Vec<Duration> {
         act(scope, at, &over);
         // What is owed at first is on its way.
         thread::sleep(Duration::from_millis(300));
-        let took = small_reads(at);
+        let took = small_reads(at, LASTS);
         over.store(true, Ordering::Relaxed);
         took
     })
@@ -166,7 +166,7 @@ fn p99(sorted: &[Duration]) -> f64 {
     ms(sorted[sorted.len() * 99 / 100])
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers[numbers.len() / 2]
 }
@@ -176,7 +176,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
 fn compare(at: &str, act: Act) -> (f64, f64, f64) {
     let rounds: Vec<(f64, f64)> = (0..ROUNDS)
         .map(|_| {
-            let alone = p99(&small_reads(at));
+            let alone = p99(&small_reads(at, LASTS));
             let beside = p99(&beside(at, act));
             // Those who left are forgotten.
             thread::sleep(Duration::from_millis(300));

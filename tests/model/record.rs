@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use picklegate::config::Config;
-use picklegate::engine::{Engine, ListenerIds, Settings};
+use picklegate::engine::{Apart, Engine, ListenerIds, Settings};
 use picklegate::policy::{Admission, Identify, Identity, RuntimeTag};
 
 /// Flags of a pickle, as Python clients set them.
@@ -72,6 +72,7 @@ impl Recorder {
             listeners: vec![(listener, Arc::new(admission))],
             servers: vec!["memcached".to_owned()],
             connections: 1,
+            apart: Apart::default(),
         };
         let mut engine = Engine::new(settings, Arc::default());
         let client = engine.open(listener, None);

@@ -22,7 +22,7 @@ const LIVES: u64 = 10;
 const MOVES: u64 = 20_000;
 
 /// What has to happen in each test, or it would show nothing.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "changes in doubt",
     "clock steps",
     "connections closed",
@@ -41,6 +41,8 @@ const KINDS: [&str; 18] = [
     "stale candidates",
     "stores rejected",
     "values hidden",
+    "values looked at apart",
+    "waits for room to look",
 ];
 
 fn run(coherence: Coherence, kinds: &[&str]) {

@@ -2,7 +2,7 @@
 //! one move at a time, each chosen by the seed.
 
 use fastrand::Rng;
-use picklegate::engine::{Action, Invalidation, Writer};
+use picklegate::engine::{Action, Apart, Inline, Invalidation, Settings, Writer};
 use picklegate::pickle::Verdict;
 use picklegate::policy::{RuntimeTag, Source, Tag, bucket};
 
@@ -39,6 +39,7 @@ struct Leftover {
 #[derive(Debug)]
 pub(crate) struct World {
     rng: Rng,
+    apart: Apart,
     stages: Vec<Stage>,
     walk: Walk,
     sidecars: Vec<Rig>,
@@ -91,6 +92,27 @@ fn plan(seed: u64, coherence: Coherence) -> Plan {
     }
 }
 
+/// Half of all lives have every value looked at apart, with little room for that.
+fn apart(seed: u64) -> Apart {
+    if seed & 4 == 0 {
+        return Apart::default();
+    }
+    Apart {
+        inline: Inline {
+            value_bytes: 0,
+            turn_bytes: 0,
+        },
+        max_bytes: 1_000,
+    }
+}
+
+fn working_by(stage: &Stage, apart: Apart) -> Settings {
+    Settings {
+        apart,
+        ..settings(&stage.config, CONNECTIONS)
+    }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, coherence: Coherence) -> Self {
         let rng = Rng::with_seed(seed);
@@ -98,11 +120,16 @@ impl World {
         let title = format!("PICKLEGATE_SEED={seed}, {plan:?}");
         println!("{title}");
         let stages = plan.stages();
-        let first = Rig::new(&stages[0].config, CONNECTIONS);
-        let second = first.beside(&stages[0].config);
+        let apart = apart(seed);
+        let mut first = Rig::new(&stages[0].config, CONNECTIONS);
+        let mut second = first.beside(&stages[0].config);
+        for rig in [&mut first, &mut second] {
+            rig.engine.adopt(working_by(&stages[0], apart));
+        }
         let names = names();
         let mut world = Self {
             rng,
+            apart,
             stages,
             walk: Walk::default(),
             sidecars: vec![first, second],
@@ -199,7 +226,8 @@ impl World {
                 clients[client].ask(rng, common, reference)
             }
             150..300 => self.send(client, most),
-            300..500 => rig.send_lane(lane, most) > 0,
+            300..470 => rig.send_lane(lane, most) > 0,
+            470..500 => self.judge(sidecar),
             500..680 => rig.serve_some(lane, most),
             680..860 => self.read(sidecar, lane, most),
             860..985 => self.deliver(client, most),
@@ -236,11 +264,25 @@ impl World {
 
     fn read(&mut self, sidecar: usize, lane: usize, most: usize) -> bool {
         let read = self.sidecars[sidecar].read_some(lane, most);
+        let parked = self.sidecars[sidecar].engine.lane(lane).lane.is_parked();
+        let counts = &mut self.reference.counts;
+        counts.add("waits for room to look", u64::from(parked));
         if let Err(error) = &read {
             let message = format!("sidecar {sidecar}, lane {lane}: {error}");
             self.reference.claim("", false, message);
         }
         read.is_ok_and(|count| count > 0)
+    }
+
+    /// Has something looked at apart, whatever came first.
+    fn judge(&mut self, sidecar: usize) -> bool {
+        let rig = &mut self.sidecars[sidecar];
+        let jobs = rig.jobs();
+        if jobs > 0 {
+            rig.judge(self.rng.usize(..jobs));
+            self.reference.counts.add("values looked at apart", 1);
+        }
+        jobs > 0
     }
 
     fn deliver(&mut self, client: usize, most: usize) -> bool {
@@ -433,7 +475,7 @@ impl World {
             (true, since) => since,
         };
         let rig = &mut self.sidecars[sidecar];
-        rig.adopt(&stage.config, settings(&stage.config, CONNECTIONS));
+        rig.adopt(&stage.config, working_by(stage, self.apart));
         self.reference.counts.add("reloads", 1);
         self.reference
             .note_all(format_args!("sidecar {sidecar}: {}", stage.name));
@@ -483,6 +525,7 @@ impl World {
                     moved |= rig.serve_some(lane, usize::MAX);
                     moved |= self.read(sidecar, lane, usize::MAX);
                 }
+                moved |= self.judge(sidecar);
                 let is_held = self.walk.next(sidecar).is_some();
                 moved |= is_held && self.adopt(sidecar);
             }

@@ -62,6 +62,10 @@ pub struct Lane {
     /// Input that ends in the middle of something.
     inbox: Vec<u8>,
     reading: Reading,
+    /// Bytes without which the inbox says nothing new: a value that is looked at whole.
+    lacking: usize,
+    /// A value is here that there is no room for yet.
+    parked: bool,
     /// Requests of clients since the start, retrievals once per key.
     pub requests: u64,
     /// Those of them that were not answered by the upstream.
@@ -96,11 +100,13 @@ enum Reply {
     },
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
-    /// A value that is only looked at, then `END`: its CAS id, if it is hidden.
+    /// A value that is only looked at, then `END`: its CAS id, if it is hidden. Told
+    /// elsewhere if it is looked at apart.
     Probe {
         ticket: Ticket,
         look: Look,
         hidden: Option<u64>,
+        apart: bool,
     },
     /// Lines up to `END`.
     Stats { ticket: Ticket },
@@ -112,6 +118,9 @@ enum Reply {
         restore: OwedRestore,
         look: Look,
         on_miss: OnMiss,
+        /// Copies that were asked for before these.
+        first: usize,
+        /// Nothing more comes of it: a copy was passed on, or is looked at apart.
         served: bool,
     },
 }
@@ -261,6 +270,12 @@ impl Lane {
     /// Whether nothing is owed.
     pub fn is_idle(&self) -> bool {
         self.in_flight() == 0
+    }
+
+    /// Whether a value is here that there is no room for yet, as too many are looked at
+    /// apart. Nothing is to be read until it is taken.
+    pub fn is_parked(&self) -> bool {
+        self.parked
     }
 
     /// Requests that were not answered yet.

@@ -1,12 +1,13 @@
 //! The replies of a lane: checked against what is owed, and delivered.
 
 use super::{Lane, OnMiss, Owed, OwedKey, Reading, Reply};
+use crate::engine::apart::Awaits;
 use crate::engine::look::Shown;
 use crate::engine::meta::{
-    OwedRestore, asked_key, asked_opaque, hide_meta, resize_meta, restore_debug, rewrite_meta,
+    OwedRestore, asked_flags, asked_key, asked_opaque, is_won, restore_debug, rewrite_meta,
     rewrite_unnamed,
 };
-use crate::engine::session::{LARGE_BYTES, Sessions, Ticket};
+use crate::engine::session::{Came, LARGE_BYTES, Sessions, Ticket};
 use crate::engine::tally::Outcome;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
@@ -27,12 +28,26 @@ impl Lane {
     /// What came is no reply to what was asked: the lane must be dropped.
     pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
         let mut at = 0;
-        while !self.inbox.is_empty() && at < input.len() {
+        if std::mem::take(&mut self.parked) {
+            let mut inbox = std::mem::take(&mut self.inbox);
+            let taken = self.take(sessions, &inbox)?;
+            inbox.drain(..taken);
+            self.inbox = inbox;
+        }
+        while !self.inbox.is_empty() && at < input.len() && !self.parked {
             // Only what was cut off is copied, not all that comes behind it.
-            let piece = &input[at..input.len().min(at + PIECE_BYTES)];
+            let lacking = std::mem::take(&mut self.lacking);
+            let end = at + lacking.max(PIECE_BYTES);
+            let piece = &input[at..input.len().min(end)];
             let mut inbox = std::mem::take(&mut self.inbox);
             let before = inbox.len();
+            inbox.reserve(lacking);
             inbox.extend_from_slice(piece);
+            if piece.len() < lacking {
+                self.lacking = lacking - piece.len();
+                self.inbox = inbox;
+                return Ok(());
+            }
             let taken = self.take(sessions, &inbox)?;
             if taken < before {
                 at += piece.len();
@@ -40,11 +55,15 @@ impl Lane {
             } else {
                 at += taken - before;
                 inbox.clear();
+                // What comes next is looked at in the input itself.
+                self.lacking = 0;
             }
             self.inbox = inbox;
         }
-        let taken = self.take(sessions, &input[at..])?;
-        self.inbox.extend_from_slice(&input[at + taken..]);
+        if !self.parked && self.inbox.is_empty() {
+            at += self.take(sessions, &input[at..])?;
+        }
+        self.inbox.extend_from_slice(&input[at..]);
         self.forget_answered(sessions.now_us);
         Ok(())
     }
@@ -226,7 +245,7 @@ impl Lane {
         }
         let head = parse_value_head(text)?;
         let missed = self.find_key(head.key).ok_or(ReplyError::WrongKey)?;
-        Ok(self.take_value(sessions, missed, &head, body))
+        self.take_value(sessions, missed, &head, body)
     }
 
     /// Takes a value's line. `None` if more of the value is needed.
@@ -236,10 +255,12 @@ impl Lane {
         missed: usize,
         head: &ValueHead<'_>,
         body: &[u8],
-    ) -> Option<usize> {
+    ) -> Result<Option<usize>, ReplyError> {
         let look = self.owed_keys()[missed].look;
-        if body.len() < sessions.looker.bytes_needed(look, head.flags, head.len) {
-            return None;
+        let needed = sessions.looker.bytes_needed(look, head.flags, head.len);
+        if body.len() < needed {
+            self.lacking = needed - body.len();
+            return Ok(None);
         }
         self.pass_keys(sessions, missed);
         let key = &self.owed_keys()[0];
@@ -247,29 +268,36 @@ impl Lane {
         let seen = (head.flags, body, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
-        let visible = sessions.values(ticket, |values| {
-            match values.admit(client_key, look, seen) {
-                Shown::AsIs => {
-                    values.write(&line);
-                    true
-                }
-                Shown::Hidden => {
-                    values.missed(on_miss, client_key);
-                    false
-                }
-                Shown::Rewritten(flags) => {
-                    values.write_rewritten(client_key, flags, head.tail);
-                    false
-                }
+        let shown = sessions.values(ticket, |values| {
+            let shown = values.admit(client_key, look, seen);
+            match shown {
+                Shown::AsIs => values.write(&line),
+                Shown::Hidden => values.missed(on_miss, client_key),
+                Shown::Rewritten(flags) => values.write_rewritten(client_key, flags, head.tail),
+                Shown::Later => {}
             }
+            shown
         });
+        if shown == Shown::Later {
+            let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
+            let deferred = sessions.defer(ticket, look, came, |sessions| Awaits::Value {
+                ticket,
+                client_key: sessions.pool.keep(client_key),
+                on_miss,
+            });
+            if !deferred {
+                self.parked = true;
+                return Ok(None);
+            }
+        }
+        let visible = shown == Shown::AsIs;
         sessions.comes(ticket, head.len);
         self.reading = Reading::Body {
             ticket,
             left: head.len,
             visible,
         };
-        Some(0)
+        Ok(Some(0))
     }
 
     /// The keys that the front retrieval is still owed.
@@ -391,7 +419,12 @@ impl Lane {
             Ok(flags) if text.starts_with(b"VA ") => {
                 self.take_meta_value(sessions, (ticket, &physical), &mut line, flags, body)
             }
-            Ok(_) if text.starts_with(b"EN") && self.asks_on(sessions, ticket, &physical) => {
+            Ok(_)
+                if text.starts_with(b"EN")
+                    && let Some(request) = self.asks_on(sessions) =>
+            {
+                let client_key = meta.restore.client_key(&physical);
+                sessions.ask_on(ticket, meta, client_key, request);
                 sessions.finish(ticket);
                 self.answered(sessions);
                 Ok(Some(0))
@@ -441,38 +474,38 @@ impl Lane {
             self.answered(sessions);
             return Ok(Some(len + 2));
         }
-        if body.len() < sessions.looker.bytes_needed(meta.look, flags, len) {
+        let needed = sessions.looker.bytes_needed(meta.look, flags, len);
+        if body.len() < needed {
+            self.lacking = needed - body.len();
             return Ok(None);
         }
         let client_key = meta.restore.client_key(physical);
         let shown = sessions.inspect(ticket, meta.look, (flags, body, len));
-        let asks_on = shown == Shown::Hidden && self.asks_on(sessions, ticket, physical);
-        if !asks_on {
-            sessions.count_value(ticket, client_key, shown);
-        }
-        if shown != Shown::Hidden {
-            self.note_miss(sessions, ticket, physical, line);
-        }
-        match shown {
-            Shown::Hidden if asks_on => {}
-            Shown::AsIs => {
-                sessions.tell(ticket, line);
-                sessions.bytes(ticket, &[line, b"\r\n"]);
+        let mut visible = false;
+        if shown == Shown::Later {
+            let came = came([line, b"", b""], (flags, len), body)?;
+            let flags = self.asks_on(sessions).map(asked_flags);
+            let deferred = sessions.defer(ticket, meta.look, came, |sessions| Awaits::Meta {
+                ticket,
+                client_key: sessions.pool.keep(client_key),
+                meta: meta.without_key(),
+                flags: flags.map(|flags| {
+                    let mut kept = sessions.pool.take_line();
+                    kept.extend_from_slice(flags);
+                    kept
+                }),
+            });
+            if !deferred {
+                self.parked = true;
+                return Ok(None);
             }
-            Shown::Hidden => {
-                hide_meta(line);
-                self.note_miss(sessions, ticket, physical, line);
-                if sessions.tell_hidden(ticket) {
-                    sessions.bytes(ticket, &[line, b"\r\n"]);
-                }
-            }
-            Shown::Rewritten(flags) => {
-                resize_meta(line, sessions.looker.rewritten().len(), flags);
-                sessions.tell(ticket, line);
-                sessions.rewritten(ticket, line);
-            }
+        } else if shown == Shown::Hidden
+            && let Some(request) = self.asks_on(sessions)
+        {
+            sessions.ask_on(ticket, meta, client_key, request);
+        } else {
+            visible = sessions.show_meta(ticket, (meta, client_key), line, shown);
         }
-        let visible = shown == Shown::AsIs;
         sessions.comes(ticket, len);
         self.reading = Reading::Body {
             ticket,
@@ -496,6 +529,7 @@ impl Lane {
                     ticket,
                     look,
                     hidden,
+                    apart,
                 },
             ..
         }) = self.owed.front_mut()
@@ -505,8 +539,10 @@ impl Lane {
         let (ticket, look) = (*ticket, *look);
         if !text.starts_with(b"VALUE ") {
             // The end, no value, or an error: what was told the client stands.
-            let hidden = *hidden;
-            sessions.probed(ticket, hidden);
+            if !*apart {
+                sessions.probed(ticket, *hidden);
+            }
+            sessions.finish(ticket);
             self.answered(sessions);
             return Ok(Some(0));
         }
@@ -517,11 +553,23 @@ impl Lane {
             return Err(ReplyError::WrongKey);
         }
         let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
-        if body.len() < sessions.looker.bytes_needed(look, head.flags, head.len) {
+        let needed = sessions.looker.bytes_needed(look, head.flags, head.len);
+        if body.len() < needed {
+            self.lacking = needed - body.len();
             return Ok(None);
         }
-        if sessions.is_hidden(ticket, look, (head.flags, body, head.len)) {
-            *hidden = cas;
+        match sessions.probe(ticket, look, (head.flags, body, head.len)) {
+            Shown::AsIs | Shown::Rewritten(_) => {}
+            Shown::Hidden => *hidden = cas,
+            Shown::Later => {
+                let came = came([b""; 3], (head.flags, head.len), body)?;
+                let awaits = |_: &mut Sessions| Awaits::Probe { ticket, cas };
+                if !sessions.defer(ticket, look, came, awaits) {
+                    self.parked = true;
+                    return Ok(None);
+                }
+                *apart = true;
+            }
         }
         self.reading = Reading::Body {
             ticket,
@@ -533,23 +581,19 @@ impl Lane {
 
     // The copies of others -------------------------------------------------
 
-    /// Has the next copy of another asked for, where a meta reply is a miss and
-    /// there is one.
-    fn asks_on(&self, sessions: &mut Sessions, ticket: Ticket, physical: &[u8]) -> bool {
+    /// The request that the next copy of another is asked for by, if there is one and
+    /// the meta reply that comes is a miss.
+    fn asks_on(&self, sessions: &Sessions) -> Option<&[u8]> {
         let Some(Owed {
             start,
             reply: Reply::Meta { meta, .. },
             ..
         }) = self.owed.front()
         else {
-            return false;
+            return None;
         };
-        if !meta.on_miss.contains(OnMiss::THROUGH) || !sessions.has_others(meta.others) {
-            return false;
-        }
-        let request = &self.wire[(*start - self.base) as usize..];
-        sessions.ask_on(ticket, meta, meta.restore.client_key(physical), request);
-        true
+        let asks = meta.on_miss.contains(OnMiss::THROUGH) && sessions.has_others(meta.others);
+        asks.then(|| &self.wire[(*start - self.base) as usize..])
     }
 
     /// A key was read that was not there.
@@ -589,6 +633,7 @@ impl Lane {
                     restore,
                     look,
                     on_miss,
+                    first,
                     served,
                 },
             ..
@@ -615,22 +660,23 @@ impl Lane {
         let head = parse_value_head(text)?;
         let request = &self.wire[(*start - self.base) as usize..];
         let end = memchr::memchr(b'\r', request).unwrap_or(request.len());
-        if !Tokens::new(&request[..end])
-            .skip(1)
-            .any(|copy| copy == head.key)
-        {
+        let mut copies = Tokens::new(&request[..end]).skip(1);
+        let Some(nth) = copies.position(|copy| copy == head.key) else {
             return Err(ReplyError::WrongKey);
-        }
-        if !*served && body.len() < sessions.looker.bytes_needed(*look, head.flags, head.len) {
+        };
+        let needed = sessions.looker.bytes_needed(*look, head.flags, head.len);
+        if !*served && body.len() < needed {
+            self.lacking = needed - body.len();
             return Ok(None);
         }
         let mut visible = false;
         if !*served {
             let seen = (head.flags, body, head.len);
             let line = [b"VALUE ", key, head.tail, b"\r\n"];
-            sessions.values(ticket, |values| {
-                match values.admit_through(key, *look, seen) {
-                    Shown::Hidden => {}
+            let shown = sessions.values(ticket, |values| {
+                let shown = values.admit_through(key, *look, seen);
+                match shown {
+                    Shown::Hidden | Shown::Later => {}
                     Shown::AsIs => {
                         values.write(&line);
                         visible = true;
@@ -641,7 +687,23 @@ impl Lane {
                         *served = true;
                     }
                 }
+                shown
             });
+            if shown == Shown::Later {
+                let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
+                let (on_miss, next) = (*on_miss, *first + nth + 1);
+                let deferred = sessions.defer(ticket, *look, came, |sessions| Awaits::Through {
+                    ticket,
+                    client_key: sessions.pool.keep(key),
+                    on_miss,
+                    next,
+                });
+                if !deferred {
+                    self.parked = true;
+                    return Ok(None);
+                }
+                *served = true;
+            }
         }
         self.reading = Reading::Body {
             ticket,
@@ -652,11 +714,17 @@ impl Lane {
     }
 }
 
-/// Whether the reply to an `mg` gives the item to its client to refresh: `W`, among
-/// the flags `W`, `X` and `Z` that come last.
-fn is_won(text: &[u8]) -> bool {
-    let tail = &text[text.len().saturating_sub(b" W X Z".len())..];
-    tail.windows(2).any(|flag| flag == b" W")
+/// A value that is here with its line end.
+fn came<'v>(
+    line: [&'v [u8]; 3],
+    (flags, len): (u32, usize),
+    body: &'v [u8],
+) -> Result<Came<'v>, ReplyError> {
+    let value = body.get(..len + 2).ok_or(ReplyError::Malformed)?;
+    if !value.ends_with(b"\r\n") {
+        return Err(ReplyError::Malformed);
+    }
+    Ok(Came { line, flags, value })
 }
 
 /// What a missed key leads to; whether the copies of others are asked for.
@@ -721,6 +789,8 @@ fn take_values_of(
                 (Shown::Rewritten(flags), restore) => {
                     values.write_rewritten(restore.client_key(head.key), flags, head.tail);
                 }
+                // Taken one by one.
+                (Shown::Later, _) => break,
             }
             at += total;
             *answered += 1;

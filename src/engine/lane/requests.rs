@@ -337,6 +337,7 @@ impl Lane {
                 ticket,
                 look,
                 hidden: None,
+                apart: false,
             },
         );
         self.wire.extend_from_slice(b"gets ");
@@ -351,7 +352,7 @@ impl Lane {
         &mut self,
         sessions: &mut Sessions,
         ticket: Ticket,
-        (key, look, on_miss): (Box<KeyBuf>, Look, OnMiss),
+        (key, look, on_miss, first): (Box<KeyBuf>, Look, OnMiss, usize),
         (codec, spaces): (&KeyCodec, impl Iterator<Item = SpaceId>),
     ) {
         self.keep_order(sessions, ticket);
@@ -368,6 +369,7 @@ impl Lane {
             restore: OwedRestore::Kept(key),
             look,
             on_miss,
+            first,
             served: false,
         };
         self.owed.push_back(Owed {

@@ -4,8 +4,7 @@
 use super::{Sessions, Ticket};
 use crate::engine::change::Next;
 use crate::engine::lane::OnMiss;
-use crate::engine::meta::MetaReply;
-use crate::protocol::Tokens;
+use crate::engine::meta::{MetaReply, asked_flags};
 
 impl Sessions {
     /// A client key was missed: a write that follows soon fills it.
@@ -35,7 +34,7 @@ impl Sessions {
     ) {
         self.expect(ticket);
         let key = self.pool.keep(client_key);
-        self.steps.push(Next::Through(ticket, key, on_miss));
+        self.steps.push(Next::Through(ticket, key, on_miss, 0));
     }
 
     /// Whether there are further copies than the own one and these.
@@ -54,11 +53,7 @@ impl Sessions {
         self.expect(ticket);
         let key = self.pool.keep(client_key);
         let mut flags = self.pool.take_line();
-        let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
-        let line = &request[..end];
-        let mut tokens = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line));
-        tokens.nth(1);
-        flags.extend_from_slice(tokens.rest());
+        flags.extend_from_slice(asked_flags(request));
         let meta = meta.of_another();
         self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
     }

@@ -5,6 +5,8 @@
 //! client, the others keep what they have until it is their turn, so replies
 //! leave in request order whatever mix of lanes they come from.
 
+mod apart;
+mod held;
 mod misses;
 mod queues;
 mod values;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use super::Settings;
+use super::apart::Jobs;
 use super::change::{Change, Next, Stage, replace_code};
 use super::listener::ListenerId;
 use super::look::{Look, Looker, Shown};
@@ -30,6 +33,8 @@ use crate::policy::{
 };
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
+pub(super) use apart::Came;
+use held::Held;
 use queues::Queues;
 use window::Window;
 
@@ -157,6 +162,16 @@ struct Slot {
     holds_up: bool,
     /// What the client gets when its turn comes.
     stash: Vec<u8>,
+    /// What it gets behind that: never there without a value that is looked at apart.
+    held: Option<Box<Held>>,
+}
+
+impl Slot {
+    /// Forgets what the client would have got; how many bytes.
+    fn forget(&mut self) -> usize {
+        let held = self.held.as_mut().map_or(0, |held| held.clear());
+        std::mem::take(&mut self.stash).len() + held
+    }
 }
 
 impl Kind {
@@ -216,9 +231,11 @@ pub struct Session {
     dirty: bool,
     slots: VecDeque<Slot>,
     /// Bytes of streamed replies that wait for their turn: the stashes of all
-    /// slots but [`Kind::Single`], which hold a line each.
+    /// slots but [`Kind::Single`], which hold a line each, and values that are looked
+    /// at apart.
     waiting: usize,
-    /// Slots that hold up what comes after them; nothing more is taken meanwhile.
+    /// Slots that hold up what comes after them, and a store that is looked at apart;
+    /// nothing more is taken meanwhile.
     holding_up: u16,
     /// Slots whose request goes on in the next.
     parted: u32,
@@ -325,7 +342,9 @@ impl Session {
 
     /// Whether the connection can be closed now.
     pub fn is_finished(&self) -> bool {
-        self.slots.is_empty() && (self.dead || (self.closing && self.unsent().is_empty()))
+        self.slots.is_empty()
+            && self.holding_up == 0
+            && (self.dead || (self.closing && self.unsent().is_empty()))
     }
 }
 
@@ -358,7 +377,7 @@ impl Session {
         self.inbox = Vec::new();
         self.waiting = 0;
         for slot in &mut self.slots {
-            slot.stash = Vec::new();
+            slot.forget();
         }
         self.mark(desk);
     }
@@ -366,13 +385,13 @@ impl Session {
     /// Writes for a slot: to the client if it is the front one, else aside.
     #[inline]
     fn write(&mut self, at: usize, parts: &[&[u8]], desk: &mut Desk<'_>) {
-        let front = at == 0;
         let slot = &mut self.slots[at];
+        let front = at == 0 && slot.held.is_none();
         let is_line = matches!(slot.kind, Kind::Single(_)) && !front;
-        let buffer = if front {
-            &mut self.out
-        } else {
-            &mut slot.stash
+        let buffer = match &mut slot.held {
+            Some(held) => held.tail(),
+            None if front => &mut self.out,
+            None => &mut slot.stash,
         };
         if buffer.capacity() == 0 {
             *buffer = if is_line {
@@ -511,6 +530,8 @@ pub struct Sessions {
     pub(super) notes: Notes,
     /// What was missed a moment ago.
     pub(super) fills: FillMemory,
+    /// Looks that are had apart.
+    pub(super) jobs: Jobs,
     /// What nobody uses.
     pub(super) pool: Pool,
     queues: Queues,
@@ -519,14 +540,16 @@ pub struct Sessions {
 impl Sessions {
     /// None yet.
     pub(super) fn new(settings: &Settings, fills: FillMemory) -> Self {
-        let snapshot = &settings.snapshot;
+        let Settings {
+            snapshot, apart, ..
+        } = settings;
         let tally = Tally::new(snapshot.codec.spaces().len());
         Self {
             slab: Slab::new(),
             dirty: VecDeque::new(),
             steps: Vec::new(),
             tally,
-            looker: Looker::new(Arc::clone(snapshot)),
+            looker: Looker::new(Arc::clone(snapshot), apart.inline),
             now_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
@@ -536,6 +559,7 @@ impl Sessions {
             families: Families::new(snapshot.families, snapshot.codec.spaces().len()),
             notes: Notes::default(),
             fills,
+            jobs: Jobs::new(Arc::clone(snapshot), apart.max_bytes),
             pool: Pool::default(),
             queues: Queues::default(),
         }
@@ -587,12 +611,17 @@ impl Sessions {
     /// Other settings, while nothing is under way: all that is numbered by those
     /// of before is replaced.
     pub fn adopt(&mut self, settings: &Settings) {
-        let snapshot = &settings.snapshot;
+        let Settings {
+            snapshot, apart, ..
+        } = settings;
         let spaces = snapshot.codec.spaces().len();
         self.fills.renumber(&snapshot.namespaces);
         self.tally = Tally::new(spaces);
         self.families = Families::new(snapshot.families, spaces);
-        self.looker = Looker::new(Arc::clone(snapshot));
+        // What was found out about stores that their clients go on with was by the
+        // old settings.
+        self.jobs = Jobs::new(Arc::clone(snapshot), apart.max_bytes);
+        self.looker = Looker::new(Arc::clone(snapshot), apart.inline);
         self.flag_tags.clear();
         for client in 0..self.slab.capacity() as u32 {
             if self.slab.contains(client as usize) {
@@ -638,6 +667,7 @@ impl Sessions {
     /// Removes a client that is finished and owed nothing by a lane.
     pub fn remove(&mut self, client: u32) {
         let session = self.slab.remove(client as usize);
+        self.jobs.forget(client);
         self.pool.give(session.out);
         self.pool.give(session.inbox);
     }
@@ -753,6 +783,7 @@ impl Sessions {
             started_us,
             holds_up: false,
             stash: Vec::new(),
+            held: None,
         });
         Ticket { client, slot }
     }
@@ -912,11 +943,11 @@ impl Sessions {
         self.finish(ticket);
     }
 
-    /// Whether a value is hidden from the client of a ticket: its client flags,
-    /// first bytes and length.
-    pub fn is_hidden(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> bool {
+    /// What a value that its client did not ask for is to the client of a ticket: its
+    /// client flags, first bytes and length.
+    pub fn probe(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
         let identity = self.slot(ticket).who.identity;
-        self.looker.is_hidden(identity, look, value)
+        self.looker.probe(identity, look, value)
     }
 
     /// The value in the way of an `add` was looked at: its CAS id, if it is
@@ -925,7 +956,6 @@ impl Sessions {
         if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).kind {
             change.stage = Stage::Probed { hidden };
         }
-        self.finish(ticket);
     }
 
     /// A meta reply whose value is [`Looker::rewritten`], its line put right.
@@ -997,7 +1027,7 @@ impl Sessions {
         for (nth, slot) in session.slots.range_mut(at..).enumerate() {
             slot.failed = true;
             if nth > 0 {
-                session.waiting -= std::mem::take(&mut slot.stash).len();
+                session.waiting -= slot.forget();
             }
             if !matches!(slot.kind, Kind::Retrieve { more: true }) {
                 break;

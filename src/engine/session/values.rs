@@ -4,6 +4,7 @@
 //! them from where they were read was tried: the copy costs less than the writes
 //! that it saves.
 
+use super::apart::push_rewritten;
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
 use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
@@ -11,7 +12,6 @@ use crate::engine::lane::OnMiss;
 use crate::engine::pool::Pool;
 use crate::engine::tally::{Outcome, Tally};
 use crate::policy::Identity;
-use crate::protocol::Tokens;
 
 impl Sessions {
     /// A value of this size comes for a client.
@@ -65,10 +65,11 @@ impl Sessions {
         let at = session.place(ticket);
         let slot = &mut session.slots[at];
         let deaf = session.dead || slot.failed;
-        let buffer = if at == 0 {
-            &mut session.out
-        } else {
-            &mut slot.stash
+        let to_client = at == 0 && slot.held.is_none();
+        let buffer = match &mut slot.held {
+            Some(held) => held.tail(),
+            None if at == 0 => &mut session.out,
+            None => &mut slot.stash,
         };
         if buffer.capacity() == 0 && !deaf {
             *buffer = pool.take();
@@ -104,7 +105,7 @@ impl Sessions {
         let outcomes = [(Outcome::Hit, hits), (Outcome::Hidden, hidden)];
         tally.requests(slot.who.origin as usize, slot.verb, &outcomes);
         session.window.came(added);
-        if at > 0 {
+        if !to_client {
             session.waiting += added;
         }
         let mut desk = Desk {
@@ -115,7 +116,7 @@ impl Sessions {
             queues,
             now_us: *now_us,
         };
-        session.wrote(at == 0 && added > 0, &mut desk);
+        session.wrote(to_client && added > 0, &mut desk);
         if complete {
             session.complete(at, &mut desk);
         }
@@ -153,6 +154,9 @@ impl Values<'_> {
         value: (u32, &[u8], usize),
     ) -> Shown {
         let shown = self.looker.read(self.tally, self.identity, look, value);
+        if shown == Shown::Later {
+            return shown;
+        }
         let hidden = shown == Shown::Hidden;
         let seen = Some(&self.looker.seen);
         self.families
@@ -174,7 +178,7 @@ impl Values<'_> {
         value: (u32, &[u8], usize),
     ) -> Shown {
         let shown = self.looker.read(self.tally, self.identity, look, value);
-        if shown != Shown::Hidden {
+        if !matches!(shown, Shown::Hidden | Shown::Later) {
             self.hits += 1;
             let seen = Some(&self.looker.seen);
             self.families
@@ -195,29 +199,8 @@ impl Values<'_> {
     /// Passes on what takes a value's place; `tail` is what followed its key.
     #[cold]
     pub(in crate::engine) fn write_rewritten(&mut self, key: &[u8], flags: u32, tail: &[u8]) {
-        let value = self.looker.rewritten();
-        if self.deaf {
-            return;
-        }
-        let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new()];
-        let [flags_text, len_text] = &mut numbers;
-        let buffer = &mut *self.buffer;
-        for part in [
-            b"VALUE ",
-            key,
-            b" ",
-            flags_text.format(flags).as_bytes(),
-            b" ",
-            len_text.format(value.len()).as_bytes(),
-        ] {
-            buffer.extend_from_slice(part);
-        }
-        if let Some(cas) = Tokens::new(tail).nth(2) {
-            buffer.push(b' ');
-            buffer.extend_from_slice(cas);
-        }
-        for part in [b"\r\n", value, b"\r\n"] {
-            buffer.extend_from_slice(part);
+        if !self.deaf {
+            push_rewritten(self.buffer, key, flags, tail, self.looker.rewritten());
         }
     }
 

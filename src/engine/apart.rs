@@ -1,0 +1,318 @@
+//! Looks that are had apart: a value whose look would keep others waiting is a job,
+//! which the shell has judged wherever it likes, in any order. Knows who waits for
+//! what of it, and bounds the bytes of all jobs; looks at nothing itself.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::lane::OnMiss;
+use super::look::{self, Inline, Look, Looker};
+use super::meta::MetaReply;
+use super::session::Ticket;
+use crate::policy::{Identity, Snapshot};
+use crate::protocol::key::KeyBuf;
+
+/// The part of the bytes of all jobs that large values may take: the others are on
+/// lanes that most clients share.
+const LARGE_SHARE: usize = 4;
+
+/// What is looked at apart, and how much at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Apart {
+    /// What is not.
+    pub inline: Inline,
+    /// Bytes of all jobs under way. At the bound nothing more is taken from where the
+    /// next value comes from.
+    pub max_bytes: usize,
+}
+
+impl Default for Apart {
+    /// 32 MiB.
+    fn default() -> Self {
+        Self {
+            inline: Inline::default(),
+            max_bytes: 32 << 20,
+        }
+    }
+}
+
+/// A value that has to be looked at.
+#[derive(Debug)]
+pub struct Job {
+    id: u32,
+    client: u32,
+    snapshot: Arc<Snapshot>,
+    identity: Identity,
+    asks: Asks,
+    flags: u32,
+    bytes: Vec<u8>,
+    /// Where in the bytes the value is.
+    value: Range<usize>,
+}
+
+/// What is to be found out.
+#[derive(Debug)]
+enum Asks {
+    /// What a reader gets.
+    Read(Look),
+    /// Whether a writer may store it under this client key.
+    Write(Box<KeyBuf>),
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub struct Judged {
+    pub(super) id: u32,
+    pub(super) look: look::Judged,
+    /// The job's.
+    pub(super) bytes: Vec<u8>,
+    pub(super) value: Range<usize>,
+    pub(super) key: Option<Box<KeyBuf>>,
+}
+
+/// Does jobs, one after another; keeps the memory for it.
+#[derive(Debug, Default)]
+pub struct Judge {
+    looker: Option<Looker>,
+}
+
+impl Judge {
+    /// Looks at a job's value, however long that takes.
+    pub fn judge(&mut self, job: Job) -> Judged {
+        let Job {
+            id,
+            snapshot,
+            identity,
+            asks,
+            flags,
+            bytes,
+            value,
+            ..
+        } = job;
+        let known = self.looker.take();
+        let known = known.filter(|looker| looker.is_of(&snapshot));
+        let looker = known.unwrap_or_else(|| Looker::new(Arc::clone(&snapshot), Inline::ALL));
+        let looker = self.looker.insert(looker);
+        let seen = (flags, &bytes[value.clone()]);
+        let (look, key) = match asks {
+            Asks::Read(look) => (looker.judge_read(identity, look, seen), None),
+            Asks::Write(key) => {
+                let decision = snapshot.decide(identity, &key);
+                (looker.judge_write(decision, seen), Some(key))
+            }
+        };
+        Judged {
+            id,
+            look,
+            bytes,
+            value,
+            key,
+        }
+    }
+}
+
+impl Job {
+    /// Who waits for it: jobs of one client are best done in turns with those of
+    /// others.
+    pub fn client(&self) -> u32 {
+        self.client
+    }
+}
+
+/// What a value was on its way to.
+#[derive(Debug)]
+pub(super) enum Awaits {
+    /// A slot of a retrieval, where its line and itself go.
+    Value {
+        ticket: Ticket,
+        client_key: Box<KeyBuf>,
+        on_miss: OnMiss,
+    },
+    /// The same, of a copy of another: the next that may be asked for.
+    Through {
+        ticket: Ticket,
+        client_key: Box<KeyBuf>,
+        on_miss: OnMiss,
+        next: usize,
+    },
+    /// The slot of an `mg`.
+    Meta {
+        ticket: Ticket,
+        client_key: Box<KeyBuf>,
+        meta: MetaReply,
+        /// The flags with which copies of others are asked for, where they are.
+        flags: Option<Vec<u8>>,
+    },
+    /// An `add` that it is in the way of: its CAS id.
+    Probe { ticket: Ticket, cas: Option<u64> },
+    /// The cache: a client that goes on with this store once it is judged.
+    Store(u32),
+}
+
+impl Awaits {
+    /// Whose it is.
+    fn client(&self) -> u32 {
+        match self {
+            Self::Value { ticket, .. }
+            | Self::Through { ticket, .. }
+            | Self::Meta { ticket, .. }
+            | Self::Probe { ticket, .. } => ticket.client,
+            Self::Store(client) => *client,
+        }
+    }
+}
+
+/// All jobs of a worker.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    snapshot: Arc<Snapshot>,
+    limit: usize,
+    /// By number.
+    under_way: Slab<(Awaits, usize)>,
+    /// The bytes of those.
+    bytes: usize,
+    /// Those that nobody has taken yet.
+    new: Vec<Job>,
+    /// What was found out about the stores that their clients go on with.
+    stores: HashMap<u32, look::Judged>,
+    /// Clients with a store that waits for room, and how much.
+    waiting: VecDeque<(u32, usize)>,
+}
+
+impl Jobs {
+    pub(super) fn new(snapshot: Arc<Snapshot>, limit: usize) -> Self {
+        Self {
+            snapshot,
+            limit,
+            under_way: Slab::new(),
+            bytes: 0,
+            new: Vec::new(),
+            stores: HashMap::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Bytes of all that is under way.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether a value of this size fits. One alone always does, so that nothing
+    /// waits for nothing.
+    pub(super) fn has_room(&self, bytes: usize, is_large: bool) -> bool {
+        let kept = if is_large {
+            self.limit / LARGE_SHARE
+        } else {
+            0
+        };
+        self.is_idle() || self.bytes + bytes <= self.limit - kept
+    }
+
+    /// Adds a look at a value on its way to a reader; its number.
+    pub(super) fn add_read(
+        &mut self,
+        awaits: Awaits,
+        (identity, look): (Identity, Look),
+        flags: u32,
+        (bytes, value): (Vec<u8>, Range<usize>),
+    ) -> u32 {
+        self.add(awaits, identity, Asks::Read(look), flags, (bytes, value))
+    }
+
+    /// Adds a look at a value on its way in.
+    pub(super) fn add_write(
+        &mut self,
+        client: u32,
+        writer: Identity,
+        key: Box<KeyBuf>,
+        (flags, bytes): (u32, Vec<u8>),
+    ) {
+        let (awaits, value) = (Awaits::Store(client), 0..bytes.len());
+        self.add(awaits, writer, Asks::Write(key), flags, (bytes, value));
+    }
+
+    fn add(
+        &mut self,
+        awaits: Awaits,
+        identity: Identity,
+        asks: Asks,
+        flags: u32,
+        (bytes, value): (Vec<u8>, Range<usize>),
+    ) -> u32 {
+        self.bytes += bytes.len();
+        let client = awaits.client();
+        // Each has a byte at least, and those are bounded far below 2^32.
+        let id = self.under_way.insert((awaits, bytes.len())) as u32;
+        self.new.push(Job {
+            id,
+            client,
+            snapshot: Arc::clone(&self.snapshot),
+            identity,
+            asks,
+            flags,
+            bytes,
+            value,
+        });
+        id
+    }
+
+    /// Takes those that nobody has taken yet.
+    pub(super) fn take_new(&mut self) -> Vec<Job> {
+        std::mem::take(&mut self.new)
+    }
+
+    /// A job is done: what its value was on its way to, and how many bytes it had.
+    pub(super) fn done(&mut self, id: u32) -> (Awaits, usize) {
+        let (awaits, bytes) = self.under_way.remove(id as usize);
+        self.bytes -= bytes;
+        (awaits, bytes)
+    }
+
+    // Stores ---------------------------------------------------------------
+
+    /// What was found out about the store that a client goes on with.
+    pub(super) fn take_store(&mut self, client: u32) -> Option<look::Judged> {
+        self.stores.remove(&client)
+    }
+
+    /// Keeps that until the client goes on.
+    pub(super) fn keep_store(&mut self, client: u32, judged: look::Judged) {
+        self.stores.insert(client, judged);
+    }
+
+    /// A client goes on with its store once there is room for it.
+    pub(super) fn wait(&mut self, client: u32, bytes: usize) {
+        if !self.waiting.iter().any(|(known, _)| *known == client) {
+            self.waiting.push_back((client, bytes));
+        }
+    }
+
+    /// The clients that there is room for now, first come, first served.
+    pub(super) fn take_waiting(&mut self) -> Vec<u32> {
+        let mut free = self.limit.saturating_sub(self.bytes);
+        let mut taken = Vec::new();
+        while let Some(&(client, bytes)) = self.waiting.front() {
+            if bytes > free && !(self.is_idle() && taken.is_empty()) {
+                break;
+            }
+            free = free.saturating_sub(bytes);
+            taken.push(client);
+            self.waiting.pop_front();
+        }
+        taken
+    }
+
+    /// A client is gone.
+    pub(super) fn forget(&mut self, client: u32) {
+        self.stores.remove(&client);
+        self.waiting.retain(|(waits, _)| *waits != client);
+    }
+}

@@ -1,0 +1,385 @@
+//! Values that are looked at apart: taken off their way, and put back when the look
+//! is known. Counted as if they had been looked at where they came by.
+
+use super::{Desk, Look, Sessions, Shown, Ticket};
+use crate::engine::apart::{Awaits, Judged};
+use crate::engine::change::Next;
+use crate::engine::lane::OnMiss;
+use crate::engine::look::Admitted;
+use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
+use crate::engine::tally::Outcome;
+use crate::policy::Decision;
+use crate::protocol::Tokens;
+use crate::protocol::key::KeyBuf;
+use crate::protocol::request::Verb;
+
+/// A value as it came: its line, without the line end, and what is behind that.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Came<'v> {
+    pub(in crate::engine) line: [&'v [u8]; 3],
+    pub(in crate::engine) flags: u32,
+    /// The value and its line end.
+    pub(in crate::engine) value: &'v [u8],
+}
+
+impl Sessions {
+    // Out ------------------------------------------------------------------
+
+    /// Takes a value off its way to a slot, which waits for what becomes of it; not if
+    /// there is no room for that now.
+    #[cold]
+    pub(in crate::engine) fn defer(
+        &mut self,
+        ticket: Ticket,
+        look: Look,
+        came: Came<'_>,
+        awaits: impl FnOnce(&mut Self) -> Awaits,
+    ) -> bool {
+        let Came { line, flags, value } = came;
+        let parts = [line[0], line[1], line[2], b"\r\n", value];
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        if !self.jobs.has_room(bytes, value.len() >= super::LARGE_BYTES) {
+            return false;
+        }
+        let mut whole = self.pool.take();
+        whole.reserve_exact(bytes);
+        for part in parts {
+            whole.extend_from_slice(part);
+        }
+        let within = bytes - value.len()..bytes - 2;
+        let awaits = awaits(self);
+        let in_order = matches!(awaits, Awaits::Value { .. } | Awaits::Through { .. });
+        self.expect(ticket);
+        let identity = self.slot(ticket).who.identity;
+        let job = (identity, look);
+        let job = self.jobs.add_read(awaits, job, flags, (whole, within));
+        if in_order {
+            self.slot(ticket).held.get_or_insert_default().wait(job);
+        }
+        let (session, mut desk) = self.visit(ticket.client);
+        if !session.dead {
+            session.waiting += bytes;
+            session.wrote(false, &mut desk);
+        }
+        true
+    }
+
+    /// Has a store looked at before its client goes on with it; not if there is no
+    /// room for that now.
+    #[cold]
+    pub(in crate::engine) fn defer_store(
+        &mut self,
+        client: u32,
+        client_key: &[u8],
+        (flags, value): (u32, &[u8]),
+    ) {
+        if !self
+            .jobs
+            .has_room(value.len(), value.len() >= super::LARGE_BYTES)
+        {
+            return self.jobs.wait(client, value.len());
+        }
+        let mut bytes = self.pool.take();
+        bytes.extend_from_slice(value);
+        let key = self.pool.keep(client_key);
+        let session = &mut self.slab[client as usize];
+        session.holding_up += 1;
+        let writer = session.who.identity;
+        self.jobs.add_write(client, writer, key, (flags, bytes));
+    }
+
+    /// Looks at a value on its way in, or knows of the look that was had apart.
+    pub(in crate::engine) fn admit(
+        &mut self,
+        client: u32,
+        decision: Decision<'_>,
+        client_key: &[u8],
+        value: (u32, &[u8]),
+    ) -> Admitted {
+        let writer = self.slab[client as usize].who.identity;
+        let known = match Look::of(decision) {
+            Look::Whole(_) => self.jobs.take_store(client),
+            Look::Away | Look::Count | Look::Hide => None,
+        };
+        let admitted = match known {
+            Some(mut judged) => {
+                self.looker
+                    .count(&mut self.tally, writer.space, &mut judged);
+                let written = judged.written;
+                written.map_or(Admitted::Accepted, |written| {
+                    written.count(&mut self.tally, writer.space)
+                })
+            }
+            None => self.looker.write(&mut self.tally, writer, decision, value),
+        };
+        if admitted == Admitted::Later {
+            self.defer_store(client, client_key, value);
+        } else {
+            self.families
+                .wrote(client_key, writer.space, &self.looker.seen);
+        }
+        admitted
+    }
+
+    // Back -----------------------------------------------------------------
+
+    /// A look that was had apart is known.
+    #[cold]
+    pub(in crate::engine) fn judged(&mut self, judged: Judged) {
+        let id = judged.id;
+        let (awaits, bytes) = self.jobs.done(id);
+        match awaits {
+            Awaits::Store(client) => self.judged_store(client, judged),
+            Awaits::Value {
+                ticket,
+                client_key,
+                on_miss,
+            } => {
+                self.arrives(ticket, bytes);
+                let (shown, bytes) = self.judged_value(ticket, &client_key, judged);
+                let outcome = match shown {
+                    Shown::Hidden => Outcome::Hidden,
+                    _ => Outcome::Hit,
+                };
+                self.count_value(ticket, &client_key, shown);
+                self.count_slot(ticket, outcome);
+                if shown == Shown::Hidden && on_miss.contains(OnMiss::NOTE) {
+                    self.note_miss(ticket, &client_key);
+                }
+                self.pool.give_key(client_key);
+                self.fill(ticket, id, bytes);
+                self.finish(ticket);
+            }
+            Awaits::Through {
+                ticket,
+                client_key,
+                on_miss,
+                next,
+            } => {
+                self.arrives(ticket, bytes);
+                let (shown, bytes) = self.judged_value(ticket, &client_key, judged);
+                self.fill(ticket, id, bytes);
+                if shown == Shown::Hidden {
+                    // The slot goes on waiting, for the next.
+                    let next = Next::Through(ticket, client_key, on_miss, next);
+                    self.steps.push(next);
+                } else {
+                    self.count_value(ticket, &client_key, shown);
+                    self.count_slot(ticket, Outcome::Hit);
+                    self.pool.give_key(client_key);
+                    self.finish(ticket);
+                }
+            }
+            Awaits::Meta {
+                ticket,
+                client_key,
+                meta,
+                flags,
+            } => {
+                self.arrives(ticket, bytes);
+                self.judged_meta(ticket, (&client_key, &meta, flags), judged);
+                self.pool.give_key(client_key);
+                self.finish(ticket);
+            }
+            Awaits::Probe { ticket, cas } => {
+                self.arrives(ticket, bytes);
+                let hidden = judged.look.shown == Shown::Hidden;
+                self.probed(ticket, cas.filter(|_| hidden));
+                for note in judged.look.notes {
+                    self.looker.note(note);
+                }
+                self.pool.give(judged.bytes);
+                self.finish(ticket);
+            }
+        }
+        for client in self.jobs.take_waiting() {
+            self.mark_dirty(client);
+        }
+    }
+
+    /// A value waits no longer.
+    fn arrives(&mut self, ticket: Ticket, bytes: usize) {
+        let session = &mut self.slab[ticket.client as usize];
+        if !session.dead {
+            session.waiting -= bytes;
+        }
+    }
+
+    fn judged_store(&mut self, client: u32, judged: Judged) {
+        self.pool.give(judged.bytes);
+        if let Some(key) = judged.key {
+            self.pool.give_key(key);
+        }
+        self.jobs.keep_store(client, judged.look);
+        self.get(client).holding_up -= 1;
+        self.mark_dirty(client);
+    }
+
+    /// What a slot gets of a value of a retrieval.
+    fn judged_value(
+        &mut self,
+        ticket: Ticket,
+        client_key: &[u8],
+        mut judged: Judged,
+    ) -> (Shown, Vec<u8>) {
+        let space = self.slot(ticket).who.identity.space;
+        self.looker.count(&mut self.tally, space, &mut judged.look);
+        let shown = judged.look.shown;
+        let bytes = match shown {
+            Shown::AsIs => judged.bytes,
+            Shown::Hidden | Shown::Later => {
+                self.pool.give(judged.bytes);
+                Vec::new()
+            }
+            Shown::Rewritten(flags) => {
+                let mut bytes = self.pool.take();
+                let value = self.looker.rewritten();
+                let start = b"VALUE ".len() + client_key.len();
+                let tail = &judged.bytes[start..judged.value.start - 2];
+                push_rewritten(&mut bytes, client_key, flags, tail, value);
+                self.pool.give(judged.bytes);
+                bytes
+            }
+        };
+        (shown, bytes)
+    }
+
+    /// Puts bytes where a job's value belongs, and what came behind it after them.
+    fn fill(&mut self, ticket: Ticket, job: u32, bytes: Vec<u8>) {
+        let (session, mut desk) = self.visit(ticket.client);
+        let at = session.place(ticket);
+        let (dead, slot) = (session.dead, &mut session.slots[at]);
+        let Some(mut held) = slot.held.take() else {
+            return;
+        };
+        let bytes = if dead || slot.failed {
+            Vec::new()
+        } else {
+            bytes
+        };
+        session.waiting += bytes.len();
+        held.fill(job, bytes);
+        while let Some(bytes) = held.pop() {
+            session.waiting -= if dead { 0 } else { bytes.len() };
+            session.take_over(at, bytes, &mut desk);
+        }
+        if !held.is_empty() {
+            session.slots[at].held = Some(held);
+        }
+    }
+
+    /// An `mg` is answered, by the value or by a miss.
+    fn judged_meta(
+        &mut self,
+        ticket: Ticket,
+        (client_key, meta, flags): (&KeyBuf, &MetaReply, Option<Vec<u8>>),
+        mut judged: Judged,
+    ) {
+        let space = self.slot(ticket).who.identity.space;
+        self.looker.count(&mut self.tally, space, &mut judged.look);
+        let shown = judged.look.shown;
+        let mut line = self.pool.take_line();
+        line.extend_from_slice(&judged.bytes[..judged.value.start - 2]);
+        if let (Shown::Hidden, Some(flags)) = (shown, flags) {
+            self.expect(ticket);
+            let key = self.pool.keep(client_key);
+            let meta = meta.of_another();
+            self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
+        } else if self.show_meta(ticket, (meta, client_key), &mut line, shown) {
+            let behind = judged.value.start..judged.value.end + 2;
+            self.bytes(ticket, &[&judged.bytes[behind]]);
+        }
+        self.pool.give(line);
+        self.pool.give(judged.bytes);
+    }
+
+    /// Counts a value that an `mg` asked for, and answers as far as that goes without
+    /// the value itself; whether that follows.
+    pub(in crate::engine) fn show_meta(
+        &mut self,
+        ticket: Ticket,
+        (meta, client_key): (&MetaReply, &[u8]),
+        line: &mut Vec<u8>,
+        shown: Shown,
+    ) -> bool {
+        self.count_value(ticket, client_key, shown);
+        let notes = meta.verb == Verb::Mg && meta.on_miss.contains(OnMiss::NOTE);
+        if notes && (shown == Shown::Hidden || is_won(line)) {
+            self.note_miss(ticket, client_key);
+        }
+        match shown {
+            Shown::AsIs => {
+                self.tell(ticket, line);
+                self.bytes(ticket, &[line, b"\r\n"]);
+            }
+            Shown::Hidden | Shown::Later => {
+                hide_meta(line);
+                if self.tell_hidden(ticket) {
+                    self.bytes(ticket, &[line, b"\r\n"]);
+                }
+            }
+            Shown::Rewritten(flags) => {
+                resize_meta(line, self.looker.rewritten().len(), flags);
+                self.tell(ticket, line);
+                self.rewritten(ticket, line);
+            }
+        }
+        shown == Shown::AsIs
+    }
+}
+
+impl super::Session {
+    /// Writes for a slot what is in a buffer of its own, which is passed on as it is
+    /// where nothing is before it.
+    fn take_over(&mut self, at: usize, bytes: Vec<u8>, desk: &mut Desk<'_>) {
+        if bytes.is_empty() || self.dead {
+            return desk.pool.give(bytes);
+        }
+        let front = at == 0;
+        let buffer = if front {
+            &mut self.out
+        } else {
+            &mut self.slots[at].stash
+        };
+        if !front {
+            self.waiting += bytes.len();
+        }
+        if buffer.is_empty() {
+            desk.pool.give(std::mem::replace(buffer, bytes));
+        } else {
+            buffer.extend_from_slice(&bytes);
+            desk.pool.give(bytes);
+        }
+        self.wrote(front, desk);
+    }
+}
+
+/// Writes a value that takes another's place; `tail` is what followed its key.
+#[cold]
+pub(super) fn push_rewritten(
+    buffer: &mut Vec<u8>,
+    key: &[u8],
+    flags: u32,
+    tail: &[u8],
+    value: &[u8],
+) {
+    let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new()];
+    let [flags_text, len_text] = &mut numbers;
+    for part in [
+        b"VALUE ",
+        key,
+        b" ",
+        flags_text.format(flags).as_bytes(),
+        b" ",
+        len_text.format(value.len()).as_bytes(),
+    ] {
+        buffer.extend_from_slice(part);
+    }
+    if let Some(cas) = Tokens::new(tail).nth(2) {
+        buffer.push(b' ');
+        buffer.extend_from_slice(cas);
+    }
+    for part in [b"\r\n", value, b"\r\n"] {
+        buffer.extend_from_slice(part);
+    }
+}
