@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::identity::{self, ProcessFinder};
 use super::stream::{BACKLOG, Detached, Listening, Stream};
-use super::worker::{Arrival, Handle, Message};
+use super::tls::Handshakes;
+use super::worker::{Arrival, FIRST_WORD, Handle, Message};
 use crate::engine::ListenerId;
 use crate::log::Pace;
 use crate::metrics;
@@ -27,7 +28,7 @@ pub(super) struct Acceptor {
     pub(super) listening: Arc<Listening>,
     pub(super) admission: Arc<Admission>,
     /// There if its clients are spoken to by TLS.
-    pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) tls: Option<(Arc<ServerConfig>, Handshakes)>,
     /// The listener's.
     pub(super) id: ListenerId,
     pub(super) max_connections: usize,
@@ -93,7 +94,14 @@ impl Acceptor {
         let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
         let (tls, processes) = (self.tls.clone(), self.processes.clone());
         tokio::spawn(async move {
-            identity::identify(client, &admission, tls, &processes, &stopping, seat).await;
+            let over = async {
+                stopping.cancelled().await;
+                tokio::time::sleep(FIRST_WORD).await;
+            };
+            tokio::select! {
+                () = identity::identify(client, &admission, tls, &processes, &stopping, seat) => {}
+                () = over => {}
+            }
         });
     }
 
@@ -142,6 +150,8 @@ impl Drop for Seat {
     fn drop(&mut self) {
         if let Some(worker) = &self.worker {
             worker.clients.fetch_sub(1, Ordering::Relaxed);
+            // It may wait for the last of them to end.
+            worker.mailbox().wake();
         }
     }
 }

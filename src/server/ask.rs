@@ -26,7 +26,7 @@ pub fn ask_admin(addr: &ListenAddr, path: &str) -> io::Result<Vec<u8>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let asked = runtime.block_on(async {
         let answer = async {
             match addr {
                 ListenAddr::Tcp(addr) => ask(TcpStream::connect(addr).await?, path).await,
@@ -35,7 +35,10 @@ pub fn ask_admin(addr: &ListenAddr, path: &str) -> io::Result<Vec<u8>> {
         };
         let waited = tokio::time::timeout(PATIENCE, answer).await;
         waited.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-    })
+    });
+    // It may wait for a resolver that is silent.
+    runtime.shutdown_background();
+    asked
 }
 
 async fn ask<S>(stream: S, path: &str) -> io::Result<Vec<u8>>

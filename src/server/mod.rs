@@ -19,6 +19,7 @@ mod connection;
 mod descriptors;
 mod identity;
 mod judges;
+mod lookup;
 mod manager;
 mod page;
 mod passed;
@@ -57,6 +58,7 @@ use passed::Passed;
 use reload::Watch;
 use status::Status;
 use stream::Listening;
+use tls::Handshakes;
 use upstream::Address;
 use worker::{Colleagues, Handle, Message, Reload, Worker};
 
@@ -113,10 +115,13 @@ pub fn serve(config: Config, file: Option<&Path>) -> Result<(), ServeError> {
 /// # Errors
 /// What the future, or making the runtime, failed with.
 pub fn block_on<T>(future: impl Future<Output = Result<T, ServeError>>) -> Result<T, ServeError> {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?
-        .block_on(future)
+        .build()?;
+    let done = runtime.block_on(future);
+    // Some may wait for a resolver that is silent.
+    runtime.shutdown_background();
+    done
 }
 
 /// A running proxy.
@@ -135,6 +140,7 @@ pub struct Server {
     answering: JoinSet<()>,
     passed: Passed,
     processes: ProcessFinder,
+    handshakes: Handshakes,
     /// Ends accepting, and the waiting for who says nothing.
     stopping: CancellationToken,
     status: watch::Sender<Status>,
@@ -183,6 +189,7 @@ impl Server {
             answering: JoinSet::new(),
             passed,
             processes: ProcessFinder::start()?,
+            handshakes: Handshakes::start()?,
             stopping: CancellationToken::new(),
             status: watch::Sender::new(Status::new(&config)),
             listeners,
@@ -192,9 +199,11 @@ impl Server {
         };
         server.addresses = server.addresses_of(&server.config)?;
         server.start_workers()?;
+        let mut admin = None;
         if let Some(addr) = &server.config.admin {
             let listening = listen(&server.passed, addr, false).await?;
             tracing::info!(admin = %listening.describe(), "listening");
+            admin = Some(listening.describe());
             let state = admin::State {
                 registry: server.registry.clone(),
                 workers: server.workers.clone(),
@@ -205,7 +214,7 @@ impl Server {
         }
         let workers = server.workers.iter().map(Handle::mailbox).cloned();
         server.answering.spawn(manager::watch(workers.collect()));
-        server.warn_of_strangers();
+        server.warn_of_strangers(admin);
         server.publish_configuration();
         server.accept();
         Ok(server)
@@ -250,14 +259,10 @@ impl Server {
     }
 
     /// Sockets that nobody takes clients from keep them waiting for ever.
-    fn warn_of_strangers(&self) {
-        let used: Vec<String> = self
-            .listeners
-            .iter()
-            .map(|bound| &bound.listening)
-            .filter(|listening| listening.is_passed())
-            .map(|listening| listening.describe())
-            .collect();
+    fn warn_of_strangers(&self, admin: Option<String>) {
+        let listening = self.listeners.iter().map(|bound| &bound.listening);
+        let used = listening.map(|listening| listening.describe());
+        let used: Vec<String> = used.chain(admin).collect();
         for addr in self.passed.addresses().filter(|addr| !used.contains(addr)) {
             tracing::warn!("a socket was passed for {addr}, where no listener is");
         }
@@ -279,7 +284,10 @@ impl Server {
             let acceptor = Acceptor {
                 listening: Arc::clone(&bound.listening),
                 admission: Arc::clone(&listener.admission),
-                tls: listener.tls.as_ref().map(|tls| Arc::clone(&tls.server)),
+                tls: listener
+                    .tls
+                    .as_ref()
+                    .map(|tls| (Arc::clone(&tls.server), self.handshakes.clone())),
                 id: bound.id,
                 max_connections,
                 workers: self.workers.clone(),
@@ -312,7 +320,12 @@ impl Server {
             }
             let read = watch.as_ref().map(Watch::digest);
             manager::reloading();
-            self.reload(file).await;
+            // It may wait for a resolver, or for what is under way in a worker.
+            tokio::select! {
+                () = self.reload(file) => {}
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
             manager::ready(&self.summary());
             if let Some((watch, read)) = watch.as_mut().zip(read) {
                 watch.follow(&self.config.watched(), read);
@@ -455,6 +468,7 @@ impl Server {
                     ServerAddr::Tls { .. } => config.upstream.tls.clone(),
                     _ => None,
                 },
+                names: known.map_or_else(Arc::default, |known| Arc::clone(&known.names)),
                 connect_timeout: config.limits.connect_timeout,
                 request_timeout: config.limits.request_timeout,
             }))

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use tokio::net::lookup_host;
 
 use super::stream::Listening;
@@ -76,6 +77,23 @@ impl Passed {
 
 impl Socket {
     fn take(passed: &mut ListenFd, at: usize) -> io::Result<Option<Self>> {
+        let socket = Self::take_bound(passed, at)?;
+        let (is_listening, addr) = match &socket {
+            None => return Ok(None),
+            Some(Self::Tcp(listener, at)) => (socket_acceptconn(listener)?, at.to_string()),
+            Some(Self::Unix(listener, at)) => {
+                let addr = format!("unix:{}", at.display());
+                (socket_acceptconn(listener)?, addr)
+            }
+        };
+        if !is_listening {
+            let message = format!("the socket that was passed for {addr} does not listen");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Ok(socket)
+    }
+
+    fn take_bound(passed: &mut ListenFd, at: usize) -> io::Result<Option<Self>> {
         if let Ok(Some(listener)) = passed.take_unix_listener(at) {
             let path = listener.local_addr()?.as_pathname().map(PathBuf::from);
             let path = path.ok_or_else(|| io::Error::other("a passed socket has no path"))?;

@@ -6,12 +6,15 @@ use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio::time::Instant;
 use tokio_rustls::TlsStream;
 
-use super::tls::{self, Session};
+use super::lookup::{self, Lookup};
+use super::tls::{self, Handshakes, Session};
 use crate::config::{ListenAddr, ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
 
@@ -32,16 +35,21 @@ pub(super) enum Detached {
 }
 
 impl Stream {
-    /// Opens a connection to a server.
+    /// Opens a connection to a server, for which there is so much time in all.
     pub(super) async fn connect(
         server: &ServerAddr,
-        embedded: Option<&Embedded>,
-        tls: Option<&UpstreamTls>,
+        (embedded, tls): (Option<&Embedded>, Option<&UpstreamTls>),
+        names: &Lookup,
+        timeout: Duration,
     ) -> io::Result<Self> {
         match (server, embedded, tls) {
-            (ServerAddr::Tcp { host, port }, ..) => connect(host, *port).await.map(Self::Tcp),
+            (ServerAddr::Tcp { host, port }, ..) => {
+                let addresses = names.addresses(host, *port).await?;
+                lookup::connect(addresses, timeout).await.map(Self::Tcp)
+            }
             (ServerAddr::Tls { host, port }, _, Some(tls)) => {
-                let stream = connect(host, *port).await?;
+                let addresses = names.addresses(host, *port).await?;
+                let stream = lookup::connect(addresses, timeout).await?;
                 let stream = tls::connect(stream, host, tls).await?;
                 Ok(Self::Tls(Box::new(stream)))
             }
@@ -55,10 +63,16 @@ impl Stream {
     }
 
     /// Has a client, which has sent `early` so far, go on by TLS.
-    pub(super) async fn secure(self, early: &[u8], config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub(super) async fn secure(
+        self,
+        early: &[u8],
+        config: Arc<ServerConfig>,
+        handshakes: &Handshakes,
+        deadline: Instant,
+    ) -> io::Result<Self> {
         match self {
             Self::Tcp(stream) => {
-                let stream = tls::accept(stream, early, config).await?;
+                let stream = handshakes.accept(stream, early, config, deadline).await?;
                 Ok(Self::Tls(Box::new(stream)))
             }
             // No configuration asks for it.
@@ -137,12 +151,6 @@ impl AsRawFd for Detached {
     }
 }
 
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 /// Clients that the system accepts before this process does, of each listener.
 pub(super) const BACKLOG: u32 = 1024;
 
@@ -209,11 +217,6 @@ impl Listening {
             socket: ListenSocket::Unix(listener, SocketFile { path, is_own }),
             is_passed: true,
         })
-    }
-
-    /// Whether somebody else bound it.
-    pub(super) fn is_passed(&self) -> bool {
-        self.is_passed
     }
 
     /// Waits for the next client.

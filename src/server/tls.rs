@@ -1,5 +1,6 @@
-//! TLS: the handshake, which the main thread's event loop waits for, and the session
-//! that comes of it, which a worker reads and writes without waiting.
+//! TLS: the handshake of a client, which a thread of its own makes, that with a server,
+//! which the main thread's event loop waits for, and the session that comes of either,
+//! which a worker reads and writes without waiting.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -8,12 +9,20 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{Connection, ServerConfig, ServerConnection};
+use tokio::runtime;
+use tokio::time::Instant;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::UpstreamTls;
 
-/// How long a client may take for its part of the handshake: it holds a seat.
+/// How long a client may take from its connection to the end of the handshake, the
+/// header of a proxy included: it holds a seat.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Handshakes that are gone on with before the clock is looked at: with a large key,
+/// each is some milliseconds of work.
+const STEPS_PER_LOOK: u32 = 8;
 /// The most plaintext that is encrypted in one piece.
 pub(super) const RECORD_BYTES: usize = 16 << 10;
 /// Plaintext that a session takes before its socket has taken the ciphertext: whole
@@ -41,31 +50,74 @@ pub(super) async fn connect(
     Ok(connected?.into())
 }
 
-/// Makes a connection of a client, which has sent `early` so far, one by TLS.
-///
-/// # Errors
-/// If either end does not like the other, or it takes too long;
-/// [`io::ErrorKind::UnexpectedEof`] if the client went.
-pub(super) async fn accept(
-    stream: tokio::net::TcpStream,
-    early: &[u8],
-    config: Arc<ServerConfig>,
-) -> io::Result<TlsStream<tokio::net::TcpStream>> {
-    let mut begun = Ok(());
-    let accepting = TlsAcceptor::from(config).accept_with(stream, |session| {
-        begun = begin(session, early);
-    });
-    begun?;
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await {
-        Ok(accepted) => Ok(accepted?.into()),
-        Err(_) => Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!(
-                "no TLS handshake after {} ms",
-                HANDSHAKE_TIMEOUT.as_millis()
-            ),
-        )),
+/// The thread that makes the handshakes of all clients. Signing with a large key takes
+/// milliseconds: a burst of clients takes this one core, and holds up only itself.
+#[derive(Debug, Clone)]
+pub(super) struct Handshakes {
+    runtime: runtime::Handle,
+    _alive: Arc<DropGuard>,
+}
+
+impl Handshakes {
+    /// Starts the thread, which ends with the last of these.
+    ///
+    /// # Errors
+    /// Where the system has no thread or poller left.
+    pub(super) fn start() -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(STEPS_PER_LOOK)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let ended = CancellationToken::new();
+        let alive = Arc::new(ended.clone().drop_guard());
+        std::thread::Builder::new()
+            .name("handshakes".to_owned())
+            .spawn(move || runtime.block_on(ended.cancelled()))?;
+        Ok(Self {
+            runtime: handle,
+            _alive: alive,
+        })
     }
+
+    /// Makes a connection of a client, which has sent `early` so far, one by TLS.
+    ///
+    /// # Errors
+    /// If either end does not like the other, or it is not done at the deadline;
+    /// [`io::ErrorKind::UnexpectedEof`] if the client went.
+    pub(super) async fn accept(
+        &self,
+        stream: tokio::net::TcpStream,
+        early: &[u8],
+        config: Arc<ServerConfig>,
+        deadline: Instant,
+    ) -> io::Result<TlsStream<tokio::net::TcpStream>> {
+        let stream = stream.into_std()?;
+        let early = early.to_vec();
+        let shaking = self.runtime.spawn(async move {
+            let stream = tokio::net::TcpStream::from_std(stream)?;
+            let mut begun = Ok(());
+            let accepting = TlsAcceptor::from(config).accept_with(stream, |session| {
+                begun = begin(session, &early);
+            });
+            begun?;
+            tokio::select! {
+                // Who has waited for too long costs nothing more.
+                biased;
+                () = tokio::time::sleep_until(deadline) => Err(too_slow()),
+                accepted = accepting => Ok(accepted?.into()),
+            }
+        });
+        let shaken = AbortOnDropHandle::new(shaking).await;
+        shaken.map_err(io::Error::other)?
+    }
+}
+
+/// Why a client that took too long for its handshake is let go.
+pub(super) fn too_slow() -> io::Error {
+    let limit_ms = HANDSHAKE_TIMEOUT.as_millis();
+    let message = format!("no TLS handshake after {limit_ms} ms");
+    io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
 /// Gives a session what was read before it was there.

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime;
 
 use super::connection::Connection;
+use super::lookup::Lookup;
 use super::stream::{Detached, Stream};
 use super::tls::RECORD_BYTES;
 use super::worker::{Mailbox, Message};
@@ -47,6 +48,8 @@ pub(super) struct Address {
     pub(super) embedded: Option<Embedded>,
     /// There if it is spoken to by TLS.
     pub(super) tls: Option<UpstreamTls>,
+    /// Shared with those of other configurations.
+    pub(super) names: Arc<Lookup>,
     pub(super) connect_timeout: Duration,
     /// How long it may be silent that is asked something.
     pub(super) request_timeout: Duration,
@@ -81,7 +84,8 @@ impl Address {
     /// server answers to `version`.
     pub(super) async fn connect(&self) -> io::Result<(Stream, String)> {
         let (embedded, tls) = (self.embedded.as_ref(), self.tls.as_ref());
-        let connecting = Stream::connect(&self.server, embedded, tls);
+        let how = (embedded, tls);
+        let connecting = Stream::connect(&self.server, how, &self.names, self.connect_timeout);
         let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
         let mut stream = connected.map_err(|_| {
             let limit_ms = self.connect_timeout.as_millis();

@@ -41,9 +41,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// How long a client that was asked to go is listened to after the last reply: more
 /// than what it sent meanwhile takes to arrive, which must not reset the connection.
 const LINGER: Duration = Duration::from_millis(500);
-/// How long a client that has said nothing yet is waited for at the end: whoever
-/// connects has a request on its way.
-const FIRST_WORD: Duration = Duration::from_millis(100);
+/// How long a client that has said nothing yet, or not yet who it is, is waited for at
+/// the end: whoever connects has a request on its way.
+pub(super) const FIRST_WORD: Duration = Duration::from_millis(100);
 /// The token of the mailbox's events.
 const MAIL: Token = Token(usize::MAX);
 /// The token of the first lane's events; clients are numbered from 0 on.
@@ -120,9 +120,14 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Sends a message. A worker that ended drops it, as the process will.
     pub(super) fn send(&self, message: Message) {
-        if self.messages.send(message).is_ok()
-            && let Err(error) = self.waker.wake()
-        {
+        if self.messages.send(message).is_ok() {
+            self.wake();
+        }
+    }
+
+    /// Has the worker look around.
+    pub(super) fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "worker could not be woken");
         }
     }

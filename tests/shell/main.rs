@@ -6,14 +6,18 @@
 
 #[path = "../support/admin.rs"]
 mod admin;
+mod connecting;
+mod ending;
 mod log;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
 
 /// How long anything may take that takes no time, also beside others on a small
@@ -33,14 +37,23 @@ impl Gate {
         let dir = TempDir::new().expect("a writable temporary directory");
         let file = dir.path().join("picklegate.toml");
         std::fs::write(&file, toml).expect("a writable temporary directory");
-        let child = Command::new(env!("CARGO_BIN_EXE_picklegate"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_picklegate"));
+        command
             .args(["serve", "--config"])
             .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(stderr)
-            .spawn()
-            .expect("cargo built the binary");
+            .stderr(stderr);
+        Self::spawn(command, dir)
+    }
+
+    /// Whatever a command is.
+    fn spawn(mut command: Command, dir: TempDir) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::spawn_with(command, dir)
+    }
+
+    /// The same with its own standard input and output.
+    fn spawn_with(mut command: Command, dir: TempDir) -> Self {
+        let child = command.spawn().expect("cargo built the binary");
         Self { child, dir }
     }
 
@@ -82,4 +95,16 @@ impl Drop for Gate {
 /// Waits until somebody listens there.
 fn await_listener(addr: &str) {
     admin::await_that(addr, || std::net::TcpStream::connect(addr).is_ok());
+}
+
+/// A certificate whose key is large, which makes handshakes costly; as settings of TLS.
+fn certificate(dir: &Path) -> String {
+    let key = include_str!("rsa4096.key");
+    let pair = KeyPair::from_pem(key).expect("an RSA key");
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let signed = params.self_signed(&pair).expect("a certificate");
+    let [certificate, key_file] = ["server.pem", "server.key"].map(|name| dir.join(name));
+    std::fs::write(&certificate, signed.pem()).expect("a writable directory");
+    std::fs::write(&key_file, key).expect("a writable directory");
+    format!("certificate = {certificate:?}\nkey = {key_file:?}\n")
 }

@@ -15,11 +15,12 @@ use rustls::ServerConfig;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::acceptor::Seat;
 use super::stream::Stream;
-use super::tls;
+use super::tls::{self, Handshakes};
 use crate::metrics;
 use crate::policy::{Admission, RuntimeTag, Source, Tag, Told};
 use certificate::CertificateError;
@@ -41,15 +42,26 @@ pub(super) fn is_asked_here(source: Source) -> bool {
 pub(super) async fn identify(
     mut client: Stream,
     admission: &Admission,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<(Arc<ServerConfig>, Handshakes)>,
     processes: &ProcessFinder,
     stopping: &CancellationToken,
     seat: Seat,
 ) {
     let mut input = Vec::new();
     let mut told = Told::default();
+    // In all: the header is a part of it.
+    let deadline = Instant::now() + tls::HANDSHAKE_TIMEOUT;
     if admission.asks(Source::ProxyProtocol) {
-        match read_header(&mut client, &mut input, stopping).await {
+        let reading = read_header(&mut client, &mut input, stopping);
+        let read = match tls {
+            Some(_) => tokio::time::timeout_at(deadline, reading).await,
+            None => Ok(reading.await),
+        };
+        let too_slow = |_| {
+            metrics::tls_handshake_failed(&admission.name);
+            Err(tls::too_slow().into())
+        };
+        match read.unwrap_or_else(too_slow) {
             Ok(Some(runtime)) => told.tell(Tag {
                 runtime,
                 source: Source::ProxyProtocol,
@@ -64,9 +76,10 @@ pub(super) async fn identify(
             }
         }
     }
-    if let Some(config) = tls {
+    if let Some((config, handshakes)) = tls {
         let listener = &admission.name;
-        let secured = stopping.run_until_cancelled(client.secure(&input, config));
+        let securing = client.secure(&input, config, &handshakes, deadline);
+        let secured = stopping.run_until_cancelled(securing);
         client = match secured.await {
             Some(Ok(client)) => client,
             // Nothing is owed yet.
