@@ -294,7 +294,7 @@ fn a_socket_that_nobody_listens_on_is_told_of() {
     let toml = config(&[&at.to_string()], &memcached, SHARED);
     let service = Service::start_with(&toml, [used.into(), unused.into()]);
     let told = format!("a socket was passed for {stranger}, where no listener is");
-    assert!(service.stderr().contains(&told), "{}", service.stderr());
+    admin::await_that(&told, || service.stderr().contains(&told));
 }
 
 #[test]
