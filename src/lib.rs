@@ -47,6 +47,8 @@
 //! - Pickled bytes are never executed.
 //! - Peer bytes can end their own connection; they cannot panic, stall others or
 //!   grow memory past the limits. Every queue and buffer has a named bound.
+//! - A look that would keep others waiting is had apart, by threads beside the workers;
+//!   what it comes to takes its place in the order of its client.
 //! - Counting is adding to plain numbers; labels are resolved when somebody
 //!   looks.
 //!

@@ -18,11 +18,12 @@ const NICE: i32 = 10;
 /// How long what the last look needed is kept for the next.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A job, whose it is, and where to tell what came of it.
+/// A worker's number, and its client's.
+type Client = (usize, u32);
+
+/// A job, and where to tell what came of it.
 #[derive(Debug)]
 struct Task {
-    /// A worker's number, and its client's.
-    client: (usize, u32),
     job: Job,
     mailbox: Mailbox,
 }
@@ -30,7 +31,7 @@ struct Task {
 /// Where workers leave jobs. The threads end once all of these are gone.
 #[derive(Debug, Clone)]
 pub(super) struct Judges {
-    tasks: mpsc::Sender<Task>,
+    tasks: mpsc::Sender<(Client, Task)>,
 }
 
 impl Judges {
@@ -40,9 +41,12 @@ impl Judges {
     /// Where the system has none left.
     pub(super) fn start(threads: usize) -> io::Result<Self> {
         let (tasks, come) = mpsc::channel();
-        let come = Arc::new(Mutex::new(Queue::new(come)));
+        let queue = Arc::new(Mutex::new(Queue {
+            come,
+            turns: Turns::default(),
+        }));
         for number in 0..threads {
-            let queue = Arc::clone(&come);
+            let queue = Arc::clone(&queue);
             thread::Builder::new()
                 .name(format!("judge-{number}"))
                 .spawn(move || work(&queue))?;
@@ -52,12 +56,9 @@ impl Judges {
 
     /// Has a worker's job done.
     pub(super) fn submit(&self, worker: usize, job: Job, mailbox: &Mailbox) {
+        let (client, mailbox) = ((worker, job.client()), mailbox.clone());
         // The threads end after the workers.
-        let _ = self.tasks.send(Task {
-            client: (worker, job.client()),
-            job,
-            mailbox: mailbox.clone(),
-        });
+        let _ = self.tasks.send((client, Task { job, mailbox }));
     }
 }
 
@@ -69,7 +70,7 @@ fn work(queue: &Mutex<Queue>) {
         // Who waits for a task holds the lock: nobody else has anything to do then.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         match next {
-            Ok(Task { job, mailbox, .. }) => {
+            Ok(Task { job, mailbox }) => {
                 let judged = judge.judge(job);
                 mailbox.send(Message::Judged(Box::new(judged)));
             }
@@ -79,57 +80,86 @@ fn work(queue: &Mutex<Queue>) {
     }
 }
 
-/// Tasks by turns of their clients. Workers never wait for it: they only send.
+/// What is to be done. Workers never wait for it: they only send.
 #[derive(Debug)]
 struct Queue {
-    come: mpsc::Receiver<Task>,
-    /// Of each client that has some.
-    waiting: HashMap<(usize, u32), VecDeque<Task>>,
-    turns: VecDeque<(usize, u32)>,
+    come: mpsc::Receiver<(Client, Task)>,
+    turns: Turns<Task>,
 }
 
 impl Queue {
-    fn new(come: mpsc::Receiver<Task>) -> Self {
-        Self {
-            come,
-            waiting: HashMap::new(),
-            turns: VecDeque::new(),
-        }
-    }
-
     /// Waits for the next task, for a while.
     fn next(&mut self) -> Result<Task, RecvTimeoutError> {
-        while let Ok(task) = self.come.try_recv() {
-            self.add(task);
+        while let Ok((client, task)) = self.come.try_recv() {
+            self.turns.add(client, task);
         }
         loop {
-            if let Some(task) = self.pop() {
+            if let Some(task) = self.turns.pop() {
                 return Ok(task);
             }
-            let task = self.come.recv_timeout(IDLE)?;
-            self.add(task);
+            let (client, task) = self.come.recv_timeout(IDLE)?;
+            self.turns.add(client, task);
         }
     }
+}
 
-    /// A task of the client whose turn it is.
-    fn pop(&mut self) -> Option<Task> {
-        let client = self.turns.pop_front()?;
+/// Tasks by turns of the clients that have some.
+#[derive(Debug)]
+struct Turns<T> {
+    /// Of each client, none without any.
+    waiting: HashMap<Client, VecDeque<T>>,
+    /// The same clients, whose turn is next first.
+    clients: VecDeque<Client>,
+}
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self {
+            waiting: HashMap::new(),
+            clients: VecDeque::new(),
+        }
+    }
+}
+
+impl<T> Turns<T> {
+    fn add(&mut self, client: Client, task: T) {
+        let tasks = self.waiting.entry(client).or_default();
+        if tasks.is_empty() {
+            self.clients.push_back(client);
+        }
+        tasks.push_back(task);
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let client = self.clients.pop_front()?;
         let tasks = self.waiting.get_mut(&client)?;
         let task = tasks.pop_front();
         if tasks.is_empty() {
             self.waiting.remove(&client);
         } else {
-            self.turns.push_back(client);
+            self.clients.push_back(client);
         }
         task
     }
+}
 
-    fn add(&mut self, task: Task) {
-        let client = task.client;
-        let tasks = self.waiting.entry(client).or_default();
-        if tasks.is_empty() {
-            self.turns.push_back(client);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_have_their_turns_and_keep_their_own_order() {
+        let mut turns = Turns::default();
+        for nth in 0..4 {
+            turns.add((0, 1), format!("a{nth}"));
         }
-        tasks.push_back(task);
+        assert_eq!(turns.pop().unwrap(), "a0");
+        // The same number of another worker is another client.
+        turns.add((1, 1), "b0".to_owned());
+        turns.add((0, 7), "c0".to_owned());
+        turns.add((0, 7), "c1".to_owned());
+        let order: Vec<String> = std::iter::from_fn(|| turns.pop()).collect();
+        assert_eq!(order, ["a1", "b0", "c0", "a2", "c1", "a3"]);
+        assert!(turns.waiting.is_empty());
     }
 }
