@@ -8,6 +8,9 @@
 //! up. A worker on a runtime took 700 more instructions for a request, and three
 //! times the memory for a client that idles.
 //!
+//! What would take a worker too long to look at is looked at by threads beside the
+//! workers, which give way to them.
+//!
 //! A reload builds everything first; then each worker, once nothing is under way
 //! in it, works by the new settings. Until then it takes no further requests,
 //! which is for as long as an upstream may take to answer.
