@@ -8,9 +8,12 @@ use clap_complete::Shell;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   fine
-  1   a negative answer
+  1   a negative answer: the check failed, a named reader cannot load, no go
+  2   not known yet: incomplete, or nothing proves it
   64  usage or configuration error
-  70  internal error";
+  69  nobody answers where somebody should
+  70  internal error, such as a worker that ended
+  71  the system refused, as it does a port in use";
 
 const ADDRESSES: &str = "\
 ADDR is host:port, [v6]:port or unix:/path. --upstream also takes tls://host:port, and
@@ -25,12 +28,13 @@ the protocol alone: no date of Python 2, and no class that its reader lacks; or 
 const ADVISE: &str = "\
 The text is the rules section of the next stage, as TOML. FORMAT is text or json.
 
-The exit code is 1 if something stands against the next step.";
+The exit code is 1 if something stands against the next step, 69 if nobody answers.";
 
 const INSPECT: &str = "\
 TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\". FORMAT is text or json.
 
-The exit code is 1 if a reader named with --reader cannot load some input.";
+The exit code is 1 if a reader named with --reader cannot load some input, 2 if that is not
+known of some, and none is certain to fail.";
 
 const TAG: &str = "\
 TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\".
@@ -39,7 +43,8 @@ What the reader can load already is copied as it is. The exit code is 1 if there
 no form with the same meaning.";
 
 const HEALTH: &str = "\
-The exit code is 1 if a server does not answer, and once it is about to end.";
+The exit code is 1 if a server or a worker does not answer, and once it is about to end; 69
+if nobody answers there.";
 
 /// A memcache proxy that keeps Python versions out of each other's pickles
 #[derive(Debug, Parser)]
@@ -299,9 +304,12 @@ mod tests {
 
         Exit codes:
           0   fine
-          1   a negative answer
+          1   a negative answer: the check failed, a named reader cannot load, no go
+          2   not known yet: incomplete, or nothing proves it
           64  usage or configuration error
-          70  internal error
+          69  nobody answers where somebody should
+          70  internal error, such as a worker that ended
+          71  the system refused, as it does a port in use
         ");
         insta::assert_snapshot!(help("serve"), @r"
         Run the proxy
@@ -331,7 +339,8 @@ mod tests {
               --live          Only whether the process runs, whatever its servers do
           -h, --help          Print help
 
-        The exit code is 1 if a server does not answer, and once it is about to end.
+        The exit code is 1 if a server or a worker does not answer, and once it is about to end; 69
+        if nobody answers there.
         ");
         insta::assert_snapshot!(help("demo"), @r"
         Try it out: an embedded cache, two listeners, sample traffic
@@ -372,7 +381,8 @@ mod tests {
 
         TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2". FORMAT is text or json.
 
-        The exit code is 1 if a reader named with --reader cannot load some input.
+        The exit code is 1 if a reader named with --reader cannot load some input, 2 if that is not
+        known of some, and none is certain to fail.
         "#);
         insta::assert_snapshot!(help("transcode"), @r#"
         Rewrite a pickle so that a reader loads it with the same meaning

@@ -155,7 +155,7 @@ fn tell_of_panic(panic: &PanicHookInfo<'_>) {
 }
 
 /// What a panic says of itself.
-fn panic_text(payload: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no text")

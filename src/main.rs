@@ -25,22 +25,38 @@ use picklegate::log;
 use picklegate::pickle::Verdict;
 use picklegate::pickle::inventory::{self, Inventory};
 use picklegate::policy::RuntimeTag;
-use picklegate::server::{self, Server};
+use picklegate::server::{self, AskError, ServeError, Server};
 use picklegate::transcode::{self, Done};
 use serde::Serialize;
 use tracing_subscriber::filter::LevelFilter;
 
 use cli::{Cli, Command, Format};
 
-/// Why a command ends without what was asked for. The codes for usage and
-/// internal errors are those of `sysexits.h`.
+/// Why a command ends without what was asked for. The codes from 64 on are those of
+/// `sysexits.h`; `--help` has the table.
 enum Failure {
     /// A negative answer: 1.
     No(String),
+    /// Neither a positive answer nor a negative one: 2.
+    Unknown(String),
     /// The command line or the configuration is at fault: 64.
     Usage(String),
-    /// picklegate is: 70.
+    /// Nobody answers where somebody should: 69.
+    Unavailable(String),
+    /// picklegate is at fault: 70.
     Internal(String),
+    /// The system refused what was asked of it: 71.
+    Refused(String),
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        if error.is_refusal() {
+            Self::Refused(error.to_string())
+        } else {
+            Self::Internal(error.to_string())
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -75,8 +91,11 @@ fn run(cli: Cli) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Failure::No(message)) => (1, message),
+        Err(Failure::Unknown(message)) => (2, message),
         Err(Failure::Usage(message)) => (64, message),
+        Err(Failure::Unavailable(message)) => (69, message),
         Err(Failure::Internal(message)) => (70, message),
+        Err(Failure::Refused(message)) => (71, message),
     };
     log::last_words(message);
     ExitCode::from(code)
@@ -122,7 +141,7 @@ fn run_demo(args: &cli::Demo) -> Result<(), Failure> {
             () = traffic => unreachable!("it waits for ever"),
         }
     });
-    ran.map_err(|error| Failure::Internal(error.to_string()))
+    ran.map_err(Failure::from)
 }
 
 fn serve(config: Config, file: Option<&Path>) -> Result<(), Failure> {
@@ -130,7 +149,7 @@ fn serve(config: Config, file: Option<&Path>) -> Result<(), Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    server::serve(config, file).map_err(|error| Failure::Internal(error.to_string()))
+    server::serve(config, file).map_err(Failure::from)
 }
 
 /// Structured logs; `PICKLEGATE_LOG=debug` (or `target=level,...`) shows more.
@@ -178,10 +197,11 @@ fn run_explain(args: &cli::Explain) -> Result<(), Failure> {
 
 fn run_advise(args: &cli::Advise) -> Result<(), Failure> {
     let addr = ListenAddr::parse(&args.admin).map_err(usage)?;
+    let unavailable = |why: String| Failure::Unavailable(format!("{}: {why}", args.admin));
     let answer = server::ask_admin(&addr, "/families");
-    let answer = answer.map_err(|error| usage(format!("{}: {error}", args.admin)))?;
+    let answer = answer.map_err(|error| unavailable(error.to_string()))?;
     let report: Report = serde_json::from_slice(&answer)
-        .map_err(|error| usage(format!("{}: no advice in its answer: {error}", args.admin)))?;
+        .map_err(|error| unavailable(format!("no advice in its answer: {error}")))?;
     print(&match args.format {
         Format::Json => json(&report)?,
         Format::Text => report.to_string(),
@@ -198,7 +218,13 @@ fn run_health(args: &cli::Health) -> Result<(), Failure> {
     let path = if args.live { "/live" } else { "/ready" };
     match server::ask_admin(&addr, path) {
         Ok(answer) => write(&answer),
-        Err(error) => Err(Failure::No(format!("{}: {error}", args.admin))),
+        Err(error) => {
+            let message = format!("{}: {error}", args.admin);
+            Err(match error {
+                AskError::Silent(_) => Failure::Unavailable(message),
+                AskError::Refused { .. } => Failure::No(message),
+            })
+        }
     }
 }
 
@@ -219,7 +245,7 @@ fn run_inspect(args: &cli::Inspect) -> Result<(), Failure> {
     let readers = readers(&args.reader, &args.inventory)?;
     // Where none is named, all are asked, and none answers for the exit code.
     let named = readers.iter().filter(|_| !args.reader.is_empty());
-    let mut cannot: Vec<_> = named.map(|reader| (reader.tag.to_string(), 0)).collect();
+    let mut judged: Vec<_> = named.map(|reader| (reader.tag.to_string(), 0, 0)).collect();
     let mut inspector = Inspector::new(readers);
     let mut list = NameList::default();
     let mut unreadable = Vec::new();
@@ -242,8 +268,12 @@ fn run_inspect(args: &cli::Inspect) -> Result<(), Failure> {
             }
             continue;
         }
-        for ((_, count), reader) in cannot.iter_mut().zip(&report.readers) {
-            *count += usize::from(reader.verdict != Verdict::Loadable);
+        for ((_, cannot, unknown), reader) in judged.iter_mut().zip(&report.readers) {
+            match reader.verdict {
+                Verdict::Loadable => {}
+                Verdict::Unloadable => *cannot += 1,
+                Verdict::Unknown | Verdict::NotLookedAt => *unknown += 1,
+            }
         }
         let text = match args.format {
             Format::Json => json(&report)?,
@@ -262,15 +292,20 @@ fn run_inspect(args: &cli::Inspect) -> Result<(), Failure> {
     if !unreadable.is_empty() {
         return Err(Failure::Usage(unreadable.join("\n")));
     }
-    let told: Vec<String> = cannot
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(tag, count)| format!("{tag} cannot load {count} of {}", files.len()))
-        .collect();
-    if told.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::No(told.join("\n")))
+    let of = files.len();
+    let mut told = Vec::new();
+    for (tag, cannot, unknown) in &judged {
+        if *cannot > 0 {
+            told.push(format!("{tag} cannot load {cannot} of {of}"));
+        }
+        if *unknown > 0 {
+            told.push(format!("{tag}: not known of {unknown} of {of}"));
+        }
+    }
+    match told.join("\n") {
+        told if told.is_empty() => Ok(()),
+        told if judged.iter().any(|(_, cannot, _)| *cannot > 0) => Err(Failure::No(told)),
+        told => Err(Failure::Unknown(told)),
     }
 }
 
@@ -397,7 +432,7 @@ fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::Internal(format!("cannot write: {error}")))
+            Err(Failure::Refused(format!("cannot write: {error}")))
         }
         _ => Ok(()),
     }

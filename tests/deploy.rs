@@ -172,7 +172,7 @@ fn every_command_has_a_page_and_is_completed() {
 fn health_is_0_while_it_serves() {
     let (listen, admin) = (free_addr(), free_addr());
     let health = |args: &[&str]| picklegate(&[&["health", "--admin", &admin], args].concat());
-    assert_eq!(health(&["--live"]).status.code(), Some(1));
+    assert_eq!(health(&["--live"]).status.code(), Some(69));
     let listen = format!("{listen}=py3");
     let serve = |upstream: &str| {
         let to = ["--upstream", upstream, "--admin", &admin];

@@ -211,7 +211,7 @@ fn a_bad_configuration_exits_64_with_all_errors() {
 }
 
 #[test]
-fn a_port_in_use_exits_70_with_a_clear_line() {
+fn a_port_in_use_exits_71_with_a_clear_line() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let (taken, free) = (holder.local_addr().unwrap().to_string(), free_addr());
     for (listen, admin) in [(&taken, &free), (&free, &taken)] {
@@ -224,7 +224,7 @@ fn a_port_in_use_exits_70_with_a_clear_line() {
             "--admin",
             admin,
         ]);
-        assert_eq!(output.status.code(), Some(70));
+        assert_eq!(output.status.code(), Some(71));
         let told = String::from_utf8(output.stderr).unwrap();
         let last = told.lines().last().unwrap_or_default();
         let clear = format!("cannot listen on {taken}: Address already in use");

@@ -21,7 +21,7 @@ use super::page;
 use super::status::{Connected, Status};
 use super::stream::{ListenSocket, Listening};
 use super::upstream::Address;
-use super::worker::{self, Handle, Message};
+use super::worker::{self, Handle, Message, Silent};
 use crate::advice::{self, Counts};
 use crate::metrics::Registry;
 
@@ -38,14 +38,17 @@ pub(super) struct State {
 }
 
 /// Answers until dropped.
-pub(super) async fn serve(listening: Listening, state: State) {
+///
+/// # Errors
+/// Why it does so no more.
+pub(super) async fn serve(listening: Listening, state: State) -> io::Result<()> {
     let router = Router::new()
         .merge(page::router())
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .route("/families", get(families))
         .route("/advise", get(advise))
-        .route("/live", get(|| async { "live\n" }))
+        .route("/live", get(live))
         .route("/ready", get(ready))
         .with_state(state);
     let router = if listening.is_loopback() {
@@ -53,13 +56,10 @@ pub(super) async fn serve(listening: Listening, state: State) {
     } else {
         router
     };
-    let served = match listening.socket {
+    match listening.socket {
         ListenSocket::Tcp(listener) => axum::serve(listener, router).await,
         // The file goes with the listener.
         ListenSocket::Unix(listener, _file) => axum::serve(listener, router).await,
-    };
-    if let Err(error) = served {
-        tracing::error!(%error, "admin listener ended");
     }
 }
 
@@ -86,16 +86,34 @@ fn is_local(host: &HeaderValue) -> bool {
         || name.ends_with(".localhost")
 }
 
-async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    let published = ask(&state.workers, Message::Publish).await;
+/// A part of the truth would look like all of it.
+impl IntoResponse for Silent {
+    fn into_response(self) -> Response {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("{self}\n")).into_response()
+    }
+}
+
+/// Lives while all workers answer.
+async fn live(extract::State(state): extract::State<State>) -> Result<&'static str, Silent> {
+    ask(&state.workers, Message::Ping).await?;
+    Ok("live\n")
+}
+
+async fn metrics(
+    extract::State(state): extract::State<State>,
+) -> Result<impl IntoResponse, Silent> {
+    let published = ask(&state.workers, Message::Publish).await?;
     crate::metrics::log_dropped(crate::log::dropped());
     let durations = published.into_iter().reduce(|all, of| all.merge(&of));
     let text_format = "text/plain; version=0.0.4; charset=utf-8";
     let text = state.registry.to_string() + &durations.unwrap_or_default().to_string();
-    ([(header::CONTENT_TYPE, text_format)], text)
+    Ok(([(header::CONTENT_TYPE, text_format)], text))
 }
 
-async fn ask<T>(workers: &[Handle], question: impl Fn(oneshot::Sender<T>) -> Message) -> Vec<T> {
+async fn ask<T>(
+    workers: &[Handle],
+    question: impl Fn(oneshot::Sender<T>) -> Message,
+) -> Result<Vec<T>, Silent> {
     worker::ask(workers.iter().map(Handle::mailbox), question).await
 }
 
@@ -108,37 +126,41 @@ struct Report {
     connected: Connected,
 }
 
-async fn status(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    let answers = ask(&state.workers, Message::Connections).await;
+async fn status(extract::State(state): extract::State<State>) -> Result<impl IntoResponse, Silent> {
+    let answers = ask(&state.workers, Message::Connections).await?;
     let connected = answers.into_iter().reduce(Connected::merge);
     let report = Report {
         status: state.status.borrow().clone(),
         connected: connected.unwrap_or_default().listed(),
     };
-    Json(report)
+    Ok(Json(report))
 }
 
 /// What is done with which families of keys, and what to do about it.
 async fn families(extract::State(state): extract::State<State>) -> impl IntoResponse {
     match advice(&state).await {
-        Some(report) => Json(report).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        Ok(Some(report)) => Json(report).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(silent) => silent.into_response(),
     }
 }
 
 /// The rules of the next stage, with what speaks for them and against it.
 async fn advise(extract::State(state): extract::State<State>) -> impl IntoResponse {
     match advice(&state).await {
-        Some(report) => report.to_string().into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        Ok(Some(report)) => report.to_string().into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(silent) => silent.into_response(),
     }
 }
 
 /// `None` where families are switched off.
-async fn advice(state: &State) -> Option<advice::Report> {
-    let observed = ask(&state.workers, Message::Families).await;
-    let snapshot = Arc::clone(&observed.first()?.snapshot);
-    snapshot.families?;
+async fn advice(state: &State) -> Result<Option<advice::Report>, Silent> {
+    let observed = ask(&state.workers, Message::Families).await?;
+    let snapshot = observed.first().map(|worker| Arc::clone(&worker.snapshot));
+    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.families.is_some()) else {
+        return Ok(None);
+    };
     let mut families = BTreeMap::new();
     let mut counts = Counts::default();
     for worker in observed {
@@ -147,18 +169,21 @@ async fn advice(state: &State) -> Option<advice::Report> {
     }
     let failed = state.status.borrow().has_failed();
     let rules = &snapshot.rules;
-    Some(advice::Report::new(families, rules, counts, failed))
+    Ok(Some(advice::Report::new(families, rules, counts, failed)))
 }
 
 /// Ready once every server answers, until the end has begun.
-async fn ready(extract::State(state): extract::State<State>) -> impl IntoResponse {
+async fn ready(
+    extract::State(state): extract::State<State>,
+) -> Result<(StatusCode, String), Silent> {
     if state.stopping.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
+        let draining = "draining\n".to_owned();
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, draining));
     }
     let mut report = String::new();
     let mut status = StatusCode::OK;
     // All that any worker connects to.
-    let servers = ask(&state.workers, Message::Servers).await;
+    let servers = ask(&state.workers, Message::Servers).await?;
     for address in servers.first().into_iter().flatten() {
         let probed = tokio::time::timeout(PROBE_TIMEOUT, probe(address)).await;
         let line = match probed {
@@ -178,7 +203,7 @@ async fn ready(extract::State(state): extract::State<State>) -> impl IntoRespons
         };
         report.push_str(&line);
     }
-    (status, report)
+    Ok((status, report))
 }
 
 /// What a server says of itself.

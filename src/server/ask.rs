@@ -18,11 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer: 16 MiB.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
+/// Why there is no answer to what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody answers there, or nobody that speaks HTTP.
+    #[error("{0}")]
+    Silent(#[from] io::Error),
+    /// It answers something else.
+    #[error("answers {status} to {path}: {said}")]
+    Refused {
+        /// The answer's.
+        status: StatusCode,
+        /// What was asked for.
+        path: String,
+        /// Its lines in one.
+        said: String,
+    },
+}
+
 /// The answer to a `GET`.
 ///
 /// # Errors
 /// If nobody answers, or not with what was asked for.
-pub fn ask_admin(addr: &ListenAddr, path: &str) -> io::Result<Vec<u8>> {
+pub fn ask_admin(addr: &ListenAddr, path: &str) -> Result<Vec<u8>, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -34,14 +52,14 @@ pub fn ask_admin(addr: &ListenAddr, path: &str) -> io::Result<Vec<u8>> {
             }
         };
         let waited = tokio::time::timeout(PATIENCE, answer).await;
-        waited.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        waited.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     });
-    // It may wait for a resolver that is silent.
+    // A name that is still looked up keeps nobody waiting.
     runtime.shutdown_background();
     asked
 }
 
-async fn ask<S>(stream: S, path: &str) -> io::Result<Vec<u8>>
+async fn ask<S>(stream: S, path: &str) -> Result<Vec<u8>, AskError>
 where
     TokioIo<S>: rt::Read + rt::Write + Unpin + Send + 'static,
 {
@@ -55,11 +73,18 @@ where
         .map_err(io::Error::other)?;
     let response = sender.send_request(request).await;
     let response = response.map_err(io::Error::other)?;
-    if response.status() != StatusCode::OK {
-        let message = format!("answers {} to {path}", response.status());
-        return Err(io::Error::other(message));
-    }
+    let status = response.status();
     let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
     let body = body.collect().await.map_err(io::Error::other)?;
-    Ok(body.to_bytes().to_vec())
+    let body = body.to_bytes().to_vec();
+    if status == StatusCode::OK {
+        return Ok(body);
+    }
+    let said = String::from_utf8_lossy(&body);
+    let said: Vec<_> = said.lines().collect();
+    Err(AskError::Refused {
+        status,
+        path: path.to_owned(),
+        said: said.join("; "),
+    })
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use super::supervise::Supervisor;
 use super::worker::{Mailbox, Message};
 use crate::engine::{Job, Judge};
 
@@ -39,7 +40,7 @@ impl Judges {
     ///
     /// # Errors
     /// Where the system has none left.
-    pub(super) fn start(threads: usize) -> io::Result<Self> {
+    pub(super) fn start(threads: usize, supervisor: &Supervisor) -> io::Result<Self> {
         let (tasks, come) = mpsc::channel();
         let queue = Arc::new(Mutex::new(Queue {
             come,
@@ -47,9 +48,13 @@ impl Judges {
         }));
         for number in 0..threads {
             let queue = Arc::clone(&queue);
+            let alarm = supervisor.alarm(format!("judge {number}"));
             thread::Builder::new()
                 .name(format!("judge-{number}"))
-                .spawn(move || work(&queue))?;
+                .spawn(move || {
+                    let _alarm = alarm;
+                    work(&queue);
+                })?;
         }
         Ok(Self { tasks })
     }

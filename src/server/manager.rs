@@ -28,8 +28,8 @@ pub(super) fn stopping() {
     ]);
 }
 
-/// Says that all workers are alive, twice in each of the manager's intervals, until
-/// dropped.
+/// Says that all workers are alive, twice in each of the manager's intervals and only
+/// if they are, until dropped.
 pub(super) async fn watch(workers: Vec<Mailbox>) {
     let Some(interval) = sd_notify::watchdog_enabled() else {
         return;
@@ -38,9 +38,10 @@ pub(super) async fn watch(workers: Vec<Mailbox>) {
     let mut due = tokio::time::interval((interval / 2).max(Duration::from_millis(1)));
     loop {
         due.tick().await;
-        // It lasts for as long as a worker is stuck.
-        worker::ask(workers.iter(), Message::Servers).await;
-        tell(&[NotifyState::Watchdog]);
+        match worker::ask(workers.iter(), Message::Ping).await {
+            Ok(_) => tell(&[NotifyState::Watchdog]),
+            Err(silent) => tracing::error!("the watchdog is not told: {silent}"),
+        }
     }
 }
 

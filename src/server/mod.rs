@@ -29,6 +29,7 @@ mod passed;
 mod reload;
 mod status;
 mod stream;
+mod supervise;
 mod tls;
 mod upstream;
 mod worker;
@@ -40,7 +41,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
 use crate::log::Pace;
 use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
-pub use ask::ask_admin;
+pub use ask::{AskError, ask_admin};
 pub use identity::proxy;
 
 use acceptor::Acceptor;
@@ -61,6 +62,7 @@ use passed::Passed;
 use reload::Watch;
 use status::Status;
 use stream::Listening;
+use supervise::{Ended, Ends, Supervisor, supervision};
 use tls::Handshakes;
 use upstream::Address;
 use worker::{Colleagues, Handle, Message, Reload, Worker};
@@ -86,6 +88,16 @@ pub enum ServeError {
     /// Threads, signals, runtimes.
     #[error(transparent)]
     System(#[from] io::Error),
+    /// A worker, or what accepts clients, ended while it was needed.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+}
+
+impl ServeError {
+    /// Whether the system refused something, rather than picklegate failing.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::System(_))
+    }
 }
 
 /// Why a configuration was not taken over; everything is as before.
@@ -139,6 +151,9 @@ pub struct Server {
     addresses: Vec<Arc<Address>>,
     workers: Vec<Handle>,
     ended: Vec<oneshot::Receiver<()>>,
+    supervisor: Supervisor,
+    /// `None` once somebody listens.
+    ends: Option<Ends>,
     /// The admin listener, and what tells of our being alive.
     answering: JoinSet<()>,
     passed: Passed,
@@ -185,14 +200,17 @@ impl Server {
             let name = listener.admission.name.clone();
             listeners.push(Bound::new(listener_ids.mint(), name, listening));
         }
+        let (supervisor, ends) = supervision();
         let mut server = Self {
             addresses: Vec::new(),
             workers: Vec::new(),
             ended: Vec::new(),
+            ends: Some(ends),
             answering: JoinSet::new(),
             passed,
-            processes: ProcessFinder::start()?,
-            handshakes: Handshakes::start()?,
+            processes: ProcessFinder::start(&supervisor)?,
+            handshakes: Handshakes::start(&supervisor)?,
+            supervisor,
             stopping: CancellationToken::new(),
             status: watch::Sender::new(Status::new(&config)),
             listeners,
@@ -213,7 +231,13 @@ impl Server {
                 status: server.status.subscribe(),
                 stopping: server.stopping.clone(),
             };
-            server.answering.spawn(admin::serve(listening, state));
+            let supervisor = server.supervisor.clone();
+            server.answering.spawn(async move {
+                let _alarm = supervisor.alarm("admin listener");
+                if let Err(error) = admin::serve(listening, state).await {
+                    supervisor.tell("admin listener", error.to_string());
+                }
+            });
         }
         let workers = server.workers.iter().map(Handle::mailbox).cloned();
         server.answering.spawn(manager::watch(workers.collect()));
@@ -227,7 +251,7 @@ impl Server {
         let fills = Arc::new(Fills::default());
         let started = Instant::now();
         let colleagues = Arc::new(OnceLock::new());
-        let judges = Judges::start(self.config.workers)?;
+        let judges = Judges::start(self.config.workers, &self.supervisor)?;
         for number in 0..self.config.workers {
             let engine = Engine::new(self.settings(&self.config), Arc::clone(&fills));
             let publisher = Publisher::new(number, self.labels(&self.config));
@@ -246,12 +270,11 @@ impl Server {
             let (end, ended) = oneshot::channel();
             self.workers.push(handle);
             self.ended.push(ended);
+            let supervisor = self.supervisor.clone();
             std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn(move || {
-                    if let Err(error) = worker.run() {
-                        tracing::error!(%error, "worker failed");
-                    }
+                    supervisor.run(&format!("worker {number}"), || worker.run());
                     // Nobody waits for it before the end.
                     let _ = end.send(());
                 })?;
@@ -298,7 +321,11 @@ impl Server {
                 stopping: self.stopping.clone(),
                 refusals: Pace::default(),
             };
-            bound.accepting.spawn(acceptor.run());
+            let alarm = self.supervisor.alarm(format!("listener {}", bound.name));
+            bound.accepting.spawn(async move {
+                let _alarm = alarm;
+                acceptor.run().await;
+            });
         }
     }
 
@@ -306,36 +333,51 @@ impl Server {
     /// changes, `file` is read again.
     ///
     /// # Errors
-    /// If signals cannot be waited for.
+    /// If signals cannot be waited for, or some part of it ended unasked: at once,
+    /// as who is left would serve half of the clients, or none.
     pub async fn run(mut self, file: Option<&Path>) -> Result<(), ServeError> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut ends = self.ends.take().expect("a server is run once");
+        let served = async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let hang_up = signal(SignalKind::hangup())?;
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                () = self.follow(file, hang_up) => {}
+            }
+            self.drain().await;
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            ended = ends.first() => {
+                tracing::error!("{ended}");
+                Err(ended.into())
+            }
+            served = served => served,
+        }
+    }
+
+    /// Reads the file again whenever it is to be, for ever.
+    async fn follow(&mut self, file: Option<&Path>, mut hang_up: Signal) {
         manager::ready(&self.summary());
         let mut watch =
             file.map(|file| Watch::new(file, &self.config.text, &self.config.watched()));
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
                 _ = hang_up.recv() => {}
                 () = reload::changed(&mut watch) => {}
             }
             let read = watch.as_ref().map(Watch::digest);
             manager::reloading();
             // It may wait for a resolver, or for what is under way in a worker.
-            tokio::select! {
-                () = self.reload(file) => {}
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
+            self.reload(file).await;
             manager::ready(&self.summary());
             if let Some((watch, read)) = watch.as_mut().zip(read) {
                 watch.follow(&self.config.watched(), read);
             }
         }
-        self.drain().await;
-        Ok(())
     }
 
     /// How it goes, in a line.
@@ -550,8 +592,8 @@ impl Server {
             let workers = self.workers.iter().map(Handle::mailbox);
             let asked = worker::ask(workers, Message::CutOff);
             let cut = match tokio::time::timeout(LAST_WORD, asked).await {
-                Ok(cut) => cut.iter().sum::<usize>().to_string(),
-                Err(_) => "some".to_owned(),
+                Ok(Ok(cut)) => cut.iter().sum::<usize>().to_string(),
+                Ok(Err(_)) | Err(_) => "some".to_owned(),
             };
             let timeout = timeout.as_millis();
             tracing::warn!(

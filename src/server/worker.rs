@@ -36,6 +36,9 @@ const READS_PER_TURN: usize = 4;
 const EVENTS_PER_TURN: usize = 1024;
 /// What all clients of a worker may be owed that do not take it.
 const MAX_HELD: usize = 2 * MAX_BACKLOG;
+/// How long a worker may take to answer: none does unless it is stuck. Probes wait a
+/// little longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a client that was asked to go is listened to after the last reply: more
@@ -70,6 +73,8 @@ pub(super) enum Message {
     Judged(Box<Judged>),
     /// The statistics that a client waits for.
     Statistics(Ticket, Vec<u8>),
+    /// Say that it is alive.
+    Ping(oneshot::Sender<()>),
     /// Say which servers there are.
     Servers(oneshot::Sender<Vec<Arc<Address>>>),
     /// Finish what is owed and end; said again, take no more of what still comes.
@@ -396,6 +401,9 @@ impl Worker {
             }
             Message::Judged(judged) => self.engine.judged(*judged),
             Message::Statistics(ticket, lines) => self.engine.answer(ticket, &lines),
+            Message::Ping(answer) => {
+                let _ = answer.send(());
+            }
             Message::Servers(answer) => {
                 let mut servers: Vec<_> = self.lanes.iter().map(LaneConnection::address).collect();
                 servers.dedup_by(|a, b| a.server == b.server);
@@ -864,34 +872,51 @@ impl Worker {
     }
 }
 
-/// Asks workers; one that ended has nothing to say.
+/// A worker that does not answer: it ended, or is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("worker {worker} has not answered for {} ms", ANSWER_TIMEOUT.as_millis())]
+pub(super) struct Silent {
+    worker: usize,
+}
+
+/// Asks all workers.
+///
+/// # Errors
+/// If one does not answer in time: what the others say is not all.
 pub(super) async fn ask<'w, T>(
     workers: impl Iterator<Item = &'w Mailbox>,
     question: impl Fn(oneshot::Sender<T>) -> Message,
-) -> Vec<T> {
+) -> Result<Vec<T>, Silent> {
+    let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
     let asked = workers.map(|worker| {
         let (answer, answered) = oneshot::channel();
         worker.send(question(answer));
         answered
     });
     let mut answers = Vec::new();
-    for answered in asked.collect::<Vec<_>>() {
-        answers.extend(answered.await);
+    for (worker, answered) in asked.collect::<Vec<_>>().into_iter().enumerate() {
+        match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => answers.push(answer),
+            Ok(Err(_)) | Err(_) => return Err(Silent { worker }),
+        }
     }
-    answers
+    Ok(answers)
 }
 
 /// The sums of all workers, as `STAT` lines.
 async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
+    let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
+    let summaries = match ask(workers.iter(), Message::Summary).await {
+        Ok(summaries) => summaries,
+        Err(silent) => {
+            lines += &format!("STAT unknown {silent}\r\n");
+            Vec::new()
+        }
+    };
     let mut sums = BTreeMap::new();
-    for (name, count) in ask(workers.iter(), Message::Summary)
-        .await
-        .into_iter()
-        .flatten()
-    {
+    for (name, count) in summaries.into_iter().flatten() {
         *sums.entry(name).or_insert(0) += count;
     }
-    let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
     for (name, count) in sums {
         // Writing to a String cannot fail.
         let _ = write!(lines, "STAT {name} {count}\r\n");

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::acceptor::Seat;
 use super::stream::Stream;
+use super::supervise::Supervisor;
 use super::tls::{self, Handshakes};
 use crate::metrics;
 use crate::policy::{Admission, RuntimeTag, Source, Tag, Told};
@@ -212,11 +213,13 @@ pub(super) struct ProcessFinder {
 
 impl ProcessFinder {
     /// Starts the thread, which ends with the last finder.
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(supervisor: &Supervisor) -> io::Result<Self> {
         let (questions, asked) = mpsc::channel::<Question>();
+        let alarm = supervisor.alarm("looking up processes");
         std::thread::Builder::new()
             .name("processes".to_owned())
             .spawn(move || {
+                let _alarm = alarm;
                 let mut processes = Processes::default();
                 while let Ok(first) = asked.recv() {
                     let more = asked.try_iter().take(MAX_BATCH - 1);
