@@ -69,7 +69,6 @@ impl Look {
         }
     }
 
-    #[cold]
     fn whole(rule: &Rule, mode: Mode) -> Whole {
         let guarded = is_guarded(mode);
         let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
@@ -497,7 +496,6 @@ impl Looker {
     }
 
     /// Looks at a value whole, or at its first bytes if it is not held.
-    #[cold]
     fn read_with(
         &mut self,
         tally: &mut Tally,
@@ -631,7 +629,6 @@ impl Looker {
 
     /// Looks at all of a value, inflated for that: what the reader gets, and what
     /// that counts for if it is a pickle.
-    #[cold]
     fn read_whole(
         &mut self,
         identity: Identity,
@@ -641,9 +638,6 @@ impl Looker {
     ) -> (Shown, Option<Found>) {
         let snapshot = &self.snapshot;
         let (space, reader) = (identity.space, identity.reader);
-        let Some(header) = self.sniffer.sniff(&self.encoding, flags, value) else {
-            return (Shown::AsIs, None);
-        };
         let pickles = &snapshot.pickles;
         let plain = plain(
             &self.inflater,
@@ -651,6 +645,15 @@ impl Looker {
             &self.encoding,
             (flags, value),
         );
+        let (encoding, sniffer) = (&self.encoding, &mut self.sniffer);
+        let header = match plain {
+            // What was inflated needs no second look through zlib.
+            Ok(pickle) => sniffer.sniff(encoding, flags & !encoding.compressed_flag, pickle),
+            Err(_) => sniffer.sniff(encoding, flags, value),
+        };
+        let Some(header) = header else {
+            return (Shown::AsIs, None);
+        };
         let inventory = snapshot.inventory(space);
         let Scanned {
             protocol,
