@@ -7,6 +7,7 @@
 #[path = "../support/admin.rs"]
 mod admin;
 mod binary;
+mod closing;
 mod listeners;
 mod logins;
 #[allow(dead_code)] // Others run scripts to their end.

@@ -1,37 +1,37 @@
 //! What runs at the other end of a connection, found out from outside of the
 //! memcache protocol: [`proxy`] from a header that a load balancer or a sidecar
 //! writes first, [`certificate`] from what a client shows when TLS begins,
-//! [`process`] from the system.
+//! [`process`] from the system, looked up by [`lookup`].
 
 mod certificate;
+mod lookup;
 mod process;
 pub mod proxy;
+mod python;
+mod sockets;
 
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::acceptor::Seat;
 use super::stream::Stream;
-use super::supervise::Supervisor;
 use super::tls::{self, Handshakes};
 use crate::metrics;
 use crate::policy::{Admission, RuntimeTag, Source, Tag, Told};
 use certificate::CertificateError;
-use process::{Peer, Processes};
+pub(super) use lookup::ProcessFinder;
+use process::Peer;
 use proxy::{Parsed, ProxyError};
 
 /// How long a header may take from its first byte on.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Connections that are looked up at once.
-const MAX_BATCH: usize = 1024;
 
 /// Whether a source is for this room to ask.
 pub(super) fn is_asked_here(source: Source) -> bool {
@@ -48,6 +48,9 @@ pub(super) async fn identify(
     stopping: &CancellationToken,
     seat: Seat,
 ) {
+    // First of all: it may close before anything else is done.
+    let peer = admission.asks(Source::Process).then(|| client.local_peer());
+    let process = peer.flatten().map(|peer| processes.look_up(peer));
     let mut input = Vec::new();
     let mut told = Told::default();
     // In all: the header is a part of it.
@@ -105,9 +108,8 @@ pub(super) async fn identify(
             }
         }
     }
-    if admission.asks(Source::Process)
-        && let Some(peer) = client.local_peer()
-        && let Some(runtime) = processes.tag_of(peer).await
+    if let Some(process) = process
+        && let Some(runtime) = process.tag().await
     {
         told.tell(Tag {
             runtime,
@@ -199,44 +201,5 @@ impl Stream {
                 pid: stream.peer_cred().ok()?.pid()?,
             }),
         }
-    }
-}
-
-type Question = (Peer, oneshot::Sender<Option<RuntimeTag>>);
-
-/// Looks processes up on a thread of its own, as many at once as there are
-/// waiting: what takes the time is to read the system's tables.
-#[derive(Debug, Clone)]
-pub(super) struct ProcessFinder {
-    questions: mpsc::Sender<Question>,
-}
-
-impl ProcessFinder {
-    /// Starts the thread, which ends with the last finder.
-    pub(super) fn start(supervisor: &Supervisor) -> io::Result<Self> {
-        let (questions, asked) = mpsc::channel::<Question>();
-        let alarm = supervisor.alarm("looking up processes");
-        std::thread::Builder::new()
-            .name("processes".to_owned())
-            .spawn(move || {
-                let _alarm = alarm;
-                let mut processes = Processes::default();
-                while let Ok(first) = asked.recv() {
-                    let more = asked.try_iter().take(MAX_BATCH - 1);
-                    let (peers, answers): (Vec<_>, Vec<_>) =
-                        std::iter::once(first).chain(more).unzip();
-                    for (answer, tag) in answers.into_iter().zip(processes.tags_of(&peers)) {
-                        // Whoever asked may have gone.
-                        let _ = answer.send(tag);
-                    }
-                }
-            })?;
-        Ok(Self { questions })
-    }
-
-    async fn tag_of(&self, peer: Peer) -> Option<RuntimeTag> {
-        let (answer, answered) = oneshot::channel();
-        self.questions.send((peer, answer)).ok()?;
-        answered.await.ok()?
     }
 }

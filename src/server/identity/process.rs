@@ -1,30 +1,40 @@
-//! Which Python is at the other end of a connection, as the system knows it: the
-//! process that has the other socket, its program and what it has mapped. Asks the
-//! peer nothing, opens no connection.
+//! Which process is at the other end of a connection, as the system knows it: the one
+//! that has the other socket. Asks the peer nothing, opens no connection.
 //!
 //! Finds processes on this machine only, that are in view (in Kubernetes: a shared
 //! process namespace) and whose `/proc` entries may be read (those of the same
 //! user, or with `CAP_SYS_PTRACE`). Everything else has no tag.
+//!
+//! The kernel says which inode a socket has and whose it is, but not which process
+//! has it open. Whoever had the last ones has it most likely, so these are asked
+//! first, the descriptor that it was before all; only somebody new is searched for
+//! among all processes, in [`Search`]es that let the others go on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::{self, BufRead, BufReader};
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use procfs::net::TcpNetEntry;
 use procfs::process::{Process, Stat};
 use procfs::{ProcError, ProcResult};
+use rustix::time::{ClockId, clock_gettime};
 
+use super::python::Programs;
+use super::sockets::{Ends, Open, Sockets, ends};
 use crate::policy::RuntimeTag;
 
 /// Most processes remembered.
 const MAX_KNOWN: usize = 4096;
-/// Most mappings of a process looked at: what Linux lets it have by default.
-const MAX_MAPPINGS: usize = 65_530;
-/// What Linux appends to the path of a file that is no longer there.
-const DELETED: &str = " (deleted)";
+/// Descriptors that are looked at before a search: a microsecond or two each.
+const MAX_QUICK_LINKS: usize = 256;
+/// Descriptors of a search that are looked at before others have their turn.
+const LINKS_PER_STEP: usize = 256;
+/// Sockets of a search that are asked about again in a step: who has closed one is
+/// not found any more.
+const ASKED_PER_STEP: usize = 16;
+/// Processes that each have a socket from the one before.
+const MAX_ANCESTORS: usize = 8;
 
 /// The other end of a connection, as far as its socket tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,23 +53,42 @@ pub(in crate::server) enum Peer {
     },
 }
 
+/// Since the machine started.
+pub(super) fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
+
+/// What is known of a peer at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// All there is to know: `None` if it is no Python, is on another machine, has
+    /// closed already or cannot be looked at.
+    Tag(Option<RuntimeTag>),
+    /// Whoever has this socket has to be searched for.
+    Search(Open, Ends),
+}
+
 /// The processes seen so far and their Pythons.
-///
-/// Every lookup blocks, for milliseconds where there are many processes or
-/// sockets: it belongs on a thread of its own or in `tokio::task::spawn_blocking`.
-/// Peers that wait are best looked up together: that goes through the system's
-/// tables once for all of them.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Processes {
-    /// By pid. `known.len() <= MAX_KNOWN`
-    known: BTreeMap<i32, Known>,
+pub(super) struct Processes {
+    sockets: Sockets,
+    programs: Programs,
+    /// The last one first. `known.len() <= MAX_KNOWN`
+    known: Vec<Known>,
+    /// All that there were at the last search.
+    before: HashSet<i32>,
 }
 
 #[derive(Debug)]
 struct Known {
+    pid: i32,
     program: Program,
     /// `None` if it is no Python.
     tag: Option<RuntimeTag>,
+    /// Of the last TCP socket of its that was asked about.
+    uid: Option<u32>,
+    descriptor: u32,
 }
 
 /// One program in one process: tells it from others that have had its pid.
@@ -80,59 +109,83 @@ impl Program {
     }
 }
 
-/// Major and minor.
-type Version = (u8, u8);
+/// A descriptor of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    pid: i32,
+    descriptor: u32,
+}
 
 impl Processes {
-    /// For each peer, in their order, the tag of the Python that it is, such as
-    /// `python/3.11`; `None` if it is no Python, is on another machine or cannot be
+    /// What is known of a peer that connected before `asked`, since the machine
+    /// started. Takes less than a millisecond, but for a program that was never
     /// looked at.
-    pub(in crate::server) fn tags_of(&mut self, peers: &[Peer]) -> Vec<Option<RuntimeTag>> {
-        let holders = self.holders(peers).unwrap_or_else(|error| {
-            tracing::debug!(%error, "sockets of peers not looked up");
-            HashMap::new()
-        });
-        let tags = peers.iter().map(|peer| {
-            let pid = match *peer {
-                Peer::Unix { pid } => pid,
-                Peer::Tcp { client, server } => *holders.get(&ends(client, server))?,
-            };
-            self.tag_of_pid(pid).unwrap_or_else(|error| {
-                tracing::debug!(?peer, %error, "peer process not identified");
-                None
-            })
-        });
-        tags.collect()
-    }
-
-    /// The processes that have the sockets of TCP peers. Those known are asked first.
-    fn holders(&mut self, peers: &[Peer]) -> ProcResult<HashMap<Ends, i32>> {
-        let mut search = Search {
-            sockets: client_sockets(peers)?,
-            found: HashMap::new(),
+    pub(super) fn ask(&mut self, peer: Peer, asked: Duration) -> Answer {
+        let ends = match peer {
+            Peer::Unix { pid } => return Answer::Tag(self.tag_of(pid, asked)),
+            Peer::Tcp { client, server } => ends(client, server),
         };
-        // One whose descriptors cannot be read has ended, most likely.
-        self.known
-            .retain(|&pid, _| search.is_over() || search.visit(pid).is_ok());
-        if search.is_over() {
-            return Ok(search.found);
+        let Some(socket) = self.find(ends) else {
+            return Answer::Tag(None);
+        };
+        if let Some(held) = self.holder(socket) {
+            return Answer::Tag(self.tag_of_holder(held, socket, asked));
         }
-        let ours = std::process::id().cast_signed();
-        let others = pids()?.filter(|pid| *pid != ours && !self.known.contains_key(pid));
-        for pid in others {
-            // It may have ended, or be another user's.
-            let _ = search.visit(pid);
-            if search.is_over() {
-                return Ok(search.found);
-            }
+        // Who closes at once was seen, but is found no more.
+        match self.find(ends) {
+            Some(socket) => Answer::Search(socket, ends),
+            None => Answer::Tag(None),
         }
-        for ends in search.sockets.values() {
-            tracing::debug!(?ends, "no process in view has the peer's socket");
-        }
-        Ok(search.found)
     }
 
-    fn tag_of_pid(&mut self, pid: i32) -> ProcResult<Option<RuntimeTag>> {
+    fn find(&mut self, ends: Ends) -> Option<Open> {
+        let found = self.sockets.find(ends).unwrap_or_else(|error| {
+            tracing::debug!(%error, "socket of a peer not looked up");
+            None
+        });
+        if found.is_none() {
+            tracing::debug!(?ends, "no socket of this machine, or closed");
+        }
+        found
+    }
+
+    /// The known process that has a socket open, if it is soon found. Those of the
+    /// same user come first, and the descriptors where the last ones were.
+    fn holder(&self, Open { inode, uid }: Open) -> Option<Held> {
+        let own = self.known.iter().filter(|known| known.uid == Some(uid));
+        let others = self.known.iter().filter(|known| known.uid != Some(uid));
+        let order = own.chain(others);
+        let mut guesses = order.clone().take(MAX_QUICK_LINKS).map(|known| Held {
+            pid: known.pid,
+            descriptor: known.descriptor,
+        });
+        if let Some(held) = guesses.find(|held| held.inode() == Some(inode)) {
+            return Some(held);
+        }
+        let descriptors = order.flat_map(|known| descriptors(known.pid));
+        descriptors
+            .take(MAX_QUICK_LINKS)
+            .find(|held| held.inode() == Some(inode))
+    }
+
+    fn tag_of_holder(&mut self, held: Held, socket: Open, asked: Duration) -> Option<RuntimeTag> {
+        let Held { pid, descriptor } = eldest(held, socket.inode);
+        let tag = self.tag_of(pid, asked);
+        if let Some(known) = self.known.first_mut().filter(|known| known.pid == pid) {
+            known.uid = Some(socket.uid);
+            known.descriptor = descriptor;
+        }
+        tag
+    }
+
+    fn tag_of(&mut self, pid: i32, asked: Duration) -> Option<RuntimeTag> {
+        self.look_up(pid, asked).unwrap_or_else(|error| {
+            tracing::debug!(pid, %error, "peer process not identified");
+            None
+        })
+    }
+
+    fn look_up(&mut self, pid: i32, asked: Duration) -> ProcResult<Option<RuntimeTag>> {
         if pid <= 0 {
             return Ok(None);
         }
@@ -140,382 +193,187 @@ impl Processes {
         // Before its program is looked at: if that is replaced meanwhile, what is
         // remembered of it will not be found again.
         let program = Program::of(&process.stat()?);
-        if let Some(known) = self.known.get(&pid)
-            && known.program == program
-        {
-            return Ok(known.tag.clone());
+        let latest = asked.as_secs_f64() * procfs::ticks_per_second() as f64 + 1.0;
+        if program.start_time as f64 > latest {
+            return Err(ProcError::Other("it has a pid that was another's".into()));
         }
-        let tag = look_at(&process)?;
+        if let Some(at) = self.known.iter().position(|known| known.pid == pid) {
+            if self.known[at].program == program {
+                self.known[..=at].rotate_right(1);
+                return Ok(self.known[0].tag.clone());
+            }
+            self.known.remove(at);
+        }
+        let tag = self.programs.look_at(&process)?;
         tracing::debug!(pid, tag = ?tag.as_ref().map(ToString::to_string), "process identified");
-        let known = Known {
+        self.remember(Known {
+            pid,
             program,
             tag: tag.clone(),
-        };
-        self.remember(pid, known);
+            uid: None,
+            descriptor: 0,
+        });
         Ok(tag)
     }
 
-    fn remember(&mut self, pid: i32, known: Known) {
-        if self.known.len() >= MAX_KNOWN {
-            self.known.retain(|&pid, _| Process::new(pid).is_ok());
+    fn remember(&mut self, known: Known) {
+        self.known.truncate(MAX_KNOWN - 1);
+        self.known.insert(0, known);
+    }
+
+    /// Begins to search for who has these sockets.
+    pub(super) fn search<T>(&mut self, wanted: Vec<Wanted<T>>) -> io::Result<Search<T>> {
+        self.known.retain(|known| is_there(known.pid));
+        let ours = std::process::id().cast_signed();
+        let all: HashSet<i32> = pids()?.filter(|pid| *pid != ours).collect();
+        let known: HashSet<i32> = self.known.iter().map(|known| known.pid).collect();
+        let (mut new, mut old): (Vec<_>, Vec<_>) = all
+            .difference(&known)
+            .partition(|pid| !self.before.contains(pid));
+        new.sort_unstable();
+        old.sort_unstable();
+        // From the last one on: who is new, above all.
+        let mut pids = old;
+        pids.extend(self.known.iter().rev().map(|known| known.pid));
+        pids.extend(new);
+        self.before = all;
+        let wanted = wanted.into_iter().map(|one| (one.socket.inode, one));
+        Ok(Search {
+            wanted: wanted.collect(),
+            pids,
+        })
+    }
+
+    /// Goes on with a search; gives those found, and at its end the others, without a
+    /// tag.
+    pub(super) fn step<T>(&mut self, search: &mut Search<T>) -> Vec<(T, Option<RuntimeTag>)> {
+        let mut found = Vec::new();
+        let mut links = 0;
+        while links < LINKS_PER_STEP
+            && !search.is_over()
+            && let Some(pid) = search.pids.pop()
+        {
+            links += 1;
+            for held in descriptors(pid) {
+                links += 1;
+                let inode = held.inode();
+                if let Some(one) = inode.and_then(|inode| search.wanted.remove(&inode)) {
+                    let tag = self.tag_of_holder(held, one.socket, one.asked);
+                    found.push((one.who, tag));
+                    if search.is_over() {
+                        break;
+                    }
+                }
+            }
         }
-        if self.known.len() >= MAX_KNOWN {
-            self.known.clear();
+        let asked = search.wanted.values().take(ASKED_PER_STEP);
+        let asked: Vec<_> = asked.map(|one| (one.socket.inode, one.ends)).collect();
+        let is_closed = |&(_, ends): &(u64, Ends)| self.find(ends).is_none();
+        let closed: Vec<u64> = asked
+            .into_iter()
+            .filter(is_closed)
+            .map(|(at, _)| at)
+            .collect();
+        let closed = closed
+            .into_iter()
+            .filter_map(|inode| search.wanted.remove(&inode));
+        found.extend(closed.map(|one| (one.who, None)));
+        if search.pids.is_empty() {
+            for (_, one) in search.wanted.drain() {
+                tracing::debug!(ends = ?one.ends, "no process in view has the peer's socket");
+                found.push((one.who, None));
+            }
         }
-        self.known.insert(pid, known);
+        found
     }
 }
 
-/// Address and port of the client and of ours, the same whichever family of socket
-/// shows them.
-type Ends = [(IpAddr, u16); 2];
-
-fn ends(client: SocketAddr, server: SocketAddr) -> Ends {
-    [client, server].map(|addr| (addr.ip().to_canonical(), addr.port()))
-}
-
-/// Looks for the processes that have some sockets open.
+/// Somebody who is searched for.
 #[derive(Debug)]
-struct Search {
+pub(super) struct Wanted<T> {
+    pub(super) who: T,
+    pub(super) socket: Open,
+    pub(super) ends: Ends,
+    /// When, since the machine started.
+    pub(super) asked: Duration,
+}
+
+/// A search for who has some sockets open, among all processes.
+#[derive(Debug)]
+pub(super) struct Search<T> {
     /// By inode, those not found yet.
-    sockets: HashMap<u64, Ends>,
-    found: HashMap<Ends, i32>,
+    wanted: HashMap<u64, Wanted<T>>,
+    /// Where it was not looked yet, the next one last.
+    pids: Vec<i32>,
 }
 
-impl Search {
-    fn is_over(&self) -> bool {
-        self.sockets.is_empty()
+impl<T> Search<T> {
+    pub(super) fn is_over(&self) -> bool {
+        self.wanted.is_empty()
     }
+}
 
-    /// Looks among the descriptors of one process. The first that has a socket is
-    /// its holder: a child that has inherited it has a higher pid.
+impl Held {
+    /// The inode of the socket that it is, if it is one.
+    fn inode(self) -> Option<u64> {
+        let Self { pid, descriptor } = self;
+        let link = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?;
+        let link = link.into_os_string().into_string().ok()?;
+        // "socket:[<inode>]"
+        let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
+        inode.parse().ok()
+    }
+}
+
+/// All of a process; none if it has ended, or is another user's.
+fn descriptors(pid: i32) -> impl Iterator<Item = Held> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"));
     // Not procfs's iterator, which takes four system calls for a descriptor.
-    fn visit(&mut self, pid: i32) -> io::Result<()> {
-        for descriptor in fs::read_dir(format!("/proc/{pid}/fd"))? {
-            if self.is_over() {
-                break;
-            }
-            let inode = fs::read_link(descriptor?.path())
-                .ok()
-                .and_then(socket_inode);
-            if let Some(ends) = inode.and_then(|inode| self.sockets.remove(&inode)) {
-                self.found.insert(ends, pid);
-            }
+    let names = entries.into_iter().flatten().map_while(Result::ok);
+    names.filter_map(move |entry| {
+        let descriptor = entry.file_name().to_str()?.parse().ok()?;
+        Some(Held { pid, descriptor })
+    })
+}
+
+/// Who had a socket first. A child inherits descriptors by their numbers, and may be
+/// another Python.
+fn eldest(mut held: Held, inode: u64) -> Held {
+    for _ in 0..MAX_ANCESTORS {
+        let parent = Process::new(held.pid).and_then(|process| process.stat());
+        let Ok(Stat { ppid: pid, .. }) = parent else {
+            break;
+        };
+        let elder = Held { pid, ..held };
+        if elder.inode() != Some(inode) {
+            break;
         }
-        Ok(())
+        held = elder;
     }
+    held
 }
 
-/// "socket:[<inode>]"
-fn socket_inode(link: PathBuf) -> Option<u64> {
-    let link = link.into_os_string().into_string().ok()?;
-    let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
-    inode.parse().ok()
+fn is_there(pid: i32) -> bool {
+    fs::metadata(format!("/proc/{pid}")).is_ok()
 }
 
-/// The sockets of TCP peers on this machine, by inode.
-fn client_sockets(peers: &[Peer]) -> ProcResult<HashMap<u64, Ends>> {
-    let mut wanted: HashSet<Ends> = peers.iter().filter_map(local_ends).collect();
-    let mut sockets = HashMap::new();
-    if wanted.iter().any(|[(client, _), _]| client.is_ipv4()) {
-        take_sockets(procfs::net::tcp()?, &mut wanted, &mut sockets);
-    }
-    // Those left may be connected to an IPv4 address with an IPv6 socket.
-    if !wanted.is_empty() {
-        match procfs::net::tcp6() {
-            Ok(table) => take_sockets(table, &mut wanted, &mut sockets),
-            Err(ProcError::NotFound(_)) => {} // A system without IPv6.
-            Err(error) => return Err(error),
-        }
-    }
-    for ends in wanted {
-        tracing::debug!(?ends, "socket of the peer not found");
-    }
-    Ok(sockets)
-}
-
-fn local_ends(peer: &Peer) -> Option<Ends> {
-    match *peer {
-        Peer::Tcp { client, server } if client.ip().to_canonical().is_loopback() => {
-            Some(ends(client, server))
-        }
-        Peer::Tcp { .. } | Peer::Unix { .. } => None,
-    }
-}
-
-fn take_sockets(
-    table: Vec<TcpNetEntry>,
-    wanted: &mut HashSet<Ends>,
-    sockets: &mut HashMap<u64, Ends>,
-) {
-    for socket in table {
-        let ends = ends(socket.local_address, socket.remote_address);
-        // One that its process has closed has no inode.
-        if socket.inode != 0 && wanted.remove(&ends) {
-            sockets.insert(socket.inode, ends);
-        }
-    }
-}
-
-/// All processes in view, the lowest pid first.
+/// All processes in view.
 fn pids() -> io::Result<impl Iterator<Item = i32>> {
     let entries = fs::read_dir("/proc")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
-fn look_at(process: &Process) -> ProcResult<Option<RuntimeTag>> {
-    let path = process.exe()?;
-    let program = path.file_name().map(OsStr::to_string_lossy);
-    // Not procfs's parser, which some paths that a process can map make fail or
-    // panic.
-    let maps = BufReader::new(process.open_relative("maps")?);
-    Ok(runtime_of(&program.unwrap_or_default(), mapped_files(maps)))
-}
-
-/// "<addresses> <permissions> <offset> <device> <inode> <path>\n"; only files have a
-/// path with a slash.
-fn mapped_files(maps: impl BufRead) -> impl Iterator<Item = String> {
-    maps.split(b'\n')
-        .take(MAX_MAPPINGS)
-        .map_while(Result::ok)
-        .filter_map(|line| {
-            let path = memchr::memchr(b'/', &line)?;
-            Some(String::from_utf8_lossy(&line[path..]).into_owned())
-        })
-}
-
-/// What a process runs, by the name of its program and the paths of the files that
-/// it has mapped, which are only looked at if the name does not tell.
-///
-/// A program that is no Python is one if it has mapped a libpython or, linked with
-/// that statically, an extension module of the standard library. What shows several
-/// versions has no tag, and neither has what shows a major version only.
-fn runtime_of(program: &str, mapped: impl IntoIterator<Item = String>) -> Option<RuntimeTag> {
-    let program = program.strip_suffix(DELETED).unwrap_or(program);
-    let (major, minor) =
-        python_in_name(program).or_else(|| python_in_files(is_python(program), mapped))?;
-    RuntimeTag::parse(&format!("python/{major}.{minor}")).ok()
-}
-
-/// `python2.7`, `python3.13t`, `pypy3.10`.
-fn python_in_name(name: &str) -> Option<Version> {
-    leading_version(after_any(name, &["python", "pypy"])?)
-}
-
-/// `python`, `python3`, `pypy3`.
-fn is_python(name: &str) -> bool {
-    after_any(name, &["python", "pypy"])
-        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn python_in_files(is_python: bool, mapped: impl IntoIterator<Item = String>) -> Option<Version> {
-    let mut libraries = BTreeSet::new();
-    let mut modules = BTreeSet::new();
-    for path in mapped {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let library = after_any(name, &["libpython", "libpypy"]).and_then(leading_version);
-        libraries.extend(library);
-        modules.extend(python_of_module(is_python, &path));
-    }
-    let shown = if libraries.is_empty() {
-        modules
-    } else {
-        libraries
-    };
-    let one = shown.len() == 1;
-    shown.into_iter().next().filter(|_| one)
-}
-
-/// The version in `/usr/lib/python3.11/lib-dynload/_json.so`. Below another directory
-/// of `python3.11` there are also libraries and programs that have nothing to do with
-/// Python but came in its packages, so there it must be a Python that maps them.
-fn python_of_module(is_python: bool, path: &str) -> Option<Version> {
-    let parts: Vec<&str> = path.split('/').collect();
-    parts.windows(3).find_map(|window| match *window {
-        [lib, python, below] if lib.starts_with("lib") && (is_python || below == "lib-dynload") => {
-            python_in_name(python)
-        }
-        _ => None,
-    })
-}
-
-fn after_any<'t>(text: &'t str, prefixes: &[&str]) -> Option<&'t str> {
-    prefixes.iter().find_map(|prefix| text.strip_prefix(prefix))
-}
-
-/// Of `3.11`, `3.6m.so.1.0`, `3.10-c.so`.
-fn leading_version(text: &str) -> Option<Version> {
-    let (major, rest) = text.split_once('.')?;
-    let digits = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    Some((major.parse().ok()?, rest[..digits].parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::env;
-    use std::io::Write as _;
+    use std::io::{BufRead as _, BufReader, Write as _};
     use std::net::{TcpListener, TcpStream};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+    use super::super::python::{after_any, leading_version};
     use super::*;
-
-    fn runtime(program: &str, mapped: &[&str]) -> Option<String> {
-        let mapped = mapped.iter().map(|path| (*path).to_owned());
-        runtime_of(program, mapped).map(|tag| tag.to_string())
-    }
-
-    #[test]
-    fn program_name_tells_first() {
-        let other = ["/usr/lib/libpython3.8.so.1.0"];
-        for (program, expected) in [
-            ("python2.7", "python/2.7"),
-            ("python3.11", "python/3.11"),
-            ("python3.13t", "python/3.13"),
-            ("python3.9-dbg", "python/3.9"),
-            ("python3.11.4", "python/3.11"),
-            ("python3.6m", "python/3.6"),
-            ("pypy3.10", "python/3.10"),
-            ("pypy2.7", "python/2.7"),
-            ("python3.11 (deleted)", "python/3.11"),
-        ] {
-            assert_eq!(runtime(program, &other).as_deref(), Some(expected));
-        }
-    }
-
-    #[test]
-    fn mapped_files_tell_the_rest() {
-        let table: [(&str, &[&str], Option<&str>); 21] = [
-            (
-                "uwsgi",
-                &["/usr/bin/uwsgi", "/usr/lib/libpython3.11.so.1.0"],
-                Some("python/3.11"),
-            ),
-            (
-                "apache2",
-                &["/usr/lib/x86_64-linux-gnu/libpython2.7.so.1.0"],
-                Some("python/2.7"),
-            ),
-            (
-                "uwsgi (deleted)",
-                &["/lib/libpython3.6m.so.1.0 (deleted)"],
-                Some("python/3.6"),
-            ),
-            (
-                "platform-python3.6",
-                &["/lib64/libpython3.6m.so.1.0"],
-                Some("python/3.6"),
-            ),
-            (
-                "app",
-                &["/tmp/_MEIx/libpython3.13t.so.1.0"],
-                Some("python/3.13"),
-            ),
-            (
-                "app",
-                &["/opt/pypy/bin/libpypy3.10-c.so"],
-                Some("python/3.10"),
-            ),
-            (
-                "app",
-                &["/usr/lib/libpython3.so", "/usr/lib/libpython3.9.so"],
-                Some("python/3.9"),
-            ),
-            ("app", &["/usr/lib/libpython3.so"], None),
-            (
-                "vim",
-                &["/lib/libpython2.7.so.1.0", "/lib/libpython3.11.so.1.0"],
-                None,
-            ),
-            (
-                "uwsgi",
-                &["/opt/lib/python3.8/lib-dynload/_json.so"],
-                Some("python/3.8"),
-            ),
-            (
-                "uwsgi",
-                &[
-                    "/lib/libpython3.9.so",
-                    "/lib/python3.8/lib-dynload/_json.so",
-                ],
-                Some("python/3.9"),
-            ),
-            (
-                "node",
-                &["/venv/lib/python3.8/site-packages/nodejs/bin/node"],
-                None,
-            ),
-            (
-                "python3",
-                &["/venv/lib/python3.8/site-packages/a.so"],
-                Some("python/3.8"),
-            ),
-            (
-                "python3",
-                &["/usr/lib64/python3.8/lib-dynload/_json.so"],
-                Some("python/3.8"),
-            ),
-            (
-                "python (deleted)",
-                &["/usr/lib/libpython3.12.so.1.0"],
-                Some("python/3.12"),
-            ),
-            (
-                "pypy3",
-                &["/opt/lib/pypy3.10/_cffi.so"],
-                Some("python/3.10"),
-            ),
-            (
-                "python3",
-                &["/lib/python3.8/a.so", "/lib/python3.9/b.so"],
-                None,
-            ),
-            (
-                "python3",
-                &["/opt/python3.8/a.so", "/lib/python3/dist-packages/b.so"],
-                None,
-            ),
-            ("python3", &["/lib/python3.8"], None),
-            ("python3", &[], None),
-            ("memcached", &["/usr/lib/libc.so.6", ""], None),
-        ];
-        for (program, mapped, expected) in table {
-            assert_eq!(
-                runtime(program, mapped).as_deref(),
-                expected,
-                "{program} {mapped:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn unlikely_names_are_no_python() {
-        for program in [
-            "",
-            " (deleted)",
-            "python",
-            "python.3",
-            "python3.",
-            "python999.1",
-            "pythonic3.1",
-        ] {
-            assert_eq!(runtime(program, &[]), None, "{program}");
-        }
-    }
-
-    #[test]
-    fn paths_are_read_out_of_maps() {
-        let maps = b"\
-            00400000-00452000 r-xp 00000000 08:02 173521     /usr/bin/a b\n\
-            00e03000-00e24000 rw-p 00000000 00:00 0           [heap]\n\
-            35b1800000-35b1820000 r-xp 00000000 08:02 135522  /lib/\xff (deleted)\n\
-            f2c6ff8c000-7f2c7078c000 rw-p 00000000 00:00 0\n\
-            7fffb2d48000-7fffb2d49000 r-xp 00000000 00:00 0   /SYSV\n";
-        let paths: Vec<String> = mapped_files(&maps[..]).collect();
-        assert_eq!(paths, ["/usr/bin/a b", "/lib/\u{fffd} (deleted)", "/SYSV"]);
-    }
 
     /// A Python that connects to what it is told and stays until its input ends.
     struct Client {
@@ -646,10 +504,34 @@ for line in iter(sys.stdin.readline, ''):
         Peer::Tcp { client, server }
     }
 
+    /// The tags of some peers, searched for together.
+    fn tags_of(processes: &mut Processes, peers: &[Peer]) -> Vec<Option<String>> {
+        let mut tags: Vec<Option<RuntimeTag>> = vec![None; peers.len()];
+        let mut wanted = Vec::new();
+        let asked = since_boot();
+        for (who, peer) in peers.iter().enumerate() {
+            match processes.ask(*peer, asked) {
+                Answer::Tag(tag) => tags[who] = tag,
+                Answer::Search(socket, ends) => wanted.push(Wanted {
+                    who,
+                    socket,
+                    ends,
+                    asked,
+                }),
+            }
+        }
+        let mut search = processes.search(wanted).unwrap();
+        while !search.is_over() {
+            for (who, tag) in processes.step(&mut search) {
+                tags[who] = tag;
+            }
+        }
+        let texts = tags.iter().map(|tag| tag.as_ref().map(ToString::to_string));
+        texts.collect()
+    }
+
     fn tag_of(processes: &mut Processes, peer: Peer) -> Option<String> {
-        let tags = processes.tags_of(&[peer]);
-        assert_eq!(tags.len(), 1);
-        tags[0].as_ref().map(ToString::to_string)
+        tags_of(processes, &[peer]).remove(0)
     }
 
     #[test]
@@ -719,9 +601,7 @@ for line in iter(sys.stdin.readline, ''):
         let _stream = TcpStream::connect(address).unwrap();
         peers.push(accept(&listener));
         expected.push(None);
-        let tags = Processes::default().tags_of(&peers).into_iter();
-        let tags: Vec<_> = tags.map(|tag| tag.map(|tag| tag.to_string())).collect();
-        assert_eq!(tags, expected);
+        assert_eq!(tags_of(&mut Processes::default(), &peers), expected);
     }
 
     #[test]
@@ -729,7 +609,7 @@ for line in iter(sys.stdin.readline, ''):
         let mut processes = Processes::default();
         let pid = std::process::id().cast_signed();
         assert_eq!(tag_of(&mut processes, Peer::Unix { pid }), None);
-        assert!(processes.known.contains_key(&pid));
+        assert_eq!(processes.known[0].pid, pid);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert_eq!(tag_of(&mut processes, accept(&listener)), None);
@@ -749,22 +629,154 @@ for line in iter(sys.stdin.readline, ''):
         assert!(processes.known.is_empty());
     }
 
-    fn known(start_time: u64) -> Known {
+    fn known(pid: i32) -> Known {
         let program = Program {
-            start_time,
+            start_time: 1,
             stack_start: 0,
         };
-        let tag = RuntimeTag::parse("py2").ok();
-        Known { program, tag }
+        Known {
+            pid,
+            program,
+            tag: RuntimeTag::parse("py2").ok(),
+            uid: None,
+            descriptor: 0,
+        }
     }
 
     #[test]
     fn earlier_process_of_a_pid_is_forgotten() {
         let pid = std::process::id().cast_signed();
         let mut processes = Processes::default();
-        processes.known.insert(pid, known(1));
+        processes.remember(known(pid));
         assert_eq!(tag_of(&mut processes, Peer::Unix { pid }), None);
-        assert_eq!(processes.known[&pid].tag, None);
+        assert_eq!(processes.known.len(), 1);
+        assert_eq!(processes.known[0].tag, None);
+    }
+
+    #[test]
+    fn later_process_of_a_pid_is_not_the_peer() {
+        let Some(python) = clients().next() else {
+            return;
+        };
+        let pid = python.child.id().cast_signed();
+        let mut processes = Processes::default();
+        let before = since_boot().checked_sub(Duration::from_secs(3600));
+        let before = before.unwrap_or_default();
+        let peer = Peer::Unix { pid };
+        assert_eq!(processes.ask(peer, before), Answer::Tag(None));
+        assert_eq!(tag_of(&mut processes, peer), Some(python.tag()));
+    }
+
+    #[test]
+    fn whoever_was_found_once_is_never_searched_for_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let mut processes = Processes::default();
+        let mut clients: Vec<Client> = clients().take(4).collect();
+        for client in &mut clients {
+            client.connect("AF_INET", &address);
+            assert_eq!(
+                tag_of(&mut processes, accept(&listener)),
+                Some(client.tag())
+            );
+        }
+        for _ in 0..10 {
+            for client in &mut clients {
+                client.connect("AF_INET", &address);
+                let answer = processes.ask(accept(&listener), since_boot());
+                let tag = RuntimeTag::parse(&client.tag()).ok();
+                assert_eq!(answer, Answer::Tag(tag));
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_closed_is_not_searched_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (_accepted, client) = listener.accept().unwrap();
+        let server = listener.local_addr().unwrap();
+        let peer = Peer::Tcp { client, server };
+        let mut processes = Processes::default();
+        let Answer::Search(socket, ends) = processes.ask(peer, since_boot()) else {
+            panic!("nobody is known yet");
+        };
+        let wanted = Wanted {
+            who: (),
+            socket,
+            ends,
+            asked: since_boot(),
+        };
+        let mut search = processes.search(vec![wanted]).unwrap();
+        drop(stream);
+        assert_eq!(processes.step(&mut search), [((), None)]);
+        assert!(search.is_over());
+        assert_eq!(processes.ask(peer, since_boot()), Answer::Tag(None));
+    }
+
+    #[test]
+    fn the_parent_that_a_socket_is_inherited_from_is_the_peer() {
+        let mut pythons = clients();
+        let (Some(mut parent), Some(child)) = (pythons.next(), pythons.next()) else {
+            println!("skipped: needs two Pythons");
+            return;
+        };
+        drop(pythons);
+        let child = fs::read_link(format!("/proc/{}/exe", child.child.id())).unwrap();
+        let program = fs::read_link(format!("/proc/{}/exe", parent.child.id())).unwrap();
+        // The child has the socket as well, and is the one that is known.
+        let script = "
+import os, subprocess, socket, sys
+connection = socket.create_connection(('127.0.0.1', int(sys.argv[2])))
+if hasattr(connection, 'set_inheritable'): connection.set_inheritable(True)
+again = 'import socket, sys; c = socket.create_connection((\"127.0.0.1\", %s)); sys.stdin.read()'
+child = subprocess.Popen([sys.argv[1], '-c', again % sys.argv[2]], close_fds=False)
+child.wait()
+";
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let mut command = Command::new(&program);
+        command.args(["-c", script]).arg(&child).arg(&port);
+        let input = command.stdin(Stdio::piped()).spawn().unwrap();
+        let peers = [accept(&listener), accept(&listener)];
+        parent.child.kill().unwrap();
+        parent.child.wait().unwrap();
+        parent.child = input;
+        let mut processes = Processes::default();
+        let theirs = tag_of(&mut processes, peers[1]).unwrap();
+        assert_ne!(theirs, parent.tag());
+        assert_eq!(tag_of(&mut processes, peers[0]), Some(parent.tag()));
+    }
+
+    #[test]
+    fn a_program_that_only_calls_itself_python_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let Some(python) = clients().next() else {
+            return;
+        };
+        let other = fs::read_link(format!("/proc/{}/exe", python.child.id())).unwrap();
+        let home = Command::new(&other)
+            .args(["-c", "import sys; sys.stdout.write(sys.prefix)"])
+            .output()
+            .unwrap();
+        let home = String::from_utf8(home.stdout).unwrap();
+        let mut processes = Processes::default();
+        // One that is another Python, and one that is none.
+        let copy = directory.path().join("python2.6");
+        fs::copy(&other, &copy).unwrap();
+        let mut command = Command::new(&copy);
+        command.args(["-c", SCRIPT]).env("PYTHONHOME", home);
+        let client = Client::start(&mut command).unwrap();
+        let pid = client.child.id().cast_signed();
+        assert_eq!(tag_of(&mut processes, Peer::Unix { pid }), None);
+        let copy = directory.path().join("python3.11");
+        fs::copy("/bin/sleep", &copy).unwrap();
+        let mut sleep = Command::new(&copy).arg("60").spawn().unwrap();
+        let pid = sleep.id().cast_signed();
+        let tag = tag_of(&mut processes, Peer::Unix { pid });
+        sleep.kill().unwrap();
+        sleep.wait().unwrap();
+        assert_eq!(tag, None);
     }
 
     #[test]
@@ -816,19 +828,13 @@ for line in iter(sys.stdin.readline, ''):
     }
 
     #[test]
-    fn full_memory_keeps_the_living_or_starts_again() {
-        let pid = std::process::id().cast_signed();
+    fn full_memory_keeps_the_last_ones() {
         let mut processes = Processes::default();
-        // Beyond any pid that Linux gives.
-        let nobody = (0..).map(|n| i32::MAX - n);
-        processes.known.insert(pid, known(1));
-        processes
-            .known
-            .extend(nobody.take(MAX_KNOWN - 1).map(|pid| (pid, known(1))));
-        processes.remember(1, known(1));
-        assert_eq!(
-            processes.known.keys().copied().collect::<Vec<_>>(),
-            [1, pid]
-        );
+        for pid in 1..=MAX_KNOWN as i32 + 2 {
+            processes.remember(known(pid));
+        }
+        let pids = processes.known.iter().map(|known| known.pid);
+        let last: Vec<i32> = (3..=MAX_KNOWN as i32 + 2).rev().collect();
+        assert_eq!(pids.collect::<Vec<_>>(), last);
     }
 }

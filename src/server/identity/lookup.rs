@@ -1,0 +1,166 @@
+//! The thread that looks processes up. Whoever is found at once is answered at once;
+//! searches for others take turns with that.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::process::{Answer, Peer, Processes, Search, Wanted, since_boot};
+use crate::policy::RuntimeTag;
+use crate::server::supervise::Supervisor;
+
+/// Questions that are answered before a search goes on.
+const QUESTIONS_PER_TURN: usize = 64;
+
+type Asker = oneshot::Sender<Option<RuntimeTag>>;
+
+struct Question {
+    peer: Peer,
+    /// Since the machine started.
+    asked: Duration,
+    asker: Asker,
+}
+
+/// Looks processes up, on a thread of its own.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct ProcessFinder {
+    questions: Sender<Question>,
+}
+
+/// An answer to come.
+#[derive(Debug)]
+pub(in crate::server) struct LookUp(oneshot::Receiver<Option<RuntimeTag>>);
+
+impl LookUp {
+    /// The tag of the Python that it is, such as `python/3.11`.
+    pub(super) async fn tag(self) -> Option<RuntimeTag> {
+        self.0.await.ok()?
+    }
+}
+
+impl ProcessFinder {
+    /// Starts the thread, which ends with the last finder.
+    pub(in crate::server) fn start(supervisor: &Supervisor) -> io::Result<Self> {
+        let (questions, asked) = mpsc::channel();
+        let alarm = supervisor.alarm("looking up processes");
+        std::thread::Builder::new()
+            .name("processes".to_owned())
+            .spawn(move || {
+                let _alarm = alarm;
+                Desk::default().serve(&asked);
+            })?;
+        Ok(Self { questions })
+    }
+
+    /// Asks about a peer that has just connected: soon, since it may close.
+    pub(in crate::server) fn look_up(&self, peer: Peer) -> LookUp {
+        let (asker, answered) = oneshot::channel();
+        let question = Question {
+            peer,
+            asked: since_boot(),
+            asker,
+        };
+        // If the thread is gone there is no answer.
+        let _ = self.questions.send(question);
+        LookUp(answered)
+    }
+}
+
+/// What the thread works on: never more than there are connections.
+#[derive(Default)]
+struct Desk {
+    /// Not before somebody asks: most listeners never do.
+    processes: Option<Processes>,
+    /// Who waits for the next search.
+    waiting: Vec<Wanted<Asker>>,
+    search: Option<(Search<Asker>, Instant)>,
+    /// A search that found not everybody is followed by a pause as long: whoever
+    /// cannot be found keeps no core busy.
+    pause: Option<Instant>,
+}
+
+impl Desk {
+    fn serve(mut self, questions: &Receiver<Question>) {
+        loop {
+            match self.next(questions) {
+                Ok(Some(question)) => self.take(question),
+                Ok(None) => {}
+                Err(RecvTimeoutError::Timeout) => self.pause = None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            for question in questions.try_iter().take(QUESTIONS_PER_TURN) {
+                self.take(question);
+            }
+            self.go_on();
+        }
+    }
+
+    /// Waits for a question, unless there is something else to do.
+    fn next(&self, questions: &Receiver<Question>) -> Result<Option<Question>, RecvTimeoutError> {
+        let now = Instant::now();
+        match self.pause {
+            _ if self.search.is_some() => {}
+            _ if self.waiting.is_empty() => {
+                let question = questions.recv();
+                return question
+                    .map(Some)
+                    .map_err(|_| RecvTimeoutError::Disconnected);
+            }
+            Some(until) if until > now => return questions.recv_timeout(until - now).map(Some),
+            _ => {}
+        }
+        match questions.try_recv() {
+            Ok(question) => Ok(Some(question)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+        }
+    }
+
+    fn take(&mut self, question: Question) {
+        let Question { peer, asked, asker } = question;
+        // Whoever asked may have gone.
+        if asker.is_closed() {
+            return;
+        }
+        let processes = self.processes.get_or_insert_default();
+        match processes.ask(peer, asked) {
+            Answer::Tag(tag) => {
+                let _ = asker.send(tag);
+            }
+            Answer::Search(socket, ends) => self.waiting.push(Wanted {
+                who: asker,
+                socket,
+                ends,
+                asked,
+            }),
+        }
+    }
+
+    /// Goes on with the search, or begins one.
+    fn go_on(&mut self) {
+        let processes = self.processes.get_or_insert_default();
+        let now = Instant::now();
+        let may_begin = self.pause.is_none_or(|until| until <= now);
+        if self.search.is_none() && !self.waiting.is_empty() && may_begin {
+            match processes.search(std::mem::take(&mut self.waiting)) {
+                Ok(search) => self.search = Some((search, now)),
+                // Those who wait hear that nothing is known.
+                Err(error) => tracing::debug!(%error, "processes not listed"),
+            }
+        }
+        let Some((search, began)) = &mut self.search else {
+            return;
+        };
+        let mut is_lost = false;
+        for (asker, tag) in processes.step(search) {
+            is_lost |= tag.is_none();
+            let _ = asker.send(tag);
+        }
+        if search.is_over() {
+            self.pause = is_lost.then(|| now + began.elapsed());
+            self.search = None;
+        }
+    }
+}
