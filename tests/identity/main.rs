@@ -10,6 +10,7 @@ mod binary;
 mod closing;
 mod listeners;
 mod logins;
+mod measure;
 #[allow(dead_code)] // Others run scripts to their end.
 #[path = "../support/pythons.rs"]
 mod pythons;
