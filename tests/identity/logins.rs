@@ -70,8 +70,9 @@ fn no_client_logs_in_for_all_on_a_server_that_wants_a_login() {
     assert!(told.contains("wants a login"), "{told}");
     let failures = "picklegate_upstream_failures_total";
     assert!(admin::metric(&admin, failures, &["reason=\"login\""]) > 0);
-    let log = gate.stderr();
-    assert!(log.contains("wants a login"), "{log}");
+    admin::await_that("a line about the login", || {
+        gate.stderr().contains("wants a login")
+    });
 }
 
 #[test]

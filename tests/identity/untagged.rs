@@ -53,7 +53,7 @@ fn a_refused_request_is_one_line_and_its_body_is_swallowed() {
     let refused = "picklegate_untagged_writes_refused_total";
     assert_eq!(admin::metric(&gate.admin, refused, &[&listener]), 10);
     let told = "write refused: no runtime tag on this connection";
-    assert!(gate.process.stderr().contains(told));
+    admin::await_that(told, || gate.process.stderr().contains(told));
     say(&client, b"quit\r\n", "");
     let mut rest = String::new();
     (&client).read_to_string(&mut rest).expect("a clean close");
