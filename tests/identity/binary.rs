@@ -43,6 +43,9 @@ fn whoever_speaks_binary_is_closed_at_once_and_told_of() {
         assert_eq!(counted, CLIENTS, "{identify}");
         let direct = gate.memcached.connect();
         crate::say(&direct, b"get k victim\r\n", "END\r\n");
+        admin::await_that("a line in the log", || {
+            gate.process.stderr().contains("speaks the binary protocol")
+        });
         let log = gate.process.stderr();
         let lines = log.matches("speaks the binary protocol").count() as u64;
         assert!((1..CLIENTS / 2).contains(&lines), "{identify}: {log}");
