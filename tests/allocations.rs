@@ -16,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 use picklegate::config::Config;
 use picklegate::server::{self, ServeError, Server};
 use replay::Replay;
@@ -118,6 +120,12 @@ fn places(mut run: impl FnMut()) -> BTreeSet<String> {
 
 // What is asked --------------------------------------------------------------
 
+/// `[date(2024, 5, 6), {"a": (1,)}]` of Python 3, protocol 2.
+const DATES: &[u8] =
+    b"\x80\x02]q\x00(cdatetime\ndate\nq\x01c_codecs\nencode\nq\x02X\x05\x00\x00\x00\
+    \x07\xc3\xa8\x05\x06q\x03X\x06\x00\x00\x00latin1q\x04\x86q\x05Rq\x06\x85q\x07Rq\x08}q\x09\
+    X\x01\x00\x00\x00aq\nK\x01\x85q\x0bse.";
+
 /// Requests that are promised not to allocate.
 struct Kind {
     name: &'static str,
@@ -149,6 +157,13 @@ fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
     });
     let set = |key: &str| store(&format!("set {key} 1 0 {bytes}"), &pickle(2));
     let ms = |key: &str, flags: &str| store(&format!("ms {key} {bytes} F1{flags}"), &pickle(2));
+    // Of Python 3, protocol 2: what a look finds there, and holds against the reader.
+    let date = store(&format!("set {key} 1 0 {}", DATES.len()), DATES);
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&pickle(2)).expect("a vector takes all");
+    let stream = encoder.finish().expect("a vector takes all");
+    let deflated = store(&format!("set {key} 9 0 {}", stream.len()), &stream);
+    let raw = store(&format!("set {key} 0 0 {bytes}"), &pickle(2));
     let newer = store(&format!("set {key} 1 0 {bytes}"), &pickle(4));
     let kind = |name, given: &[&[u8]], requests: &[&[u8]]| Kind {
         name,
@@ -163,6 +178,9 @@ fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
     let quiet = line(format!("mg {key} v k q\r\nmg {prefix}none v q\r\nmn\r\n"));
     vec![
         kind("get", &[&set(&key)], &[&get]),
+        kind("get of a date in a list", &[&date], &[&get]),
+        kind("get of what is compressed", &[&deflated], &[&get]),
+        kind("get of what no flag marks", &[&raw], &[&get]),
         kind("get of nothing", &[&delete], &[&get]),
         kind("get of what is hidden", &[&newer], &[&get]),
         kind(
@@ -288,7 +306,7 @@ fn no_request_allocates_in_the_engine() {
             ("mode = \"isolate\"\ncoherence = \"strict\"", 1),
             ("mode = \"isolate\"\nread_through = true", 1),
             ("mode = \"guard\"", 1),
-            ("mode = \"guard\"\nsniff = \"full\"", 1),
+            ("mode = \"guard\"\nsniff = \"header\"", 1),
             ("mode = \"guard\"\non_unloadable_read = \"transcode\"", 1),
         ] {
             check_engine(&mut findings, config, bytes, Rig::open);

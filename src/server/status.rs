@@ -7,7 +7,8 @@
 //! config      generation, files, loaded_at, warnings, failure (null, or at, errors)
 //! listeners   listen, and runtime, or identify and untagged; tls: whether
 //! namespaces  name, runtimes, prefix
-//! rules       prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write,
+//! rules       prefix, mode, rollout, sniff (under header and off nobody knows whether
+//!             values can be loaded), on_unloadable_read, on_unloadable_write,
 //!             coherence, read_through; sorted by prefix
 //! upstream    the servers
 //! connections how many there are

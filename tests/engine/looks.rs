@@ -88,6 +88,8 @@ fn what_was_not_looked_at_whole_is_counted_as_that_and_never_as_loadable() {
             let (_, tally) = read(&header, value, "py3.8");
             assert_eq!(verdicts(&tally, PY3), not, "{header}");
             assert_eq!(tally.not_looked_at(), 1);
+            // As `stats picklegate` tells it.
+            assert_eq!(tally.summary()["pickles_not_looked_at_served"], 1);
         }
         // What is too large to be inflated, or to be held.
         let (_, tally) = read(&format!("{rule}{small_inflated}"), (9, &bomb), "py3.8");
