@@ -7,6 +7,7 @@
 //! `PICKLEGATE_SEED` replays it. No expiry and no eviction: caches forget nothing.
 
 mod client;
+mod numbers;
 mod reference;
 #[path = "../engine/rig.rs"]
 mod rig;
