@@ -14,6 +14,8 @@
 //!   under `strict` all stores, under `fill-aware` those that are no fills;
 //! - no wrong reader: under guard and isolate nobody gets a pickle that its
 //!   version cannot load;
+//! - no request carried out as another's, whatever a reload gives other numbers
+//!   (`numbers.rs`);
 //! - no lost lock: in a shared family an `add` makes one holder, and neither
 //!   `incr` nor `cas` loses an update.
 //!
@@ -27,7 +29,10 @@ mod broken;
 mod coherence;
 mod limits;
 mod locks;
+mod numbers;
 mod record;
+#[path = "../engine/rig.rs"]
+mod rig;
 mod stages;
 
 use std::fmt::Debug;
