@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
+use toml_writer::{ToTomlValue as _, TomlStringBuilder};
 
 use crate::config::Word as _;
 use crate::engine::{Family, PROTOCOLS};
 use crate::explain;
+use crate::inspect::{acts, printable};
 use crate::policy::{Coherence, KeyCodec, Mode, Rollout, Rule, Rules, Sniff, SpaceId};
 
 /// What was seen of one family, by all workers.
@@ -201,7 +203,7 @@ impl fmt::Display for Report {
         let answer = if self.go { "go" } else { "no go" };
         writeln!(f, "# {answer}")?;
         for reason in &self.reasons {
-            writeln!(f, "#   {reason}")?;
+            writeln!(f, "#   {}", printable(reason))?;
         }
         write!(f, "\n{}", self.toml)
     }
@@ -221,7 +223,9 @@ fn judge(family: &FamilyReport) -> (Advice, String) {
         .collect();
     let unloadable: u64 = family.unloadable.values().sum();
     let (reads, writes) = (family.reads, family.writes);
-    if family.counters + family.locks > 0 {
+    // Pickles are not for everybody: such a lock is kept where they are looked at.
+    let pickled_locks = family.locks > 0 && family.counters == 0 && !family.protocols.is_empty();
+    if family.counters + family.locks > 0 && !pickled_locks {
         let what = [
             (family.counters, "as a counter"),
             (family.locks, "as a lock"),
@@ -236,6 +240,13 @@ fn judge(family: &FamilyReport) -> (Advice, String) {
         return (
             Advice::Leave,
             format!("only {only}: {reads} reads, {writes} stores"),
+        );
+    }
+    if pickled_locks {
+        let used = times(family.locks);
+        return (
+            Advice::Guard,
+            format!("used {used} as a lock that is a pickle: one copy is for all versions"),
         );
     }
     if unloadable > 0 {
@@ -319,13 +330,17 @@ fn objections(
     }
     for family in families {
         let rule = rules.find(family.family.as_bytes());
-        if family.advice == Advice::Share && rule.mode != Mode::Shared {
-            let why = &family.why;
-            against.push(format!(
-                "{:?} needs a rule of its own, mode shared: {why}",
-                family.family
-            ));
-        }
+        let needs = match family.advice {
+            Advice::Share if rule.mode != Mode::Shared => Mode::Shared,
+            Advice::Guard if family.locks > 0 && rule.mode == Mode::Isolate => Mode::Guard,
+            _ => continue,
+        };
+        against.push(format!(
+            "{:?} needs a rule of its own, mode {}: {}",
+            family.family,
+            needs.word(),
+            family.why
+        ));
     }
     if rules
         .iter()
@@ -426,24 +441,24 @@ fn toml(families: &[FamilyReport], rules: &Rules, next: Next) -> String {
     text
 }
 
-/// A rule with all that is not as it would be without being said.
+/// A rule as a configuration has it, but for its prefix.
+#[derive(Serialize)]
+struct RuleEntry {
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<u8>,
+    #[serde(flatten)]
+    words: BTreeMap<&'static str, &'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_through: Option<bool>,
+}
+
+/// A rule with all that is not as it would be without being said. Names come from
+/// the wire: none of them ends a comment or a string.
 fn push_rule(text: &mut String, why: &str, rule: &Rule) {
-    let gap = if text.is_empty() { "" } else { "\n" };
-    let prefix = quoted(&String::from_utf8_lossy(&rule.prefix));
-    let mode = rule.mode.word();
-    let _ = write!(
-        text,
-        "{gap}# {why}\n[[rules]]\nprefix = {prefix}\nmode = \"{mode}\"\n"
-    );
-    if rule.mode == Mode::Shared {
-        return;
-    }
-    let percent = rule.rollout.percent();
-    if rule.mode == Mode::Isolate && percent < 100 {
-        let _ = writeln!(text, "rollout = {percent}");
-    }
     let isolates = rule.mode == Mode::Isolate;
     let guards = isolates || rule.mode == Mode::Guard;
+    let percent = rule.rollout.percent();
     let words = [
         ("sniff", rule.sniff.word(), "full", true),
         (
@@ -462,34 +477,41 @@ fn push_rule(text: &mut String, why: &str, rule: &Rule) {
         ("py2_str", rule.py2_str.word(), "text", guards),
         ("coherence", rule.coherence.word(), "", true),
     ];
-    for (key, word, default, has_effect) in words {
-        if word != default && has_effect {
-            let _ = writeln!(text, "{key} = \"{word}\"");
-        }
-    }
-    if rule.read_through && isolates {
-        text.push_str("read_through = true\n");
-    }
+    let is_shared = rule.mode == Mode::Shared;
+    let told = words
+        .into_iter()
+        .filter(|(_, word, default, has_effect)| word != default && *has_effect && !is_shared);
+    let entry = RuleEntry {
+        mode: rule.mode.word(),
+        rollout: (isolates && percent < 100).then_some(percent),
+        words: told.map(|(key, word, ..)| (key, word)).collect(),
+        read_through: (rule.read_through && isolates).then_some(true),
+    };
+    let entry = toml::to_string(&entry).expect("tables of texts and numbers are TOML");
+    let gap = if text.is_empty() { "" } else { "\n" };
+    let prefix = string(&String::from_utf8_lossy(&rule.prefix));
+    let why = printable(why);
+    let _ = write!(text, "{gap}# {why}\n[[rules]]\nprefix = {prefix}\n{entry}");
 }
 
-/// A basic string of TOML.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
-            }
-            c => quoted.push(c),
+/// A string of TOML on one line, with nothing in it that acts on a terminal.
+fn string(text: &str) -> String {
+    let basic = TomlStringBuilder::new(text).as_basic().to_toml_value();
+    let mut string = String::with_capacity(basic.len());
+    for char in basic.chars() {
+        if acts(char) {
+            let _ = write!(string, "\\u{:04X}", u32::from(char));
+        } else {
+            string.push(char);
         }
     }
-    quoted.push('"');
-    quoted
+    string
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::config::Config;
 
@@ -643,6 +665,90 @@ mod tests {
             (judge(&family).0, &*judge(&family).1, &*name),
             (Advice::Leave, "12 of 100 reads not looked at", "user:")
         );
+    }
+
+    #[test]
+    fn locks_that_are_pickles_are_kept_in_one_copy_that_is_looked_at() {
+        let locks = || {
+            BTreeMap::from([family("lock:", |family| {
+                family.locks = 3;
+                family.protocols.insert("5".to_owned(), 3);
+                family.unloadable.insert("protocol".to_owned(), 1);
+            })])
+        };
+        let report = |rule: &str| {
+            let config = Config::parse("test", &config(rule)).unwrap();
+            Report::new(locks(), &config.snapshot.rules, Counts::default(), false)
+        };
+        let isolated = report("[[rules]]\nmode = \"isolate\"");
+        let why = "used 3 times as a lock that is a pickle: one copy is for all versions";
+        assert!(!isolated.go);
+        assert_eq!(
+            isolated.reasons,
+            [format!(
+                "\"lock:\" needs a rule of its own, mode guard: {why}"
+            )]
+        );
+        assert!(
+            isolated
+                .toml
+                .contains("prefix = \"lock:\"\nmode = \"guard\"")
+        );
+        // Before anything is isolated, the rule for it is there.
+        let guarded = report("[[rules]]\nmode = \"guard\"");
+        assert!(guarded.go, "{:?}", guarded.reasons);
+        assert!(
+            guarded
+                .toml
+                .contains("prefix = \"lock:\"\nmode = \"guard\"")
+        );
+    }
+
+    #[test]
+    fn no_name_from_the_wire_becomes_a_rule() {
+        let hostile = [
+            "a\"\n[[rules]]\nprefix = \"\"\nmode = \"shared\"\n#",
+            "b\r\n[[rules]]\rprefix=''",
+            "c'''\n\"\"\"\n[[rules]]\n",
+            "d\\",
+            "e\u{0}\u{1b}[2J\u{7f}\u{85}\u{2028}\u{202e}#",
+            "[[rules]]",
+            "f\t\u{9b}31m",
+        ];
+        let families: BTreeMap<_, _> = hostile
+            .into_iter()
+            .map(|name| {
+                family(name, |family| {
+                    family.counters = 1;
+                    family.globals.push(name.to_owned());
+                })
+            })
+            .chain([family("user:", |family| {
+                family.unloadable.insert("missing_global".to_owned(), 1);
+                family.globals.extend(hostile.map(str::to_owned));
+            })])
+            .collect();
+        // A rule of its own, so that what it names is told in a comment.
+        let rule = "[[rules]]\nprefix = \"user:\"\nmode = \"guard\"\n[[rules]]\nmode = \"guard\"";
+        let settings = Config::parse("test", &config(rule)).unwrap();
+        let report = Report::new(families, &settings.snapshot.rules, Counts::default(), false);
+        for text in [report.to_string(), report.toml.clone()] {
+            let table: toml::Table = text.parse().unwrap();
+            assert_eq!(table.keys().collect::<Vec<_>>(), ["rules"]);
+            let rules = table["rules"].as_array().unwrap();
+            let shared = |prefix: &str| hostile.contains(&prefix);
+            for rule in rules {
+                let prefix = rule["prefix"].as_str().unwrap();
+                assert_eq!(rule["mode"].as_str() == Some("shared"), shared(prefix));
+            }
+            let prefixes: BTreeSet<_> = rules.iter().map(|rule| rule["prefix"].as_str()).collect();
+            let expected = hostile.into_iter().chain(["user:", ""]).map(Some);
+            assert_eq!(prefixes, expected.collect());
+            assert_eq!(rules.len(), prefixes.len());
+            // Nothing in it acts on a terminal.
+            let acts = |c: char| c.is_control() && c != '\n' || c == '\u{202e}';
+            assert!(!text.contains(acts), "{text:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use crate::inspect::{Asked, inflate};
+use crate::inspect::{Asked, inflate, printable};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{Broken, Extensions, InflateError, Inflater, Scan, Scanner, Verdict};
 
@@ -83,7 +83,7 @@ pub fn transcode(asked: &Asked, bytes: &[u8], raw: bool) -> Result<Done, Transco
 /// Why a reader surely cannot load a pickle.
 fn unloadable(scan: &Scan<'_>, pool: Pool<'_>) -> Option<String> {
     let reason = scan.judge(pool.reader, pool.inventory).err()?;
-    (reason.verdict() == Verdict::Unloadable).then(|| reason.to_string())
+    (reason.verdict() == Verdict::Unloadable).then(|| printable(&reason.to_string()))
 }
 
 /// As clients compress.

@@ -400,10 +400,9 @@ impl<'e> Dispatch<'e> {
                 return Taken::Body(len + 2);
             }
         }
-        if verb == Verb::Add {
-            self.suspect_lock(decision, key, flags, value);
-        }
-        let refills = verb == Verb::Add && Look::of(decision).hides();
+        let is_add = verb == Verb::Add;
+        let is_lock = is_add && self.suspect_lock(decision, key, flags, value);
+        let refills = is_add && !is_lock && Look::of(decision).hides();
         let refill = refills.then(|| Refill {
             head: RefillHead::Text { flags, exptime },
             value: value.into(),
@@ -464,10 +463,9 @@ impl<'e> Dispatch<'e> {
                 return Taken::Body(meta.len + 2);
             }
         }
-        if mode == b'E' {
-            self.suspect_lock(decision, meta.key, client_flags(meta), value);
-        }
-        let refills = mode == b'E' && Look::of(decision).hides() && is_token(meta.key);
+        let is_add = mode == b'E';
+        let is_lock = is_add && self.suspect_lock(decision, meta.key, client_flags(meta), value);
+        let refills = is_add && !is_lock && Look::of(decision).hides() && is_token(meta.key);
         let refill = refills.then(|| Refill {
             head: RefillHead::Meta {
                 flags: meta.flags.rest().into(),
@@ -480,13 +478,24 @@ impl<'e> Dispatch<'e> {
         Taken::Body(meta.len + 2)
     }
 
-    /// Counts an `add` of something short that is no pickle, where each namespace
-    /// has its own: two versions may both get the lock.
-    fn suspect_lock(&mut self, decision: Decision<'_>, key: &[u8], flags: u32, value: &[u8]) {
-        let is_pickle = self.snapshot.pickles.encoding.may_be_pickle(flags);
-        if value.len() <= MAX_LOCK_BYTES && !is_pickle {
-            self.suspect(decision, key, Split::Lock);
+    /// Counts an `add` of something short: by its verb and size it is a lock, which
+    /// two versions may both get where each namespace has its own. Gives whether it
+    /// is a number or a pickle of one value, as `cache.add(key, True)` of Django
+    /// stores: what is in its way is held, though it be hidden, and not replaced.
+    fn suspect_lock(
+        &mut self,
+        decision: Decision<'_>,
+        key: &[u8],
+        flags: u32,
+        value: &[u8],
+    ) -> bool {
+        if value.len() > MAX_LOCK_BYTES {
+            return false;
         }
+        self.suspect(decision, key, Split::Lock);
+        // pylibmc stores a truth value as a number.
+        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+        is_number || self.sessions.looker.is_atom(flags, value)
     }
 
     fn suspect(&mut self, decision: Decision<'_>, key: &[u8], kind: Split) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::{Foreseen, Look, Shown, foresee_read, foresee_write};
-use crate::inspect::inflate;
+use crate::inspect::{inflate, printable};
 use crate::pickle::{Encoding, Inflater, Scanner, Sniffer, Verdict};
 use crate::policy::{Decision, Identity, Mode, Pickles, Snapshot, Sniff, SpaceId};
 
@@ -176,7 +176,7 @@ fn with_reason(verdict: &str, foreseen: &Foreseen) -> String {
     let reason = foreseen.reason.iter().map(|reason| format!(", {reason}"));
     let no_form = foreseen.no_form.iter();
     let no_form = no_form.map(|why| format!("; it has no other form ({why})"));
-    verdict.to_owned() + &reason.chain(no_form).collect::<String>()
+    verdict.to_owned() + &printable(&reason.chain(no_form).collect::<String>())
 }
 
 /// What a reader gets of a sibling.
@@ -290,6 +290,14 @@ mod tests {
         readers    py2  hidden, an ordinary miss: unloadable, firewall: os.system is denied
                    py3  hidden, an ordinary miss: unloadable, firewall: os.system is denied
         ");
+    }
+
+    #[test]
+    fn names_that_command_a_terminal_are_escaped() {
+        let rule = "mode = 'guard'\nglobals = 'deny'";
+        let told = told(rule, "py3", Some(1), b"\x80\x02cdecimal\nT\x1b[31m\n)R.");
+        assert!(told.contains("decimal.T\\u{1b}[31m is denied"), "{told}");
+        assert!(!told.contains('\x1b'));
     }
 
     #[test]

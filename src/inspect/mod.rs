@@ -405,7 +405,7 @@ impl fmt::Display for Report {
             .readers
             .iter()
             .map(|reader| {
-                let reason = reader.reason.clone().unwrap_or_default();
+                let reason = printable(reader.reason.as_deref().unwrap_or_default());
                 [reader.tag.clone(), reader.verdict.name().to_owned(), reason]
             })
             .collect();
@@ -432,12 +432,23 @@ fn columns(f: &mut fmt::Formatter<'_>, rows: &[[String; 3]]) -> fmt::Result {
     Ok(())
 }
 
-/// Without control characters: what a pickle says must not steer a terminal.
-fn printable(text: &str) -> String {
+/// Whether a character ends a line, commands a terminal or turns the order of the
+/// letters around it.
+pub(crate) fn acts(char: char) -> bool {
+    char.is_control()
+        || matches!(
+            char,
+            '\u{200e}' | '\u{200f}' | '\u{2028}'
+                ..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+/// Text that names may be in, on one line and as it reads.
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|char| {
-            let escaped = char.is_control().then(|| char.escape_default());
-            let plain = (!char.is_control()).then_some(char);
+            let escaped = acts(char).then(|| char.escape_default());
+            let plain = (!acts(char)).then_some(char);
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()

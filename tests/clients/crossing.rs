@@ -124,3 +124,32 @@ fn django_sessions_and_fragments_cross_versions() {
     let read = ["read", "--families", &fleet.versions()];
     fleet.all_in(SITES, &[&read[..], &["--direct", &fleet.direct]].concat());
 }
+
+const LOCKS: &str = "picklegate_suspected_split_total";
+
+#[test]
+fn a_lock_of_django_is_one_for_all_versions_in_guard() {
+    let Some(fleet) = Fleet::start(Upstream::Memcached, "mode = \"guard\"", "") else {
+        return;
+    };
+    fleet.newest().check_in(SITES, &["lock"]);
+    fleet.oldest().check_in(SITES, &["locked"]);
+    fleet.newest().check_in(SITES, &["unlock"]);
+    assert_eq!(fleet.metric(LOCKS, &[]), 0);
+}
+
+#[test]
+fn a_lock_of_django_that_each_version_has_for_itself_is_counted_and_told() {
+    let Some(fleet) = Fleet::start(Upstream::Memcached, "mode = \"isolate\"", "") else {
+        return;
+    };
+    for side in [fleet.newest(), fleet.oldest()] {
+        side.check_in(SITES, &["lock"]);
+        let locks = fleet.metric(LOCKS, &["kind=\"lock\"", &side.label()]);
+        assert!(locks > 0, "{}", side.label());
+    }
+    let advice = fleet.advice();
+    assert!(advice.starts_with("# no go\n"), "{advice}");
+    let family = "\"lock:\" needs a rule of its own, mode guard: used";
+    assert!(advice.contains(family), "{advice}");
+}

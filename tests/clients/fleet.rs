@@ -163,6 +163,15 @@ impl Fleet {
             .sum()
     }
 
+    /// What `picklegate advise` prints.
+    pub(crate) fn advice(&self) -> String {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_picklegate"))
+            .args(["advise", "--admin", &self.admin])
+            .output()
+            .expect("it runs");
+        String::from_utf8(output.stdout).expect("it is text")
+    }
+
     /// Every side goes through a phase, all at the same time, on the same keys.
     pub(crate) fn all(&self, args: &[&str]) {
         self.all_in(CHECK, args);

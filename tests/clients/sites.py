@@ -155,4 +155,31 @@ def read(arguments):
            sessions > 0 and texts > 0 and hidden > 0)
 
 
-run(__doc__, [store, read], lambda parser: None)
+def lock_key(backend):
+    return "lock:" + backend
+
+
+def lock(arguments):
+    """Takes a lock as Django's applications do, by every backend."""
+    for backend, cache in sorted(aliases(arguments).items()):
+        with check(backend, "takes the lock"):
+            expect(cache.add(lock_key(backend), True, 60) is True, "add is refused")
+
+
+def locked(arguments):
+    """Nobody gets a lock that another Python has, but who has it gives it back."""
+    for backend, cache in sorted(aliases(arguments).items()):
+        with check(backend, "is kept out"):
+            expect(cache.add(lock_key("PyMemcacheCache"), True, 60) is False, "add is done")
+            expect(cache.add("lock:py2:" + backend, True, 60) is True, "another is refused")
+
+
+def unlock(arguments):
+    """Gives it back, and takes it again."""
+    for backend, cache in sorted(aliases(arguments).items()):
+        with check(backend, "gives the lock back"):
+            cache.delete(lock_key(backend))
+            expect(cache.add(lock_key(backend), True, 60) is True, "add is refused")
+
+
+run(__doc__, [store, read, lock, locked, unlock], lambda parser: None)

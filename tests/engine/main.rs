@@ -14,6 +14,7 @@ mod cuts;
 mod identity;
 mod isolation;
 mod lanes;
+mod locks;
 mod looks;
 mod order;
 mod renumbering;

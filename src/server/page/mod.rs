@@ -49,3 +49,30 @@ fn headers(content_type: &'static str) -> [(HeaderName, &'static str); 5] {
         (header::CACHE_CONTROL, "no-cache"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_on_the_page_becomes_markup_or_code() {
+        for sink in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "createContextualFragment",
+            "setHTMLUnsafe",
+            "DOMParser",
+            "srcdoc",
+            "eval(",
+            "new Function",
+            "javascript:",
+        ] {
+            for (path, _, text) in FILES {
+                assert!(!text.contains(sink), "{path}: {sink}");
+            }
+        }
+        assert!(POLICY.contains("script-src 'self'") && !POLICY.contains("unsafe"));
+    }
+}
