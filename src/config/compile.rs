@@ -15,6 +15,7 @@ use super::listeners::{Draft, listeners};
 use super::pickles::{inventory, pickles};
 use super::raw::{Raw, RawFamilies, RawLimits, RawNamespace, RawRule};
 use super::report::{At, Place, Report};
+use super::socket;
 use super::tls;
 use super::words::{FlushAll, Word, meaning};
 use super::{Config, Limits, Upstream};
@@ -56,6 +57,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
     let known = spaces.as_ref().map(|(_, namespaces)| &namespaces[..]);
     let listeners = listeners(raw.listeners.as_ref(), known, base, report);
     let admin = admin(raw.admin.as_ref(), report);
+    let admin_access = socket::access(&raw.admin_access, admin.as_ref(), report);
     let servers = servers(raw.servers.as_ref(), report);
     let tls = tls::upstream(raw.tls.as_ref(), &servers, base, report);
     refuse_shared_addresses(&listeners, admin.as_ref(), &servers, report);
@@ -99,6 +101,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         snapshot: Arc::new(snapshot),
         upstream,
         admin: admin.map(|at| at.value),
+        admin_access,
         limits,
         workers: workers? as usize,
         reuse_port: raw.reuse_port.as_ref().is_some_and(|at| at.value),
@@ -111,6 +114,7 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
 
 fn admin(raw: Option<&At<String>>, report: &Report) -> Option<At<ListenAddr>> {
     let admin = parsed(raw, ListenAddr::parse, report)?;
+    socket::refuse_obstacle(Some(&admin), report);
     if !admin.value.is_local() {
         report.warn(
             &admin.place,

@@ -10,6 +10,7 @@ use super::addr::ListenAddr;
 use super::compile::{parsed, some_of};
 use super::raw::RawListener;
 use super::report::{At, Report};
+use super::socket::{SocketAccess, access, refuse_obstacle};
 use super::tls::{self, ListenerTls};
 use super::words::known;
 use crate::policy::{Admission, Identify, Namespace, RuntimeTag, SOURCES, Source, Untagged};
@@ -17,6 +18,7 @@ use crate::policy::{Admission, Identify, Namespace, RuntimeTag, SOURCES, Source,
 /// A listener of which not all may be known; what is absent was reported.
 pub(super) struct Draft {
     pub(super) listen: Option<At<ListenAddr>>,
+    access: SocketAccess,
     identify: Option<Identify>,
     tls: Option<ListenerTls>,
 }
@@ -37,7 +39,9 @@ pub(super) fn listeners(
         {
             report.error(&tls.place, "there is no TLS on a unix socket");
         }
+        refuse_obstacle(listen.as_ref(), report);
         Draft {
+            access: access(&raw.access, listen.as_ref(), report),
             listen,
             identify: identify(raw, namespaces, report),
             tls: raw
@@ -59,6 +63,7 @@ impl Draft {
         let admission = Arc::new(admission);
         Some(Listener {
             addr,
+            access: self.access,
             admission,
             tls: self.tls,
         })

@@ -17,6 +17,7 @@ mod listeners;
 mod pickles;
 mod raw;
 mod report;
+mod socket;
 mod tls;
 mod words;
 
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 pub use addr::{AddrError, ListenAddr, ServerAddr};
 pub use report::{ConfigError, ConfigErrors};
+pub use socket::SocketAccess;
+pub(crate) use socket::obstacle;
 pub use tls::{ClientAuth, ListenerTls, UpstreamTls, Written};
 pub(crate) use words::Word;
 
@@ -44,6 +47,8 @@ pub struct Config {
     pub upstream: Upstream,
     /// Where metrics and the page are, if anywhere.
     pub admin: Option<ListenAddr>,
+    /// Who may open that, if it is a unix socket.
+    pub admin_access: SocketAccess,
     /// What bounds memory and time.
     pub limits: Limits,
     /// Threads that serve; at least 1.
@@ -65,6 +70,8 @@ pub struct Config {
 pub struct Listener {
     /// Where it listens.
     pub addr: ListenAddr,
+    /// Who may open it, if it is a unix socket.
+    pub access: SocketAccess,
     /// What may connect to it, and its name: the address as written.
     pub admission: Arc<Admission>,
     /// How its clients are spoken to, if that is by TLS.

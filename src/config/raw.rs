@@ -3,6 +3,7 @@
 
 use super::document::Table;
 use super::report::{At, Place, Report};
+use super::socket::RawSocketAccess;
 
 /// What to write where a listener needs an address.
 const ADDRESS_HINT: &str = "write host:port, [v6]:port or unix:/path";
@@ -20,6 +21,7 @@ pub(super) struct Raw {
     pub(super) tls: Option<RawUpstreamTls>,
     pub(super) connections: Option<At<i64>>,
     pub(super) admin: Option<At<String>>,
+    pub(super) admin_access: RawSocketAccess,
     pub(super) workers: Option<At<i64>>,
     pub(super) reuse_port: Option<At<bool>>,
     pub(super) namespaces: Option<Vec<RawNamespace>>,
@@ -33,6 +35,7 @@ pub(super) struct Raw {
 #[derive(Debug, Default)]
 pub(super) struct RawListener {
     pub(super) listen: Option<At<String>>,
+    pub(super) access: RawSocketAccess,
     pub(super) runtime: Option<At<String>>,
     pub(super) identify: Option<At<Vec<At<String>>>>,
     pub(super) untagged: Option<At<String>>,
@@ -131,13 +134,15 @@ impl Raw {
             place,
             value: value.into_iter().map(RawRule::read).collect(),
         });
+        let (admin, admin_access) = read_admin(&mut root);
         Self {
             listeners,
             servers: upstream.strings("servers"),
             hash: upstream.string("hash"),
             tls: upstream.optional_table("tls").map(RawUpstreamTls::read),
             connections: upstream.integer("connections"),
-            admin: read_admin(&mut root),
+            admin,
+            admin_access,
             workers: server.integer("workers"),
             reuse_port: server.boolean("reuse_port"),
             namespaces,
@@ -186,10 +191,19 @@ impl Raw {
 }
 
 /// An `[admin]` table must say where; no table means no admin address.
-fn read_admin(root: &mut Table<'_>) -> Option<At<String>> {
-    let mut admin = root.optional_table("admin")?;
+fn read_admin(root: &mut Table<'_>) -> (Option<At<String>>, RawSocketAccess) {
+    let Some(mut admin) = root.optional_table("admin") else {
+        return (None, RawSocketAccess::default());
+    };
     admin.require("listen", ADDRESS_HINT);
-    admin.string("listen")
+    (admin.string("listen"), read_access(&mut admin))
+}
+
+fn read_access(table: &mut Table<'_>) -> RawSocketAccess {
+    RawSocketAccess {
+        mode: table.string("socket_mode"),
+        group: table.string("socket_group"),
+    }
 }
 
 fn flag_value(flag: &str, value: &str) -> At<String> {
@@ -208,6 +222,7 @@ impl RawListener {
         }
         Self {
             listen: table.string("listen"),
+            access: read_access(&mut table),
             runtime: table.string("runtime"),
             identify,
             untagged: table.string("untagged"),

@@ -7,6 +7,7 @@ use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::{Admitted, Look};
 use super::meta::{MetaReply, push_key};
 use super::session::{Quiet, Sessions, Ticket, Work};
+use super::statistics::Gathering;
 use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
 use super::upstream::Upstream;
 use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
@@ -788,18 +789,20 @@ impl<'e> Dispatch<'e> {
             self.sessions.questions.push(ticket);
             return;
         }
-        if self.snapshot.ring.servers() > 1 {
-            let reply = b"CLIENT_ERROR stats not allowed: there are several upstream servers";
-            self.answer(Verb::Stats, Outcome::Error, reply);
-            return;
+        let (client, servers) = (self.client, self.snapshot.ring.servers());
+        let ticket = if servers == 1 {
+            self.sessions.open_stream(client, Verb::Stats, Quiet::No)
+        } else {
+            let names = (0..servers).map(|server| &self.lanes[self.groups[server]].server);
+            let gathering = Box::new(Gathering::new(section, names.cloned()));
+            let work = Work::Gather(gathering);
+            self.sessions.open(client, Verb::Stats, Quiet::No, work)
+        };
+        for server in 0..servers {
+            self.send(self.lane_at(server), ticket, |lane, sessions| {
+                lane.stats(sessions, ticket, server, section);
+            });
         }
-        let ticket = self
-            .sessions
-            .open_stream(self.client, Verb::Stats, Quiet::No);
-        let lane = self.lane_at(0);
-        self.send(lane, ticket, |lane, sessions| {
-            lane.stats(sessions, ticket, section);
-        });
         self.sessions.finish(ticket);
     }
 

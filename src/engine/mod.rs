@@ -19,6 +19,7 @@ mod meta;
 mod notes;
 mod pool;
 mod session;
+mod statistics;
 mod tally;
 mod upstream;
 

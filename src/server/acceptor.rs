@@ -56,6 +56,7 @@ impl Acceptor {
                 }
             }
         }
+        self.listening.withdraw();
         // As many as there can have been: where the address is shared, more come.
         for _ in 0..BACKLOG {
             match self.listening.accept_leftover() {

@@ -58,8 +58,7 @@ pub(super) async fn serve(listening: Listening, state: State) -> io::Result<()> 
     };
     match listening.socket {
         ListenSocket::Tcp(listener) => axum::serve(listener, router).await,
-        // The file goes with the listener.
-        ListenSocket::Unix(listener, _file) => axum::serve(listener, router).await,
+        ListenSocket::Unix(listener, _) => axum::serve(listener, router).await,
     }
 }
 

@@ -27,6 +27,7 @@ mod manager;
 mod page;
 mod passed;
 mod reload;
+mod socket_file;
 mod status;
 mod stream;
 mod supervise;
@@ -46,7 +47,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr};
+use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr, SocketAccess};
 use crate::embedded::Embedded;
 use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
 use crate::log::Pace;
@@ -60,6 +61,7 @@ use identity::ProcessFinder;
 use judges::Judges;
 use passed::Passed;
 use reload::Watch;
+use socket_file::SocketFile;
 use status::Status;
 use stream::Listening;
 use supervise::{Ended, Ends, Supervisor, supervision};
@@ -156,6 +158,8 @@ pub struct Server {
     ends: Option<Ends>,
     /// The admin listener, and what tells of our being alive.
     answering: JoinSet<()>,
+    /// The admin listener's, if that is a unix socket.
+    admin_file: Option<SocketFile>,
     passed: Passed,
     processes: ProcessFinder,
     handshakes: Handshakes,
@@ -207,6 +211,7 @@ impl Server {
             ended: Vec::new(),
             ends: Some(ends),
             answering: JoinSet::new(),
+            admin_file: None,
             passed,
             processes: ProcessFinder::start(&supervisor)?,
             handshakes: Handshakes::start(&supervisor)?,
@@ -222,9 +227,11 @@ impl Server {
         server.start_workers()?;
         let mut admin = None;
         if let Some(addr) = &server.config.admin {
-            let listening = listen(&server.passed, addr, false).await?;
+            let access = server.config.admin_access;
+            let mut listening = listen(&server.passed, addr, access, false).await?;
             tracing::info!(admin = %listening.describe(), "listening");
             admin = Some(listening.describe());
+            server.admin_file = listening.file.take();
             let state = admin::State {
                 registry: server.registry.clone(),
                 workers: server.workers.clone(),
@@ -451,6 +458,7 @@ impl Server {
                 new.push((listener.admission.name.clone(), listening));
             }
         }
+        self.grant(&config)?;
         self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
         // From here on nothing fails.
         let stays = |bound: &mut Bound| {
@@ -488,6 +496,23 @@ impl Server {
         self.registry.limit_to(names);
         self.config = config;
         self.accept();
+        Ok(())
+    }
+
+    /// Gives the sockets that stay to whom a configuration says they are for.
+    fn grant(&self, config: &Config) -> Result<(), ServeError> {
+        for bound in &self.listeners {
+            let mut listeners = config.listeners.iter();
+            let stays = listeners.find(|listener| listener.admission.name == bound.name);
+            if let Some((listener, file)) = stays.zip(bound.listening.file.as_ref()) {
+                let granted = file.grant(listener.access);
+                granted.map_err(|source| bind_error(&listener.addr, source))?;
+            }
+        }
+        if let Some((addr, file)) = config.admin.as_ref().zip(self.admin_file.as_ref()) {
+            let granted = file.grant(config.admin_access);
+            granted.map_err(|source| bind_error(addr, source))?;
+        }
         Ok(())
     }
 
@@ -600,6 +625,7 @@ impl Server {
                 "{cut} connections were cut off after {timeout} ms, still owed something"
             );
         }
+        self.admin_file = None;
         self.answering.shutdown().await;
     }
 }
@@ -610,7 +636,7 @@ async fn bind(
     listener: &Listener,
     reuse_port: bool,
 ) -> Result<Listening, ServeError> {
-    let listening = listen(passed, &listener.addr, reuse_port).await?;
+    let listening = listen(passed, &listener.addr, listener.access, reuse_port).await?;
     let listens = listening.describe();
     match &listener.admission.identify {
         Identify::Static(runtime) => tracing::info!(listener = %listens, %runtime, "listening"),
@@ -623,15 +649,25 @@ async fn bind(
 async fn listen(
     passed: &Passed,
     addr: &ListenAddr,
+    access: SocketAccess,
     reuse_port: bool,
 ) -> Result<Listening, ServeError> {
     let listening = match passed.find(addr).await {
-        Ok(None) => Listening::bind(addr, reuse_port).await,
-        Ok(Some(listening)) => Ok(listening),
+        Ok(None) => Listening::bind(addr, access, reuse_port).await,
+        Ok(Some(listening)) => {
+            if access != SocketAccess::default() {
+                tracing::warn!("the socket {addr} was passed: its mode and group are as they are");
+            }
+            Ok(listening)
+        }
         Err(error) => Err(error),
     };
-    listening.map_err(|source| ServeError::Bind {
+    listening.map_err(|source| bind_error(addr, source))
+}
+
+fn bind_error(addr: &ListenAddr, source: io::Error) -> ServeError {
+    ServeError::Bind {
         addr: addr.to_string(),
         source,
-    })
+    }
 }

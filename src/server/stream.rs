@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use tokio_rustls::TlsStream;
 
 use super::lookup::{self, Lookup};
+use super::socket_file::SocketFile;
 use super::tls::{self, Handshakes, Session};
-use crate::config::{ListenAddr, ServerAddr, UpstreamTls};
+use crate::config::{ListenAddr, ServerAddr, SocketAccess, UpstreamTls};
 use crate::embedded::Embedded;
 
 /// A connection, either way, on the main thread's event loop.
@@ -157,6 +158,8 @@ pub(super) const BACKLOG: u32 = 1024;
 /// A listener.
 #[derive(Debug)]
 pub(super) struct Listening {
+    /// There if this process made it. It goes before the socket.
+    pub(super) file: Option<SocketFile>,
     pub(super) socket: ListenSocket,
     /// Whoever passed it keeps it: what it accepts is not lost with this process.
     is_passed: bool,
@@ -165,7 +168,8 @@ pub(super) struct Listening {
 #[derive(Debug)]
 pub(super) enum ListenSocket {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    /// And where.
+    Unix(UnixListener, Box<Path>),
 }
 
 impl Listening {
@@ -180,29 +184,33 @@ impl Listening {
     }
 
     /// Binds an address; one over TCP is shared with others that also say
-    /// `reuse_port`. A unix socket that nobody listens on any more is replaced.
-    pub(super) async fn bind(addr: &ListenAddr, reuse_port: bool) -> io::Result<Self> {
+    /// `reuse_port`, a unix socket is for who has access.
+    pub(super) async fn bind(
+        addr: &ListenAddr,
+        access: SocketAccess,
+        reuse_port: bool,
+    ) -> io::Result<Self> {
+        let mut file = None;
         let socket = match addr {
             ListenAddr::Tcp(addr) => ListenSocket::Tcp(bind_tcp(addr, reuse_port).await?),
             ListenAddr::Unix(path) => {
-                if StdUnixStream::connect(path)
-                    .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
-                {
-                    std::fs::remove_file(path)?;
-                }
-                let path = path.as_path().into();
-                let is_own = true;
-                ListenSocket::Unix(UnixListener::bind(&path)?, SocketFile { path, is_own })
+                let (made, listener) = SocketFile::listen(path, access).await?;
+                file = Some(made);
+                ListenSocket::Unix(listener, path.as_path().into())
             }
         };
-        let is_passed = false;
-        Ok(Self { socket, is_passed })
+        Ok(Self {
+            file,
+            socket,
+            is_passed: false,
+        })
     }
 
     /// Listens on what was bound by somebody else.
     pub(super) fn passed_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self {
+            file: None,
             socket: ListenSocket::Tcp(TcpListener::from_std(listener)?),
             is_passed: true,
         })
@@ -211,12 +219,19 @@ impl Listening {
     /// The same for a unix socket, whose file stays.
     pub(super) fn passed_unix(listener: StdUnixListener, path: &Path) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let (path, is_own) = (path.into(), false);
         let listener = UnixListener::from_std(listener)?;
         Ok(Self {
-            socket: ListenSocket::Unix(listener, SocketFile { path, is_own }),
+            file: None,
+            socket: ListenSocket::Unix(listener, path.into()),
             is_passed: true,
         })
+    }
+
+    /// Has nobody else come, where that can be.
+    pub(super) fn withdraw(&self) {
+        if let Some(file) = &self.file {
+            file.remove();
+        }
     }
 
     /// Waits for the next client.
@@ -271,7 +286,7 @@ impl Listening {
             ListenSocket::Tcp(listener) => listener
                 .local_addr()
                 .map_or_else(|e| e.to_string(), |a| a.to_string()),
-            ListenSocket::Unix(_, file) => format!("unix:{}", file.path.display()),
+            ListenSocket::Unix(_, path) => format!("unix:{}", path.display()),
         }
     }
 }
@@ -297,20 +312,4 @@ async fn bind_tcp(addr: &str, reuse_port: bool) -> io::Result<TcpListener> {
         }
     }
     Err(failed)
-}
-
-/// The file of a unix socket, removed when its listener goes, if it made it.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: Box<Path>,
-    is_own: bool,
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.is_own {
-            // It may have been removed already.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }

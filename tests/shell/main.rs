@@ -9,6 +9,11 @@ mod admin;
 mod connecting;
 mod ending;
 mod log;
+#[allow(dead_code)] // Others run fleets of them.
+#[path = "../support/pythons.rs"]
+mod pythons;
+mod sockets;
+mod statistics;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -108,8 +108,8 @@ enum Reply {
         hidden: Option<u64>,
         apart: bool,
     },
-    /// Lines up to `END`.
-    Stats { ticket: Ticket },
+    /// Lines up to `END`, of the server of this number.
+    Stats { ticket: Ticket, server: usize },
     /// Copies of others of a key that the own namespace does not hold, then
     /// `END`: the first that can be loaded is passed on.
     Through {
@@ -465,7 +465,7 @@ impl Lane {
                 | Reply::Meta { ticket, .. }
                 | Reply::Probe { ticket, .. }
                 | Reply::Through { ticket, .. }
-                | Reply::Stats { ticket } => {
+                | Reply::Stats { ticket, .. } => {
                     self.lost += 1;
                     sessions.fail(ticket, error);
                     sessions.finish(ticket);
@@ -495,7 +495,7 @@ impl Lane {
                 | Reply::Sibling { ticket, .. }
                 | Reply::Meta { ticket, .. }
                 | Reply::Probe { ticket, .. }
-                | Reply::Stats { ticket } => {
+                | Reply::Stats { ticket, .. } => {
                     change(ticket);
                 }
             }

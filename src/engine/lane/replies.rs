@@ -8,7 +8,6 @@ use crate::engine::meta::{
     rewrite_unnamed,
 };
 use crate::engine::session::{Came, LARGE_BYTES, Sessions, Ticket};
-use crate::engine::tally::Outcome;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
     parse_value_of,
@@ -187,11 +186,9 @@ impl Lane {
             }
             Reply::Probe { .. } => self.take_probe(sessions, line.text, body)?,
             Reply::Through { .. } => self.take_through(sessions, line.text, body)?,
-            Reply::Stats { ticket } => {
-                let ticket = *ticket;
-                sessions.bytes(ticket, &[line.text, b"\r\n"]);
+            &Reply::Stats { ticket, server } => {
+                sessions.statistic(ticket, server, line.text);
                 if !line.text.starts_with(b"STAT ") {
-                    sessions.count_slot(ticket, Outcome::of_line(line.text));
                     sessions.finish(ticket);
                     self.answered(sessions);
                 }

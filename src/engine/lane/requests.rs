@@ -415,9 +415,15 @@ impl Lane {
         self.wire.extend_from_slice(b"\r\n");
     }
 
-    /// Asks for statistics.
-    pub fn stats(&mut self, sessions: &mut Sessions, ticket: Ticket, section: &[u8]) {
-        self.owe(sessions, ticket, Reply::Stats { ticket });
+    /// Asks the server of this number for statistics.
+    pub fn stats(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        server: usize,
+        section: &[u8],
+    ) {
+        self.owe(sessions, ticket, Reply::Stats { ticket, server });
         self.wire.extend_from_slice(b"stats");
         if !section.is_empty() {
             self.wire.push(b' ');

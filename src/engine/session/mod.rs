@@ -28,6 +28,7 @@ use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
 use crate::engine::notes::Notes;
+use crate::engine::statistics::Gathering;
 use crate::policy::{
     Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,
 };
@@ -130,6 +131,8 @@ pub enum Work {
     /// A reply known from the start, and what it counts as; sent once the
     /// upstream has answered.
     Fixed(Outcome),
+    /// The statistics of several servers, those that fail left out.
+    Gather(Box<Gathering>),
 }
 
 #[derive(Debug)]
@@ -726,7 +729,12 @@ impl Sessions {
 
     /// Opens the slot of a request with a single reply.
     pub fn open(&mut self, client: u32, verb: Verb, quiet: Quiet, work: Work) -> Ticket {
-        let holds_up = matches!(&work, Work::Change(change) if change.refill.is_some());
+        let holds_up = match &work {
+            Work::Change(change) => change.refill.is_some(),
+            // Many would hold much more than lines.
+            Work::Gather(_) => true,
+            Work::Pass | Work::Delete { .. } | Work::Fixed(_) => false,
+        };
         let ticket = self.push(client, verb, quiet, Kind::Single(work));
         if holds_up {
             self.slot(ticket).holds_up = true;
@@ -869,6 +877,17 @@ impl Sessions {
         }
     }
 
+    /// A line of the statistics of the server of this number.
+    pub fn statistic(&mut self, ticket: Ticket, server: usize, line: &[u8]) {
+        if let Kind::Single(Work::Gather(gathering)) = &mut self.slot(ticket).kind {
+            return gathering.take(server, line);
+        }
+        self.bytes(ticket, &[line, b"\r\n"]);
+        if !line.starts_with(b"STAT ") {
+            self.count_slot(ticket, Outcome::of_line(line));
+        }
+    }
+
     /// Counts a key of a retrieval.
     pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
         let slot = self.slot(ticket);
@@ -913,6 +932,8 @@ impl Sessions {
         let alone = slot.pending == 1;
         match slot.kind {
             _ if deaf => {}
+            // Its lines come one by one.
+            Kind::Single(Work::Gather(_)) => {}
             Kind::Single(Work::Fixed(_)) => {
                 if is_error(text) {
                     self.fail(ticket, text);
@@ -998,7 +1019,8 @@ impl Sessions {
 
     /// Answers with an error instead of whatever else there is.
     pub fn fail(&mut self, ticket: Ticket, error: &[u8]) {
-        if self.is_deaf(ticket) {
+        let is_gathered = matches!(self.slot(ticket).kind, Kind::Single(Work::Gather(_)));
+        if self.is_deaf(ticket) || is_gathered {
             return;
         }
         self.count_slot(ticket, Outcome::Error);
@@ -1065,6 +1087,17 @@ impl Sessions {
                     &[(b"NOT_FOUND", b"DELETED"), (b"NF", b"HD")],
                 );
                 self.tell_stashed(ticket);
+            }
+            Work::Gather(gathering) => {
+                let has_some = gathering.has_some();
+                slot.stash = gathering.reply();
+                slot.told = true;
+                let outcome = if has_some {
+                    Outcome::Ok
+                } else {
+                    Outcome::Error
+                };
+                self.count_slot(ticket, outcome);
             }
             Work::Pass | Work::Delete { .. } | Work::Change(_) => self.tell_stashed(ticket),
         }
