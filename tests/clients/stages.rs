@@ -49,7 +49,7 @@ fn shipped(file: &str, memcached: &str, admin: &str, sides: &[Side]) -> String {
         let old = table
             .expect("it has the table")
             .insert(key.to_owned(), value);
-        assert!(old.is_some(), "{file} has no {table:?}.{key}", table = key);
+        assert!(old.is_some(), "{file} has no {key}");
     };
     set("upstream", "servers", Value::from(vec![memcached]));
     set("admin", "listen", Value::from(admin));
