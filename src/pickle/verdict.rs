@@ -281,8 +281,13 @@ impl<'s> Scan<'s> {
         if let Some(code) = facts.unknown_extension {
             return Err(Reason::Extension { code });
         }
-        match self.globals().find(|global| global.module == "__main__") {
-            Some(GlobalRef { name, .. }) => Err(Reason::Script { name }),
+        let mut named = self.raw_globals().iter();
+        match named.find(|global| self.names(&global.named).0 == b"__main__") {
+            Some(script) => {
+                let (_, name) = self.names(&script.named);
+                let name = str::from_utf8(name).unwrap_or_default();
+                Err(Reason::Script { name })
+            }
             None => doubt
                 .or_else(|| refusals::doubt(facts, reader))
                 .map_or(Ok(()), Err),
@@ -370,21 +375,22 @@ impl<'s> Scan<'s> {
         let is = |kind: fn(&Inventory, &[u8], &[u8]) -> bool| {
             inventory.is_some_and(|all| kind(all, module_there, name_there))
         };
-        let (module, name) = text();
         let new_style_only = global.roles.instantiated || global.roles.reconstructed;
         if reader.is_python2()
             && new_style_only
-            && (names::is_classic_27(module.as_bytes(), name.as_bytes())
-                || is(Inventory::is_classic))
+            && (names::is_classic_27(module, name) || is(Inventory::is_classic))
         {
+            let (module, name) = text();
             return Err(Reason::Classic { module, name });
         }
         let refused =
             reader.is_python3() && global.from_str || reader.is_python2() && global.from_text;
         if refused && is(Inventory::is_bytes_based) {
+            let (module, name) = text();
             return Err(Reason::Bytes { module, name });
         }
         if global.dict_state && is(Inventory::has_no_dict) {
+            let (module, name) = text();
             return Err(Reason::State { module, name });
         }
         Ok(())
@@ -393,8 +399,10 @@ impl<'s> Scan<'s> {
 
 /// The versions that may have a global: as Python 2 looks it up, and as Python 3.
 fn versions_with(in2: (&[u8], &[u8]), in3: (&[u8], &[u8])) -> Versions {
-    let [has2, has3] =
-        [in2, in3].map(|(module, name)| names::lookup(module, names::first_part(name)));
+    let lookup = |(module, name)| names::lookup(module, names::first_part(name));
+    let has2 = lookup(in2);
+    // Most are called the same.
+    let has3 = if in3 == in2 { has2 } else { lookup(in3) };
     let listed = |has: Option<Presence>| has.is_some_and(|has| has.listed.is_some());
     // Where one side of a renaming is known, the other side's lack of it is, too.
     let known = listed(has2) || listed(has3);
