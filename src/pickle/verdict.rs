@@ -13,7 +13,7 @@ use super::inventory::Inventory;
 use super::names::{self, Presence, PythonVersion, Versions};
 use super::reader::Reader;
 use super::refusals;
-use super::scan::{Global, GlobalRef, Scan};
+use super::scan::{Global, Scan};
 
 /// Python refuses decimal integers with more digits (since 3.7.14, 3.8.14,
 /// 3.9.14 and 3.10.7).

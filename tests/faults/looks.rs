@@ -186,7 +186,7 @@ fn what_long_looks_cost_the_others() {
         ("nested tuples", "full", 1, nested(), false),
         ("distinct names, firewall", "firewall", 1, names(), false),
         (
-            "transcoded for Python 2",
+            "a list of small integers, for Python 2",
             "transcode",
             1,
             small_ints(4),
@@ -200,7 +200,7 @@ fn what_long_looks_cost_the_others() {
             false,
         ),
         (
-            "strings that Python 2 cannot have",
+            "memoized Nones, for Python 2",
             "transcode",
             1,
             memoized(),
