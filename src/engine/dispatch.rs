@@ -385,9 +385,10 @@ impl<'e> Dispatch<'e> {
         };
         let decision = self.decide(key);
         let whole = !matches!(verb, Verb::Append | Verb::Prepend);
-        let admitted = match whole {
-            true => self.admit(decision, key, (flags, value)),
-            false => Admitted::Accepted,
+        let admitted = if whole {
+            self.admit(decision, key, (flags, value))
+        } else {
+            Admitted::Accepted
         };
         match admitted {
             Admitted::Accepted => {}
@@ -451,9 +452,10 @@ impl<'e> Dispatch<'e> {
         };
         let decision = self.decide(meta.key);
         let whole = !matches!(mode, b'A' | b'P');
-        let admitted = match whole {
-            true => self.admit(decision, meta.key, (client_flags(meta), value)),
-            false => Admitted::Accepted,
+        let admitted = if whole {
+            self.admit(decision, meta.key, (client_flags(meta), value))
+        } else {
+            Admitted::Accepted
         };
         match admitted {
             Admitted::Accepted => {}

@@ -1009,14 +1009,14 @@ impl Looker {
 /// A value as it was before its client compressed it, if it did.
 fn plain<'v>(
     inflater: &'v Inflater,
-    inflated: Result<(), InflateError>,
+    done: Result<(), InflateError>,
     encoding: &Encoding,
     (flags, value): (u32, &'v [u8]),
 ) -> Result<&'v [u8], InflateError> {
     if flags & encoding.compressed_flag == 0 {
         Ok(value)
     } else {
-        inflated.map(|()| inflater.inflated())
+        done.map(|()| inflater.inflated())
     }
 }
 
