@@ -95,7 +95,7 @@ fn advice_needs_somebody_who_gives_it() {
         .args(["advise", "--admin", &support::free_addr()])
         .output()
         .expect("it answers");
-    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(output.status.code(), Some(69));
     assert!(String::from_utf8_lossy(&output.stderr).contains("refused"));
 }
 
