@@ -172,7 +172,7 @@ struct Lines {
 
 impl Lines {
     fn new(out: impl Write + Send + 'static, counts: &Arc<Counts>) -> Self {
-        let out = Told {
+        let out = Output {
             out,
             counts: Arc::clone(counts),
             refused: Arc::default(),
@@ -219,7 +219,7 @@ impl Write for Line<'_> {
 
 /// What the queue is written to, by its own thread: says how many lines were dropped.
 #[derive(Debug)]
-struct Told<W> {
+struct Output<W> {
     out: W,
     counts: Arc<Counts>,
     refused: Arc<OnceLock<ErrorCounter>>,
@@ -229,7 +229,7 @@ struct Told<W> {
     told: usize,
 }
 
-impl<W: Write> Told<W> {
+impl<W: Write> Output<W> {
     fn tell_of_dropped(&mut self) -> io::Result<()> {
         if self.until_next > 0 {
             self.until_next -= 1;
@@ -255,7 +255,7 @@ impl<W: Write> Told<W> {
     }
 }
 
-impl<W: Write> Write for Told<W> {
+impl<W: Write> Write for Output<W> {
     /// A line that cannot be written is dropped: it is not for the thread to say so.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let written = self.out.write_all(line);

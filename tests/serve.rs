@@ -597,7 +597,10 @@ fn a_read_on_a_dying_connection_is_tried_again_a_write_never() {
     ] {
         let seen = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&seen);
-        let server = false_upstream(move |_| {
+        let server = false_upstream(move |line| {
+            if line == "version" {
+                return Some(b"VERSION 1.6.18\r\n".to_vec());
+            }
             let first = counted.fetch_add(1, Ordering::SeqCst) == 0;
             (!first).then(|| reply.as_bytes().to_vec())
         });
@@ -711,7 +714,10 @@ fn a_reply_too_many_reaches_nobody() {
 
 #[test]
 fn sigterm_finishes_what_is_owed() {
-    let server = false_upstream(|_| {
+    let server = false_upstream(|line| {
+        if line == "version" {
+            return Some(b"VERSION 1.6.18\r\n".to_vec());
+        }
         thread::sleep(Duration::from_millis(800));
         Some(value("k", b"late"))
     });

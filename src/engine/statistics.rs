@@ -183,11 +183,11 @@ fn merge_of(section: Section, name: &[u8]) -> Merge {
         )
         | (Section::Classes, b"age" | b"age_hot" | b"age_warm" | b"active_slabs") => Merge::Most,
         (Section::General, b"version") => Merge::Version,
-        (Section::General, b"pid" | b"libevent" | b"pointer_size")
-        | (Section::Classes, b"chunk_size" | b"chunks_per_page") => Merge::Same,
         (Section::Settings, b"maxbytes" | b"maxconns") => Merge::Sum,
-        (Section::Settings, _) => Merge::Same,
-        (Section::General | Section::Classes, _) => Merge::Sum,
+        (Section::General, b"pid" | b"libevent" | b"pointer_size")
+        | (Section::Classes, b"chunk_size" | b"chunks_per_page")
+        | (Section::Settings, _) => Merge::Same,
+        _ => Merge::Sum,
     }
 }
 

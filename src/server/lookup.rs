@@ -110,7 +110,7 @@ pub(super) async fn connect(
         }
         tokio::select! {
             Some(connected) = tried.join_next() => {
-                match connected.map_err(io::Error::other).flatten() {
+                match connected.map_err(io::Error::other).and_then(|connected| connected) {
                     Ok(stream) => {
                         stream.set_nodelay(true)?;
                         return Ok(stream);

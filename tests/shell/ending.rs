@@ -1,7 +1,7 @@
 //! The end, where somebody or something says nothing.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -169,9 +169,11 @@ fn a_passed_socket_that_does_not_listen_is_an_error_and_the_admins_is_no_strange
     told.read_to_string(&mut log).unwrap();
     assert!(!log.contains("a socket was passed for"), "{log}");
 
-    let deaf = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&deaf, &"127.0.0.1:0".parse::<SocketAddrV4>().unwrap()).unwrap();
-    let named = SocketAddr::try_from(getsockname(&deaf).unwrap()).unwrap();
+    let deaf = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    let any_port = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+    bind(&deaf, &any_port).expect("loopback has free ports");
+    let named = getsockname(&deaf).expect("it is bound");
+    let named = SocketAddr::try_from(named).expect("an address");
     let toml = config(&[(&named.to_string(), "py3")], &[memcached.addr()], SHARED);
     let (mut told, stderr) = std::io::pipe().unwrap();
     let (code, _) = with_sockets([deaf, listener().into()], &toml, stderr.into()).ended();

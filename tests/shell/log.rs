@@ -38,7 +38,7 @@ fn a_log_that_nobody_reads_stops_nothing_and_tells_later_what_is_missing() {
     // Each is a line of the log: some hundred KiB, of which a pipe holds 64.
     let mut wrong = toml.clone();
     for number in 0..4000 {
-        let _ = write!(wrong, "[rules_of_another_program_{number}]\n");
+        let _ = writeln!(wrong, "[rules_of_another_program_{number}]");
     }
     gate.configure(&wrong);
     gate.signal("-HUP");
@@ -47,7 +47,7 @@ fn a_log_that_nobody_reads_stops_nothing_and_tells_later_what_is_missing() {
     // Workers, requests, the admin address: all go on.
     assert_eq!(ask_text(&connect(&listen), "get k\r\n"), "END\r\n");
     assert_eq!(admin::page(&admin, "/live").0, 200);
-    assert_eq!(admin::status(&admin)["config"]["failure"].is_null(), false);
+    assert!(!admin::status(&admin)["config"]["failure"].is_null());
     // The end, too.
     gate.signal("-TERM");
     let (code, took) = gate.ended();

@@ -111,5 +111,6 @@ fn certificate(dir: &Path) -> String {
     let [certificate, key_file] = ["server.pem", "server.key"].map(|name| dir.join(name));
     std::fs::write(&certificate, signed.pem()).expect("a writable directory");
     std::fs::write(&key_file, key).expect("a writable directory");
-    format!("certificate = {certificate:?}\nkey = {key_file:?}\n")
+    let [certificate, key] = [certificate.display(), key_file.display()];
+    format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n")
 }

@@ -40,9 +40,8 @@ fn get_stats_of_real_clients_work_over_several_servers_and_a_dead_one() {
     let listen = free_addr();
     let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, SHARED));
     let client = connect(&listen);
-    let sets: String = (0..60)
-        .map(|key| format!("set k{key} 0 0 1\r\n1\r\n"))
-        .collect();
+    let set = |key| format!("set k{key} 0 0 1\r\n1\r\n");
+    let sets = (0..60).map(set).collect::<Vec<_>>().concat();
     ask_text(&client, &sets);
     let sum = |section: &str, name: &str| -> u64 {
         let of = |server: &String| figure(&seen(server, section), name);
