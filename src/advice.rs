@@ -473,6 +473,12 @@ fn push_rule(text: &mut String, why: &str, rule: &Rule) {
             "accept",
             guards,
         ),
+        (
+            "on_upstream_failure",
+            rule.on_upstream_failure.word(),
+            "miss",
+            true,
+        ),
         ("globals", rule.globals.word(), "any", true),
         ("py2_str", rule.py2_str.word(), "text", guards),
         ("coherence", rule.coherence.word(), "", true),

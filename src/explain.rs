@@ -9,8 +9,8 @@ use std::fmt;
 use crate::config::{Config, Word};
 use crate::engine::FILL_WINDOW_US;
 use crate::policy::{
-    BUCKETS, Coherence, Decision, KeyCodec, Mode, Restore, Rollout, Rule, RuntimeTag, SpaceId,
-    bucket, physical_limit,
+    BUCKETS, Coherence, Decision, KeyCodec, Mode, OnUpstreamFailure, Restore, Rollout, Rule,
+    RuntimeTag, SpaceId, bucket, physical_limit,
 };
 use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
 pub use value::{Fate, Value};
@@ -40,6 +40,8 @@ pub struct Explanation {
     pub coherence: Coherence,
     /// Whether a miss is answered with a sibling.
     pub reads_through: bool,
+    /// What a read gets while the server fails.
+    pub on_upstream_failure: OnUpstreamFailure,
     /// The server that holds all copies.
     pub server: String,
     /// What happens to the value that was given.
@@ -126,6 +128,7 @@ pub fn explain(
             _ => decision.rule.coherence,
         },
         reads_through: decision.rule.read_through && decision.mode == Mode::Isolate,
+        on_upstream_failure: decision.rule.on_upstream_failure,
         server: config.upstream.servers[snapshot.ring.server(key.as_bytes())].to_string(),
         fate: value.map(|value| Fate::of(snapshot, identity, key, value)),
     })
@@ -241,6 +244,9 @@ impl fmt::Display for Explanation {
             )?;
         }
         writeln!(f, "  server     {}", self.server)?;
+        if self.on_upstream_failure == OnUpstreamFailure::Error {
+            writeln!(f, "  failures   of the server are errors to reads, too")?;
+        }
         self.fate.iter().try_for_each(|fate| fate.fmt(f))
     }
 }

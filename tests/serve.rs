@@ -503,7 +503,8 @@ const ONE_EACH: [&str; 7] = [
 fn a_dead_upstream_is_told_at_once_and_back_within_two_seconds() {
     let port = free_port();
     let server = format!("127.0.0.1:{port}");
-    let proxy = Proxy::start(std::slice::from_ref(&server), SHARED);
+    let rule = "mode = \"shared\"\non_upstream_failure = \"error\"";
+    let proxy = Proxy::start(std::slice::from_ref(&server), rule);
     let client = proxy.connect();
     for request in ONE_EACH {
         let asked = Instant::now();
@@ -617,7 +618,8 @@ fn a_read_on_a_dying_connection_is_tried_again_a_write_never() {
     }
 }
 
-const HASTY: &str = "mode = \"shared\"\n[limits]\nrequest_timeout_ms = 300\n";
+const HASTY: &str =
+    "mode = \"shared\"\non_upstream_failure = \"error\"\n[limits]\nrequest_timeout_ms = 300\n";
 
 #[test]
 fn a_silent_upstream_times_out_and_the_other_server_is_unaffected() {

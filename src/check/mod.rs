@@ -12,8 +12,8 @@ pub use step::{Change, Step, step};
 use crate::config::{ClientAuth, Config, Word as _};
 use crate::explain::family;
 use crate::policy::{
-    Coherence, Globals, Identify, Mode, OnUnloadableRead, OnUnloadableWrite, Rollout, Rule,
-    RuntimeTag, Snapshot, Sniff, Untagged,
+    Coherence, Globals, Identify, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure,
+    Rollout, Rule, RuntimeTag, Snapshot, Sniff, Untagged,
 };
 
 /// The summary of a configuration: a paragraph for each of its parts.
@@ -168,6 +168,9 @@ fn consequences(rule: &Rule) -> String {
         if rule.mode == Mode::Isolate && rule.read_through {
             parts.push("a miss reads another copy that can be loaded");
         }
+    }
+    if rule.on_upstream_failure == OnUpstreamFailure::Error {
+        parts.push("a read whose server failed is an error");
     }
     parts.join("; ")
 }

@@ -211,6 +211,12 @@ impl Comparison<'_> {
             old.on_unloadable_write,
             new.on_unloadable_write,
         );
+        self.word(
+            name,
+            "on_upstream_failure",
+            old.on_upstream_failure,
+            new.on_upstream_failure,
+        );
         self.word(name, "coherence", old.coherence, new.coherence);
         self.setting(name, "read_through", old.read_through, new.read_through);
         self.word(name, "globals", old.globals, new.globals);

@@ -22,7 +22,8 @@ use super::{Config, Limits, Upstream};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, KeyCodec, Mode, Namespace, OnUnloadableRead,
-    OnUnloadableWrite, Requirement, Ring, Rollout, Rule, Rules, Separators, Snapshot, Sniff,
+    OnUnloadableWrite, OnUpstreamFailure, Requirement, Ring, Rollout, Rule, Rules, Separators,
+    Snapshot, Sniff,
 };
 use crate::protocol::key::MAX_KEY_BYTES;
 
@@ -41,7 +42,10 @@ const DEFAULT_WORKERS: u32 = 1;
 const DEFAULT_CONNECTIONS: u32 = 1;
 const DEFAULT_MAX_CONNECTIONS: u32 = 10_000;
 const DEFAULT_MAX_VALUE_BYTES: usize = 1 << 20;
-const DEFAULT_REQUEST_TIMEOUT_MS: u32 = 1_000;
+const DEFAULT_MAX_BUFFERED_BYTES: usize = 64 << 20;
+/// A pause of memcached of two seconds is survived, and who waits for three seconds
+/// still gets an answer.
+const DEFAULT_REQUEST_TIMEOUT_MS: u32 = 2_500;
 const DEFAULT_CONNECT_TIMEOUT_MS: u32 = 250;
 const DEFAULT_SEND_TIMEOUT_MS: u32 = 30_000;
 const DEFAULT_DRAIN_TIMEOUT_MS: u32 = 10_000;
@@ -284,6 +288,11 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         OnUnloadableWrite::Accept,
         report,
     );
+    let on_upstream_failure = meaning(
+        raw.on_upstream_failure.as_ref(),
+        OnUpstreamFailure::Miss,
+        report,
+    );
     let coherence = meaning(raw.coherence.as_ref(), Coherence::FillAware, report);
     let globals = meaning(raw.globals.as_ref(), Globals::Any, report);
     let py2_str = meaning(raw.py2_str.as_ref(), Py2Str::Text, report);
@@ -303,6 +312,7 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         },
         on_unloadable_read,
         on_unloadable_write: on_unloadable_write?,
+        on_upstream_failure: on_upstream_failure?,
         coherence: coherence?,
         globals,
         py2_str: py2_str?,
@@ -420,6 +430,8 @@ fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
         report,
     );
     let max_value_bytes = max_value_bytes(raw.max_value_bytes.as_ref(), report);
+    let max_buffered_bytes =
+        max_value_bytes.and_then(|value| max_buffered_bytes(raw, value, report));
     let request_timeout = timeout(raw.request_timeout_ms.as_ref(), DEFAULT_REQUEST_TIMEOUT_MS);
     let connect_timeout = timeout(raw.connect_timeout_ms.as_ref(), DEFAULT_CONNECT_TIMEOUT_MS);
     let send_timeout = timeout(raw.send_timeout_ms.as_ref(), DEFAULT_SEND_TIMEOUT_MS);
@@ -427,6 +439,7 @@ fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
     Some(Limits {
         max_connections: max_connections? as usize,
         max_value_bytes: max_value_bytes?,
+        max_buffered_bytes: max_buffered_bytes?,
         request_timeout: request_timeout?,
         connect_timeout: connect_timeout?,
         send_timeout: send_timeout?,
@@ -442,6 +455,21 @@ fn families(raw: &RawFamilies) -> Option<Separators> {
 
 fn max_value_bytes(raw: Option<&At<String>>, report: &Report) -> Option<usize> {
     size(raw, DEFAULT_MAX_VALUE_BYTES, report)
+}
+
+/// At least four of the largest values fit by default, and two have to.
+fn max_buffered_bytes(raw: &RawLimits, max_value_bytes: usize, report: &Report) -> Option<usize> {
+    let default = DEFAULT_MAX_BUFFERED_BYTES.max(4 * max_value_bytes);
+    let raw = raw.max_buffered_bytes.as_ref();
+    let bytes = size(raw, default, report)?;
+    if let Some(At { place, value }) = raw
+        && bytes / 2 < max_value_bytes
+    {
+        let message = format!("{value} is less than two values of max_value_bytes");
+        report.error(place, message);
+        return None;
+    }
+    Some(bytes)
 }
 
 /// A size of 1 byte to 1 GiB; the default where it is absent.

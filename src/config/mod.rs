@@ -98,7 +98,10 @@ pub struct Limits {
     pub max_connections: usize,
     /// The largest value that is passed on; at most 1 GiB.
     pub max_value_bytes: usize,
-    /// How long an upstream may take for a reply.
+    /// Bytes that a worker may hold for all of its clients.
+    pub max_buffered_bytes: usize,
+    /// How long a request may wait for its reply, and an upstream say nothing that owes
+    /// one.
     pub request_timeout: Duration,
     /// How long an upstream may take to accept a connection.
     pub connect_timeout: Duration,

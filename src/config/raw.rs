@@ -78,6 +78,7 @@ pub(super) struct RawRule {
     pub(super) sniff: Option<At<String>>,
     pub(super) on_unloadable_read: Option<At<String>>,
     pub(super) on_unloadable_write: Option<At<String>>,
+    pub(super) on_upstream_failure: Option<At<String>>,
     pub(super) coherence: Option<At<String>>,
     pub(super) globals: Option<At<String>>,
     pub(super) py2_str: Option<At<String>>,
@@ -107,6 +108,7 @@ pub(super) struct RawFamilies {
 pub(super) struct RawLimits {
     pub(super) max_connections: Option<At<i64>>,
     pub(super) max_value_bytes: Option<At<String>>,
+    pub(super) max_buffered_bytes: Option<At<String>>,
     pub(super) request_timeout_ms: Option<At<i64>>,
     pub(super) connect_timeout_ms: Option<At<i64>>,
     pub(super) send_timeout_ms: Option<At<i64>>,
@@ -314,6 +316,7 @@ impl RawRule {
             sniff: table.string("sniff"),
             on_unloadable_read: table.string("on_unloadable_read"),
             on_unloadable_write: table.string("on_unloadable_write"),
+            on_upstream_failure: table.string("on_upstream_failure"),
             coherence: table.string("coherence"),
             globals: table.string("globals"),
             py2_str: table.string("py2_str"),
@@ -351,6 +354,7 @@ impl RawLimits {
         Self {
             max_connections: table.integer("max_connections"),
             max_value_bytes: table.size("max_value_bytes"),
+            max_buffered_bytes: table.size("max_buffered_bytes"),
             request_timeout_ms: table.integer("request_timeout_ms"),
             connect_timeout_ms: table.integer("connect_timeout_ms"),
             send_timeout_ms: table.integer("send_timeout_ms"),

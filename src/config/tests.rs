@@ -6,8 +6,8 @@ use super::*;
 use crate::pickle::Encoding;
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
-    Coherence, Identify, Identity, Mode, OnUnloadableRead, RuntimeTag, Sniff, Source, SpaceId,
-    Standing, Untagged,
+    Coherence, Identify, Identity, Mode, OnUnloadableRead, OnUpstreamFailure, RuntimeTag, Sniff,
+    Source, SpaceId, Standing, Untagged,
 };
 
 /// A valid configuration without rules or namespaces, in eight lines.
@@ -65,7 +65,8 @@ fn defaults_are_as_documented() {
     let limits = Limits {
         max_connections: 10_000,
         max_value_bytes: 1 << 20,
-        request_timeout: Duration::from_secs(1),
+        max_buffered_bytes: 64 << 20,
+        request_timeout: Duration::from_millis(2_500),
         connect_timeout: Duration::from_millis(250),
         send_timeout: Duration::from_secs(30),
         drain_timeout: Duration::from_secs(10),
@@ -269,8 +270,8 @@ fn every_mistake_is_named_with_its_line() {
     t:10: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
     t:10: rules[0].rollout: 101 is out of range, expected 0 to 100
     t:10: rules[0].rollout: expected an integer of 64 bits, found a float
-    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence, globals, py2_str or read_through
-    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, coherence, globals, py2_str or read_through
+    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, on_upstream_failure, coherence, globals, py2_str or read_through
+    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, on_upstream_failure, coherence, globals, py2_str or read_through
     t:10: rules[0].sniff: unknown depth "deep", expected off, header or full
     t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss, transcode or pass
     t:10: rules[0].on_unloadable_write: unknown answer "drop", expected accept or reject
@@ -595,4 +596,34 @@ fn mistakes_about_pickles_are_named() {
     t:11: pickle.extensions.240: "module.name" is no global: write "module:name"
     t:11: namespaces.all.inventory: no such file cannot be read: No such file or directory (os error 2)
     "#);
+}
+
+#[test]
+fn what_is_held_for_all_has_room_for_two_values() {
+    let bytes = |limits: &str| {
+        let parsed = Config::parse("t", &format!("{BASE}[limits]\n{limits}\n"));
+        parsed.map(|config| config.limits.max_buffered_bytes)
+    };
+    assert_eq!(bytes("").unwrap(), 64 << 20);
+    assert_eq!(bytes("max_value_bytes = '64MiB'").unwrap(), 256 << 20);
+    let both = "max_value_bytes = '4MiB'\nmax_buffered_bytes = '8MiB'";
+    assert_eq!(bytes(both).unwrap(), 8 << 20);
+    let less = bytes("max_value_bytes = '4MiB'\nmax_buffered_bytes = '7MiB'");
+    let told = less.unwrap_err().to_string();
+    let end = "limits.max_buffered_bytes: 7MiB is less than two values of max_value_bytes";
+    assert!(told.ends_with(end), "{told}");
+}
+
+#[test]
+fn reads_of_a_server_that_failed_are_misses_unless_the_rule_says_error() {
+    for (setting, expected) in [
+        ("", OnUpstreamFailure::Miss),
+        ("on_upstream_failure = 'miss'", OnUpstreamFailure::Miss),
+        ("on_upstream_failure = 'error'", OnUpstreamFailure::Error),
+    ] {
+        let rule = format!("{BASE}[[rules]]\nprefix = ''\nmode = 'shared'\n{setting}\n");
+        let config = Config::parse("t", &rule).unwrap();
+        let rule = config.snapshot.rules.find(b"k");
+        assert_eq!(rule.on_upstream_failure, expected, "{setting}");
+    }
 }

@@ -4,7 +4,8 @@ use super::report::{At, Report};
 use super::tls::ClientAuth;
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
-    Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Sniff, Source,
+    Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure,
+    Sniff, Source,
 };
 
 /// A setting that is one of a few words.
@@ -70,6 +71,11 @@ impl Word for OnUnloadableWrite {
     const NOUN: &'static str = "answer";
     const WORDS: &'static [(&'static str, Self)] =
         &[("accept", Self::Accept), ("reject", Self::Reject)];
+}
+
+impl Word for OnUpstreamFailure {
+    const NOUN: &'static str = "answer";
+    const WORDS: &'static [(&'static str, Self)] = &[("miss", Self::Miss), ("error", Self::Error)];
 }
 
 impl Word for Coherence {

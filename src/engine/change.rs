@@ -71,6 +71,11 @@ pub(super) enum Next {
     Change(Ticket, Step, Box<Change>),
     /// The copies of others of a client key that a `get` missed, from this one on.
     Through(Ticket, Box<KeyBuf>, OnMiss, usize),
+    /// The deletes of the siblings of a change that took effect after its client was
+    /// told that it was not heard of.
+    Late(Box<Change>),
+    /// Further keys of a retrieval.
+    Ask(Ticket),
     /// The next copy of another, as an `mg` asked for the own one: its flags.
     ThroughMeta(Ticket, Box<KeyBuf>, MetaReply, Vec<u8>),
 }
@@ -112,6 +117,14 @@ pub(super) fn replace_code(reply: &mut Vec<u8>, codes: &[(&[u8], &[u8])]) {
         .find(|(code, _)| reply.starts_with(code) && ends(code.len()));
     if let Some((code, other)) = found {
         reply.splice(..code.len(), other.iter().copied());
+    }
+}
+
+impl Change {
+    /// Whether the siblings are deleted after this reply to what was sent last.
+    pub fn reaches_siblings(&self, reply: &[u8]) -> bool {
+        let was_sent = matches!(self.stage, Stage::Asked | Stage::Swapped);
+        self.invalidates && was_sent && is_success(reply)
     }
 }
 

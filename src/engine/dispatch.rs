@@ -5,8 +5,8 @@ use super::Settings;
 use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
 use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::{Admitted, Look};
-use super::meta::{MetaReply, push_key};
-use super::session::{Quiet, Sessions, Ticket, Work};
+use super::meta::{MetaReply, OwedRestore, miss_line, push_key};
+use super::session::{Asking, Quiet, Sessions, Ticket, Work};
 use super::statistics::Gathering;
 use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
 use super::upstream::Upstream;
@@ -195,7 +195,7 @@ impl<'e> Dispatch<'e> {
             let ticket = self
                 .sessions
                 .open_retrieve(self.client, retrieve.verb, false);
-            self.retrieve_part(retrieve, ticket, 0, retrieve.keys.clone());
+            self.retrieve_some(retrieve, ticket, 0, retrieve.keys.clone());
             return;
         }
         let mut owners = std::mem::take(&mut self.sessions.owners);
@@ -212,25 +212,76 @@ impl<'e> Dispatch<'e> {
         for (server, ticket) in asked().zip(first.into_iter().flat_map(Ticket::onwards)) {
             let pairs = retrieve.keys.clone().zip(&owners);
             let own = pairs.filter_map(|(key, &owner)| (owner == server).then_some(key));
-            self.retrieve_part(retrieve, ticket, server, own);
+            self.retrieve_some(retrieve, ticket, server, own);
         }
         owners.clear();
         self.sessions.owners = owners;
     }
 
+    /// Asks a server for keys of its own: at first for so many as there is room for the
+    /// values of.
+    fn retrieve_some<'k>(
+        &mut self,
+        retrieve: &Retrieve<'_>,
+        ticket: Ticket,
+        server: usize,
+        mut keys: impl Iterator<Item = &'k [u8]> + Clone,
+    ) where
+        'e: 'k,
+    {
+        let how = (retrieve.verb, retrieve.exptime);
+        let count = self.sessions.keys_at_once(self.client);
+        // Each has a space before it.
+        let may_be_more = retrieve.keys.rest().len() > 2 * count;
+        if !may_be_more || keys.clone().nth(count).is_none() {
+            return self.retrieve_part(how, ticket, server, keys);
+        }
+        let first = keys.clone().take(count);
+        keys.nth(count - 1);
+        let asking = Asking::new(retrieve, server, count, keys);
+        self.sessions.ask_later(ticket, asking);
+        self.retrieve_part(how, ticket, server, first);
+    }
+
+    /// Asks for further keys of a retrieval, if there is room for their values.
+    pub(super) fn ask_rest(&mut self, ticket: Ticket) {
+        let Some((mut asking, count, unwanted)) = self.sessions.take_asking(ticket) else {
+            return;
+        };
+        if unwanted {
+            let rest = asking.rest().count();
+            self.sessions.count_upstream_misses(ticket, rest);
+            self.sessions.end_asking(ticket);
+            return self.sessions.finish(ticket);
+        }
+        self.sessions.wait_anew(ticket);
+        let (verb, server) = (asking.verb, asking.server);
+        let exptime = asking.exptime.take();
+        let (keys, is_last) = asking.next(count);
+        let how = (verb, exptime.as_deref());
+        if is_last {
+            self.sessions.end_asking(ticket);
+            return self.retrieve_part(how, ticket, server, keys);
+        }
+        self.sessions.expect(ticket);
+        self.retrieve_part(how, ticket, server, keys);
+        asking.exptime = exptime;
+        self.sessions.keep_asking(ticket, asking);
+    }
+
     /// Asks a server for keys of its own.
     fn retrieve_part<'k>(
         &mut self,
-        retrieve: &Retrieve<'_>,
+        (verb, exptime): (Verb, Option<&[u8]>),
         ticket: Ticket,
         server: usize,
         keys: impl Iterator<Item = &'k [u8]>,
     ) where
         'e: 'k,
     {
-        let Retrieve { verb, exptime, .. } = *retrieve;
-        let identity = self.sessions.get(self.client).who.identity;
+        let identity = self.sessions.who(ticket).identity;
         let snapshot = self.snapshot;
+        let lane = self.lane_at(server);
         let mut asked = false;
         let keys = keys.map(|key| {
             let decision = snapshot.decide(identity, key);
@@ -242,13 +293,34 @@ impl<'e> Dispatch<'e> {
             };
             (target, Look::of(decision), OnMiss::of(decision, verb))
         });
-        self.send(self.lane_at(server), ticket, |lane, sessions| {
-            asked = lane.retrieve(sessions, ticket, (verb, exptime), keys);
-        });
+        let upstream = &mut self.lanes[lane];
+        if let Some(why) = upstream.refusal() {
+            let error = upstream.error(why);
+            upstream.refused += 1;
+            for (_, _, on_miss) in keys {
+                if on_miss.contains(OnMiss::SOFT) {
+                    upstream.softened += 1;
+                    self.sessions.count_upstream_misses(ticket, 1);
+                } else {
+                    self.sessions.fail(ticket, &error);
+                }
+            }
+        } else {
+            asked = upstream
+                .lane
+                .retrieve(self.sessions, ticket, (verb, exptime), keys);
+        }
         // What the slot waits for is the lane's to finish, once it is asked.
         if !asked {
             self.sessions.finish(ticket);
         }
+    }
+
+    /// Answers a read with the line of a miss, for a lane that cannot be asked.
+    fn miss_for(&mut self, lane: usize, ticket: Ticket, line: &[u8]) {
+        self.lanes[lane].refused += 1;
+        self.lanes[lane].softened += 1;
+        self.sessions.miss_for_upstream(ticket, line);
     }
 
     /// Asks for the copies of others of a key that was missed. Where that cannot be, it
@@ -263,11 +335,14 @@ impl<'e> Dispatch<'e> {
         let decision = self.decide_for(ticket, &key);
         let others = || self.snapshot.others(decision.space).skip(next);
         let upstream = &mut self.lanes[self.lane_of(&key)];
-        let refused = upstream.refusal().is_some();
-        if refused || others().next().is_none() {
-            if refused {
-                upstream.refused += 1;
-            } else if on_miss.contains(OnMiss::NOTE) {
+        if upstream.refusal().is_some() {
+            upstream.refused += 1;
+            upstream.softened += 1;
+            self.sessions.count_upstream_misses(ticket, 1);
+            return self.sessions.finish(ticket);
+        }
+        if others().next().is_none() {
+            if on_miss.contains(OnMiss::NOTE) {
                 self.sessions.note_miss(ticket, &key);
             }
             self.sessions.count_miss(ticket, &key);
@@ -291,9 +366,19 @@ impl<'e> Dispatch<'e> {
         meta.look = Look::through(decision);
         let nth = usize::from(meta.others) - 1;
         let next = self.snapshot.others(decision.space).nth(nth);
+        let lane = self.lane_of(&key);
         let asked = next.is_some_and(|space| {
             let target = self.target(space, &key, meta.base64);
-            self.send(self.lane_of(&key), ticket, |lane, sessions| {
+            if meta.on_miss.contains(OnMiss::SOFT) && self.lanes[lane].refusal().is_some() {
+                let mut physical = Vec::new();
+                let restore = target.codec.encode(space, &key, &mut physical);
+                meta.restore = OwedRestore::new(restore, &key, &mut self.sessions.pool);
+                let miss = miss_line(&meta, &physical, Tokens::new(&flags));
+                meta.restore.give_back(&mut self.sessions.pool);
+                self.miss_for(lane, ticket, &miss);
+                return false;
+            }
+            self.send(lane, ticket, |lane, sessions| {
                 lane.meta_through(sessions, ticket, meta, target, &flags);
             })
         });
@@ -323,8 +408,16 @@ impl<'e> Dispatch<'e> {
         if !meta.has(b'v') || b"cENRT".iter().any(|&flag| meta.has(flag)) {
             on_miss.remove(OnMiss::THROUGH);
         }
+        if b"ENRT".iter().any(|&flag| meta.has(flag)) {
+            // It may change something.
+            on_miss.remove(OnMiss::SOFT);
+        }
         let ticket = self.sessions.open_stream(self.client, meta.verb, quiet);
         let lane = self.lane_of(meta.key);
+        if on_miss.contains(OnMiss::SOFT) && self.lanes[lane].refusal().is_some() {
+            self.miss_for(lane, ticket, &meta_reply(b"EN", meta));
+            return self.sessions.finish(ticket);
+        }
         let target = self.target(decision.space, meta.key, meta.base64);
         self.send(lane, ticket, |lane, sessions| {
             lane.meta(sessions, ticket, meta, target, None, (look, on_miss));

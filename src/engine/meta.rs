@@ -175,14 +175,42 @@ pub(super) fn rewrite_meta(
     Ok(client_flags)
 }
 
+/// What a client is told of a key that is not there, to the request that asked for
+/// this physical one with these flags.
+pub(super) fn miss_line<'f>(
+    meta: &MetaReply,
+    physical: &[u8],
+    flags: impl Iterator<Item = &'f [u8]>,
+) -> Vec<u8> {
+    let mut text = b"EN".to_vec();
+    let mut opaque: &[u8] = b"";
+    for flag in flags {
+        match flag[0] {
+            b'O' => {
+                opaque = flag;
+                text.push(b' ');
+                text.extend_from_slice(flag);
+            }
+            b'k' => {
+                text.extend_from_slice(b" k");
+                push_key(&mut text, physical, meta.base64);
+            }
+            _ => {}
+        }
+    }
+    let mut line = Vec::new();
+    let rewritten = match meta.unnamed {
+        None => rewrite_meta(&text, meta, physical, &mut line),
+        Some(unnamed) => rewrite_unnamed(&text, meta, unnamed, opaque, physical, &mut line),
+    };
+    debug_assert!(rewritten.is_ok());
+    line
+}
+
 /// The opaque of a meta request, from its own line.
 pub(super) fn asked_opaque(request: &[u8]) -> &[u8] {
     // A "\r" may stand within a line, after a number.
-    let end = memchr::memchr(b'\n', request).unwrap_or(request.len());
-    let line = &request[..end];
-    let opaque = Tokens::new(line.strip_suffix(b"\r").unwrap_or(line))
-        .skip(2)
-        .find(|flag| flag[0] == b'O');
+    let opaque = Tokens::new(asked_flags(request)).find(|flag| flag[0] == b'O');
     opaque.unwrap_or_default()
 }
 

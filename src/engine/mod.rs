@@ -23,12 +23,13 @@ mod statistics;
 mod tally;
 mod upstream;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use apart::{Apart, Job, Judge, Judged};
 pub use families::{Families, Family};
 pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
-pub use lane::Lane;
+pub use lane::{Lane, Overdue, PIECE_TIMEOUTS};
 pub use listener::{ListenerId, ListenerIds};
 pub use look::{Foreseen, Inline, Look, Shown, foresee_read, foresee_write};
 pub use session::{Known, MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Ticket};
@@ -98,7 +99,15 @@ pub struct Engine {
     groups: Vec<usize>,
     /// No further request is taken.
     held: bool,
+    /// What may be held for all clients before nothing more is taken for those that are
+    /// owed much.
+    max_buffered_bytes: usize,
 }
+
+/// Who holds less is never given up for what all hold: what one read of a client brings.
+const READ_BYTES: usize = 64 << 10;
+/// What an engine may hold unless it is told otherwise.
+const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
 impl Engine {
     /// An engine with a group of lanes to each server: one for each connection,
@@ -114,6 +123,7 @@ impl Engine {
             made_lanes: 0,
             groups: Vec::new(),
             held: false,
+            max_buffered_bytes: MAX_BUFFERED_BYTES,
         };
         engine.group_lanes();
         engine
@@ -184,9 +194,79 @@ impl Engine {
 
     /// Sets the engine's clock, in microseconds since any fixed point.
     pub fn set_now(&mut self, us: u64) {
-        self.sessions.now_us = us;
+        self.sessions.set_now(us);
         self.sessions.pool.tidy(us);
         self.sessions.looker.begin_turn();
+        let waiting: usize = self.lanes.iter().map(|upstream| upstream.lane.held()).sum();
+        let crowded = waiting >= self.max_buffered_bytes / 2;
+        for upstream in &mut self.lanes {
+            upstream.lane.crowded = crowded;
+        }
+    }
+
+    // Memory ---------------------------------------------------------------
+
+    /// Bounds what may be held for all clients.
+    pub fn bound(&mut self, max_buffered_bytes: usize) {
+        self.max_buffered_bytes = max_buffered_bytes;
+    }
+
+    /// Bytes that are held for all clients: what they sent and what they are owed.
+    pub fn buffered(&self) -> usize {
+        let lanes: usize = self.lanes.iter().map(|upstream| upstream.lane.held()).sum();
+        lanes + self.sessions.held + self.sessions.asking_bytes
+    }
+
+    /// Whether that is as much as may be.
+    pub fn is_full(&self) -> bool {
+        self.buffered() >= self.max_buffered_bytes
+    }
+
+    /// Whether a lane may be read: while too much is held, not where the next reply is
+    /// for somebody who is owed much already.
+    pub fn may_read(&mut self, lane: usize) -> bool {
+        if !self.is_full() {
+            return true;
+        }
+        let next = self.lanes[lane].lane.next_ticket();
+        let is_owed_much =
+            next.is_some_and(|ticket| self.session(ticket.client).backlog() >= MAX_UNSENT);
+        if is_owed_much {
+            self.lanes[lane].lane.excuse(self.sessions.steady_us);
+        }
+        !is_owed_much
+    }
+
+    /// Who holds much, most first: those with half a request among them.
+    pub fn holders(&self) -> Vec<(usize, u32)> {
+        let mut asking: HashMap<u32, usize> = HashMap::new();
+        for (ticket, rest) in &self.sessions.asking {
+            *asking.entry(ticket.client).or_default() += rest.held();
+        }
+        let all = self.sessions();
+        let mut holders: Vec<_> = all
+            .map(|(id, session)| {
+                let asking = asking.get(&id).copied().unwrap_or_default();
+                (session.backlog() + session.inbox.len() + asking, id)
+            })
+            .filter(|(bytes, _)| *bytes >= READ_BYTES)
+            .collect();
+        holders.sort_unstable_by(|a, b| b.cmp(a));
+        holders
+    }
+
+    /// While other settings wait to be adopted, gives up clients that have had so long to
+    /// make room for what they still have to ask for.
+    pub fn end_asking(&mut self, timeout_us: u64) {
+        if !self.held {
+            return;
+        }
+        let tickets: Vec<Ticket> = self.sessions.asking.keys().copied().collect();
+        for ticket in tickets {
+            if self.sessions.since(ticket) + timeout_us <= self.sessions.steady_us {
+                self.sessions.give_up(ticket.client, Closed::SendTimeout);
+            }
+        }
     }
 
     /// What was counted so far.
@@ -241,17 +321,22 @@ impl Engine {
             if rest.is_empty() {
                 return;
             }
-            let Sessions { slab, pool, .. } = &mut self.sessions;
+            let Sessions {
+                slab, pool, held, ..
+            } = &mut self.sessions;
             let session = &mut slab[client as usize];
             if !session.closing {
                 session.inbox = pool.take();
                 session.inbox.reserve(session.need.max(rest.len()));
                 session.inbox.extend_from_slice(rest);
+                session.count_held(held);
             }
             return;
         }
-        let session = self.sessions.get(client);
+        let Sessions { slab, held, .. } = &mut self.sessions;
+        let session = &mut slab[client as usize];
         session.inbox.extend_from_slice(input);
+        session.count_held(held);
         if session.inbox.len() >= session.need {
             self.go_on(client, false);
         }
@@ -275,13 +360,17 @@ impl Engine {
     fn go_on(&mut self, client: u32, has_waited: bool) {
         let mut inbox = std::mem::take(&mut self.sessions.get(client).inbox);
         let taken = self.take(client, &inbox, has_waited);
-        let session = self.sessions.get(client);
+        let Sessions {
+            slab, pool, held, ..
+        } = &mut self.sessions;
+        let session = &mut slab[client as usize];
         if taken < inbox.len() && !session.closing {
             inbox.drain(..taken);
             session.inbox = inbox;
         } else {
-            self.sessions.pool.give(inbox);
+            pool.give(inbox);
         }
+        session.count_held(held);
         let session = self.session(client);
         if (session.eof || session.leaving && taken > 0) && !session.paused {
             self.client_eof(client);
@@ -362,6 +451,8 @@ impl Engine {
                 }
             }
         }
+        // A server that is down answered at once.
+        self.go_on_with_changes();
         at
     }
 
@@ -426,6 +517,12 @@ impl Engine {
     /// Goes on with a client that was paused, if it has room again; says
     /// whether it did.
     pub fn resume(&mut self, client: u32) -> bool {
+        if self.session(client).holds_up() {
+            for ticket in self.sessions.waiting_to_ask(client) {
+                self.dispatch(client).ask_rest(ticket);
+            }
+            self.go_on_with_changes();
+        }
         let session = self.sessions.get(client);
         if !session.paused || session.is_full() || self.held {
             return false;
@@ -510,12 +607,44 @@ impl Engine {
                     self.dispatch(ticket.client)
                         .read_through(ticket, key, on_miss, next);
                 }
+                Next::Ask(ticket) => self.dispatch(ticket.client).ask_rest(ticket),
+                Next::Late(change) => self.finish_late(&change),
                 Next::ThroughMeta(ticket, key, meta, flags) => {
                     self.dispatch(ticket.client)
                         .ask_on(ticket, key, meta, flags);
                 }
             }
         }
+    }
+
+    /// Deletes the siblings of a change that took effect too late for its client.
+    fn finish_late(&mut self, change: &change::Change) {
+        let upstream = &mut self.lanes[change.lane];
+        if upstream.refusal().is_some() {
+            upstream.refused += 1;
+            return;
+        }
+        let codec = &self.settings.snapshot.codec;
+        upstream.lane.delete_late(&self.sessions, codec, change);
+    }
+
+    /// Whether an upstream owes something and is not worth waiting for, if a request
+    /// may take so long.
+    pub fn overdue(&self, lane: usize, timeout_us: u64) -> Option<Overdue> {
+        let lane = &self.lanes[lane].lane;
+        lane.overdue(self.sessions.steady_us, timeout_us)
+    }
+
+    /// Answers for requests that a lane did not answer within their time.
+    pub fn expire(&mut self, lane: usize, timeout_us: u64) {
+        let upstream = &mut self.lanes[lane];
+        if !upstream.lane.is_due(self.sessions.steady_us, timeout_us) {
+            return;
+        }
+        let why = format!("timed out after {} ms", timeout_us / 1000);
+        let error = upstream.error(&why);
+        upstream.lane.expire(&mut self.sessions, timeout_us, &error);
+        self.go_on_with_changes();
     }
 
     /// A lane's connection is gone: what was owed on it is answered with an

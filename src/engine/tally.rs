@@ -29,11 +29,13 @@ pub enum Outcome {
     TooLarge,
     Ok,
     Error,
+    /// A miss in place of what a server that failed may hold.
+    UpstreamMiss,
 }
 
 impl Outcome {
     /// All outcomes, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Hit,
         Self::Miss,
         Self::Hidden,
@@ -45,6 +47,7 @@ impl Outcome {
         Self::TooLarge,
         Self::Ok,
         Self::Error,
+        Self::UpstreamMiss,
     ];
 
     /// As metrics name it.
@@ -61,6 +64,7 @@ impl Outcome {
             Self::TooLarge => "too_large",
             Self::Ok => "ok",
             Self::Error => "error",
+            Self::UpstreamMiss => "upstream_miss",
         }
     }
 

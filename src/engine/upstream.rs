@@ -19,6 +19,8 @@ pub struct Upstream {
     pub down: Option<String>,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,
+    /// Keys of reads among them that were answered as misses.
+    pub(super) softened: u64,
 }
 
 /// What one lane counted since the start.
@@ -28,6 +30,8 @@ pub struct UpstreamCounts {
     pub requests: u64,
     /// Requests that were answered for it, because it could not.
     pub errors: u64,
+    /// Reads and keys of reads among those that were answered as misses.
+    pub misses: u64,
 }
 
 impl Upstream {
@@ -39,6 +43,7 @@ impl Upstream {
             server: server.to_owned(),
             down: None,
             refused: 0,
+            softened: 0,
         }
     }
 
@@ -47,6 +52,7 @@ impl Upstream {
         UpstreamCounts {
             requests: self.lane.requests + self.refused,
             errors: self.lane.lost + self.refused,
+            misses: self.lane.softened + self.softened,
         }
     }
 

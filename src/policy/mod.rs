@@ -13,7 +13,8 @@ pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use ring::{Distribution, Ring};
 pub use rollout::{BUCKETS, Rollout, bucket};
 pub use rules::{
-    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, Rule, Rules, Sniff,
+    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rule, Rules,
+    Sniff,
 };
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
 

@@ -18,6 +18,8 @@ pub struct Rule {
     pub on_unloadable_read: OnUnloadableRead,
     /// What happens to a store that some reader of the key cannot load.
     pub on_unloadable_write: OnUnloadableWrite,
+    /// What a read gets whose server failed; writes always get the error.
+    pub on_upstream_failure: OnUpstreamFailure,
     /// Which writes reach the siblings.
     pub coherence: Coherence,
     /// Whether the firewall looks at what pickles name.
@@ -81,6 +83,15 @@ pub enum OnUnloadableWrite {
     Accept,
     /// `NOT_STORED`, and every copy deleted.
     Reject,
+}
+
+/// What a read gets whose server failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUpstreamFailure {
+    /// A miss, beside the values of the other servers.
+    Miss,
+    /// The error, in place of all that is not out yet.
+    Error,
 }
 
 /// Which writes reach the siblings.
@@ -201,6 +212,7 @@ mod tests {
             sniff: Sniff::Off,
             on_unloadable_read: OnUnloadableRead::Miss,
             on_unloadable_write: OnUnloadableWrite::Accept,
+            on_upstream_failure: OnUpstreamFailure::Miss,
             coherence: Coherence::Deletes,
             globals: Globals::Any,
             py2_str: Py2Str::Text,

@@ -30,6 +30,19 @@ pub enum ReplyError {
     /// More replies than requests.
     #[error("reply to nothing")]
     Unasked,
+    /// An error that may stand for replies to requests before it, too.
+    #[error("it ran out of memory for replies, and dropped some")]
+    Dropped,
+    /// An error in a retrieval, behind which more of its values may come.
+    #[error("an error among values, without a mark of their end")]
+    Doubtful,
+}
+
+impl ReplyError {
+    /// Whether what was asked is fit to be asked again on another connection.
+    pub fn may_retry(self) -> bool {
+        matches!(self, Self::Dropped | Self::Doubtful)
+    }
 }
 
 /// Finds the first line; `None` means that more bytes are needed.

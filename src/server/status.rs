@@ -92,6 +92,7 @@ struct RuleReport {
     sniff: &'static str,
     on_unloadable_read: &'static str,
     on_unloadable_write: &'static str,
+    on_upstream_failure: &'static str,
     coherence: &'static str,
     read_through: bool,
 }
@@ -320,6 +321,7 @@ fn rule(rule: &Rule) -> RuleReport {
         sniff: rule.sniff.word(),
         on_unloadable_read: rule.on_unloadable_read.word(),
         on_unloadable_write: rule.on_unloadable_write.word(),
+        on_upstream_failure: rule.on_upstream_failure.word(),
         coherence: rule.coherence.word(),
         read_through: rule.read_through,
     }

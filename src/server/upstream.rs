@@ -17,13 +17,15 @@ use super::tls::RECORD_BYTES;
 use super::worker::{Mailbox, Message};
 use crate::config::{ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
-use crate::engine::{Engine, LaneId};
+use crate::engine::{Engine, LaneId, Overdue, PIECE_TIMEOUTS};
 use crate::log::Pace;
 use crate::metrics::{Failure, Failures};
 
 /// The first pause before connecting again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often reads that were answered as misses are worth a line in the log.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Reads of one lane before others have their turn: 1 MiB.
 const READS_PER_TURN: usize = 16;
 /// The longest answer to the first request, in bytes.
@@ -171,6 +173,10 @@ pub(super) struct LaneConnection {
     /// How often it says that connections are lost, and that none can be made.
     losses: Pace,
     downs: Pace,
+    /// It is not read until somebody takes something of what is held.
+    is_held_back: bool,
+    /// How many reads that were answered as misses the log knows of, and since when.
+    told_misses: (u64, Option<Instant>),
 }
 
 impl LaneConnection {
@@ -195,6 +201,8 @@ impl LaneConnection {
             is_told: false,
             losses: Pace::default(),
             downs: Pace::default(),
+            is_held_back: false,
+            told_misses: (0, None),
         }
     }
 
@@ -269,6 +277,7 @@ impl LaneConnection {
     /// Whether there may be something to read that no event will tell of.
     pub(super) fn is_readable(&self) -> bool {
         matches!(&self.state, State::Up(connection, _) if connection.is_readable())
+            && !self.is_held_back
     }
 
     /// Reads what came.
@@ -277,24 +286,34 @@ impl LaneConnection {
             let State::Up(connection, _) = &mut self.state else {
                 return;
             };
+            self.is_held_back = connection.is_readable() && !engine.may_read(self.lane);
+            if self.is_held_back {
+                return;
+            }
             if engine.lane(self.lane).lane.is_parked() {
                 if let Err(error) = engine.lane_input(self.lane, &[]) {
-                    self.lost(engine, &format!("failed: {error}"), Failure::Reply, now);
+                    let why = format!("failed: {error}");
+                    self.lost(engine, &why, Failure::Reply, error.may_retry(), now);
                 } else if engine.lane(self.lane).lane.is_parked() {
+                    self.is_held_back = true;
                     return;
                 }
                 continue;
             }
             match connection.read(scratch) {
                 Ok(None) => return,
-                Ok(Some(0)) => self.lost(engine, "closed the connection", Failure::Lost, now),
+                Ok(Some(0)) => {
+                    self.lost(engine, "closed the connection", Failure::Lost, true, now);
+                }
                 Err(error) => {
-                    self.lost(engine, &format!("is lost: {error}"), Failure::Lost, now);
+                    let why = format!("is lost: {error}");
+                    self.lost(engine, &why, Failure::Lost, true, now);
                 }
                 Ok(Some(bytes)) => match engine.lane_input(self.lane, &scratch[..bytes]) {
                     Ok(()) => self.failures = 0,
                     Err(error) => {
-                        self.lost(engine, &format!("failed: {error}"), Failure::Reply, now);
+                        let why = format!("failed: {error}");
+                        self.lost(engine, &why, Failure::Reply, error.may_retry(), now);
                     }
                 },
             }
@@ -317,45 +336,64 @@ impl LaneConnection {
                 Ok(None) => return,
                 Ok(Some(bytes)) => lane.wrote(bytes),
                 Err(error) => {
-                    self.lost(engine, &format!("is lost: {error}"), Failure::Lost, now);
+                    let why = format!("is lost: {error}");
+                    self.lost(engine, &why, Failure::Lost, true, now);
                 }
             }
         }
     }
 
-    /// Looks at the clock: pauses end, and an upstream that owes a reply for
-    /// longer than `timeout` is given up.
-    pub(super) fn tick(
-        &mut self,
-        engine: &mut Engine,
-        timeout: Duration,
-        now: Instant,
-        now_us: u64,
-    ) {
+    /// Looks at the clock: pauses end, an upstream is given up that says nothing for
+    /// `timeout` while it owes something, and what has waited for longer is answered.
+    pub(super) fn tick(&mut self, engine: &mut Engine, timeout: Duration, now: Instant) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
             State::Paused(_) | State::Up(..) | State::Connecting => {}
         }
-        let oldest_us = engine.lane(self.lane).lane.oldest_us();
-        let overdue = oldest_us.is_some_and(|at| u128::from(now_us - at) > timeout.as_micros());
-        // What is parked was answered; it is here that it waits.
-        if overdue && !engine.lane(self.lane).lane.is_parked() {
-            let why = format!("timed out after {} ms", timeout.as_millis());
-            if self.is_up() {
-                self.lost(engine, &why, Failure::RequestTimeout, now);
-            } else {
-                self.count(Failure::RequestTimeout);
-                engine.lane_lost(self.lane, &why, false);
+        let timeout_us = timeout.as_micros() as u64;
+        let Some(overdue) = engine.overdue(self.lane, timeout_us) else {
+            engine.expire(self.lane, timeout_us);
+            return self.tell_of_misses(engine, now);
+        };
+        let why = match overdue {
+            Overdue::Silent => format!("timed out after {} ms", timeout.as_millis()),
+            Overdue::Trickling => {
+                let ms = u128::from(PIECE_TIMEOUTS) * timeout.as_millis();
+                format!("is slow: no reply in {ms} ms")
             }
+        };
+        if self.is_up() {
+            self.lost(engine, &why, Failure::RequestTimeout, false, now);
+        } else {
+            self.count(Failure::RequestTimeout);
+            engine.lane_lost(self.lane, &why, false);
+        }
+        self.tell_of_misses(engine, now);
+    }
+
+    /// Says now and then how many reads were answered as misses.
+    fn tell_of_misses(&mut self, engine: &mut Engine, now: Instant) {
+        let all = engine.lane(self.lane).counts().misses;
+        let is_due = |told: Instant| now - told >= TELL_EVERY;
+        if all > self.told_misses.0 && self.told_misses.1.is_none_or(is_due) {
+            let count = all - self.told_misses.0;
+            tracing::warn!(server = %self.address.server, count, "reads were answered as misses for an upstream that failed");
+            self.told_misses = (all, Some(now));
         }
     }
 
     /// The connection went. One that answered or stood for a while is opened
-    /// again at once, and reads may be tried again on it.
-    fn lost(&mut self, engine: &mut Engine, why: &str, failure: Failure, now: Instant) {
+    /// again at once, and with `retry` reads are tried again on it: not where what came
+    /// cannot be trusted, or nothing did.
+    fn lost(
+        &mut self,
+        engine: &mut Engine,
+        why: &str,
+        failure: Failure,
+        retry: bool,
+        now: Instant,
+    ) {
         self.count(failure);
-        // What cannot be trusted, or says nothing, is not asked again: reads least of all.
-        let retry = failure == Failure::Lost;
         if let Some(before) = self.losses.go(now) {
             self.is_told = true;
             tracing::warn!(server = %self.address.server, before, "upstream {why}");

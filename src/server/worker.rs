@@ -22,8 +22,8 @@ use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{
-    Closed, Engine, Family, Invalidation, Judged, LaneId, ListenerId, MAX_BACKLOG, Settings,
-    Ticket, Upstream,
+    Closed, Engine, Family, Invalidation, Judged, LaneId, ListenerId, MAX_UNSENT, Settings, Ticket,
+    Upstream,
 };
 use crate::metrics::{Durations, Gauges, Labels, Publisher};
 use crate::policy::{Snapshot, Told};
@@ -34,11 +34,15 @@ const SCRATCH_BYTES: usize = 64 << 10;
 const READS_PER_TURN: usize = 4;
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
-/// What all clients of a worker may be owed that do not take it.
-const MAX_HELD: usize = 2 * MAX_BACKLOG;
 /// How long a worker may take to answer: none does unless it is stuck. Probes wait a
 /// little longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a client may take nothing, and how long it may be behind at all, while as
+/// much is held as may be.
+const PATIENCE: Duration = Duration::from_millis(250);
+const LONG_PATIENCE: Duration = Duration::from_secs(2);
+/// A turn that took longer is one in which the process did not run.
+const LONGEST_TURN: Duration = Duration::from_millis(250);
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
 /// How long a client that was asked to go is listened to after the last reply: more
@@ -192,6 +196,29 @@ struct Client {
     lingers: Option<Instant>,
 }
 
+/// A client that is owed something.
+#[derive(Debug)]
+struct Stuck {
+    /// When it took some of it last.
+    took: Instant,
+    /// Since when it is owed so much that it is not read.
+    behind: Option<Instant>,
+}
+
+impl Stuck {
+    fn is_in_the_way(&self, now: Instant) -> bool {
+        now - self.took >= PATIENCE
+            || self
+                .behind
+                .is_some_and(|since| now - since >= LONG_PATIENCE)
+    }
+
+    fn shift(&mut self, time: Duration) {
+        self.took += time;
+        self.behind = self.behind.map(|since| since + time);
+    }
+}
+
 /// One worker's connections and engine.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -207,8 +234,10 @@ pub(super) struct Worker {
     /// `None` once closed, while lanes still owe it replies.
     clients: Vec<Option<Client>>,
     poll: Poll,
-    /// Clients that take nothing of what they are owed, and since when.
-    stuck: HashMap<usize, Instant>,
+    /// Clients that are owed something which they do not take at once.
+    stuck: HashMap<usize, Stuck>,
+    /// Since when as much is held for clients as may be.
+    full_since: Option<Instant>,
     /// Clients that have something to do in the next turn, each once.
     ready: Vec<usize>,
     /// The same for the turn before, empty.
@@ -268,6 +297,7 @@ impl Worker {
             clients: Vec::new(),
             poll,
             stuck: HashMap::new(),
+            full_since: None,
             ready: Vec::new(),
             spare: Vec::new(),
             lingering: VecDeque::new(),
@@ -282,6 +312,7 @@ impl Worker {
             draining: false,
             patient_until: None,
         };
+        worker.engine.bound(limits.max_buffered_bytes);
         worker.connect_lanes(addresses);
         Ok((worker, handle))
     }
@@ -359,7 +390,17 @@ impl Worker {
     }
 
     fn look_at_clock(&mut self) {
-        self.now = Instant::now();
+        let now = Instant::now();
+        if self.tick.is_some() {
+            // Nobody is late for what nobody looked at.
+            let missed = (now - self.now).saturating_sub(LONGEST_TURN);
+            if !missed.is_zero() {
+                for stuck in self.stuck.values_mut() {
+                    stuck.shift(missed);
+                }
+            }
+        }
+        self.now = now;
         self.engine.set_now(self.now_us());
     }
 
@@ -484,6 +525,7 @@ impl Worker {
         self.publisher.relabel(labels);
         self.engine.adopt(settings);
         self.limits = limits;
+        self.engine.bound(limits.max_buffered_bytes);
         self.connect_lanes(&addresses);
         // Whoever asked may have gone.
         let _ = done.send(());
@@ -734,11 +776,17 @@ impl Worker {
             if !self.stuck.is_empty() {
                 self.stuck.remove(&number);
             }
-        } else if took {
-            self.stuck.insert(number, self.now);
-        } else {
-            self.stuck.entry(number).or_insert(self.now);
+            return;
         }
+        let is_behind = session.unsent().len() >= MAX_UNSENT;
+        let stuck = self.stuck.entry(number).or_insert(Stuck {
+            took: self.now,
+            behind: None,
+        });
+        if took {
+            stuck.took = self.now;
+        }
+        stuck.behind = is_behind.then_some(stuck.behind.unwrap_or(self.now));
     }
 
     /// Whether a client that was asked to go, and has all that it is owed, is still
@@ -784,39 +832,50 @@ impl Worker {
         self.tick = None;
         self.end_lingering();
         self.end_patience();
-        let now_us = self.now_us();
         for lane in &mut self.lanes {
-            lane.tick(
-                &mut self.engine,
-                self.limits.request_timeout,
-                self.now,
-                now_us,
-            );
+            lane.tick(&mut self.engine, self.limits.request_timeout, self.now);
         }
+        let timeout_us = self.limits.request_timeout.as_micros() as u64;
+        self.engine.end_asking(timeout_us);
         self.give_up_stuck();
     }
 
-    /// Gives up clients that took nothing for too long and, while all those that do
-    /// not take what they are owed are owed too much, whoever is owed the most.
+    /// Gives up clients that took nothing for too long and, while as much is held as may
+    /// be, those that are in everybody's way, whoever holds the most first.
     fn give_up_stuck(&mut self) {
         let timeout = self.limits.send_timeout;
-        let since = self.stuck.iter();
-        let (late, mut others): (Vec<_>, Vec<_>) = since
-            .map(|(&client, &since)| (self.engine.session(client as u32).backlog(), client, since))
-            .partition(|(.., since)| self.now - *since >= timeout);
-        for (_, client, _) in late {
+        let mut late = self.stuck_for(timeout);
+        late.sort_unstable();
+        for client in late {
             self.give_up(client, Closed::SendTimeout);
         }
-        let mut held: usize = others.iter().map(|(bytes, ..)| bytes).sum();
-        if held > MAX_HELD {
-            others.sort_unstable();
+        if !self.engine.is_full() {
+            self.full_since = None;
+            return;
         }
-        while held > MAX_HELD
-            && let Some((bytes, client, _)) = others.pop()
-        {
-            self.give_up(client, Closed::Backlog);
-            held -= bytes;
+        let full_since = *self.full_since.get_or_insert(self.now);
+        let is_long = self.now - full_since >= LONG_PATIENCE;
+        let most = self.limits.max_buffered_bytes / 2;
+        for (_, client) in self.engine.holders() {
+            if self.engine.buffered() < most {
+                break;
+            }
+            let is_in_the_way = match self.stuck.get(&(client as usize)) {
+                Some(stuck) => stuck.is_in_the_way(self.now),
+                // Half a request.
+                None => is_long && !self.engine.session(client).dead,
+            };
+            if is_in_the_way {
+                self.give_up(client as usize, Closed::Backlog);
+            }
         }
+    }
+
+    /// Who took nothing for so long.
+    fn stuck_for(&self, time: Duration) -> Vec<usize> {
+        let stuck = self.stuck.iter();
+        let late = stuck.filter(|(_, stuck)| self.now - stuck.took >= time);
+        late.map(|(&client, _)| client).collect()
     }
 
     fn give_up(&mut self, number: usize, why: Closed) {
@@ -859,6 +918,8 @@ impl Worker {
         }
         let waiting = self.patient_until.is_some()
             || !self.stuck.is_empty()
+            || self.full_since.is_some()
+            || self.engine.is_full()
             || !self.lingering.is_empty()
             || self.lanes.iter().any(LaneConnection::is_awaited)
             || self

@@ -6,6 +6,7 @@
 #![allow(missing_docs)]
 
 mod crossing;
+mod failing;
 mod fleet;
 #[path = "../support/pythons.rs"]
 mod pythons;

@@ -184,20 +184,29 @@ fn clients_that_go_leave_nothing_behind() {
 }
 
 #[test]
-fn what_a_lost_lane_still_owed_is_an_error_in_its_place() {
-    let mut rig = rig(GUARD, ALL_APART);
-    fill(&mut rig, &[("a", 1, ONE), ("b", 0, b"plain")]);
-    let client = rig.open("py3.11");
-    rig.send(client, b"get a b\r\n");
-    rig.write_lane(0, usize::MAX);
-    let first = b"VALUE a 1 5\r\n".len() + ONE.len() + 2;
-    rig.read_on(0, first);
-    assert_eq!(rig.jobs(), 1);
-    rig.lose_lane(0, "is lost", false);
-    rig.settle();
-    let told = text(&rig.take_received(client));
-    assert!(told.starts_with("SERVER_ERROR"), "{told}");
-    assert_eq!(rig.ask(client, b"mn\r\n"), b"MN\r\n");
+fn what_a_lost_lane_still_owed_is_a_miss_or_an_error_in_its_place() {
+    let value = "VALUE a 1 5\\r\\n\\x80\\x02K\\x01.\\r\\nEND\\r\\n";
+    for (rule, begin) in [
+        (GUARD.to_owned(), value),
+        (
+            format!("{GUARD}\non_upstream_failure = \"error\""),
+            "SERVER_ERROR",
+        ),
+    ] {
+        let mut rig = rig(&rule, ALL_APART);
+        fill(&mut rig, &[("a", 1, ONE), ("b", 0, b"plain")]);
+        let client = rig.open("py3.11");
+        rig.send(client, b"get a b\r\n");
+        rig.write_lane(0, usize::MAX);
+        let first = b"VALUE a 1 5\r\n".len() + ONE.len() + 2;
+        rig.read_on(0, first);
+        assert_eq!(rig.jobs(), 1);
+        rig.lose_lane(0, "is lost", false);
+        rig.settle();
+        let told = text(&rig.take_received(client));
+        assert!(told.starts_with(begin), "{told}");
+        assert_eq!(rig.ask(client, b"mn\r\n"), b"MN\r\n");
+    }
 }
 
 #[test]

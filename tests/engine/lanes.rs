@@ -135,12 +135,14 @@ fn a_change_waits_until_others_have_joined_the_line_it_ends() {
     }
 }
 
-/// How many keys each line has that a multi-get becomes.
+/// How many keys each line has that the multi-gets of ten clients become.
 fn keys_by_line(key: &str, keys: usize) -> Vec<usize> {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);
-    let client = rig.open("py2");
-    let request = format!("get{}\r\n", format!(" {key}").repeat(keys));
-    rig.send(client, request.as_bytes());
+    for _ in 0..10 {
+        let client = rig.open("py2");
+        let request = format!("get{}\r\n", format!(" {key}").repeat(keys / 10));
+        rig.send(client, request.as_bytes());
+    }
     let lines = unwritten(&mut rig, 0);
     let lines = lines.split("\\r\\n").filter(|line| !line.is_empty());
     lines.map(|line| line.matches("//k").count()).collect()

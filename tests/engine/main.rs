@@ -11,6 +11,7 @@ mod attacks;
 mod bounds;
 mod coherence;
 mod cuts;
+mod failures;
 mod identity;
 mod isolation;
 mod lanes;

@@ -5,7 +5,9 @@ use picklegate::protocol::reply::ReplyError;
 
 use crate::rig::{Rig, config, replies, text};
 
-const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
+/// Where reads fail as loudly as writes.
+const ISOLATE: &str =
+    "mode = \"isolate\"\ncoherence = \"deletes\"\non_upstream_failure = \"error\"";
 const SECRET: &str = "secret";
 
 /// Three clients ask: one whose request is answered before, one that gets the

@@ -221,7 +221,7 @@ fn connecting_times_out() {
     let expected =
         format!("SERVER_ERROR picklegate: upstream {addr} is down: no connection after 120 ms\r\n");
     await_that("it to be told", || {
-        ask_text(&client, "get k\r\n") == expected
+        ask_text(&client, "set k 0 0 1\r\nx\r\n") == expected
     });
     let why = ["reason=\"connect_timeout\""];
     assert!(crate::admin::metric(&admin, "picklegate_upstream_failures_total", &why) > 0);

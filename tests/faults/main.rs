@@ -10,6 +10,8 @@
 
 #[path = "../support/admin.rs"]
 mod admin;
+mod answers;
+mod busy;
 mod clients;
 mod limits;
 mod load;

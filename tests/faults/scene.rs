@@ -51,7 +51,7 @@ impl Scene {
     pub(crate) fn under(wrapper: &[&str], server: &str, more: &str) -> Self {
         let (py2, py3, admin) = (free_addr(), free_addr(), free_addr());
         let rule = format!(
-            "mode = \"isolate\"\n[server]\nworkers = {WORKERS}\n\
+            "mode = \"isolate\"\non_upstream_failure = \"error\"\n[server]\nworkers = {WORKERS}\n\
              [admin]\nlisten = \"{admin}\"\n{more}\n"
         );
         let listeners = [(&*py2, "python/2.7"), (&*py3, "python/3.11")];

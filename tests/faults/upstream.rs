@@ -108,7 +108,12 @@ fn too_late() {
 fn answering_garbage() {
     let (scene, report) = passing(Fault::Garbage);
     // Some of it could still become a reply.
-    let why = ["failed: ", TOO_LONG, "closed the connection"];
+    let why = [
+        "failed: ",
+        TOO_LONG,
+        "closed the connection",
+        "is down: answers version",
+    ];
     failed_for(&report, &why);
     assert!(scene.count("upstream_failures_total", &["reason=\"reply\""]) > 0);
 }

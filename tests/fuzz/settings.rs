@@ -175,6 +175,7 @@ const TABLES: &[Table] = &[
                 "max_value_bytes",
                 &["'1MiB'", "'1GiB'", "'2GiB'", "'0'", "'x'", "7"],
             ),
+            ("max_buffered_bytes", &["'64MiB'", "'1KiB'", "'x'"]),
             ("request_timeout_ms", &["1", "1000", "0"]),
             ("connect_timeout_ms", &["250", "9223372036854775807"]),
             ("drain_timeout_ms", &["10000", "-1"]),

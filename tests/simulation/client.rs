@@ -662,7 +662,9 @@ impl Client {
                 reference.locked(&name, self.number);
                 self.todo.push(Todo::Release { name });
             }
-            (Kind::Lock { .. }, b"NOT_STORED")
+            // Its server failed: a number is never missed.
+            (Kind::Gets { .. }, b"END")
+            | (Kind::Lock { .. }, b"NOT_STORED")
             | (Kind::Release { .. }, b"DELETED")
             | (Kind::Cas { .. }, b"EXISTS") => {}
             (Kind::Incr { name, before }, digits) => {

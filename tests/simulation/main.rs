@@ -23,7 +23,7 @@ const LIVES: u64 = 10;
 const MOVES: u64 = 20_000;
 
 /// What has to happen in each test, or it would show nothing.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 21] = [
     "changes in doubt",
     "clock steps",
     "connections closed",
@@ -34,6 +34,7 @@ const KINDS: [&str; 20] = [
     "fills",
     "hits, guarded",
     "hits, unloadable",
+    "lanes that were late",
     "locks",
     "reloads",
     "requests of lost connections",

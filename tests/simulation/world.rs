@@ -235,6 +235,7 @@ impl World {
             988..990 => self.take_down(sidecar, lane),
             990..992 => self.serve_leftover(most),
             992..993 => self.leave(client),
+            993..995 => self.be_late(sidecar, lane),
             _ => self.reload(sidecar),
         }
     }
@@ -372,6 +373,17 @@ impl World {
             peer,
         });
         true
+    }
+
+    /// Everything that a lane was asked takes too long: it is answered, and what still
+    /// comes of it is nobody's.
+    fn be_late(&mut self, sidecar: usize, lane: usize) -> bool {
+        let engine = &mut self.sidecars[sidecar].engine;
+        let is_busy = !engine.lane(lane).lane.is_idle();
+        engine.expire(lane, 0);
+        let counts = &mut self.reference.counts;
+        counts.add("lanes that were late", u64::from(is_busy));
+        is_busy
     }
 
     /// What a lost connection still held is carried out after all, or never.

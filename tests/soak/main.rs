@@ -92,6 +92,7 @@ fn ordinary_use_needs_no_more_after_a_while() {
     assert_eq!(report.failures(), 0, "{report:#?}\n{}", gate.stderr());
     for (name, labels) in [
         ("picklegate_requests_total", &["result=\"error\""][..]),
+        ("picklegate_requests_total", &["result=\"upstream_miss\""]),
         ("picklegate_upstream_errors_total", &[]),
         ("picklegate_upstream_reconnects_total", &[]),
         ("picklegate_closed_connections_total", &[]),

@@ -261,6 +261,15 @@ impl Picklegate {
         self.child.id()
     }
 
+    /// Stops it where it stands, until it is told to go on.
+    pub(crate) fn stop(&self) {
+        signal(self.id(), "-STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        signal(self.id(), "-CONT");
+    }
+
     /// Asks it to finish, as an init system does.
     pub(crate) fn terminate(&self) {
         signal(self.id(), "-TERM");

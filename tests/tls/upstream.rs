@@ -36,7 +36,7 @@ impl Gate {
         let client = connect(&self.py3);
         let mut reply = String::new();
         admin::await_that(part, || {
-            reply = ask_text(&client, "get k\r\n");
+            reply = ask_text(&client, "set k 0 0 1\r\n1\r\n");
             assert!(
                 reply.starts_with("SERVER_ERROR picklegate: upstream tls://"),
                 "{reply}"

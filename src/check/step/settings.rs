@@ -194,6 +194,12 @@ impl Comparison<'_> {
             old.max_value_bytes,
             new.max_value_bytes,
         );
+        self.setting(
+            "limits",
+            "max_buffered_bytes",
+            old.max_buffered_bytes,
+            new.max_buffered_bytes,
+        );
         for (name, old, new) in [
             (
                 "request_timeout_ms",

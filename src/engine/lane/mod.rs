@@ -7,6 +7,8 @@
 //! all that was owed on it, so that a reply off by one can never become
 //! another client's data.
 
+mod fence;
+mod late;
 mod replies;
 mod requests;
 
@@ -14,17 +16,24 @@ use std::collections::{HashMap, VecDeque};
 
 use arrayvec::ArrayVec;
 
+pub use late::{Overdue, PIECE_TIMEOUTS};
 pub(super) use requests::{StoreHead, Target};
 
+use fence::Fence;
+use late::After;
+
 use super::look::Look;
-use super::meta::{MetaReply, OwedRestore};
+use super::meta::{MetaReply, OwedRestore, asked_flags, asked_key, miss_line};
 use super::session::{Sessions, Ticket};
 use super::tally::Closed;
-use crate::policy::{Coherence, Decision, Mode, SpaceId};
+use crate::policy::{Coherence, Decision, Mode, OnUpstreamFailure, SpaceId};
+use crate::protocol::Tokens;
 use crate::protocol::request::Verb;
 
 /// Bytes of requests that may wait for an upstream's answers.
 const MAX_WAITING_BYTES: usize = 64 << 20;
+/// The same while too much waits for all of a worker's.
+const FEW_WAITING_BYTES: usize = 64 << 10;
 /// Writes that may be under way before their replies.
 const MAX_FLUSHES: usize = 4;
 /// Answered request bytes that are kept before the rest is moved down.
@@ -36,6 +45,9 @@ const ROOM_BYTES: usize = 2 * MAX_ANSWERED_BYTES;
 /// more after it needed that.
 const MAX_IDLE_BYTES: usize = 1 << 20;
 const WIDE_US: u64 = 1_000_000;
+/// Requests that are asked one after another, in short lines, of an upstream that had no
+/// room for replies.
+const CAREFUL: u32 = 20_000;
 /// Lists of keys that are kept, of 4 KiB at most each.
 const MAX_KEY_LISTS: usize = 64;
 
@@ -66,10 +78,28 @@ pub struct Lane {
     lacking: usize,
     /// A value is here that there is no room for yet.
     parked: bool,
+    /// When something came last or began to be owed, by the steady clock.
+    heard_us: u64,
+    /// The same of whole replies and values.
+    taken_us: u64,
+    /// No request that is owed a reply waits for longer than since then.
+    oldest_us: u64,
+    /// Whether the end of a retrieval has to be marked.
+    fence: Fence,
+    /// Requests that are still to be asked one after another.
+    careful: u32,
+    /// The last error among the values of the front retrieval.
+    error: Vec<u8>,
+    /// Keys of retrievals that are owed.
+    keys: usize,
+    /// Too much waits for all upstreams together.
+    pub(super) crowded: bool,
     /// Requests of clients since the start, retrievals once per key.
     pub requests: u64,
     /// Those of them that were not answered by the upstream.
     pub lost: u64,
+    /// Reads and keys of reads among those that were answered as misses.
+    pub softened: u64,
 }
 
 #[derive(Debug)]
@@ -77,8 +107,6 @@ struct Owed {
     /// Stream position of its first byte.
     start: u64,
     reply: Reply,
-    /// Microseconds of the engine's clock.
-    since_us: u64,
     retried: bool,
 }
 
@@ -89,6 +117,13 @@ enum Reply {
         verb: Verb,
         keys: Vec<OwedKey>,
         answered: usize,
+        end: fence::End,
+    },
+    /// What nobody waits for any more, and what is still to be done about it.
+    Late {
+        verb: Verb,
+        after: After,
+        end: fence::End,
     },
     /// One line.
     Line { ticket: Ticket, verb: Verb },
@@ -122,17 +157,20 @@ enum Reply {
         first: usize,
         /// Nothing more comes of it: a copy was passed on, or is looked at apart.
         served: bool,
+        end: fence::End,
     },
 }
 
 bitflags::bitflags! {
-    /// What a miss leads to.
+    /// What a miss leads to, and what becomes one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct OnMiss: u8 {
         /// It is remembered: a write that follows fills it.
         const NOTE = 1;
         /// The copies of others are asked for.
         const THROUGH = 1 << 1;
+        /// So is a failure of the server, but that it is no miss to anybody else.
+        const SOFT = 1 << 2;
     }
 }
 
@@ -147,7 +185,15 @@ impl OnMiss {
         let reads_on = rule.read_through && mode == Mode::Isolate;
         let only_reads = matches!(verb, Verb::Get | Verb::Mg);
         on_miss.set(Self::THROUGH, reads_on && only_reads);
+        let is_read = matches!(verb, Verb::Get | Verb::Gets | Verb::Mg);
+        let is_soft = rule.on_upstream_failure == OnUpstreamFailure::Miss;
+        on_miss.set(Self::SOFT, is_soft && is_read);
         on_miss
+    }
+
+    /// Whether anything follows from a miss.
+    fn acts(self) -> bool {
+        self.intersects(Self::NOTE.union(Self::THROUGH))
     }
 }
 
@@ -184,8 +230,6 @@ struct Open {
     /// Bytes past which it takes no further key.
     limit: usize,
     keys: Vec<OwedKey>,
-    /// When its first key was asked for.
-    since_us: u64,
 }
 
 impl Default for Open {
@@ -196,7 +240,6 @@ impl Default for Open {
             head: 0,
             limit: 0,
             keys: Vec::new(),
-            since_us: 0,
         }
     }
 }
@@ -222,6 +265,12 @@ impl Lane {
     /// Bytes to be written now: none while [`MAX_FLUSHES`] are under way. What
     /// comes meanwhile goes in one piece later, which costs both ends less.
     pub fn unwritten(&mut self) -> &[u8] {
+        if self.careful > 0 {
+            self.close();
+            let first = self.owed.get(1).map_or(self.end(), |owed| owed.start);
+            let end = ((first - self.base) as usize).max(self.written);
+            return &self.wire[self.written..end];
+        }
         if self.flushes.is_full() {
             return &[];
         }
@@ -264,7 +313,28 @@ impl Lane {
 
     /// Whether so much waits for the upstream that no more may.
     pub fn is_full(&self) -> bool {
-        self.wire.len() > MAX_WAITING_BYTES
+        let most = if self.crowded {
+            FEW_WAITING_BYTES
+        } else {
+            MAX_WAITING_BYTES
+        };
+        self.wire.len() > most
+    }
+
+    /// Bytes that it holds.
+    pub fn held(&self) -> usize {
+        self.wire.len() + self.inbox.len() + self.keys * size_of::<OwedKey>()
+    }
+
+    /// Whose reply comes next, if anybody waits for it.
+    pub fn next_ticket(&self) -> Option<Ticket> {
+        let ticket = match (self.reading, self.owed.front().map(|owed| &owed.reply)) {
+            (Reading::Body { ticket, .. }, _) => ticket,
+            (_, Some(Reply::Values { keys, answered, .. })) => keys.get(*answered)?.ticket,
+            (_, Some(reply)) => reply.ticket()?,
+            (_, None) => return None,
+        };
+        (ticket != Ticket::NOBODY).then_some(ticket)
     }
 
     /// Whether nothing is owed.
@@ -283,12 +353,6 @@ impl Lane {
         self.owed.len() + usize::from(!self.open.keys.is_empty())
     }
 
-    /// When the oldest unanswered request was made.
-    pub fn oldest_us(&self) -> Option<u64> {
-        let open = (!self.open.keys.is_empty()).then_some(self.open.since_us);
-        self.owed.front().map(|owed| owed.since_us).or(open)
-    }
-
     fn end(&self) -> u64 {
         self.base + self.wire.len() as u64
     }
@@ -297,9 +361,30 @@ impl Lane {
     #[inline]
     fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
         self.keep_order(sessions, ticket);
-        sessions.expect(ticket);
+        let since_us = sessions.expect(ticket);
+        self.begin(sessions, since_us);
         self.requests += 1;
-        self.push_owed(sessions.now_us, reply);
+        self.push_owed(reply);
+    }
+
+    /// Something of this lane is waited for, since then.
+    #[inline]
+    fn begin(&mut self, sessions: &Sessions, since_us: u64) {
+        if self.is_idle() {
+            self.excuse(sessions.steady_us);
+        }
+        self.oldest_us = self.oldest_us.min(since_us);
+    }
+
+    /// Writes what is behind the keys of a retrieval that is owed last.
+    fn end_values(&mut self) {
+        self.wire.extend_from_slice(b"\r\n");
+        if let Some(Reply::Values { end, .. } | Reply::Through { end, .. }) =
+            self.owed.back().map(|owed| &owed.reply)
+            && end.marked
+        {
+            self.wire.extend_from_slice(fence::MARK);
+        }
     }
 
     /// Requests of other clients may overtake the open retrieval: nobody was
@@ -328,25 +413,26 @@ impl Lane {
         if self.open.keys.is_empty() {
             return;
         }
-        let Open { verb, since_us, .. } = self.open;
         let next = self.key_lists.pop().unwrap_or_default();
+        self.keys += self.open.keys.len();
+        let end = self.fence.next_end(self.open.keys.len());
         let reply = Reply::Values {
-            verb,
+            verb: self.open.verb,
             keys: std::mem::replace(&mut self.open.keys, next),
             answered: 0,
+            end,
         };
-        self.push_owed(since_us, reply);
+        self.push_owed(reply);
         self.wire.extend_from_slice(&self.open.line);
-        self.wire.extend_from_slice(b"\r\n");
+        self.end_values();
     }
 
     #[inline]
-    fn push_owed(&mut self, since_us: u64, reply: Reply) {
+    fn push_owed(&mut self, reply: Reply) {
         let start = self.end();
         self.owed.push_back(Owed {
             start,
             reply,
-            since_us,
             retried: false,
         });
     }
@@ -355,10 +441,15 @@ impl Lane {
 
     /// The front request is done with.
     fn answered(&mut self, sessions: &mut Sessions) {
+        self.taken_us = sessions.steady_us;
+        self.careful = self.careful.saturating_sub(1);
         match self.owed.front_mut().map(|owed| &mut owed.reply) {
-            Some(Reply::Values { keys, .. }) if self.key_lists.len() < MAX_KEY_LISTS => {
-                keys.clear();
-                self.key_lists.push(std::mem::take(keys));
+            Some(Reply::Values { keys, .. }) => {
+                self.keys -= keys.len();
+                if self.key_lists.len() < MAX_KEY_LISTS {
+                    keys.clear();
+                    self.key_lists.push(std::mem::take(keys));
+                }
             }
             Some(Reply::Meta { meta, .. }) => meta.restore.give_back(&mut sessions.pool),
             Some(Reply::Through { restore, .. }) => restore.give_back(&mut sessions.pool),
@@ -400,10 +491,11 @@ impl Lane {
 
     // The end --------------------------------------------------------------
 
-    /// The connection is gone: answers what was owed with an error. Reads that
-    /// nobody saw a byte of are kept, once, to be written again on the next
-    /// connection; writes never, for they may have taken effect, nor the reads
-    /// before them, which would see what their client asked for later.
+    /// The connection is gone: answers what was owed, with an error or, where the
+    /// rule says so, reads as misses. Reads that nobody saw a byte of are kept, once,
+    /// to be written again on the next connection; writes never, for they may have
+    /// taken effect, nor the reads before them, which would see what their client
+    /// asked for later.
     pub fn reset(&mut self, sessions: &mut Sessions, error: &[u8], retry: bool) {
         if let Reading::Body {
             ticket, visible, ..
@@ -421,6 +513,11 @@ impl Lane {
         self.base = old.base;
         self.requests = old.requests;
         self.lost = old.lost;
+        self.softened = old.softened;
+        self.fence = old.fence.after_loss(&old.owed);
+        self.careful = old.careful;
+        self.heard_us = sessions.steady_us;
+        self.taken_us = sessions.steady_us;
         while let Some(mut owed) = old.owed.pop_front() {
             let again = retry && !std::mem::replace(&mut owed.retried, true);
             let start = owed.start;
@@ -428,25 +525,29 @@ impl Lane {
                 let change = last_changes.get(&ticket.client);
                 again && change.is_none_or(|&change| change < start)
             };
+            let line = &old.wire[(owed.start - old.base) as usize..];
             match owed.reply {
                 Reply::Values {
                     verb,
                     mut keys,
                     answered,
+                    ..
                 } => {
                     keys.drain(..answered);
+                    keys.retain(|key| key.ticket != Ticket::NOBODY);
                     let is_read = matches!(verb, Verb::Get | Verb::Gets);
                     let (kept, lost): (Vec<_>, Vec<_>) = keys
                         .into_iter()
                         .partition(|key| is_read && keeps(key.ticket));
-                    let line = &old.wire[(owed.start - old.base) as usize..];
-                    self.adopt_values((owed.since_us, owed.retried), verb, kept, line);
+                    let mut kept = kept;
+                    while !kept.is_empty() {
+                        let rest = kept.split_off(kept.len().min(self.most_keys()));
+                        self.adopt_values(owed.retried, verb, kept, line);
+                        kept = rest;
+                    }
                     self.lost += u64::from(!lost.is_empty());
                     for key in lost {
-                        sessions.fail(key.ticket, error);
-                        if key.last {
-                            sessions.finish(key.ticket);
-                        }
+                        self.give_up_key(sessions, &key, error);
                     }
                 }
                 Reply::Meta { ticket, ref meta } if meta.is_read && keeps(ticket) => {
@@ -457,19 +558,60 @@ impl Lane {
                     served: false,
                     ..
                 } if keeps(ticket) => self.adopt_line(owed, &old),
-                Reply::Sibling { ticket, target, .. } => {
-                    self.lost += 1;
-                    sessions.sibling(ticket, target, error);
+                reply => self.give_up_reply(sessions, reply, line, error),
+            }
+        }
+    }
+
+    /// A key of a retrieval will not be answered: a miss or an error.
+    fn give_up_key(&mut self, sessions: &mut Sessions, key: &OwedKey, error: &[u8]) {
+        if key.on_miss.contains(OnMiss::SOFT) {
+            self.softened += 1;
+            sessions.count_upstream_misses(key.ticket, 1);
+        } else {
+            sessions.fail(key.ticket, error);
+        }
+        if key.last {
+            sessions.finish(key.ticket);
+        }
+    }
+
+    /// The same of a request that is no retrieval, whose line begins with `line`.
+    fn give_up_reply(&mut self, sessions: &mut Sessions, reply: Reply, line: &[u8], error: &[u8]) {
+        self.lost += u64::from(!matches!(reply, Reply::Late { .. }));
+        match reply {
+            Reply::Values { .. } | Reply::Late { .. } => {}
+            Reply::Sibling { ticket, target, .. } => sessions.sibling(ticket, target, error),
+            Reply::Meta { ticket, meta } if meta.on_miss.contains(OnMiss::SOFT) => {
+                self.softened += 1;
+                match asked_key(line) {
+                    Some(physical) => {
+                        let miss = miss_line(&meta, &physical, Tokens::new(asked_flags(line)));
+                        sessions.miss_for_upstream(ticket, &miss);
+                    }
+                    None => sessions.fail(ticket, error),
                 }
-                Reply::Line { ticket, .. }
-                | Reply::Meta { ticket, .. }
-                | Reply::Probe { ticket, .. }
-                | Reply::Through { ticket, .. }
-                | Reply::Stats { ticket, .. } => {
-                    self.lost += 1;
-                    sessions.fail(ticket, error);
-                    sessions.finish(ticket);
+                sessions.finish(ticket);
+            }
+            Reply::Through {
+                ticket,
+                on_miss,
+                served,
+                ..
+            } if on_miss.contains(OnMiss::SOFT) => {
+                if !served {
+                    self.softened += 1;
+                    sessions.count_upstream_misses(ticket, 1);
                 }
+                sessions.finish(ticket);
+            }
+            Reply::Line { ticket, .. }
+            | Reply::Meta { ticket, .. }
+            | Reply::Probe { ticket, .. }
+            | Reply::Through { ticket, .. }
+            | Reply::Stats { ticket, .. } => {
+                sessions.fail(ticket, error);
+                sessions.finish(ticket);
             }
         }
     }
@@ -484,7 +626,8 @@ impl Lane {
                     verb: Verb::Get | Verb::Gets,
                     ..
                 }
-                | Reply::Through { .. } => {}
+                | Reply::Through { .. }
+                | Reply::Late { .. } => {}
                 Reply::Meta { meta, .. } if meta.is_read => {}
                 Reply::Values { keys, .. } => {
                     for key in keys {
@@ -504,17 +647,12 @@ impl Lane {
     }
 
     /// Takes over a retrieval's unanswered keys.
-    fn adopt_values(
-        &mut self,
-        (since_us, retried): (u64, bool),
-        verb: Verb,
-        mut keys: Vec<OwedKey>,
-        line: &[u8],
-    ) {
+    fn adopt_values(&mut self, retried: bool, verb: Verb, mut keys: Vec<OwedKey>, line: &[u8]) {
         if keys.is_empty() {
             return;
         }
         let start = self.end();
+        self.keys += keys.len();
         self.wire.extend_from_slice(verb.name().as_bytes());
         for key in &mut keys {
             self.wire.push(b' ');
@@ -522,8 +660,8 @@ impl Lane {
             key.at = (self.end() - start) as u32;
             self.wire.extend_from_slice(physical);
         }
-        self.wire.extend_from_slice(b"\r\n");
         let reply = Reply::Values {
+            end: self.fence.next_end(keys.len()),
             verb,
             keys,
             answered: 0,
@@ -531,17 +669,24 @@ impl Lane {
         self.owed.push_back(Owed {
             start,
             reply,
-            since_us,
             retried,
         });
+        self.end_values();
     }
 
     /// Takes over a request of one line.
     fn adopt_line(&mut self, owed: Owed, old: &Self) {
         let line = &old.wire[(owed.start - old.base) as usize..];
-        let end = memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1);
+        let line = &line[..memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1)];
         let start = self.end();
-        self.wire.extend_from_slice(&line[..end]);
-        self.owed.push_back(Owed { start, ..owed });
+        let mut owed = Owed { start, ..owed };
+        self.wire.extend_from_slice(line);
+        if let Reply::Through { end, .. } = &mut owed.reply {
+            *end = self.fence.next_end(memchr::memchr_iter(b' ', line).count());
+            if end.marked {
+                self.wire.extend_from_slice(fence::MARK);
+            }
+        }
+        self.owed.push_back(owed);
     }
 }

@@ -1,11 +1,12 @@
 //! The replies of a lane: checked against what is owed, and delivered.
 
-use super::{Lane, OnMiss, Owed, OwedKey, Reading, Reply};
+use super::fence::{End, OUT_OF_MEMORY};
+use super::{CAREFUL, Lane, OnMiss, Owed, OwedKey, Reading, Reply};
 use crate::engine::apart::Awaits;
 use crate::engine::look::Shown;
 use crate::engine::meta::{
-    OwedRestore, asked_flags, asked_key, asked_opaque, is_won, restore_debug, rewrite_meta,
-    rewrite_unnamed,
+    OwedRestore, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
+    rewrite_meta, rewrite_unnamed,
 };
 use crate::engine::session::{Came, LARGE_BYTES, Sessions, Ticket};
 use crate::protocol::reply::{
@@ -15,6 +16,8 @@ use crate::protocol::reply::{
 use crate::protocol::request::Verb;
 use crate::protocol::{Tokens, parse_u64};
 
+/// What memcached says once, where it had no room for the replies that it had ready.
+const DROPPED: &[u8] = b"SERVER_ERROR out of memory writing get response";
 /// Digits of the largest number, in 64 bits.
 const MAX_NUMBER_BYTES: usize = 20;
 /// How much of the input goes behind what was cut off before it, at a time.
@@ -26,8 +29,11 @@ impl Lane {
     /// # Errors
     /// What came is no reply to what was asked: the lane must be dropped.
     pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
+        self.heard_us = sessions.steady_us;
         let mut at = 0;
         if std::mem::take(&mut self.parked) {
+            // It was here that it waited.
+            self.excuse(sessions.steady_us);
             let mut inbox = std::mem::take(&mut self.inbox);
             let taken = self.take(sessions, &inbox)?;
             inbox.drain(..taken);
@@ -121,9 +127,13 @@ impl Lane {
     pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
         match self.owed.front_mut().map(|owed| &mut owed.reply) {
             Some(Reply::Values { .. }) => {
+                self.taken_us = sessions.steady_us;
                 if let Some((ticket, true)) = self.pop_key(sessions) {
                     sessions.finish(ticket);
                 }
+            }
+            Some(Reply::Late { verb, .. }) if !matches!(verb, Verb::Get | Verb::Gets) => {
+                self.answered(sessions);
             }
             Some(Reply::Meta { ticket, .. }) => {
                 let ticket = *ticket;
@@ -152,10 +162,18 @@ impl Lane {
             return Ok(0);
         };
         let body = &input[line.total..];
+        if line.text == DROPPED {
+            self.careful = CAREFUL;
+            if !self.is_alone() {
+                // It may stand for replies that were dropped.
+                return Err(ReplyError::Dropped);
+            }
+        }
         let Some(owed) = self.owed.front() else {
             return Err(ReplyError::Unasked);
         };
         let taken = match &owed.reply {
+            Reply::Late { .. } => self.take_late(sessions, line.text)?,
             Reply::Values { .. } => self.take_value_line(sessions, line.text, body)?,
             Reply::Meta { .. } => self.take_meta(sessions, line.text, body)?,
             Reply::Line { verb, .. } | Reply::Sibling { verb, .. }
@@ -213,12 +231,18 @@ impl Lane {
         // One client's after another's.
         while let Some(next) = keys.get(*answered) {
             let ticket = next.ticket;
+            if ticket == Ticket::NOBODY {
+                break;
+            }
             let own = &input[at..];
             let taken = take_values_of(ticket, keys, answered, asked, sessions, own)?;
             if taken == 0 {
                 break;
             }
             at += taken;
+        }
+        if at > 0 {
+            self.taken_us = sessions.steady_us;
         }
         Ok(at)
     }
@@ -230,15 +254,8 @@ impl Lane {
         text: &[u8],
         body: &[u8],
     ) -> Result<Option<usize>, ReplyError> {
-        if text == b"END" {
-            self.pass_keys(sessions, usize::MAX);
-            self.answered(sessions);
-            return Ok(Some(0));
-        }
-        if is_error(text) {
-            self.fail_keys(sessions, text);
-            self.answered(sessions);
-            return Ok(Some(0));
+        if !text.starts_with(b"VALUE ") {
+            return self.take_end(sessions, text);
         }
         let head = parse_value_head(text)?;
         let missed = self.find_key(head.key).ok_or(ReplyError::WrongKey)?;
@@ -254,12 +271,21 @@ impl Lane {
         body: &[u8],
     ) -> Result<Option<usize>, ReplyError> {
         let look = self.owed_keys()[missed].look;
+        if self.owed_keys()[missed].ticket == Ticket::NOBODY {
+            self.miss_or_fail(sessions, missed);
+            self.reading = Reading::Body {
+                ticket: Ticket::NOBODY,
+                left: head.len,
+                visible: false,
+            };
+            return Ok(Some(0));
+        }
         let needed = sessions.looker.bytes_needed(look, head.flags, head.len);
         if body.len() < needed {
             self.lacking = needed - body.len();
             return Ok(None);
         }
-        self.pass_keys(sessions, missed);
+        self.miss_or_fail(sessions, missed);
         let key = &self.owed_keys()[0];
         let (ticket, on_miss) = (key.ticket, key.on_miss);
         let seen = (head.flags, body, head.len);
@@ -313,6 +339,70 @@ impl Lane {
         keys.position(|key| key.physical(asked) == physical)
     }
 
+    /// Whether nothing that was sent is behind the front request.
+    pub(super) fn is_alone(&self) -> bool {
+        let written = self.base + self.written as u64;
+        self.owed.get(1).is_none_or(|next| next.start >= written)
+    }
+
+    /// Takes the end of a retrieval, or an error in place of it or of a value.
+    fn take_end(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let alone = self.is_alone();
+        let Some(Reply::Values { end, keys, .. }) =
+            self.owed.front_mut().map(|owed| &mut owed.reply)
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let several = keys.len() > 1;
+        let ended = end.takes(text, alone)?;
+        let End {
+            marked,
+            over,
+            failed,
+        } = *end;
+        if is_error(text) && !over {
+            let is_memory = text.starts_with(OUT_OF_MEMORY);
+            let is_server = text.starts_with(b"SERVER_ERROR");
+            if several && is_server && !is_memory && self.fence.raise() && !marked {
+                return Err(ReplyError::Doubtful);
+            }
+            self.error.clear();
+            self.error.extend_from_slice(text);
+        }
+        if over || ended {
+            if marked && ended {
+                self.fence.held();
+            }
+            if failed {
+                let error = std::mem::take(&mut self.error);
+                self.fail_keys(sessions, usize::MAX, &error);
+                self.error = error;
+            } else {
+                self.pass_keys(sessions, usize::MAX);
+            }
+        }
+        if ended {
+            self.answered(sessions);
+        }
+        Ok(Some(0))
+    }
+
+    /// The next keys of the front retrieval are not there, as far as is known.
+    fn miss_or_fail(&mut self, sessions: &mut Sessions, count: usize) {
+        match self.owed.front().map(|owed| &owed.reply) {
+            Some(Reply::Values { end, .. }) if end.failed => {
+                let error = std::mem::take(&mut self.error);
+                self.fail_keys(sessions, count, &error);
+                self.error = error;
+            }
+            _ => self.pass_keys(sessions, count),
+        }
+    }
+
     /// The next keys of the front retrieval are misses.
     fn pass_keys(&mut self, sessions: &mut Sessions, count: usize) {
         let Some(Owed {
@@ -329,9 +419,12 @@ impl Lane {
         *answered += count;
         for own in owed[..count].chunk_by_mut(|key, next| key.ticket == next.ticket) {
             let ticket = own[0].ticket;
+            if ticket == Ticket::NOBODY {
+                continue;
+            }
             let mut misses = own.len();
             for key in &mut *own {
-                if !key.on_miss.is_empty() && goes_on(sessions, key, asked) {
+                if key.on_miss.acts() && goes_on(sessions, key, asked) {
                     misses -= 1;
                 } else {
                     let client_key = key.restore.client_key(key.physical(asked));
@@ -346,10 +439,25 @@ impl Lane {
         }
     }
 
-    /// The remaining keys of the front retrieval are answered by an error.
-    fn fail_keys(&mut self, sessions: &mut Sessions, error: &[u8]) {
-        while let Some((ticket, last)) = self.pop_key(sessions) {
-            sessions.fail(ticket, error);
+    /// The next keys of the front retrieval are answered for by an error.
+    fn fail_keys(&mut self, sessions: &mut Sessions, count: usize, error: &[u8]) {
+        let is_server = error.starts_with(b"SERVER_ERROR");
+        let left = self.owed_keys().len().min(count);
+        self.lost += u64::from(left > 0);
+        for _ in 0..left {
+            let soft = is_server && self.owed_keys()[0].on_miss.contains(OnMiss::SOFT);
+            let Some((ticket, last)) = self.pop_key(sessions) else {
+                return;
+            };
+            if ticket == Ticket::NOBODY {
+                continue;
+            }
+            if soft {
+                self.softened += 1;
+                sessions.count_upstream_misses(ticket, 1);
+            } else {
+                sessions.fail(ticket, error);
+            }
             if last {
                 sessions.finish(ticket);
             }
@@ -389,12 +497,23 @@ impl Lane {
         if !is_reply_to(meta.verb, text) {
             return Err(ReplyError::Malformed);
         }
+        let start = (start - self.base) as usize;
+        if text.starts_with(b"SERVER_ERROR") && meta.on_miss.contains(OnMiss::SOFT) {
+            let request = &self.wire[start..];
+            let physical = asked_key(request).ok_or(ReplyError::Malformed)?;
+            let line = miss_line(meta, &physical, Tokens::new(asked_flags(request)));
+            self.lost += 1;
+            self.softened += 1;
+            sessions.miss_for_upstream(ticket, &line);
+            sessions.finish(ticket);
+            self.answered(sessions);
+            return Ok(Some(0));
+        }
         if is_error(text) {
             sessions.line(ticket, text);
             self.answered(sessions);
             return Ok(Some(0));
         }
-        let start = (start - self.base) as usize;
         let physical = asked_key(&self.wire[start..]).ok_or(ReplyError::Malformed)?;
         if meta.verb == Verb::Me {
             let line = restore_debug(text, meta, &physical)?;
@@ -622,6 +741,7 @@ impl Lane {
         text: &[u8],
         body: &[u8],
     ) -> Result<Option<usize>, ReplyError> {
+        let alone = self.is_alone();
         let Some(Owed {
             start,
             reply:
@@ -632,6 +752,7 @@ impl Lane {
                     on_miss,
                     first,
                     served,
+                    end,
                 },
             ..
         }) = self.owed.front_mut()
@@ -641,14 +762,39 @@ impl Lane {
         let ticket = *ticket;
         let key = restore.client_key(b"");
         if !text.starts_with(b"VALUE ") {
-            if text != b"END" {
-                sessions.fail(ticket, text);
-            } else if !*served {
-                if on_miss.contains(OnMiss::NOTE) {
-                    sessions.note_miss(ticket, key);
+            let request = &self.wire[(*start - self.base) as usize..];
+            let several = memchr::memchr(b'\n', request)
+                .is_some_and(|line| memchr::memchr_iter(b' ', &request[..line]).count() > 1);
+            let was_over = end.over;
+            let ended = end.takes(text, alone)?;
+            let is_failed = text.starts_with(b"SERVER_ERROR") && !was_over;
+            if is_failed && several && self.fence.raise() && !end.marked {
+                return Err(ReplyError::Doubtful);
+            }
+            if is_failed || is_error(text) && !was_over {
+                self.error.clear();
+                self.error.extend_from_slice(text);
+            }
+            if !ended {
+                return Ok(Some(0));
+            }
+            let is_soft = on_miss.contains(OnMiss::SOFT) && self.error.starts_with(b"SERVER_ERROR");
+            match (end.failed, *served) {
+                (true, true) if is_soft => self.lost += 1,
+                (true, false) if is_soft => {
+                    self.lost += 1;
+                    self.softened += 1;
+                    sessions.count_upstream_misses(ticket, 1);
                 }
-                sessions.count_miss(ticket, key);
-                sessions.count_misses(ticket, 1);
+                (true, _) => sessions.fail(ticket, &self.error),
+                (false, true) => {}
+                (false, false) => {
+                    if on_miss.contains(OnMiss::NOTE) {
+                        sessions.note_miss(ticket, key);
+                    }
+                    sessions.count_miss(ticket, key);
+                    sessions.count_misses(ticket, 1);
+                }
             }
             sessions.finish(ticket);
             self.answered(sessions);
@@ -731,7 +877,7 @@ fn goes_on(sessions: &mut Sessions, key: &OwedKey, asked: &[u8]) -> bool {
     let goes_on = key.on_miss.contains(OnMiss::THROUGH);
     if goes_on {
         sessions.read_through(key.ticket, client_key, key.on_miss);
-    } else {
+    } else if key.on_miss.contains(OnMiss::NOTE) {
         sessions.note_miss(key.ticket, client_key);
     }
     goes_on

@@ -12,6 +12,9 @@ use crate::protocol::request::{Meta, Verb};
 
 /// Keys that one upstream retrieval may carry.
 const MAX_KEYS: usize = 128;
+/// The same where there is no room for more replies: memcached keeps room for that many
+/// whatever its limits are.
+const FEW_KEYS: usize = 8;
 /// Bytes of one upstream retrieval past which it takes no further key: half of
 /// what memcached reads at once.
 const MAX_LINE_BYTES: usize = 8 << 10;
@@ -40,14 +43,13 @@ impl Open {
     }
 
     /// Whether no further key may go into the line.
-    fn is_full(&self) -> bool {
-        self.keys.len() >= MAX_KEYS || self.line.len() >= self.limit
+    fn is_full(&self, most_keys: usize) -> bool {
+        self.keys.len() >= most_keys || self.line.len() >= self.limit
     }
 
     /// Starts a line, without a key yet.
-    fn begin(&mut self, now_us: u64, verb: Verb, exptime: Option<&[u8]>) {
+    fn begin(&mut self, verb: Verb, exptime: Option<&[u8]>) {
         self.verb = verb;
-        self.since_us = now_us;
         self.line.clear();
         self.line.extend_from_slice(verb.name().as_bytes());
         self.limit = MAX_LINE_BYTES;
@@ -74,6 +76,11 @@ pub struct StoreHead {
 }
 
 impl Lane {
+    /// Keys that a line may have now.
+    pub(super) fn most_keys(&self) -> usize {
+        if self.careful > 0 { FEW_KEYS } else { MAX_KEYS }
+    }
+
     /// Asks for keys of one retrieval, in one line with those of others; whether
     /// there are any. The ticket's slot already waits for them.
     pub fn retrieve<'k>(
@@ -84,11 +91,13 @@ impl Lane {
         keys: impl Iterator<Item = (Target<'k>, Look, OnMiss)>,
     ) -> bool {
         let before = self.requests;
+        let since_us = sessions.since(ticket);
+        self.begin(sessions, since_us);
         let mut goes_on = self.open.is_like(verb, exptime);
         for (target, look, on_miss) in keys {
-            if !goes_on || self.open.is_full() {
+            if !goes_on || self.open.is_full(self.most_keys()) {
                 self.close();
-                self.open.begin(sessions.now_us, verb, exptime);
+                self.open.begin(verb, exptime);
                 goes_on = true;
             }
             let Open { line, keys, .. } = &mut self.open;
@@ -236,7 +245,8 @@ impl Lane {
         (look, on_miss): (Look, OnMiss),
     ) {
         self.keep_order(sessions, ticket);
-        sessions.expect(ticket);
+        let since_us = sessions.expect(ticket);
+        self.begin(sessions, since_us);
         self.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(meta.verb.name().as_bytes());
@@ -301,7 +311,6 @@ impl Lane {
         self.owed.push_back(Owed {
             start,
             reply,
-            since_us: sessions.now_us,
             retried: false,
         });
     }
@@ -356,14 +365,18 @@ impl Lane {
         (codec, spaces): (&KeyCodec, impl Iterator<Item = SpaceId>),
     ) {
         self.keep_order(sessions, ticket);
+        let since_us = sessions.since(ticket);
+        self.begin(sessions, since_us);
         self.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(b"get");
+        let mut copies = 0;
         for space in spaces {
+            copies += 1;
             self.wire.push(b' ');
             codec.encode(space, &key, &mut self.wire);
         }
-        self.wire.extend_from_slice(b"\r\n");
+        let end = self.fence.next_end(copies);
         let reply = Reply::Through {
             ticket,
             restore: OwedRestore::Kept(key),
@@ -371,13 +384,14 @@ impl Lane {
             on_miss,
             first,
             served: false,
+            end,
         };
         self.owed.push_back(Owed {
             start,
             reply,
-            since_us: sessions.now_us,
             retried: false,
         });
+        self.end_values();
     }
 
     /// Asks for the copy of another: as it was asked for the own one, whose line
@@ -391,6 +405,8 @@ impl Lane {
         flags: &[u8],
     ) {
         self.keep_order(sessions, ticket);
+        let since_us = sessions.since(ticket);
+        self.begin(sessions, since_us);
         self.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(b"mg ");
@@ -401,7 +417,6 @@ impl Lane {
         self.owed.push_back(Owed {
             start,
             reply: Reply::Meta { ticket, meta },
-            since_us: sessions.now_us,
             retried: false,
         });
     }

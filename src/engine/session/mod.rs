@@ -6,13 +6,14 @@
 //! leave in request order whatever mix of lanes they come from.
 
 mod apart;
+mod asking;
 mod held;
 mod misses;
 mod queues;
 mod values;
 mod window;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -35,6 +36,7 @@ use crate::policy::{
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 pub(super) use apart::Came;
+pub(super) use asking::Asking;
 use held::Held;
 use queues::Queues;
 use window::Window;
@@ -60,8 +62,12 @@ const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
 /// What ends the values of a retrieval.
 const END: &[u8] = b"END\r\n";
 
+/// The most that one turn counts for in how long somebody has waited: a process that
+/// was stopped did not listen meanwhile.
+const MAX_STEP_US: u64 = 250_000;
+
 /// Which slot of which client a reply belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     /// The client's place among the sessions.
     pub client: u32,
@@ -70,6 +76,12 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// Of replies that nobody waits for any more.
+    pub const NOBODY: Self = Self {
+        client: u32::MAX,
+        slot: 0,
+    };
+
     /// This slot and those that were opened after it.
     pub fn onwards(self) -> impl Iterator<Item = Self> {
         (0..).map(move |slots| Self {
@@ -160,9 +172,18 @@ struct Slot {
     told: bool,
     /// Microseconds of the engine's clock.
     started_us: u64,
+    /// Since when it waits for its upstream, by the steady clock.
+    since_us: u64,
     /// It is an `add` that may take more steps: the client's next requests wait
     /// for it, or they would overtake those.
     holds_up: bool,
+    /// It is a retrieval with keys that are still to be asked for; they hold up what
+    /// comes after it, too.
+    is_asking: bool,
+    /// Its upstream took too long: those are not asked for any more.
+    is_late: bool,
+    /// Bytes of values that came for it.
+    came: u64,
     /// What the client gets when its turn comes.
     stash: Vec<u8>,
     /// What it gets behind that: never there without a value that is looked at apart.
@@ -237,6 +258,8 @@ pub struct Session {
     /// slots but [`Kind::Single`], which hold a line each, and values that are looked
     /// at apart.
     waiting: usize,
+    /// What of it is counted in [`Sessions::held`].
+    counted: u32,
     /// Slots that hold up what comes after them, and a store that is looked at apart;
     /// nothing more is taken meanwhile.
     holding_up: u16,
@@ -275,6 +298,7 @@ impl Session {
             dirty: false,
             slots: VecDeque::new(),
             waiting: 0,
+            counted: 0,
             holding_up: 0,
             parted: 0,
             first: 0,
@@ -338,6 +362,11 @@ impl Session {
         self.slots.len()
     }
 
+    /// Whether something of it holds up what comes after it.
+    pub fn holds_up(&self) -> bool {
+        self.holding_up > 0
+    }
+
     /// Whether nothing is owed any more.
     pub fn is_idle(&self) -> bool {
         self.slots.is_empty()
@@ -358,6 +387,7 @@ struct Desk<'s> {
     tally: &'s mut Tally,
     pool: &'s mut Pool,
     queues: &'s mut Queues,
+    held: &'s mut usize,
     now_us: u64,
 }
 
@@ -371,6 +401,15 @@ impl Session {
         }
     }
 
+    /// Counts what is held for it now.
+    #[inline]
+    pub(super) fn count_held(&mut self, held: &mut usize) {
+        let now = self.backlog() + self.inbox.len();
+        *held = *held - self.counted as usize + now;
+        // A value is at most 1 GiB.
+        self.counted = now as u32;
+    }
+
     /// Gives up on the client: nothing more is sent to it.
     fn abort(&mut self, desk: &mut Desk<'_>) {
         self.dead = true;
@@ -382,6 +421,7 @@ impl Session {
         for slot in &mut self.slots {
             slot.forget();
         }
+        self.count_held(desk.held);
         self.mark(desk);
     }
 
@@ -414,6 +454,7 @@ impl Session {
 
     /// Something was written, to the client or aside.
     fn wrote(&mut self, to_client: bool, desk: &mut Desk<'_>) {
+        self.count_held(desk.held);
         if self.backlog() > MAX_BACKLOG {
             desk.tally.close(self.who.origin, Closed::Backlog);
             self.abort(desk);
@@ -498,6 +539,7 @@ impl Session {
             // An idle client holds nothing but its connection.
             desk.queues.give(std::mem::take(&mut self.slots));
         }
+        self.count_held(desk.held);
         self.mark(desk);
     }
 }
@@ -517,6 +559,9 @@ pub struct Sessions {
     pub looker: Looker,
     /// The engine's clock, in microseconds.
     pub now_us: u64,
+    /// The same without the time in which the process did not run: what others are
+    /// waited for is measured by it.
+    pub steady_us: u64,
     /// Where reply lines are rewritten.
     pub line_buffer: Vec<u8>,
     /// Where the servers of one retrieval's keys are gathered.
@@ -538,6 +583,12 @@ pub struct Sessions {
     /// What nobody uses.
     pub(super) pool: Pool,
     queues: Queues,
+    /// Bytes of replies and requests that are held for clients.
+    pub(super) held: usize,
+    /// Retrievals with keys that are still to be asked for.
+    pub(super) asking: HashMap<Ticket, Asking>,
+    /// Bytes of those.
+    pub(super) asking_bytes: usize,
 }
 
 impl Sessions {
@@ -554,6 +605,7 @@ impl Sessions {
             tally,
             looker: Looker::new(Arc::clone(snapshot), apart.inline),
             now_us: 0,
+            steady_us: 0,
             line_buffer: Vec::new(),
             owners: Vec::new(),
             flag_tags: Vec::new(),
@@ -565,6 +617,9 @@ impl Sessions {
             jobs: Jobs::new(Arc::clone(snapshot), apart.max_bytes),
             pool: Pool::default(),
             queues: Queues::default(),
+            held: 0,
+            asking: HashMap::new(),
+            asking_bytes: 0,
         }
     }
 
@@ -671,6 +726,7 @@ impl Sessions {
     pub fn remove(&mut self, client: u32) {
         let session = self.slab.remove(client as usize);
         self.jobs.forget(client);
+        self.held -= session.counted as usize;
         self.pool.give(session.out);
         self.pool.give(session.inbox);
     }
@@ -688,6 +744,7 @@ impl Sessions {
             tally: &mut self.tally,
             pool: &mut self.pool,
             queues: &mut self.queues,
+            held: &mut self.held,
             now_us: self.now_us,
         };
         (&mut self.slab[client as usize], desk)
@@ -723,6 +780,7 @@ impl Sessions {
             let sent = std::mem::take(&mut session.sent);
             session.out.drain(..sent);
         }
+        session.count_held(&mut self.held);
     }
 
     // Requests -------------------------------------------------------------
@@ -774,7 +832,7 @@ impl Sessions {
 
     #[inline]
     fn push(&mut self, client: u32, verb: Verb, quiet: Quiet, kind: Kind) -> Ticket {
-        let started_us = self.now_us;
+        let (started_us, since_us) = (self.now_us, self.steady_us);
         let session = &mut self.slab[client as usize];
         let slot = session.first.wrapping_add(session.slots.len() as u32);
         if session.slots.capacity() == 0 {
@@ -789,17 +847,33 @@ impl Sessions {
             failed: false,
             told: false,
             started_us,
+            since_us,
             holds_up: false,
+            is_asking: false,
+            is_late: false,
+            came: 0,
             stash: Vec::new(),
             held: None,
         });
         Ticket { client, slot }
     }
 
-    /// One more upstream reply is owed to a slot.
-    pub fn expect(&mut self, ticket: Ticket) {
+    /// One more upstream reply is owed to a slot; since when it waits.
+    pub fn expect(&mut self, ticket: Ticket) -> u64 {
         let slot = self.slot(ticket);
         slot.pending += 1;
+        slot.since_us
+    }
+
+    /// Sets the clocks.
+    pub fn set_now(&mut self, us: u64) {
+        self.steady_us += us.saturating_sub(self.now_us).min(MAX_STEP_US);
+        self.now_us = us;
+    }
+
+    /// Since when a slot waits for its upstream.
+    pub fn since(&mut self, ticket: Ticket) -> u64 {
+        self.slot(ticket).since_us
     }
 
     /// Whether a client has nothing under way but the request of this slot.
@@ -904,11 +978,57 @@ impl Sessions {
         self.tally.requests(origin, slot.verb, &misses);
     }
 
+    /// Counts keys of a retrieval whose server failed, and that count as misses to
+    /// their client only: no write that follows fills them.
+    pub fn count_upstream_misses(&mut self, ticket: Ticket, keys: usize) {
+        let session = &self.slab[ticket.client as usize];
+        let slot = &session.slots[session.place(ticket)];
+        if slot.failed || session.dead {
+            return;
+        }
+        let origin = slot.who.origin as usize;
+        let misses = [(Outcome::UpstreamMiss, keys as u64)];
+        self.tally.requests(origin, slot.verb, &misses);
+    }
+
+    /// Answers a read of one line whose server failed with that of a miss.
+    pub fn miss_for_upstream(&mut self, ticket: Ticket, line: &[u8]) {
+        if self.is_deaf(ticket) {
+            return;
+        }
+        self.count_slot(ticket, Outcome::UpstreamMiss);
+        let slot = self.slot(ticket);
+        slot.told = true;
+        if slot.quiet == Quiet::No {
+            self.write(ticket, &[line, b"\r\n"]);
+        }
+    }
+
+    /// Takes a change whose reply still decides about the copies of others off a slot
+    /// that is not to wait for it any longer.
+    pub(super) fn take_undecided(&mut self, ticket: Ticket) -> Option<Box<Change>> {
+        let Kind::Single(work) = &mut self.slot(ticket).kind else {
+            return None;
+        };
+        match work {
+            Work::Change(change) if change.invalidates => {
+                match std::mem::replace(work, Work::Pass) {
+                    Work::Change(change) => Some(change),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     /// One of the replies that a slot waits for is in, or its request is sent.
     pub fn finish(&mut self, ticket: Ticket) {
         let slot = self.slot(ticket);
         slot.pending -= 1;
         if slot.pending > 0 {
+            if slot.pending == 1 && slot.is_asking {
+                self.steps.push(Next::Ask(ticket));
+            }
             return;
         }
         if matches!(slot.kind, Kind::Single(_)) && !self.settle(ticket) {
@@ -1055,6 +1175,7 @@ impl Sessions {
                 break;
             }
         }
+        session.count_held(&mut self.held);
     }
 
     /// Settles what a reply of one piece says; whether it is final.

@@ -6,6 +6,7 @@
 
 use super::apart::push_rewritten;
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
+use crate::engine::change::Next;
 use crate::engine::families::Families;
 use crate::engine::fills::FillMemory;
 use crate::engine::lane::OnMiss;
@@ -20,6 +21,7 @@ impl Sessions {
         let session = self.get(ticket.client);
         session.notice(len, now_us);
         session.window.came(len);
+        self.slot(ticket).came += len as u64;
     }
 
     /// Looks at a value for the client of a ticket and counts the look: its client
@@ -59,6 +61,8 @@ impl Sessions {
             queues,
             fills,
             families,
+            steps,
+            held,
             ..
         } = self;
         let session = &mut slab[ticket.client as usize];
@@ -98,12 +102,16 @@ impl Sessions {
         } = values;
         slot.pending -= u32::from(finished);
         let complete = slot.pending == 0;
+        if finished && slot.is_asking && slot.pending == 1 {
+            steps.push(Next::Ask(ticket));
+        }
         if complete && slot.kind.ends_values() && !deaf {
             buffer.extend_from_slice(END);
         }
         let added = buffer.len() - before;
         let outcomes = [(Outcome::Hit, hits), (Outcome::Hidden, hidden)];
         tally.requests(slot.who.origin as usize, slot.verb, &outcomes);
+        slot.came += added as u64;
         session.window.came(added);
         if !to_client {
             session.waiting += added;
@@ -114,6 +122,7 @@ impl Sessions {
             tally,
             pool,
             queues,
+            held,
             now_us: *now_us,
         };
         session.wrote(to_client && added > 0, &mut desk);

@@ -5,7 +5,9 @@
 use super::MAX_IN_FLIGHT;
 
 /// Of a client that nothing has come for yet.
-const FIRST: u16 = 64;
+const FIRST: u16 = 16;
+/// Keys of one retrieval that are asked for at once: one line upstream.
+const MAX_KEYS: usize = 128;
 /// However large its replies are.
 const LEAST: u16 = 4;
 /// Bytes that may come for all of them.
@@ -35,6 +37,24 @@ impl Window {
         self.0 = (self.0 + 1).min(MAX_IN_FLIGHT as u16);
     }
 
+    /// How many keys of a retrieval are asked for at first: fewer than requests where
+    /// values are large, for each may be of one.
+    #[inline]
+    pub(super) fn keys(self) -> usize {
+        let requests = usize::from(self.0);
+        if self.0 < FIRST {
+            (requests / 2).max(1)
+        } else {
+            (2 * requests).min(MAX_KEYS)
+        }
+    }
+
+    /// How many keys are asked for after so many, for which so many bytes came.
+    pub(super) fn more_keys(keys: usize, bytes: usize) -> usize {
+        let fits = BYTES * keys / bytes.max(1);
+        fits.min(2 * keys).clamp(1, MAX_KEYS)
+    }
+
     /// So many bytes came for one request.
     #[inline]
     pub(super) fn came(&mut self, bytes: usize) {
@@ -52,7 +72,7 @@ mod tests {
     #[test]
     fn small_replies_widen_it_and_large_ones_narrow_it() {
         let mut window = Window::default();
-        assert!(window.is_full(64) && !window.is_full(63));
+        assert!(window.is_full(16) && !window.is_full(15));
         for _ in 0..1000 {
             window.came(4096);
             window.answered();
