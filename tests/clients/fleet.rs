@@ -165,7 +165,7 @@ impl Fleet {
 
     /// What `picklegate advise` prints.
     pub(crate) fn advice(&self) -> String {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_picklegate"))
+        let output = Command::new(env!("CARGO_BIN_EXE_picklegate"))
             .args(["advise", "--admin", &self.admin])
             .output()
             .expect("it runs");
