@@ -20,8 +20,8 @@ fn code(args: &[&str]) -> Option<i32> {
 
 /// An address that nobody listens on.
 fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    listener.local_addr().expect("it is bound").to_string()
 }
 
 fn example(name: &str) -> String {
@@ -151,12 +151,13 @@ fn an_address_in_use_is_the_systems_refusal() {
 
 /// Answers one question like this, as somebody else's server.
 fn stranger(answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+    let addr = listener.local_addr().expect("it is bound").to_string();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, _) = listener.accept().expect("somebody asks");
         let _ = stream.read(&mut [0; 1024]);
-        stream.write_all(answer.as_bytes()).unwrap();
+        let written = stream.write_all(answer.as_bytes());
+        written.expect("whoever asks reads");
     });
     addr
 }

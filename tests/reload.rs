@@ -36,8 +36,8 @@ impl Reloaded {
         let before = admin::generation(&admin::status(&self.admin));
         let file = self.gate.config_file();
         let new = file.with_extension("new");
-        fs::write(&new, with_admin(toml, &self.admin)).unwrap();
-        fs::rename(new, file).unwrap();
+        fs::write(&new, with_admin(toml, &self.admin)).expect("a writable directory");
+        fs::rename(new, file).expect("a writable directory");
         self.gate.hang_up();
         admin::await_status(&self.admin, "a new configuration", |status| {
             admin::generation(status) > before
@@ -88,7 +88,7 @@ fn loop_client(listen: &str, own: &str, stop: &AtomicBool, served: &AtomicUsize)
             thread::yield_now();
             continue;
         };
-        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let mut lines = BufReader::new(stream.try_clone().expect("a descriptor")).lines();
         while (&stream).write_all(&b"get k\r\n".repeat(20)).is_ok() && !stop.load(Ordering::Relaxed)
         {
             let replies = lines.by_ref().map_while(Result::ok);
@@ -128,9 +128,9 @@ fn no_client_gets_anothers_values_while_namespaces_change_places_and_listeners_g
     }
     let [py2, py37, py311] = [free_addr(), free_addr(), free_addr()];
     let all = [(&*py2, "py2"), (&*py37, "py3.7"), (&*py311, "py3.11")];
-    let server = memcached.addr();
-    let first = toml(&["py2", "py3", "py311"], &all, &[&server]);
-    let next = toml(&["py311", "py2", "py3"], &[all[0], all[2]], &[&server]);
+    let upstream = memcached.addr();
+    let first = toml(&["py2", "py3", "py311"], &all, &[&upstream]);
+    let next = toml(&["py311", "py2", "py3"], &[all[0], all[2]], &[&upstream]);
     let reloaded = Reloaded::start(&first);
     let stop = AtomicBool::new(false);
     let served: [AtomicUsize; 3] = Default::default();

@@ -154,8 +154,7 @@ pub struct Server {
     workers: Vec<Handle>,
     ended: Vec<oneshot::Receiver<()>>,
     supervisor: Supervisor,
-    /// `None` once somebody listens.
-    ends: Option<Ends>,
+    ends: Ends,
     /// The admin listener, and what tells of our being alive.
     answering: JoinSet<()>,
     /// The admin listener's, if that is a unix socket.
@@ -209,7 +208,7 @@ impl Server {
             addresses: Vec::new(),
             workers: Vec::new(),
             ended: Vec::new(),
-            ends: Some(ends),
+            ends,
             answering: JoinSet::new(),
             admin_file: None,
             passed,
@@ -343,7 +342,7 @@ impl Server {
     /// If signals cannot be waited for, or some part of it ended unasked: at once,
     /// as who is left would serve half of the clients, or none.
     pub async fn run(mut self, file: Option<&Path>) -> Result<(), ServeError> {
-        let mut ends = self.ends.take().expect("a server is run once");
+        let mut ends = std::mem::take(&mut self.ends);
         let served = async {
             let mut terminate = signal(SignalKind::terminate())?;
             let mut interrupt = signal(SignalKind::interrupt())?;

@@ -21,24 +21,26 @@ pub struct Ended {
 #[derive(Debug, Clone)]
 pub(super) struct Supervisor(mpsc::UnboundedSender<Ended>);
 
-/// Where they are heard.
-#[derive(Debug)]
-pub(super) struct Ends(mpsc::UnboundedReceiver<Ended>);
+/// Where they are heard; by default, nothing is.
+#[derive(Debug, Default)]
+pub(super) struct Ends(Option<mpsc::UnboundedReceiver<Ended>>);
 
 /// Both sides.
 pub(super) fn supervision() -> (Supervisor, Ends) {
     // One message for each part at most.
     let (sender, receiver) = mpsc::unbounded_channel();
-    (Supervisor(sender), Ends(receiver))
+    (Supervisor(sender), Ends(Some(receiver)))
 }
 
 impl Ends {
     /// Returns with the first end that was not asked for.
     pub(super) async fn first(&mut self) -> Ended {
-        match self.0.recv().await {
-            Some(ended) => ended,
-            None => std::future::pending().await,
+        if let Some(ends) = &mut self.0
+            && let Some(ended) = ends.recv().await
+        {
+            return ended;
         }
+        std::future::pending().await
     }
 }
 
@@ -95,7 +97,7 @@ mod tests {
         let (supervisor, mut ends) = supervision();
         let worker = thread::spawn(move || supervisor.run("worker 0", work));
         worker.join().expect("a panic goes no further");
-        let ended = ends.0.try_recv().ok()?;
+        let ended = ends.0.as_mut()?.try_recv().ok()?;
         Some(ended.to_string())
     }
 
@@ -138,6 +140,6 @@ mod tests {
         });
         assert!(task.await.unwrap_err().is_panic());
         assert_eq!(ends.first().await.to_string(), "broken ended: it panicked");
-        assert!(ends.0.try_recv().is_err());
+        assert!(ends.0.unwrap().try_recv().is_err());
     }
 }

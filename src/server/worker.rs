@@ -541,19 +541,16 @@ impl Worker {
             let address = known.find(|address| address.server.to_string() == *server);
             let address = Arc::clone(address.expect("a reload brings the servers' addresses"));
             self.places.insert(*id, at);
-            self.lanes
-                .push(match before.iter().position(|lane| lane.id == *id) {
-                    Some(had) => {
-                        let mut lane = before.swap_remove(had);
-                        lane.place(at, address);
-                        lane
-                    }
-                    None => {
-                        // Far fewer than 2^32 are made in a process's life.
-                        let token = Token(FIRST_LANE + id.0 as usize);
-                        LaneConnection::new((at, *id), token, address, self.connector.clone())
-                    }
-                });
+            let had = before.iter().position(|lane| lane.id == *id);
+            self.lanes.push(if let Some(had) = had {
+                let mut lane = before.swap_remove(had);
+                lane.place(at, address);
+                lane
+            } else {
+                // Far fewer than 2^32 are made in a process's life.
+                let token = Token(FIRST_LANE + id.0 as usize);
+                LaneConnection::new((at, *id), token, address, self.connector.clone())
+            });
         }
     }
 
@@ -970,7 +967,8 @@ async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
     let summaries = match ask(workers.iter(), Message::Summary).await {
         Ok(summaries) => summaries,
         Err(silent) => {
-            lines += &format!("STAT unknown {silent}\r\n");
+            // Writing to a String cannot fail.
+            let _ = write!(lines, "STAT unknown {silent}\r\n");
             Vec::new()
         }
     };

@@ -104,7 +104,7 @@ impl Numbers {
     }
 
     /// What a client reads under a layout.
-    fn reads(&self, layout: usize, client: usize) -> String {
+    fn reads(layout: usize, client: usize) -> String {
         let names = LAYOUTS[layout]
             .namespaces
             .iter()
@@ -161,7 +161,7 @@ impl Numbers {
                 Step::Ask(client) => {
                     rig.send(clients[client], b"get k\r\n");
                     if !is_gone[client] {
-                        right[client] += &self.reads(layout, client);
+                        right[client] += &Self::reads(layout, client);
                     }
                 }
                 Step::Reload { to, meanwhile } => {
@@ -189,7 +189,7 @@ impl Numbers {
                         if meanwhile && is_gone[client] {
                             right[client] += GONE;
                         } else if meanwhile {
-                            right[client] += &self.reads(layout, client).repeat(2);
+                            right[client] += &Self::reads(layout, client).repeat(2);
                         }
                     }
                 }

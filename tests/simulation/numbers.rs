@@ -124,7 +124,7 @@ impl World {
             }
             75..90 => {
                 let lane = self.rng.usize(..self.rig.lanes());
-                self.rig.read_some(lane, usize::MAX).unwrap();
+                self.read(lane);
             }
             90..97 => self.flush(),
             97..98 => {
@@ -254,14 +254,19 @@ impl World {
         self.rig.send_lane(lane, usize::MAX);
     }
 
+    fn read(&mut self, lane: usize) {
+        let read = self.rig.read_some(lane, usize::MAX);
+        read.expect("the caches answer what they are asked");
+    }
+
     fn check(&mut self, lane: usize, verb: &str, physical: &str) {
         let (prefix, key) = match physical.rfind('/') {
             Some(at) => physical.split_at(at + 1),
             None => ("", physical),
         };
         let mut parts = key.trim_end_matches(":k").split('.').skip(1);
-        let mut number = || parts.next().unwrap().parse::<usize>().unwrap();
-        let (at, runtime) = (number(), number());
+        let mut number = || -> Option<usize> { parts.next()?.parse().ok() };
+        let (at, runtime) = number().zip(number()).expect("a key of this test");
         let title = format!("{}: {verb} {physical}", self.title);
         let snapshot = &self.rig.config.snapshot;
         let client = &self.clients[at];
@@ -270,7 +275,7 @@ impl World {
         let server =
             self.rig.config.upstream.servers[snapshot.ring.server(key.as_bytes())].to_string();
         assert_eq!(self.rig.engine.lanes()[lane].server, server, "{title}");
-        let tag = RuntimeTag::parse(RUNTIMES[runtime]).unwrap();
+        let tag = RuntimeTag::parse(RUNTIMES[runtime]).expect("a tag");
         let identity = snapshot
             .identify(&tag)
             .expect("all runtimes have a namespace");
@@ -303,7 +308,7 @@ impl World {
             self.send_lane();
             for lane in 0..self.rig.lanes() {
                 self.rig.serve_some(lane, usize::MAX);
-                self.rig.read_some(lane, usize::MAX).unwrap();
+                self.read(lane);
             }
         }
     }

@@ -47,7 +47,7 @@ struct Failing {
 impl Failing {
     /// `None` where there is no C compiler.
     fn start() -> Option<Self> {
-        let dir = TempDir::new().unwrap();
+        let dir = TempDir::new().expect("a writable temporary directory");
         let library = dir.path().join("faults.so");
         let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/supervision/faults.c");
         let compiled = Command::new("cc")
@@ -69,15 +69,15 @@ impl Failing {
             &file,
             config(&[(&listen, "py3")], &[memcached.addr()], &rule),
         )
-        .unwrap();
+        .expect("a writable directory");
         let socket = dir.path().join("notify");
         let notices = listen_at(&socket);
         let gate = Picklegate::with_args_in(
-            &["serve", "--config", file.to_str().unwrap()],
+            &["serve", "--config", file.to_str().expect("a UTF-8 path")],
             &[
-                ("LD_PRELOAD", library.to_str().unwrap()),
-                ("FAULTS", dir.path().to_str().unwrap()),
-                ("NOTIFY_SOCKET", socket.to_str().unwrap()),
+                ("LD_PRELOAD", library.to_str().expect("a UTF-8 path")),
+                ("FAULTS", dir.path().to_str().expect("a UTF-8 path")),
+                ("NOTIFY_SOCKET", socket.to_str().expect("a UTF-8 path")),
                 ("WATCHDOG_USEC", "200000"),
             ],
         );
@@ -94,11 +94,11 @@ impl Failing {
     }
 
     fn fail(&self, fault: &str) {
-        fs::write(self.dir.path().join(fault), "").unwrap();
+        fs::write(self.dir.path().join(fault), "").expect("a writable directory");
     }
 
     fn heal(&self, fault: &str) {
-        fs::remove_file(self.dir.path().join(fault)).unwrap();
+        fs::remove_file(self.dir.path().join(fault)).expect("a writable directory");
     }
 
     /// Whether the service manager is told this, soon.
@@ -128,13 +128,17 @@ impl Failing {
 fn health(admin: &str, args: &[&str]) -> Option<i32> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_picklegate"));
     command.args(["health", "--admin", admin]).args(args);
-    command.output().unwrap().status.code()
+    command
+        .output()
+        .expect("cargo built the binary")
+        .status
+        .code()
 }
 
 /// What is told at a socket, taken at once: whoever tells would wait.
 fn listen_at(socket: &Path) -> mpsc::Receiver<String> {
     let (sender, notices) = mpsc::channel();
-    let socket = UnixDatagram::bind(socket).unwrap();
+    let socket = UnixDatagram::bind(socket).expect("a writable directory");
     // Ends with the test process.
     thread::spawn(move || {
         let mut buffer = [0; 4096];
