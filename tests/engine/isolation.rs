@@ -2,6 +2,9 @@
 //! another one stored, except deletes: neither requests of every kind about keys
 //! that look like another's, nor any other bytes.
 
+use std::sync::Arc;
+
+use picklegate::policy::{Identify, Source};
 use picklegate::protocol::key::KeyBuf;
 use picklegate::protocol::request::{Head, Line, Verb, find_line, parse_head};
 use proptest::prelude::*;
@@ -126,7 +129,23 @@ struct Raid {
 impl Raid {
     /// Every space holds a secret under every key.
     fn new(rule: &str, attacker: Attacker) -> Self {
+        Self::before(Rig::new(&config(1, rule), 2), attacker)
+    }
+
+    /// One whose listener hears what its clients say as well.
+    fn hearing(rule: &str) -> Self {
         let mut rig = Rig::new(&config(1, rule), 2);
+        let mut settings = rig.engine.settings().clone();
+        let known = Arc::make_mut(&mut settings.listeners[0].1);
+        if let Identify::Each { sources, .. } = &mut known.identify {
+            sources.insert(0, Source::Hello);
+        }
+        rig.engine.hold();
+        rig.engine.adopt(settings);
+        Self::before(rig, Attacker::Two)
+    }
+
+    fn before(mut rig: Rig, attacker: Attacker) -> Self {
         let client = match attacker {
             Attacker::Two => rig.open("py2"),
             Attacker::Untagged => rig.open_as(2, None),
@@ -255,4 +274,68 @@ proptest! {
             );
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_claim_of_a_known_client_reads_or_changes_what_others_hold(
+        bytes in claims(),
+        deletes in any::<bool>(),
+    ) {
+        let rule = if deletes { ISOLATE } else { "mode = \"isolate\"\ncoherence = \"none\"" };
+        let mut raid = Raid::hearing(rule);
+        let before = raid.shadow();
+        raid.send(&bytes);
+        raid.check_upstream();
+        let received = text(raid.rig.received(raid.client));
+        prop_assert!(!received.contains(SECRET), "{received}");
+        for (before, after) in before.iter().zip(raid.shadow()) {
+            let fate = Fate::of(before, &after);
+            prop_assert!(
+                fate == Fate::Kept || deletes && fate == Fate::Deleted,
+                "{} became {}", text(before), text(&after)
+            );
+        }
+    }
+}
+
+/// Python 2 says that it is Python 3, on the connection and in requests, between
+/// others of all kinds.
+fn claims() -> impl Strategy<Value = Vec<u8>> {
+    const HELLOS: &[&str] = &[
+        "hello py3\r\n",
+        "hello python/3.11 django/4.2\r\n",
+        "hello django/4.2\r\n",
+        "hello ruby/3\r\n",
+        "get @hello/py3\r\n",
+        "mg @hello/python/3.11,django/4.2 v\r\n",
+    ];
+    const FLAGS: &[&str] = &[
+        " Ppy3",
+        " Ppython/3.11,django/4.2",
+        " Pruby/3",
+        " Ppy2 Ppy3",
+    ];
+    let templates = REQUESTS.iter().chain(DELETES);
+    let templates: Vec<&str> = templates.copied().filter(|t| t.starts_with('m')).collect();
+    let flagged = (
+        proptest::sample::select(templates),
+        proptest::sample::select(FLAGS),
+        proptest::sample::select(keys()),
+        any::<bool>(),
+    );
+    let flagged = flagged.prop_map(|(template, flag, key, base64)| {
+        let (head, body) = template.split_once("\r\n").unwrap_or((template, ""));
+        let end = if body.is_empty() { "" } else { "\r\n" };
+        spell(&format!("{head}{flag}{end}{body}"), &key, base64)
+    });
+    let hello = proptest::sample::select(HELLOS).prop_map(|hello| hello.as_bytes().to_vec());
+    let piece = prop_oneof![3 => flagged, 1 => hello, 1 => raid()];
+    proptest::collection::vec(piece, 1..12).prop_map(|pieces| pieces.concat())
 }

@@ -58,7 +58,7 @@ impl Programs {
         let maps = BufReader::new(process.open_relative("maps")?);
         let holds = |version| {
             let held = process.open_relative("exe").map_err(io::Error::other);
-            let held = held.and_then(|file| self.hold(File::from(file), version));
+            let held = held.and_then(|file| self.hold(file, version));
             held.unwrap_or_else(|error| {
                 tracing::debug!(pid = process.pid, %error, "program not read");
                 false
@@ -289,7 +289,7 @@ mod tests {
         }
         // Across the edges of pieces.
         for at in PIECE_BYTES - 20..PIECE_BYTES + 5 {
-            for mark in [&b"\03.11.7\0"[..], b"\0PYTHONPATH\0"] {
+            for mark in [&b" 3.11.7 "[..], b" PYTHONPATH "] {
                 let mut program = b"PYTHONPATH 3.11.7"[..].to_vec();
                 // All but the mark.
                 if mark.contains(&b'P') {

@@ -1,0 +1,119 @@
+//! What clients are taken for: by what is known of them, under the settings.
+
+use std::sync::Arc;
+
+use super::{Session, Sessions};
+use crate::engine::Settings;
+use crate::engine::listener::ListenerId;
+use crate::engine::tally::Tally;
+use crate::policy::{
+    Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,
+};
+
+/// What a client is told whose listener went while its requests waited.
+const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    /// Its namespace, and what it can load.
+    pub identity: Identity,
+    /// Row of the counters: its listener and namespace.
+    pub origin: u32,
+}
+
+impl Who {
+    /// A client whose listener is gone, and which may ask for nothing.
+    const NOBODY: Self = Self {
+        identity: Identity::UNTAGGED,
+        origin: Tally::NOBODY,
+    };
+}
+
+/// What is known of a connection that was asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// By each source.
+    pub told: Told,
+    /// What that comes to at its listener.
+    pub tag: Option<Tag>,
+}
+
+impl Session {
+    /// Its tag, if any source told one that its listener believes.
+    pub fn tag(&self) -> Option<&Tag> {
+        self.known.as_deref()?.tag.as_ref()
+    }
+}
+
+impl Sessions {
+    /// Adds a client of a listener, which may be gone.
+    pub fn insert(&mut self, listener: ListenerId, told: Told, settings: &Settings) -> u32 {
+        let known = (told != Told::default()).then(|| Arc::new(Known { told, tag: None }));
+        // Connections are limited far below 2^32.
+        let client = self.slab.insert(Session::new(listener, known, Who::NOBODY)) as u32;
+        self.place(client, settings);
+        client
+    }
+
+    /// A client says hello.
+    pub fn hear(&mut self, client: u32, runtime: RuntimeTag) {
+        let known = self.slab[client as usize].known.get_or_insert_default();
+        let source = Source::Hello;
+        Arc::make_mut(known).told.tell(Tag { runtime, source });
+    }
+
+    /// Takes a client from now on for what its listener makes of it.
+    pub fn stand(&mut self, client: u32, admission: &Admission, snapshot: &Snapshot) -> Standing {
+        let session = &mut self.slab[client as usize];
+        if let Some(known) = &mut session.known {
+            let tag = known.told.tag_at(admission, None);
+            if known.tag != tag {
+                Arc::make_mut(known).tag = tag;
+            }
+        }
+        let runtime = session.tag().map(|tag| &tag.runtime);
+        let standing = admission.standing(runtime, snapshot);
+        let identity = standing.identity();
+        session.who = Who {
+            identity,
+            origin: self.tally.beside(session.who.origin, identity.space),
+        };
+        session.asks = admission.asks(Source::Hello);
+        session.refused = standing == Standing::Refused;
+        session.unsure = session.asks || identity == Identity::UNTAGGED;
+        standing
+    }
+
+    /// Takes a client for what it is under these settings.
+    pub(super) fn place(&mut self, client: u32, settings: &Settings) {
+        let session = &mut self.slab[client as usize];
+        session.who = Who::NOBODY;
+        let Some((at, admission)) = settings.listener(session.listener) else {
+            return self.send_away(client);
+        };
+        session.who.origin = self.tally.origin(at, SpaceId::BARE);
+        self.stand(client, admission, &settings.snapshot);
+    }
+
+    /// Ends a client whose listener is gone: what it is owed is still sent, what it
+    /// asked for and nobody took is answered by one error, and carried out by
+    /// nobody. Settings that know nothing of it cannot decide for it.
+    fn send_away(&mut self, client: u32) {
+        let session = &mut self.slab[client as usize];
+        let inbox = std::mem::take(&mut session.inbox);
+        if !inbox.is_empty() && !session.closing {
+            if session.out.capacity() == 0 {
+                session.out = self.pool.take();
+            }
+            session.out.extend_from_slice(GONE);
+        }
+        self.pool.give(inbox);
+        session.swallow = 0;
+        session.need = 0;
+        session.paused = false;
+        session.eof = true;
+        session.closing = true;
+        self.mark_dirty(client);
+    }
+}
