@@ -1,8 +1,9 @@
-//! Addresses as users write them. Resolves no name and opens nothing.
+//! Addresses as users write them. Resolves no name and opens nothing; only where two
+//! sockets are the same, it looks where their paths lead.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 
@@ -130,6 +131,19 @@ impl ServerAddr {
         }
     }
 
+    /// Whether a connection to it comes out at a listener, however the two are
+    /// spelled. Asks no name server: names other than `localhost` are what they are.
+    pub(super) fn leads_to(&self, listener: &ListenAddr) -> bool {
+        match (self, listener) {
+            (Self::Tcp { host, port } | Self::Tls { host, port }, ListenAddr::Tcp(text)) => {
+                host_and_port(text, 0)
+                    .is_ok_and(|(own, own_port)| own_port == *port && reaches(host, own))
+            }
+            (Self::Unix(path), ListenAddr::Unix(own)) => real(path) == real(own),
+            _ => false,
+        }
+    }
+
     /// Its name on the ring.
     pub(super) fn ring_name(&self) -> (&str, u16) {
         match self {
@@ -162,6 +176,50 @@ impl fmt::Display for ServerAddr {
             Self::Embedded { bytes } => write!(f, "embedded:{}", exact_size(*bytes)),
         }
     }
+}
+
+/// Whether connecting to a host may come out at what listens on another of this
+/// machine.
+fn reaches(host: &str, own: &str) -> bool {
+    const NAME: &str = "localhost";
+    let v4 = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let addresses = |host: &str| -> Vec<IpAddr> {
+        match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+            Ok(ip) => vec![ip],
+            Err(_) if host.eq_ignore_ascii_case(NAME) => vec![v4, v6],
+            Err(_) => Vec::new(),
+        }
+    };
+    // Whoever connects to no address in particular comes to the loopback one.
+    let reached = |ip: IpAddr| match ip {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => v4,
+        IpAddr::V6(_) => v6,
+    };
+    let listens = |own: IpAddr, ip: IpAddr| match own {
+        own if !own.is_unspecified() => own == ip,
+        IpAddr::V4(_) => ip.is_ipv4() && ip.is_loopback(),
+        // Linux takes connections by IPv4 there as well.
+        IpAddr::V6(_) => ip.is_loopback(),
+    };
+    host.eq_ignore_ascii_case(own)
+        || addresses(own).iter().any(|&own| {
+            addresses(host)
+                .into_iter()
+                .map(reached)
+                .any(|ip| listens(own, ip))
+        })
+}
+
+/// A socket's path without symbolic links, as far as they are there yet.
+fn real(path: &Path) -> PathBuf {
+    let found = path.canonicalize().ok();
+    let beside = || {
+        let directory = path.parent()?.canonicalize().ok()?;
+        Some(directory.join(path.file_name()?))
+    };
+    found.or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 fn write_host_and_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
@@ -222,6 +280,66 @@ fn socket_path(path: &str) -> Result<PathBuf, AddrError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_a_listener_is_known_by_any_spelling() {
+        let leads = |server: &str, own: &str| {
+            let own = ListenAddr::parse(own).unwrap();
+            ServerAddr::parse(server).unwrap().leads_to(&own)
+        };
+        for (server, own) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("localhost:1", "127.0.0.1:1"),
+            ("LocalHost:1", "[::1]:1"),
+            ("127.0.0.1:1", "localhost:1"),
+            ("127.0.0.1:1", "0.0.0.0:1"),
+            ("127.8.8.8:1", "0.0.0.0:1"),
+            ("localhost:1", "0.0.0.0:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("[::1]:1", "[::]:1"),
+            ("127.0.0.1:1", "[::]:1"),
+            ("tls://localhost:1", "[::]:1"),
+            ("[::ffff:127.0.0.1]:1", "127.0.0.1:1"),
+            ("[0:0::1]:1", "[::1]:1"),
+            ("Cache.Example:1", "cache.example:1"),
+        ] {
+            assert!(leads(server, own), "{server} {own}");
+        }
+        for (server, own) in [
+            ("127.0.0.1:2", "0.0.0.0:1"),
+            ("127.0.0.2:1", "127.0.0.1:1"),
+            ("10.0.0.1:1", "0.0.0.0:1"),
+            ("cache.example:1", "0.0.0.0:1"),
+            ("[::1]:1", "0.0.0.0:1"),
+            ("[::1]:1", "127.0.0.1:1"),
+            ("unix:/a", "unix:/b"),
+            ("unix:/a", "0.0.0.0:1"),
+        ] {
+            assert!(!leads(server, own), "{server} {own}");
+        }
+    }
+
+    #[test]
+    fn a_socket_is_known_through_symbolic_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::create_dir(path("run")).unwrap();
+        std::os::unix::fs::symlink("run", path("var")).unwrap();
+        std::fs::write(path("run/b"), "").unwrap();
+        std::os::unix::fs::symlink("run/b", path("link")).unwrap();
+        // One that is not there yet, by its directory; one that is a link.
+        for (server, own) in [
+            ("var/a", "run/a"),
+            ("run/../run/a", "run/a"),
+            ("link", "run/b"),
+        ] {
+            let server = ServerAddr::Unix(path(server));
+            assert!(server.leads_to(&ListenAddr::Unix(path(own))), "{server}");
+        }
+        let other = ServerAddr::Unix(path("var/a"));
+        assert!(!other.leads_to(&ListenAddr::Unix(path("run/b"))));
+    }
 
     #[test]
     fn servers_are_shown_as_written() {

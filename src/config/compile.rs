@@ -15,17 +15,16 @@ use super::listeners::{Draft, listeners};
 use super::pickles::{inventory, pickles};
 use super::raw::{Raw, RawFamilies, RawLimits, RawNamespace, RawRule};
 use super::report::{At, Place, Report};
-use super::socket;
-use super::tls;
 use super::words::{FlushAll, Word, meaning};
 use super::{Config, Limits, Upstream};
+use super::{shadow, socket, tls};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, KeyCodec, Mode, Namespace, OnUnloadableRead,
     OnUnloadableWrite, OnUpstreamFailure, Requirement, Ring, Rollout, Rule, Rules, Separators,
     Snapshot, Sniff,
 };
-use crate::protocol::key::MAX_KEY_BYTES;
+use crate::protocol::key::{MAX_BASE64_KEY_BYTES, MAX_KEY_BYTES};
 
 /// Without `[namespaces]`: one for each side of the step that most fleets take.
 const DEFAULT_NAMESPACES: [(&str, &str); 2] = [("py2", "python <3"), ("py3", "python >=3")];
@@ -165,9 +164,13 @@ fn refuse_shared_addresses(
         .collect();
     refuse_duplicates(own.iter().map(|at| (&at.place, &at.value)), report);
     for server in servers {
-        let name = server.value.plain().to_string();
-        if let Some(at) = own.iter().find(|at| at.value.to_string() == name) {
-            let message = format!("{name} is this proxy's own {}", at.place.key);
+        if let Some(at) = own.iter().find(|at| server.value.leads_to(&at.value)) {
+            let name = server.value.plain();
+            let message = if name.to_string() == at.value.to_string() {
+                format!("{name} is this proxy's own {}", at.place.key)
+            } else {
+                format!("{name} is this proxy's own {}, {}", at.place.key, at.value)
+            };
             report.error(&server.place, message);
         }
     }
@@ -192,6 +195,7 @@ fn namespaces(
         return None;
     }
     let spaces = all(raw.iter().map(|raw| namespace(raw, base, report)))?;
+    warn_of_shadows(raw, &spaces, report);
     let own = spaces.iter().map(|(n, epochs)| (&*n.name, epochs[0]));
     let others = spaces
         .iter()
@@ -203,6 +207,34 @@ fn namespaces(
         return None;
     }
     Some((codec, spaces.into_iter().map(|(n, _)| n).collect()))
+}
+
+/// Warns of namespaces that nobody is in. That may be meant: one is prepared behind
+/// another, or retired.
+fn warn_of_shadows(raw: &[RawNamespace], spaces: &[(Namespace, Vec<u64>)], report: &Report) {
+    let requirements: Vec<&Requirement> = spaces.iter().map(|(n, _)| &n.requirement).collect();
+    for (nth, (raw, requirement)) in raw.iter().zip(&requirements).enumerate() {
+        let place = raw
+            .runtimes
+            .as_ref()
+            .map_or(&raw.name.place, |at| &at.place);
+        if shadow::is_impossible(requirement) {
+            report.warn(
+                place,
+                "no runtime can be in it: its ranges exclude each other",
+            );
+        } else if let Some(takers) = shadow::shadowed(&requirements[..nth], requirement) {
+            let names: Vec<&str> = takers.iter().map(|&at| &*spaces[at].0.name).collect();
+            let (names, verb) = (
+                names.join(" and "),
+                if takers.len() == 1 { "takes" } else { "take" },
+            );
+            report.warn(
+                place,
+                format!("no runtime is left for it: {names} before it {verb} them all"),
+            );
+        }
+    }
 }
 
 /// The files that the configuration names.
@@ -350,6 +382,22 @@ fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
         let message = format!("prefix is {} bytes, limit {MAX_KEY_BYTES}", value.len());
         report.error(place, message);
         return None;
+    }
+    let plain = |b: &u8| !b.is_ascii_control() && *b != b' ';
+    if let Some(byte) = value.bytes().find(|byte| !plain(byte)) {
+        let byte = byte.escape_ascii();
+        if value.len() > MAX_BASE64_KEY_BYTES {
+            let message = format!(
+                "no key can start with it: only one in base64 has a '{byte}', which is at most \
+                 {MAX_BASE64_KEY_BYTES} bytes"
+            );
+            report.error(place, message);
+            return None;
+        }
+        report.warn(
+            place,
+            format!("holds '{byte}': only keys in base64 can start with it"),
+        );
     }
     Some(value)
 }

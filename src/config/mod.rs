@@ -17,8 +17,10 @@ mod listeners;
 mod pickles;
 mod raw;
 mod report;
+mod shadow;
 mod socket;
 mod tls;
+mod validity;
 mod words;
 
 use std::path::{Path, PathBuf};

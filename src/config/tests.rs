@@ -627,3 +627,38 @@ fn reads_of_a_server_that_failed_are_misses_unless_the_rule_says_error() {
         assert_eq!(rule.on_upstream_failure, expected, "{setting}");
     }
 }
+
+#[test]
+fn a_server_that_is_a_listener_by_another_name_is_an_error() {
+    let toml = "[upstream]\nservers = ['localhost:11312']\n\
+                [[listeners]]\nlisten = '0.0.0.0:11312'\nruntime = 'py3'\n";
+    assert_eq!(
+        errors(toml),
+        "t:2: upstream.servers[0]: localhost:11312 is this proxy's own listeners[0].listen, \
+         0.0.0.0:11312"
+    );
+}
+
+#[test]
+fn prefixes_and_namespaces_that_nothing_is_in_are_told() {
+    let long = "x".repeat(190);
+    let config = parse_after_base(&format!(
+        "[namespaces.all]\nruntimes = 'python >=2'\n[namespaces.new]\n\
+         runtimes = 'python >=3.11'\n[namespaces.none]\nruntimes = 'python >=3, <3'\n\
+         [[rules]]\nprefix = ''\n[[rules]]\nprefix = 'a b'\n[[rules]]\nprefix = \"c\\n\"\n\
+         [[rules]]\nprefix = '{long}'\n"
+    ));
+    insta::assert_snapshot!(config.warnings.join("\n"), @r"
+    t:12: namespaces.new.runtimes: no runtime is left for it: all before it takes them all
+    t:14: namespaces.none.runtimes: no runtime can be in it: its ranges exclude each other
+    t:18: rules[1].prefix: holds ' ': only keys in base64 can start with it
+    t:20: rules[2].prefix: holds '\n': only keys in base64 can start with it
+    ");
+    assert_eq!(
+        errors_after_base(&format!(
+            "[[rules]]\nprefix = ''\n[[rules]]\nprefix = '{long} '\n"
+        )),
+        "t:12: rules[1].prefix: no key can start with it: only one in base64 has a ' ', which is \
+         at most 186 bytes"
+    );
+}

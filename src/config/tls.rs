@@ -15,6 +15,7 @@ use super::addr::ServerAddr;
 use super::compile::parsed;
 use super::raw::{Raw, RawListenerTls, RawUpstreamTls};
 use super::report::{At, Report};
+use super::validity::{self, Purpose};
 use super::words::{Word as _, meaning};
 
 /// Settings as they are written, by name.
@@ -179,7 +180,11 @@ impl<'r> Own<'r> {
         base: &Path,
         report: &Report,
     ) -> Option<Self> {
-        let chain = certificate.and_then(|at| certificates(at, base, report));
+        let chain = certificate.and_then(|at| {
+            let chain = certificates(at, base, report)?;
+            validity::report(at, &chain, Purpose::Shown, report);
+            Some(chain)
+        });
         let secret = key.and_then(|at| secret(at, base, report));
         Some(Self {
             files: OwnFiles {
@@ -236,7 +241,9 @@ fn secret(at: &At<String>, base: &Path, report: &Report) -> Option<PrivateKeyDer
 
 fn roots(at: &At<String>, base: &Path, report: &Report) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(at, base, report)? {
+    let found = certificates(at, base, report)?;
+    validity::report(at, &found, Purpose::Roots, report);
+    for certificate in found {
         let added = roots.add(certificate);
         let added = added.map_err(|error| match error {
             Error::InvalidCertificate(why) => format!("{} holds a bad root: {why:?}", at.value),

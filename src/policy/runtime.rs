@@ -264,6 +264,26 @@ impl Requirement {
         })
     }
 
+    /// The products that it is about.
+    pub fn products(&self) -> impl Iterator<Item = &str> {
+        self.products.iter().map(|(name, _)| &**name)
+    }
+
+    /// The versions of a product at which its ranges begin or end; parts that are
+    /// left out count as zero.
+    pub fn bounds<'r>(&'r self, product: &'r str) -> impl Iterator<Item = (u64, u64, u64)> + 'r {
+        let ranges = self
+            .products
+            .iter()
+            .filter(move |(name, _)| name == product);
+        ranges
+            .flat_map(|(_, range)| &range.comparators)
+            .map(|bound| {
+                let (minor, patch) = (bound.minor.unwrap_or(0), bound.patch.unwrap_or(0));
+                (bound.major, minor, patch)
+            })
+    }
+
     /// Whether some runtime of this Python version could satisfy it.
     pub fn allows_python(&self, major: u64, minor: u64) -> bool {
         self.products
