@@ -298,7 +298,7 @@ impl<'e> Dispatch<'e> {
             let error = upstream.error(why);
             upstream.refused += 1;
             for (_, _, on_miss) in keys {
-                if on_miss.contains(OnMiss::SOFT) {
+                if upstream.misses(on_miss) {
                     upstream.softened += 1;
                     self.sessions.count_upstream_misses(ticket, 1);
                 } else {
@@ -369,7 +369,7 @@ impl<'e> Dispatch<'e> {
         let lane = self.lane_of(&key);
         let asked = next.is_some_and(|space| {
             let target = self.target(space, &key, meta.base64);
-            if meta.on_miss.contains(OnMiss::SOFT) && self.lanes[lane].refusal().is_some() {
+            if self.lanes[lane].misses(meta.on_miss) {
                 let mut physical = Vec::new();
                 let restore = target.codec.encode(space, &key, &mut physical);
                 meta.restore = OwedRestore::new(restore, &key, &mut self.sessions.pool);
@@ -414,7 +414,7 @@ impl<'e> Dispatch<'e> {
         }
         let ticket = self.sessions.open_stream(self.client, meta.verb, quiet);
         let lane = self.lane_of(meta.key);
-        if on_miss.contains(OnMiss::SOFT) && self.lanes[lane].refusal().is_some() {
+        if self.lanes[lane].misses(on_miss) {
             self.miss_for(lane, ticket, &meta_reply(b"EN", meta));
             return self.sessions.finish(ticket);
         }

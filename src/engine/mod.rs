@@ -652,6 +652,9 @@ impl Engine {
     pub fn lane_lost(&mut self, lane: usize, why: &str, retry: bool) {
         let upstream = &mut self.lanes[lane];
         let error = upstream.error(why);
+        if upstream.wants_login {
+            upstream.lane.fail_reads();
+        }
         upstream.lane.reset(&mut self.sessions, &error, retry);
         self.go_on_with_changes();
     }

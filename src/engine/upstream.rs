@@ -1,6 +1,6 @@
 //! A lane and what the engine knows of its server.
 
-use super::lane::Lane;
+use super::lane::{Lane, OnMiss};
 
 /// One lane of an engine, as long as that lives: no other lane ever has its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,9 @@ pub struct Upstream {
     pub server: String,
     /// Why requests are refused at once, while reconnecting is put off.
     pub down: Option<String>,
+    /// It is down since it wants a login: no read of it is answered as a miss, whatever
+    /// its rule says, since that would hide what somebody has to mend.
+    pub wants_login: bool,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,
     /// Keys of reads among them that were answered as misses.
@@ -42,6 +45,7 @@ impl Upstream {
             lane: Lane::default(),
             server: server.to_owned(),
             down: None,
+            wants_login: false,
             refused: 0,
             softened: 0,
         }
@@ -60,6 +64,11 @@ impl Upstream {
     pub(super) fn refusal(&self) -> Option<&str> {
         let full = || self.lane.is_full().then_some("has too much waiting for it");
         self.down.as_deref().or_else(full)
+    }
+
+    /// Whether a read is answered as a miss now, instead of asking for it.
+    pub(super) fn misses(&self, on_miss: OnMiss) -> bool {
+        on_miss.contains(OnMiss::SOFT) && !self.wants_login && self.refusal().is_some()
     }
 
     /// The error line for clients.

@@ -249,6 +249,7 @@ impl LaneConnection {
                     (None, _) => (Failure::Connect, format!("is down: {error}")),
                 };
                 self.count(failure);
+                engine.lane(self.lane).wants_login = failure == Failure::Login;
                 if (!self.is_told || engine.lane(self.lane).down.is_none())
                     && let Some(before) = self.downs.go(now)
                 {
@@ -262,6 +263,7 @@ impl LaneConnection {
                     tracing::info!(server = %self.address.server, "upstream is connected again");
                 }
                 engine.lane(self.lane).down = None;
+                engine.lane(self.lane).wants_login = false;
                 self.state = State::Up(connection, now);
             }
         }

@@ -491,6 +491,23 @@ impl Lane {
 
     // The end --------------------------------------------------------------
 
+    /// Has no read that is owed answered as a miss, whatever its rule says.
+    pub fn fail_reads(&mut self) {
+        self.close();
+        for owed in &mut self.owed {
+            match &mut owed.reply {
+                Reply::Values { keys, .. } => {
+                    for key in keys {
+                        key.on_miss.remove(OnMiss::SOFT);
+                    }
+                }
+                Reply::Meta { meta, .. } => meta.on_miss.remove(OnMiss::SOFT),
+                Reply::Through { on_miss, .. } => on_miss.remove(OnMiss::SOFT),
+                _ => {}
+            }
+        }
+    }
+
     /// The connection is gone: answers what was owed, with an error or, where the
     /// rule says so, reads as misses. Reads that nobody saw a byte of are kept, once,
     /// to be written again on the next connection; writes never, for they may have
