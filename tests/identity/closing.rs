@@ -66,28 +66,6 @@ impl Asking {
         let name = "picklegate_untagged_writes_refused_total";
         admin::metric(&self.admin, name, &[]) as usize
     }
-
-    /// Has a Python write; gives how often, and what stays.
-    fn run(
-        &self,
-        python: &Python,
-        client: &str,
-        address: &str,
-        verb: &str,
-    ) -> (usize, Vec<Writer>) {
-        let run = |count: usize| {
-            let mut command = python.command(Path::new(SCRIPT));
-            let child = command
-                .args([client, address, verb, &count.to_string()])
-                .stdin(Stdio::piped())
-                .spawn();
-            Writer(child.expect("the environment is whole"))
-        };
-        if client == "pymemcache" {
-            return (WRITES, vec![run(WRITES)]);
-        }
-        (ENDS, (0..ENDS).map(run).collect())
-    }
 }
 
 /// A process that ends with its input, at the latest.
@@ -101,6 +79,22 @@ impl Drop for Writer {
             assert!(ended.expect("a child of ours").success());
         }
     }
+}
+
+/// Has a Python write; gives how often, and what stays.
+fn run(python: &Python, client: &str, address: &str, verb: &str) -> (usize, Vec<Writer>) {
+    let run = |count: usize| {
+        let mut command = python.command(Path::new(SCRIPT));
+        let child = command
+            .args([client, address, verb, &count.to_string()])
+            .stdin(Stdio::piped())
+            .spawn();
+        Writer(child.expect("the environment is whole"))
+    };
+    if client == "pymemcache" {
+        return (WRITES, vec![run(WRITES)]);
+    }
+    (ENDS, (0..ENDS).map(run).collect())
 }
 
 /// The oldest and the newest: they are what differs.
@@ -125,7 +119,7 @@ fn a_delete_of_whoever_closes_at_once_arrives() {
             ("raw", &asking.unix),
         ] {
             asking.plant();
-            let (writes, _writers) = asking.run(&python, client, address, "delete");
+            let (writes, _writers) = run(&python, client, address, "delete");
             let left = 3 * (WRITES - writes);
             admin::await_that(
                 &format!("{writes} deletes of {client} on {address}"),
@@ -153,7 +147,7 @@ fn another_write_of_whoever_closes_at_once_is_carried_out_or_told() {
             ("raw", &asking.unix),
         ] {
             ask_text(&asking.memcached.connect(), "flush_all\r\n");
-            let (writes, _writers) = asking.run(&python, client, address, "set");
+            let (writes, _writers) = run(&python, client, address, "set");
             admin::await_that(&format!("{writes} sets of {client} on {address}"), || {
                 asking.copies(&[&own]) + asking.refused() - refused == writes
             });

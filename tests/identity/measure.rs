@@ -76,7 +76,7 @@ fn what_looking_a_process_up_costs_at_a_thousand_connections_a_second() {
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).expect("numbers");
         for (all, line) in took.iter_mut().zip(text.lines()) {
-            let times = line.split(' ').map(|us| us.parse::<u64>());
+            let times = line.split(' ').map(str::parse::<u64>);
             all.extend(times.map(|us| us.expect("a number")));
         }
     }
@@ -87,14 +87,14 @@ fn what_looking_a_process_up_costs_at_a_thousand_connections_a_second() {
         .zip(&mut medians)
     {
         all.sort_unstable();
-        let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
-        *median = at(0.5);
+        let at = |percent: usize| all[(all.len() - 1) * percent / 100];
+        *median = at(50);
         println!(
             "{what}: {} connections, first reply after {} us (p50), {} us (p90), {} us (p99)",
             all.len(),
-            at(0.5),
-            at(0.9),
-            at(0.99)
+            at(50),
+            at(90),
+            at(99)
         );
     }
     let costs = medians[1].saturating_sub(medians[0]);
