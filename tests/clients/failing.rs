@@ -28,7 +28,13 @@ fn costs_its_keys_only(mut fails: impl FnMut(&mut Option<Memcached>)) {
     let [live_keys, dead_keys] = keys(&addrs);
     let sides = pythons.into_iter().map(Side::on_loopback).collect();
     let upstream = addrs.join("\", \"");
-    let fleet = Fleet::on(sides, None, &upstream, "mode = \"isolate\"\n", "");
+    let fleet = Fleet::on(
+        sides,
+        None,
+        &upstream,
+        "mode = \"isolate\"\ncoherence = \"deletes\"\n",
+        "",
+    );
     let args = ["--live", &live_keys, "--dead", &dead_keys];
     fleet.all_in("failing.py", &[&["fill"][..], &args].concat());
     fails(&mut dead);
