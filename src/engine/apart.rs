@@ -146,8 +146,8 @@ pub(super) enum Awaits {
         /// The flags with which copies of others are asked for, where they are.
         flags: Option<Vec<u8>>,
     },
-    /// An `add` that it is in the way of: its CAS id.
-    Probe { ticket: Ticket, cas: Option<u64> },
+    /// A change that it is in the way of: its CAS id.
+    Probe { ticket: Ticket, cas: u64 },
     /// The cache: a client that goes on with this store once it is judged.
     Store(u32),
 }

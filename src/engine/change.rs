@@ -1,12 +1,30 @@
 //! Changes that take more than one step upstream: those whose siblings are
-//! deleted once they took effect, and an `add` that meets a value which its
-//! reader cannot see. Decides the next step from the reply; sends nothing.
+//! deleted once they took effect, and those that may meet a value which their
+//! client cannot see. Decides the next step from the reply; sends nothing.
+//!
+//! What is hidden from a client is no raw material for it: an `add` replaces it, and
+//! whatever works on a value that is there finds none. How that is known:
+//!
+//! - `add` asks first, and looks at what was in its way: nearly always nothing is.
+//! - `replace`, `append` and `prepend` look first, and are then carried out on that
+//!   very value, by its CAS id: once they took effect it would be too late.
+//! - `incr` and `decr` ask first: memcached counts what begins with a digit, and no
+//!   pickle does. Only where a firewall hides what is flagged as a pickle and is
+//!   none, they look first.
+
+use std::borrow::Cow;
 
 use super::lane::OnMiss;
 use super::meta::MetaReply;
 use super::session::Ticket;
 use crate::policy::SpaceId;
 use crate::protocol::key::KeyBuf;
+use crate::protocol::request::Verb;
+
+/// The CAS id of no item.
+const NO_ITEM: u64 = u64::MAX;
+/// How often a value is looked at that others change meanwhile.
+const MAX_LOOKS: u8 = 8;
 
 /// A change whose reply decides what comes next.
 #[derive(Debug)]
@@ -21,25 +39,99 @@ pub struct Change {
     pub lane: usize,
     /// Whether its siblings are deleted once it took effect.
     pub invalidates: bool,
-    /// What it stores if it is an `add` that may replace a hidden value.
-    pub refill: Option<Refill>,
+    /// What it does about a value that is hidden from its client.
+    pub on_hidden: OnHidden,
     pub stage: Stage,
 }
 
-/// What an `add` stores.
+/// What a change does about a value that is hidden from its client.
 #[derive(Debug)]
-pub struct Refill {
-    pub head: RefillHead,
+pub enum OnHidden {
+    /// Nothing is hidden from it.
+    Ignore,
+    /// It is stored in its place: an `add`.
+    Replace(Original),
+    /// It is not carried out: what is told then.
+    Leave {
+        original: Original,
+        refusal: Cow<'static, [u8]>,
+        /// How often it may still be looked at.
+        looks: u8,
+    },
+    /// It is not counted: what is told then. The original, where it looks first.
+    Count {
+        original: Option<Original>,
+        refusal: Cow<'static, [u8]>,
+    },
+}
+
+impl OnHidden {
+    /// Of a change of a value that its client must see.
+    pub fn leave(original: Original, refusal: Cow<'static, [u8]>) -> Self {
+        Self::Leave {
+            original,
+            refusal,
+            looks: MAX_LOOKS,
+        }
+    }
+
+    /// Whether more steps may follow the first, which what its client asks for next
+    /// must not overtake.
+    pub fn holds_up(&self) -> bool {
+        // One that is not counted changed nothing.
+        !matches!(self, Self::Ignore | Self::Count { original: None, .. })
+    }
+
+    /// Whether the value is looked at before the change is asked for.
+    pub fn looks_first(&self) -> bool {
+        match self {
+            Self::Ignore | Self::Replace(_) => false,
+            Self::Leave { .. } => true,
+            Self::Count { original, .. } => original.is_some(),
+        }
+    }
+}
+
+/// A change as its client asked for it, without its key.
+#[derive(Debug)]
+pub struct Original {
+    pub head: OriginalHead,
     pub value: Box<[u8]>,
 }
 
-/// The head of an `add`, without key and length.
 #[derive(Debug)]
-pub enum RefillHead {
-    /// `add`.
-    Text { flags: u32, exptime: i32 },
-    /// `ms` in mode `E`: its flag tokens.
-    Meta { flags: Box<[u8]> },
+pub enum OriginalHead {
+    /// A classic store.
+    Text {
+        verb: Verb,
+        flags: u32,
+        exptime: i32,
+    },
+    /// `incr` or `decr`.
+    Count { verb: Verb, delta: Box<[u8]> },
+    /// `ms` or `ma`: its flag tokens, and whether it has a condition of its own.
+    Meta {
+        verb: Verb,
+        flags: Box<[u8]>,
+        is_bound: bool,
+    },
+}
+
+impl Original {
+    /// The same, asked for as it is.
+    pub fn bound(mut self) -> Self {
+        if let OriginalHead::Meta { is_bound, .. } = &mut self.head {
+            *is_bound = true;
+        }
+        self
+    }
+}
+
+impl OriginalHead {
+    /// Whether it is asked for as it is: it has a condition of its own, or needs none.
+    fn is_bound(&self) -> bool {
+        matches!(self, Self::Meta { is_bound: true, .. })
+    }
 }
 
 /// How far a change is.
@@ -47,10 +139,20 @@ pub enum RefillHead {
 pub enum Stage {
     /// The change itself was sent.
     Asked,
-    /// The value in its way was asked for: its CAS id, if it is hidden.
-    Probed { hidden: Option<u64> },
-    /// It was sent again, to replace exactly that value.
+    /// The value in its way was asked for: what was found.
+    Probed(Found),
+    /// It was sent again, for exactly that value.
     Swapped,
+}
+
+/// The value in the way of a change, by its CAS id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    Nothing,
+    /// The client sees it.
+    Seen(u64),
+    /// It is hidden from the client.
+    Hidden(u64),
 }
 
 /// What to do next.
@@ -58,8 +160,10 @@ pub enum Stage {
 pub enum Step {
     /// Look at the value in the way.
     Probe,
-    /// Replace the value of this CAS id.
+    /// Carry it out on the value of this CAS id.
     Swap(u64),
+    /// Ask for the change itself.
+    Ask,
     /// Delete the siblings.
     Invalidate,
 }
@@ -84,30 +188,86 @@ impl Change {
     /// The next step after a stage's reply, which is put into the words of the
     /// client's request; `None` if the reply is final.
     pub fn next(&mut self, reply: &mut Vec<u8>) -> Option<Step> {
-        match self.stage {
-            Stage::Probed { hidden } => {
+        match (self.stage, &mut self.on_hidden) {
+            (Stage::Probed(found), OnHidden::Replace(_)) => {
                 self.stage = Stage::Swapped;
-                return hidden.map(Step::Swap);
+                return match found {
+                    Found::Hidden(cas) => Some(Step::Swap(cas)),
+                    Found::Nothing | Found::Seen(_) => None,
+                };
             }
-            Stage::Asked if self.refill.is_some() && is_not_stored(reply) => {
-                self.stage = Stage::Probed { hidden: None };
-                return Some(Step::Probe);
+            (Stage::Probed(Found::Seen(cas)), OnHidden::Leave { .. }) => {
+                self.stage = Stage::Swapped;
+                return Some(Step::Swap(cas));
+            }
+            // memcached says best what it makes of it where nothing is.
+            (Stage::Probed(Found::Nothing), OnHidden::Leave { .. }) => {
+                self.stage = Stage::Swapped;
+                return Some(Step::Swap(NO_ITEM));
+            }
+            (
+                Stage::Probed(Found::Nothing | Found::Seen(_)),
+                OnHidden::Count {
+                    original: Some(_), ..
+                },
+            ) => {
+                self.stage = Stage::Asked;
+                return Some(Step::Ask);
+            }
+            (
+                Stage::Probed(Found::Hidden(_)),
+                OnHidden::Leave { refusal, .. } | OnHidden::Count { refusal, .. },
+            ) => {
+                reply.clear();
+                reply.extend_from_slice(refusal);
+                return None;
+            }
+            // What it was told before stands.
+            (Stage::Probed(_), OnHidden::Count { .. } | OnHidden::Ignore) => return None,
+            (Stage::Asked, OnHidden::Replace(_)) if is_not_stored(reply) => {
+                return Some(self.probe());
+            }
+            (Stage::Asked, OnHidden::Count { original: None, .. }) if is_no_number(reply) => {
+                return Some(self.probe());
+            }
+            (
+                Stage::Swapped,
+                OnHidden::Leave {
+                    original, looks, ..
+                },
+            ) if !original.head.is_bound() => {
+                // Somebody was faster: what is there now may be seen as well.
+                if *looks > 0 && is_exists(reply) {
+                    *looks -= 1;
+                    reply.clear();
+                    return Some(self.probe());
+                }
+                if let OriginalHead::Text { .. } = original.head {
+                    replace_code(reply, &[(b"HD", b"STORED"), (b"NS", b"NOT_STORED")]);
+                    replace_code(reply, &[(b"EX", b"EXISTS"), (b"NF", b"NOT_FOUND")]);
+                }
+                replace_code(reply, &NOT_THERE);
             }
             // Somebody was faster: to an `add`, the key exists.
-            Stage::Swapped => replace_code(
-                reply,
-                &[
-                    (b"EXISTS", b"NOT_STORED"),
-                    (b"NOT_FOUND", b"NOT_STORED"),
-                    (b"EX", b"NS"),
-                    (b"NF", b"NS"),
-                ],
-            ),
-            Stage::Asked => {}
+            (Stage::Swapped, OnHidden::Replace(_)) => replace_code(reply, &NOT_THERE),
+            (Stage::Asked | Stage::Swapped, _) => {}
         }
         (self.invalidates && is_success(reply)).then_some(Step::Invalidate)
     }
+
+    fn probe(&mut self) -> Step {
+        self.stage = Stage::Probed(Found::Nothing);
+        Step::Probe
+    }
 }
+
+/// What a condition that we added says, in the words of a request without one.
+const NOT_THERE: [(&[u8], &[u8]); 4] = [
+    (b"EXISTS", b"NOT_STORED"),
+    (b"NOT_FOUND", b"NOT_STORED"),
+    (b"EX", b"NS"),
+    (b"NF", b"NS"),
+];
 
 /// Puts one code in another's place at the start of a reply.
 pub(super) fn replace_code(reply: &mut Vec<u8>, codes: &[(&[u8], &[u8])]) {
@@ -128,6 +288,15 @@ impl Change {
     }
 }
 
+fn is_exists(reply: &[u8]) -> bool {
+    matches!(reply, [b'E', b'X', b' ' | b'\r', ..]) || reply.starts_with(b"EXISTS\r\n")
+}
+
+/// What `incr` and `ma` say of a value that is no number.
+fn is_no_number(reply: &[u8]) -> bool {
+    reply.starts_with(b"CLIENT_ERROR cannot increment or decrement non-numeric value")
+}
+
 fn is_not_stored(reply: &[u8]) -> bool {
     matches!(reply, [b'N', b'S', b' ' | b'\r', ..]) || reply.starts_with(b"NOT_STORED\r\n")
 }
@@ -145,26 +314,53 @@ fn is_success(reply: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn next(stage: Stage, refill: bool, invalidates: bool, reply: &str) -> (Option<Step>, String) {
-        let refill = refill.then(|| Refill {
-            head: RefillHead::Text {
-                flags: 0,
-                exptime: 0,
-            },
-            value: Box::default(),
-        });
-        let mut change = Change {
+    fn change(on_hidden: OnHidden, stage: Stage, invalidates: bool) -> Change {
+        Change {
             key: KeyBuf::new(),
             base64: false,
             own: SpaceId::BARE,
             lane: 0,
             invalidates,
-            refill,
+            on_hidden,
             stage,
-        };
+        }
+    }
+
+    fn original(verb: Verb) -> Original {
+        Original {
+            head: OriginalHead::Text {
+                verb,
+                flags: 0,
+                exptime: 0,
+            },
+            value: Box::default(),
+        }
+    }
+
+    fn meta(is_bound: bool) -> Original {
+        Original {
+            head: OriginalHead::Meta {
+                verb: Verb::Ms,
+                flags: Box::default(),
+                is_bound,
+            },
+            value: Box::default(),
+        }
+    }
+
+    fn reply(change: &mut Change, reply: &str) -> (Option<Step>, String) {
         let mut reply = reply.as_bytes().to_vec();
         let step = change.next(&mut reply);
         (step, String::from_utf8(reply).unwrap())
+    }
+
+    fn next(stage: Stage, refill: bool, invalidates: bool, told: &str) -> (Option<Step>, String) {
+        let on_hidden = if refill {
+            OnHidden::Replace(original(Verb::Add))
+        } else {
+            OnHidden::Ignore
+        };
+        reply(&mut change(on_hidden, stage, invalidates), told)
     }
 
     #[test]
@@ -201,12 +397,12 @@ mod tests {
             next(Stage::Asked, true, true, "STORED\r\n").0,
             Some(Step::Invalidate)
         );
-        let seen = Stage::Probed { hidden: None };
+        let seen = Stage::Probed(Found::Nothing);
         assert_eq!(
             next(seen, true, true, "NOT_STORED\r\n"),
             (None, "NOT_STORED\r\n".to_owned())
         );
-        let hidden = Stage::Probed { hidden: Some(7) };
+        let hidden = Stage::Probed(Found::Hidden(7));
         assert_eq!(
             next(hidden, true, true, "NOT_STORED\r\n").0,
             Some(Step::Swap(7))
@@ -226,6 +422,65 @@ mod tests {
                 next(Stage::Swapped, true, false, reply),
                 (None, told.to_owned())
             );
+        }
+    }
+    #[test]
+    fn what_is_hidden_is_changed_by_nobody() {
+        let refusal = || Cow::Borrowed(&b"NOT_STORED\r\n"[..]);
+        let on_hidden = OnHidden::leave(original(Verb::Append), refusal());
+        assert!(on_hidden.looks_first());
+        let mut append = change(on_hidden, Stage::Probed(Found::Hidden(7)), true);
+        assert_eq!(reply(&mut append, ""), (None, "NOT_STORED\r\n".to_owned()));
+        // Where nothing is it is still carried out on no other value.
+        append.stage = Stage::Probed(Found::Nothing);
+        assert_eq!(reply(&mut append, "").0, Some(Step::Swap(NO_ITEM)));
+        let no_number = "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n";
+        let count = || OnHidden::Count {
+            original: None,
+            refusal: Cow::Borrowed(b"NOT_FOUND\r\n"),
+        };
+        let mut counted = change(count(), Stage::Asked, true);
+        assert_eq!(reply(&mut counted, "6\r\n").0, Some(Step::Invalidate));
+        let mut counted = change(count(), Stage::Asked, true);
+        assert_eq!(reply(&mut counted, no_number).0, Some(Step::Probe));
+        counted.stage = Stage::Probed(Found::Seen(7));
+        assert_eq!(reply(&mut counted, no_number), (None, no_number.to_owned()));
+        counted.stage = Stage::Probed(Found::Hidden(7));
+        let told = reply(&mut counted, no_number);
+        assert_eq!(told, (None, "NOT_FOUND\r\n".to_owned()));
+    }
+
+    #[test]
+    fn what_is_seen_is_changed_unless_others_were_faster() {
+        let refusal = || Cow::Borrowed(&b"NOT_STORED\r\n"[..]);
+        let seen = Stage::Probed(Found::Seen(7));
+        let on_hidden = OnHidden::leave(original(Verb::Append), refusal());
+        let mut append = change(on_hidden, seen, true);
+        for _ in 0..MAX_LOOKS {
+            assert_eq!(reply(&mut append, "").0, Some(Step::Swap(7)));
+            let again = reply(&mut append, "EX\r\n");
+            assert_eq!(again, (Some(Step::Probe), String::new()));
+            append.stage = seen;
+        }
+        assert_eq!(reply(&mut append, "").0, Some(Step::Swap(7)));
+        let told = reply(&mut append, "EX\r\n");
+        assert_eq!(told, (None, "NOT_STORED\r\n".to_owned()));
+        for (said, told, step) in [
+            ("HD\r\n", "STORED\r\n", Some(Step::Invalidate)),
+            ("STORED\r\n", "STORED\r\n", Some(Step::Invalidate)),
+            ("NS\r\n", "NOT_STORED\r\n", None),
+            ("NF\r\n", "NOT_STORED\r\n", None),
+            ("NOT_FOUND\r\n", "NOT_STORED\r\n", None),
+        ] {
+            let on_hidden = OnHidden::leave(original(Verb::Append), refusal());
+            let mut append = change(on_hidden, Stage::Swapped, true);
+            assert_eq!(reply(&mut append, said), (step, told.to_owned()));
+        }
+        // A condition of its own is its client's to hear of.
+        for (is_bound, told) in [(false, "NS\r\n"), (true, "NF\r\n")] {
+            let on_hidden = OnHidden::leave(meta(is_bound), refusal());
+            let mut append = change(on_hidden, Stage::Swapped, true);
+            assert_eq!(reply(&mut append, "NF\r\n"), (None, told.to_owned()));
         }
     }
 }

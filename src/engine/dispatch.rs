@@ -1,15 +1,17 @@
 //! From requests to what goes upstream: one method per kind of request, each
 //! deciding by the snapshot and writing to lanes.
 
+use std::borrow::Cow;
+
 use super::Settings;
-use super::change::{Change as Stepwise, Refill, RefillHead, Stage, Step};
+use super::change::{Change as Stepwise, Found, OnHidden, Original, OriginalHead, Stage, Step};
 use super::lane::{Lane, OnMiss, StoreHead, Target};
 use super::look::{Admitted, Look};
 use super::meta::{MetaReply, OwedRestore, miss_line, push_key};
 use super::session::{Asking, Quiet, Sessions, Ticket, Work};
 use super::statistics::Gathering;
 use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
-use super::upstream::Upstream;
+use super::upstream::{MetaCommands, Upstream};
 use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
 use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Retrieve, Store, Verb};
@@ -55,8 +57,29 @@ struct Asked<'k> {
     quiet: Quiet,
     key: &'k [u8],
     base64: bool,
-    /// It takes effect whatever is there: a `set`.
-    plain: bool,
+    kind: WriteKind,
+}
+
+/// What a write may be beside a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WriteKind {
+    /// A `set`: it takes effect whatever is there, and may fill what was missed.
+    Plain,
+    /// An `add`: it may fill what was missed.
+    Add,
+    /// Whatever works on a value that is there: it fills nothing.
+    Conditional,
+}
+
+impl WriteKind {
+    /// Of a store in one of the modes of `ms`, each of which has a verb.
+    fn of(verb: Verb) -> Self {
+        match verb {
+            Verb::Set => Self::Plain,
+            Verb::Add => Self::Add,
+            _ => Self::Conditional,
+        }
+    }
 }
 
 impl<'e> Dispatch<'e> {
@@ -460,13 +483,12 @@ impl<'e> Dispatch<'e> {
             cas,
             noreply,
         } = *store;
-        let plain = verb == Verb::Set;
         let asked = Asked {
             verb,
             quiet: quiet(noreply),
             key,
             base64: false,
-            plain,
+            kind: WriteKind::of(verb),
         };
         if len > self.snapshot.max_value_bytes {
             self.too_large(asked, len);
@@ -497,42 +519,62 @@ impl<'e> Dispatch<'e> {
         }
         let is_add = verb == Verb::Add;
         let is_lock = is_add && self.suspect_lock(decision, key, flags, value);
-        let refills = is_add && !is_lock && Look::of(decision).hides();
-        let refill = refills.then(|| Refill {
-            head: RefillHead::Text { flags, exptime },
+        let original = || Original {
+            head: OriginalHead::Text {
+                verb,
+                flags,
+                exptime,
+            },
             value: value.into(),
-        });
+        };
+        let on_hidden = match verb {
+            _ if !Look::of(decision).hides() => OnHidden::Ignore,
+            Verb::Add if !is_lock => OnHidden::Replace(original()),
+            Verb::Replace | Verb::Append | Verb::Prepend => {
+                OnHidden::leave(original(), Cow::Borrowed(b"NOT_STORED\r\n"))
+            }
+            _ => OnHidden::Ignore,
+        };
         let head = StoreHead {
             verb,
             flags,
             exptime,
             cas,
         };
-        self.write_through(asked, decision, refill, |lane, sessions, ticket, target| {
-            lane.store(sessions, ticket, target, &head, value);
-        });
+        self.write_through(
+            asked,
+            decision,
+            on_hidden,
+            |lane, sessions, ticket, target| {
+                lane.store(sessions, ticket, target, &head, value);
+            },
+        );
         Taken::Body(len + 2)
     }
 
     fn meta_store(&mut self, meta: &Meta<'_>, body: &[u8]) -> Taken {
-        let mode = meta
-            .argument(b'M')
-            .and_then(<[u8]>::first)
-            .copied()
-            .unwrap_or(b'S');
-        let conditional = mode != b'S' || meta.has(b'C');
+        let mode = meta.argument(b'M').and_then(<[u8]>::first);
+        let mode = mode.map_or(b'S', u8::to_ascii_uppercase);
         let asked = Asked {
             verb: Verb::Ms,
             quiet: meta_quiet(meta),
             key: meta.key,
             base64: meta.base64,
-            plain: !conditional,
+            kind: match mode {
+                b'S' if !meta.has(b'C') => WriteKind::Plain,
+                b'E' if !meta.has(b'C') => WriteKind::Add,
+                _ => WriteKind::Conditional,
+            },
         };
         if meta.len > self.snapshot.max_value_bytes {
             self.too_large(
                 Asked {
                     quiet: Quiet::No,
-                    plain: !meta.has_bad_flag(),
+                    kind: if meta.has_bad_flag() {
+                        WriteKind::Conditional
+                    } else {
+                        WriteKind::Plain
+                    },
                     ..asked
                 },
                 meta.len,
@@ -543,6 +585,11 @@ impl<'e> Dispatch<'e> {
             Ok(value) => value,
             Err(taken) => return taken,
         };
+        if self.lanes[self.lane_of(meta.key)].meta == MetaCommands::Unknown {
+            // It would say the same, and take the value for commands.
+            self.refuse(Verb::Ms, false, b"ERROR");
+            return Taken::Body(meta.len + 2);
+        }
         let decision = self.decide(meta.key);
         let whole = !matches!(mode, b'A' | b'P');
         let admitted = if whole {
@@ -561,16 +608,21 @@ impl<'e> Dispatch<'e> {
         }
         let is_add = mode == b'E';
         let is_lock = is_add && self.suspect_lock(decision, meta.key, client_flags(meta), value);
-        let refills = is_add && !is_lock && Look::of(decision).hides() && is_token(meta.key);
-        let refill = refills.then(|| Refill {
-            head: RefillHead::Meta {
-                flags: meta.flags.rest().into(),
+        let original = || original_meta(meta, value);
+        let on_hidden = match mode {
+            _ if !Look::of(decision).hides() || !is_token(meta.key) => OnHidden::Ignore,
+            b'E' if !is_lock && !meta.has(b'C') => OnHidden::Replace(original()),
+            b'R' | b'A' | b'P' => OnHidden::leave(original(), refusal(b"NS", meta)),
+            _ => OnHidden::Ignore,
+        };
+        self.write_through(
+            asked,
+            decision,
+            on_hidden,
+            |lane, sessions, ticket, target| {
+                lane.meta(sessions, ticket, meta, target, Some(value), UNSEEN);
             },
-            value: value.into(),
-        });
-        self.write_through(asked, decision, refill, |lane, sessions, ticket, target| {
-            lane.meta(sessions, ticket, meta, target, Some(value), UNSEEN);
-        });
+        );
         Taken::Body(meta.len + 2)
     }
 
@@ -625,12 +677,15 @@ impl<'e> Dispatch<'e> {
             quiet,
             key,
             base64,
-            plain,
+            kind,
         } = asked;
         let ticket = self
             .sessions
             .open_fixed(self.client, verb, quiet, outcome, reply);
-        if plain {
+        let decision = self.decide(key);
+        // What it was to fill is not filled by the next.
+        self.uses_up_miss(decision, key, kind);
+        if kind == WriteKind::Plain {
             self.delete_all(ticket, key, base64);
         }
         self.sessions.finish(ticket);
@@ -672,7 +727,7 @@ impl<'e> Dispatch<'e> {
         &mut self,
         asked: Asked<'_>,
         decision: Decision<'e>,
-        refill: Option<Refill>,
+        on_hidden: OnHidden,
         write: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
     ) {
         let Asked {
@@ -680,25 +735,27 @@ impl<'e> Dispatch<'e> {
             quiet,
             key,
             base64,
-            plain,
+            kind,
         } = asked;
-        let Decision { rule, space, .. } = decision;
-        let reaches = rule.mode != Mode::Shared
-            && match rule.coherence {
-                Coherence::None | Coherence::Deletes => false,
-                Coherence::FillAware => !self.sessions.is_fill(self.client, key),
-                Coherence::Strict => true,
-            };
+        let Decision { space, .. } = decision;
+        let plain = kind == WriteKind::Plain;
+        let reaches = self.reaches_siblings(decision, key, kind);
         let lane = self.lane_of(key);
-        let work = if refill.is_some() || (reaches && !plain) {
+        let looks_first = on_hidden.looks_first();
+        let ignores = matches!(on_hidden, OnHidden::Ignore);
+        let work = if !ignores || (reaches && !plain) {
             Work::Change(Box::new(Stepwise {
                 key: KeyBuf::try_from(key).expect("the parser admits 250 bytes at most"),
                 base64,
                 own: space,
                 lane,
                 invalidates: reaches,
-                refill,
-                stage: Stage::Asked,
+                on_hidden,
+                stage: if looks_first {
+                    Stage::Probed(Found::Nothing)
+                } else {
+                    Stage::Asked
+                },
             }))
         } else {
             Work::Pass
@@ -706,13 +763,39 @@ impl<'e> Dispatch<'e> {
         let ticket = self.sessions.open(self.client, verb, quiet, work);
         let target = self.target(space, key, base64);
         self.send(lane, ticket, |lane, sessions| {
-            write(lane, sessions, ticket, target);
+            if looks_first {
+                lane.probe(sessions, ticket, target, Look::of(decision));
+            } else {
+                write(lane, sessions, ticket, target);
+            }
         });
         if reaches && plain {
             let siblings = decision.siblings(&self.snapshot.codec);
             self.delete_copies(ticket, lane, siblings, key, base64, None);
         }
         self.sessions.finish(ticket);
+    }
+
+    /// Whether a write reaches the copies of others, once it took effect.
+    fn reaches_siblings(&mut self, decision: Decision<'_>, key: &[u8], kind: WriteKind) -> bool {
+        let is_fill = self.uses_up_miss(decision, key, kind);
+        // One that only stores where nothing is changes nothing. That others keep what
+        // they have lets a lock of each namespace be one.
+        let is_add = kind == WriteKind::Add && decision.mode == Mode::Isolate;
+        decision.rule.mode != Mode::Shared
+            && match decision.rule.coherence {
+                Coherence::None | Coherence::Deletes => false,
+                Coherence::FillAware => !is_fill && !is_add,
+                Coherence::Strict => !is_add,
+            }
+    }
+
+    /// Whether a write fills what was missed a moment ago, which is then used up.
+    fn uses_up_miss(&mut self, decision: Decision<'_>, key: &[u8], kind: WriteKind) -> bool {
+        kind != WriteKind::Conditional
+            && decision.rule.mode != Mode::Shared
+            && decision.rule.coherence == Coherence::FillAware
+            && self.sessions.is_fill(self.client, key)
     }
 
     /// Sends the next step of a change.
@@ -734,40 +817,102 @@ impl<'e> Dispatch<'e> {
                     lane.probe(sessions, ticket, target, look);
                 });
             }
-            Step::Swap(cas) => {
-                if let Some(refill) = &change.refill {
-                    self.swap(ticket, lane, target, refill, cas);
+            Step::Swap(cas) => match &change.on_hidden {
+                OnHidden::Replace(original) | OnHidden::Leave { original, .. } => {
+                    self.ask_for(ticket, lane, target, original, Some(cas));
+                }
+                OnHidden::Ignore | OnHidden::Count { .. } => {}
+            },
+            Step::Ask => {
+                if let OnHidden::Count {
+                    original: Some(original),
+                    ..
+                } = &change.on_hidden
+                {
+                    self.ask_for(ticket, lane, target, original, None);
                 }
             }
         }
         self.sessions.resume(ticket, change);
     }
 
-    /// Stores what an `add` could not, in place of the value of this CAS id.
-    fn swap(&mut self, ticket: Ticket, lane: usize, target: Target<'_>, refill: &Refill, cas: u64) {
-        let value = &refill.value;
-        match &refill.head {
-            &RefillHead::Text { flags, exptime } => {
+    /// Asks for a change that had to wait, for exactly the value of this CAS id.
+    fn ask_for(
+        &mut self,
+        ticket: Ticket,
+        lane: usize,
+        target: Target<'_>,
+        original: &Original,
+        cas: Option<u64>,
+    ) {
+        let value = &*original.value;
+        match &original.head {
+            &OriginalHead::Text {
+                verb: verb @ (Verb::Append | Verb::Prepend),
+                ..
+            } if self.lanes[lane].meta == MetaCommands::Known => {
+                // No classic command appends to what has this id.
+                let mode = if verb == Verb::Append { 'A' } else { 'P' };
+                let flags = cas.map_or(String::new(), |cas| format!("M{mode} C{cas}"));
+                self.send_meta(ticket, lane, target, (Verb::Ms, flags.as_bytes()), value);
+            }
+            &OriginalHead::Text {
+                verb,
+                flags,
+                exptime,
+            } => {
+                // Where there are no others it is appended to whatever is there now.
+                let is_whole = !matches!(verb, Verb::Append | Verb::Prepend);
                 let head = StoreHead {
-                    verb: Verb::Cas,
+                    verb: if is_whole { Verb::Cas } else { verb },
                     flags,
                     exptime,
-                    cas: Some(cas),
+                    cas: cas.filter(|_| is_whole),
                 };
                 self.send(lane, ticket, |lane, sessions| {
                     lane.store(sessions, ticket, target, &head, value);
                 });
             }
-            RefillHead::Meta { flags } => {
-                let kept = Tokens::new(flags).filter(|flag| !matches!(flag[0], b'M' | b'C'));
-                let mut flags = kept.collect::<Vec<_>>().join(&b' ');
-                flags.extend_from_slice(format!(" C{cas}").as_bytes());
-                let meta = Meta::store(target.key, target.base64, value.len(), &flags);
+            OriginalHead::Count { verb, delta } => {
                 self.send(lane, ticket, |lane, sessions| {
-                    lane.meta(sessions, ticket, &meta, target, Some(value), UNSEEN);
+                    lane.change(sessions, ticket, *verb, target, Some(delta));
                 });
             }
+            OriginalHead::Meta {
+                verb,
+                flags,
+                is_bound: true,
+            } => self.send_meta(ticket, lane, target, (*verb, flags), value),
+            OriginalHead::Meta { verb, flags, .. } => {
+                // `I` would store over what is newer than the id; a mode that asks
+                // whether anything is there is met by it.
+                let kept = Tokens::new(flags).filter(|flag| match flag[0] {
+                    b'C' | b'I' => false,
+                    b'M' => !matches!(flag[1..], [b'E' | b'e' | b'R' | b'r']),
+                    _ => true,
+                });
+                let mut flags = kept.collect::<Vec<_>>().join(&b' ');
+                if let Some(cas) = cas {
+                    flags.extend_from_slice(format!(" C{cas}").as_bytes());
+                }
+                self.send_meta(ticket, lane, target, (*verb, &flags), value);
+            }
         }
+    }
+
+    fn send_meta(
+        &mut self,
+        ticket: Ticket,
+        lane: usize,
+        target: Target<'_>,
+        (verb, flags): (Verb, &[u8]),
+        value: &[u8],
+    ) {
+        let meta = Meta::new(verb, (target.key, target.base64), value.len(), flags);
+        let body = (verb == Verb::Ms).then_some(value);
+        self.send(lane, ticket, |lane, sessions| {
+            lane.meta(sessions, ticket, &meta, target, body, UNSEEN);
+        });
     }
 
     // Changes --------------------------------------------------------------
@@ -842,9 +987,25 @@ impl<'e> Dispatch<'e> {
                 quiet,
                 key,
                 base64: false,
-                plain: false,
+                kind: WriteKind::Conditional,
             };
-            self.write_through(asked, decision, None, write);
+            let look = Look::of(decision);
+            let original = || Original {
+                head: OriginalHead::Count {
+                    verb,
+                    delta: argument.unwrap_or_default().into(),
+                },
+                value: Box::default(),
+            };
+            let on_hidden = if look.hides() {
+                OnHidden::Count {
+                    original: look.hides_what_is_none().then(original),
+                    refusal: Cow::Borrowed(b"NOT_FOUND\r\n"),
+                }
+            } else {
+                OnHidden::Ignore
+            };
+            self.write_through(asked, decision, on_hidden, write);
         }
     }
 
@@ -856,11 +1017,27 @@ impl<'e> Dispatch<'e> {
             quiet: meta_quiet(meta),
             key: meta.key,
             base64: meta.base64,
-            plain: false,
+            kind: WriteKind::Conditional,
         };
-        self.write_through(asked, decision, None, |lane, sessions, ticket, target| {
-            lane.meta(sessions, ticket, meta, target, None, UNSEEN);
-        });
+        let look = Look::of(decision);
+        let on_hidden = if look.hides() && is_token(meta.key) {
+            OnHidden::Count {
+                original: look
+                    .hides_what_is_none()
+                    .then(|| original_meta(meta, b"").bound()),
+                refusal: refusal(b"NF", meta),
+            }
+        } else {
+            OnHidden::Ignore
+        };
+        self.write_through(
+            asked,
+            decision,
+            on_hidden,
+            |lane, sessions, ticket, target| {
+                lane.meta(sessions, ticket, meta, target, None, UNSEEN);
+            },
+        );
     }
 
     // Without a key --------------------------------------------------------
@@ -957,6 +1134,25 @@ fn client_flags(meta: &Meta<'_>) -> u32 {
         .unwrap_or(0)
 }
 
+/// An `ms` or `ma` as its client asked for it.
+fn original_meta(meta: &Meta<'_>, value: &[u8]) -> Original {
+    Original {
+        head: OriginalHead::Meta {
+            verb: meta.verb,
+            flags: meta.flags.rest().into(),
+            is_bound: meta.has(b'C'),
+        },
+        value: value.into(),
+    }
+}
+
+/// What a meta command on a hidden value is told.
+fn refusal(code: &[u8], meta: &Meta<'_>) -> Cow<'static, [u8]> {
+    let mut reply = meta_reply(code, meta);
+    reply.extend_from_slice(b"\r\n");
+    Cow::Owned(reply)
+}
+
 /// A reply to `ms` of our own: the code, and the flags that memcached returns.
 fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
     let mut reply = Vec::with_capacity(MAX_KEY_BYTES);
@@ -971,7 +1167,7 @@ fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
                 reply.extend_from_slice(b" k");
                 push_key(&mut reply, meta.key, meta.base64);
             }
-            b'c' => reply.extend_from_slice(b" c0"),
+            b'c' if code != b"NF" => reply.extend_from_slice(b" c0"),
             _ => {}
         }
     }

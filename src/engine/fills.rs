@@ -1,11 +1,17 @@
 //! The memory of recent misses: whether a write fills what was just missed.
 //!
-//! Of a fixed size, shared by all workers without a lock. A miss is an entry of
-//! 64 bits: 40 of the hash of its key and namespace, and when it was. Each hash
-//! has four places for it. What is not found is safe, the write then counts as a
-//! change: the oldest miss gives way where four others came to its places within
-//! [`WINDOW_US`]. What is found by mistake is a change that counts as a fill: 4 in
-//! 10^12 of those writes whose four places are taken by recent misses.
+//! Misses are counted: each adds one, and each write that may be a fill takes one,
+//! so that a change soon after the fill is a change. A hit takes none back: then
+//! clients that miss at the same time could miss for ever.
+//!
+//! Of a fixed size, shared by all workers without a lock. The misses of a key are an
+//! entry of 64 bits: 38 of the hash of the key and its namespace, how many there
+//! were, and when the first of them was. Each hash has four places for it. What is
+//! not found is safe, the write then counts as a change: the oldest misses give way
+//! where four others came to their places within [`WINDOW_US`], more than
+//! [`MAX_COUNT`] are not counted, and all are forgotten with the first. What is found
+//! by mistake is a change that counts as a fill: 15 in 10^12 of those writes whose
+//! four places are taken by recent misses.
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
@@ -22,9 +28,16 @@ pub const WINDOW_US: u64 = WINDOW_TICKS << TICK_SHIFT;
 /// A tick is 2^19 microseconds, about half a second.
 const TICK_SHIFT: u32 = 19;
 const WINDOW_TICKS: u64 = 10;
-/// Ticks are counted up to 2^24, which takes 101 days, and from the start again.
-const TICK_BITS: u32 = 24;
+/// Ticks are counted up to 2^22, which takes 25 days, and from the start again.
+const TICK_BITS: u32 = 22;
 const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
+/// Misses of one key that are counted.
+const MAX_COUNT: u64 = (1 << COUNT_BITS) - 1;
+const COUNT_BITS: u32 = 4;
+/// Where the part of the hash begins in an entry, above tick and count.
+const PART_SHIFT: u32 = TICK_BITS + COUNT_BITS;
+/// How often a change of an entry is tried that others change as well.
+const MAX_TRIES: usize = 8;
 /// Entries of one hash.
 const WAYS: usize = 4;
 /// Sets of entries: 1 MiB for 131,072 misses.
@@ -33,7 +46,8 @@ const SETS: usize = 1 << 15;
 /// Misses of the last seconds.
 #[derive(Debug)]
 pub struct Fills {
-    /// Entries: a part of the hash, then the tick; 0 where there is none.
+    /// Entries: a part of the hash, then the count, then the tick; 0 where there is
+    /// none.
     sets: Box<[[AtomicU64; WAYS]]>,
     /// Seeded anew in each process, so that nobody can aim at an entry.
     hashing: RandomState,
@@ -60,35 +74,41 @@ impl Fills {
     /// `now_us` is of a clock that all workers share.
     pub fn note(&self, namespace: u64, key: &[u8], now_us: u64) {
         let (hash, now) = (self.hash(namespace, key), tick(now_us));
-        // The same, or an empty one, or the oldest.
-        let mut oldest = (0, 0);
         let set = self.set(hash);
-        for (at, entry) in set.iter().enumerate() {
-            let entry = entry.load(Ordering::Relaxed);
-            if entry == 0 || entry >> TICK_BITS == part(hash) {
-                oldest = (at, u64::MAX);
-                if entry != 0 {
-                    break;
-                }
-            } else if age(entry, now) > oldest.1 {
-                oldest = (at, age(entry, now));
+        for _ in 0..MAX_TRIES {
+            let (place, old) = choose(set, part(hash), now);
+            let new = if is_recent(old, part(hash), now) {
+                // With the first of them all are forgotten.
+                let count = (count(old) + 1).min(MAX_COUNT);
+                entry(part(hash), count, old & TICK_MASK)
+            } else {
+                entry(part(hash), 1, now)
+            };
+            let noted = place.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
+            if noted.is_ok() {
+                return;
             }
         }
-        set[oldest.0].store(part(hash) << TICK_BITS | now, Ordering::Relaxed);
     }
 
-    /// Whether a client key was missed by somebody of a namespace a moment ago. That
-    /// is then used up: only one write fills it.
+    /// Whether a client key was missed by somebody of a namespace a moment ago. One
+    /// such miss is then used up.
     pub fn take(&self, namespace: u64, key: &[u8], now_us: u64) -> bool {
         let (hash, now) = (self.hash(namespace, key), tick(now_us));
         self.set(hash).iter().any(|place| {
-            let entry = place.load(Ordering::Relaxed);
-            entry != 0
-                && entry >> TICK_BITS == part(hash)
-                && place
-                    .compare_exchange(entry, 0, Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok()
-                && age(entry, now) <= WINDOW_TICKS
+            let one_less = |old: u64| {
+                is_recent(old, part(hash), now).then(|| match count(old) {
+                    0 | 1 => 0,
+                    more => entry(part(hash), more - 1, old & TICK_MASK),
+                })
+            };
+            (0..MAX_TRIES)
+                .map_while(|_| {
+                    let old = place.load(Ordering::Relaxed);
+                    let new = one_less(old)?;
+                    Some(place.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed))
+                })
+                .any(|taken| taken.is_ok())
         })
     }
 
@@ -101,7 +121,7 @@ impl Fills {
 
     fn set(&self, hash: u64) -> &[AtomicU64; WAYS] {
         // The bits that are not part of the entry.
-        let at = (hash >> (u64::BITS - TICK_BITS)) as usize;
+        let at = (hash >> (u64::BITS - PART_SHIFT)) as usize;
         &self.sets[at & (self.sets.len() - 1)]
     }
 }
@@ -131,7 +151,7 @@ impl FillMemory {
         self.fills.note(self.namespace(space), key, now_us);
     }
 
-    /// Whether it was missed a moment ago; only one write is told so.
+    /// Whether it was missed a moment ago; as many writes are told so as misses were.
     pub(super) fn take(&self, space: SpaceId, key: &[u8], now_us: u64) -> bool {
         self.fills.take(self.namespace(space), key, now_us)
     }
@@ -157,7 +177,43 @@ fn tick(now_us: u64) -> u64 {
 }
 
 fn part(hash: u64) -> u64 {
-    hash & (u64::MAX >> TICK_BITS)
+    hash & (u64::MAX >> PART_SHIFT)
+}
+
+fn entry(part: u64, count: u64, tick: u64) -> u64 {
+    part << PART_SHIFT | count << TICK_BITS | tick
+}
+
+fn count(entry: u64) -> u64 {
+    entry >> TICK_BITS & MAX_COUNT
+}
+
+/// Whether an entry is of this part of a hash, and of a moment ago.
+fn is_recent(entry: u64, part: u64, now: u64) -> bool {
+    entry != 0 && entry >> PART_SHIFT == part && age(entry, now) <= WINDOW_TICKS
+}
+
+/// The place for a part of a hash, and what is there: the same, or nothing, or what
+/// is oldest.
+fn choose(set: &[AtomicU64; WAYS], part: u64, now: u64) -> (&AtomicU64, u64) {
+    let load = |place: &'_ AtomicU64| place.load(Ordering::Relaxed);
+    let mut chosen = (&set[0], load(&set[0]));
+    let mut most = 0;
+    for place in set {
+        let found = load(place);
+        if found != 0 && found >> PART_SHIFT == part {
+            return (place, found);
+        }
+        let age = if found == 0 {
+            u64::MAX
+        } else {
+            age(found, now) + 1
+        };
+        if age > most {
+            (chosen, most) = ((place, found), age);
+        }
+    }
+    chosen
 }
 
 fn age(entry: u64, now: u64) -> u64 {
@@ -181,17 +237,69 @@ mod tests {
     }
 
     #[test]
-    fn a_miss_is_filled_once_and_soon() {
+    fn each_miss_is_filled_once_and_soon() {
         let fills = Fills::with_sets(1);
         let start = 5_000_000;
         assert!(!fills.take_number(1, start));
-        fills.note_number(1, start);
-        fills.note_number(1, start);
-        assert!(!fills.take_number(2, start));
-        assert!(fills.take_number(1, start + WINDOW_US));
-        assert!(!fills.take_number(1, start));
+        for misses in [1, 2, 3] {
+            (0..misses).for_each(|_| fills.note_number(1, start));
+            assert!(!fills.take_number(2, start));
+            for _ in 0..misses {
+                assert!(fills.take_number(1, start + WINDOW_US));
+            }
+            // What comes then is a change.
+            assert!(!fills.take_number(1, start));
+        }
         fills.note_number(1, start);
         assert!(!fills.take_number(1, start + WINDOW_US + (1 << TICK_SHIFT)));
+    }
+
+    #[test]
+    fn no_miss_is_prolonged_by_a_later_one() {
+        let fills = Fills::with_sets(1);
+        let start = 5_000_000;
+        fills.note_number(1, start);
+        fills.note_number(1, start + WINDOW_US);
+        assert!(!fills.take_number(1, start + WINDOW_US + (1 << TICK_SHIFT)));
+        // The next is the first again.
+        let later = start + 2 * WINDOW_US;
+        fills.note_number(1, later);
+        assert!(fills.take_number(1, later + WINDOW_US));
+        assert!(!fills.take_number(1, later + WINDOW_US));
+    }
+
+    #[test]
+    fn more_misses_than_are_counted_leave_changes() {
+        let fills = Fills::with_sets(1);
+        (0..100).for_each(|_| fills.note_number(1, 1));
+        let filled = (0..100).filter(|_| fills.take_number(1, 1)).count();
+        assert_eq!(filled as u64, MAX_COUNT);
+    }
+
+    #[test]
+    fn no_miss_is_filled_twice_by_threads() {
+        const THREADS: usize = 4;
+        const ROUNDS: usize = 20_000;
+        let fills = Fills::with_sets(1);
+        let taken: usize = std::thread::scope(|scope| {
+            let workers = (0..THREADS).map(|_| {
+                scope.spawn(|| {
+                    let round = |n: &usize| {
+                        fills.note_number(*n as u64 % 3, 1);
+                        fills.take_number(*n as u64 % 3, 1)
+                    };
+                    (0..ROUNDS).filter(round).count()
+                })
+            });
+            let workers: Vec<_> = workers.collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .sum()
+        });
+        let left = (0..3).map(|n| (0..100).filter(|_| fills.take_number(n, 1)).count());
+        assert!(taken + left.sum::<usize>() <= THREADS * ROUNDS);
+        assert!(taken > THREADS * ROUNDS / 2, "{taken}");
     }
 
     #[test]

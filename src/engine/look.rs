@@ -99,6 +99,13 @@ impl Look {
     }
 }
 
+impl Look {
+    /// Whether what is flagged as a pickle and is none is hidden.
+    pub fn hides_what_is_none(self) -> bool {
+        matches!(self, Self::Whole(whole) if whole.contains(Whole::ENFORCE))
+    }
+}
+
 impl Whole {
     /// The list that counts.
     fn firewall(self, pickles: &Pickles) -> Option<&Firewall> {

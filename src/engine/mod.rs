@@ -38,7 +38,7 @@ pub use tally::{
     PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
 };
 
-pub use upstream::{LaneId, Upstream, UpstreamCounts};
+pub use upstream::{LaneId, MetaCommands, Upstream, UpstreamCounts};
 
 use change::Next;
 use dispatch::{Dispatch, Taken};

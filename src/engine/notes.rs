@@ -43,7 +43,7 @@ impl Notes {
         let mut line = line();
         match std::mem::take(&mut told.untold) {
             0 => {}
-            untold => line += &format!(" ({untold} more like it were not logged)"),
+            untold => line = format!("{line} ({untold} more like it were not logged)"),
         }
         self.waiting.push(line);
     }

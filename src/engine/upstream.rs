@@ -6,6 +6,33 @@ use super::lane::{Lane, OnMiss};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub u64);
 
+/// Whether a server knows the meta commands. One that does not takes the body of an
+/// `ms` for commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetaCommands {
+    /// memcached 1.6 and later.
+    Known,
+    /// It may be anything.
+    Perhaps,
+    /// memcached until 1.5.
+    Unknown,
+}
+
+impl MetaCommands {
+    /// By what a server answers to `version`.
+    pub fn of_version(answer: &str) -> Self {
+        let numbers = answer.strip_prefix("VERSION ").map(|version| {
+            let mut numbers = version.split(['.', '-', ' ', '_']).map(str::parse::<u32>);
+            (numbers.next(), numbers.next())
+        });
+        match numbers {
+            Some((Some(Ok(major)), Some(Ok(minor)))) if (major, minor) >= (1, 6) => Self::Known,
+            Some((Some(Ok(_)), Some(Ok(_)))) => Self::Unknown,
+            _ => Self::Perhaps,
+        }
+    }
+}
+
 /// A lane with its server's name and whether it may be written to.
 #[derive(Debug)]
 pub struct Upstream {
@@ -20,6 +47,8 @@ pub struct Upstream {
     /// It is down since it wants a login: no read of it is answered as a miss, whatever
     /// its rule says, since that would hide what somebody has to mend.
     pub wants_login: bool,
+    /// What its server understands.
+    pub meta: MetaCommands,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,
     /// Keys of reads among them that were answered as misses.
@@ -46,6 +75,7 @@ impl Upstream {
             server: server.to_owned(),
             down: None,
             wants_login: false,
+            meta: MetaCommands::Known,
             refused: 0,
             softened: 0,
         }
@@ -74,5 +104,26 @@ impl Upstream {
     /// The error line for clients.
     pub(super) fn error(&self, why: &str) -> Vec<u8> {
         format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_commands_came_with_memcached_1_6() {
+        for (answer, meta) in [
+            ("VERSION 1.6.18", MetaCommands::Known),
+            ("VERSION 1.6.18-embedded", MetaCommands::Known),
+            ("VERSION 2.0", MetaCommands::Known),
+            ("VERSION 1.5.22", MetaCommands::Unknown),
+            ("VERSION 1.4.15 (Ubuntu)", MetaCommands::Unknown),
+            ("VERSION mcrouter 37", MetaCommands::Perhaps),
+            ("ERROR", MetaCommands::Perhaps),
+            ("", MetaCommands::Perhaps),
+        ] {
+            assert_eq!(MetaCommands::of_version(answer), meta, "{answer}");
+        }
     }
 }

@@ -286,14 +286,14 @@ pub struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
-    /// An `ms` for a key, with flags that are known to be distinct.
-    pub fn store(key: &'a [u8], base64: bool, len: usize, flags: &'a [u8]) -> Self {
+    /// An `ms` or `ma` for a key, with flags that are known to be distinct.
+    pub fn new(verb: Verb, (key, base64): (&'a [u8], bool), len: usize, flags: &'a [u8]) -> Self {
         let flags = Tokens::new(flags);
         let seen = flags
             .clone()
             .fold(0, |seen, token| seen | 1 << (token[0] & 127));
         Self {
-            verb: Verb::Ms,
+            verb,
             key,
             base64,
             len,

@@ -17,7 +17,7 @@ use super::tls::RECORD_BYTES;
 use super::worker::{Mailbox, Message};
 use crate::config::{ServerAddr, UpstreamTls};
 use crate::embedded::Embedded;
-use crate::engine::{Engine, LaneId, Overdue, PIECE_TIMEOUTS};
+use crate::engine::{Engine, LaneId, MetaCommands, Overdue, PIECE_TIMEOUTS};
 use crate::log::Pace;
 use crate::metrics::{Failure, Failures};
 
@@ -146,7 +146,10 @@ impl Connector {
         let (address, mailbox) = (Arc::clone(address), self.mailbox.clone());
         self.runtime.spawn(async move {
             let connected = address.connect().await;
-            let connected = connected.and_then(|(stream, _)| stream.detach());
+            let connected = connected.and_then(|(stream, version)| {
+                let meta = MetaCommands::of_version(&version);
+                Ok((stream.detach()?, meta))
+            });
             mailbox.send(Message::Connected(lane, connected));
         });
     }
@@ -230,7 +233,7 @@ impl LaneConnection {
     /// What came of connecting.
     pub(super) fn connected(
         &mut self,
-        connected: io::Result<Detached>,
+        connected: io::Result<(Detached, MetaCommands)>,
         engine: &mut Engine,
         registry: &Registry,
         now: Instant,
@@ -238,7 +241,10 @@ impl LaneConnection {
         if self.is_up() {
             return;
         }
-        let watched = connected.and_then(|socket| Connection::new(socket, registry, self.token));
+        let watched = connected.and_then(|(socket, meta)| {
+            engine.lane(self.lane).meta = meta;
+            Connection::new(socket, registry, self.token)
+        });
         match watched {
             Err(error) => {
                 let (failure, why) = match (Refusal::of(&error), error.kind()) {

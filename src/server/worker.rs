@@ -22,8 +22,8 @@ use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{
-    Closed, Engine, Family, Invalidation, Judged, LaneId, ListenerId, MAX_UNSENT, Settings, Ticket,
-    Upstream,
+    Closed, Engine, Family, Invalidation, Judged, LaneId, ListenerId, MAX_UNSENT, MetaCommands,
+    Settings, Ticket, Upstream,
 };
 use crate::metrics::{Durations, Gauges, Labels, Publisher};
 use crate::policy::{Snapshot, Told};
@@ -64,7 +64,7 @@ pub(super) enum Message {
     /// Work by other settings, once nothing is under way.
     Reload(Box<Reload>),
     /// What came of connecting a lane.
-    Connected(LaneId, io::Result<Detached>),
+    Connected(LaneId, io::Result<(Detached, MetaCommands)>),
     /// Bring the metrics up to date, then say so.
     Publish(oneshot::Sender<Durations>),
     /// Say how many clients there are, and who some of them are.

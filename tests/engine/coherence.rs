@@ -57,12 +57,7 @@ const FILL_AWARE: &str = "mode = \"isolate\"\ncoherence = \"fill-aware\"";
 
 #[test]
 fn a_change_deletes_the_other_copies_and_a_fill_does_not() {
-    for (write, code) in [
-        ("set k 0 0 1\r\nx", "STORED"),
-        ("ms k 1\r\nx", "HD"),
-        ("add k 0 0 1\r\nx", "STORED"),
-        ("ms k 1 ME\r\nx", "HD"),
-    ] {
+    for (write, code) in [("set k 0 0 1\r\nx", "STORED"), ("ms k 1\r\nx", "HD")] {
         let mut pair = Pair::new(FILL_AWARE);
         pair.fill();
         pair.rig.ask_cache(0, b"delete @py3//k\r\n");
@@ -78,6 +73,146 @@ fn a_change_deletes_the_other_copies_and_a_fill_does_not() {
             pair.rig.ask_cache(0, b"delete @py3//k\r\n");
             assert!(pair.three(write).starts_with(code), "{write}");
             assert_eq!(pair.copies(), "3", "{miss} and {write}");
+        }
+    }
+}
+
+/// A lock that another namespace takes would take this one's away.
+#[test]
+fn an_add_leaves_the_other_copies_and_uses_a_miss_up() {
+    for coherence in ["fill-aware", "strict"] {
+        for (write, code) in [("add k 0 0 1\r\nx", "STORED"), ("ms k 1 ME\r\nx", "HD")] {
+            let mut pair = Pair::new(&format!("mode = \"isolate\"\ncoherence = \"{coherence}\""));
+            pair.fill();
+            pair.rig.ask_cache(0, b"delete @py3//k\r\n");
+            pair.three("get k");
+            assert!(pair.three(write).starts_with(code), "{write}");
+            assert_eq!(pair.copies(), "b23", "{write}");
+            pair.three("set k 0 0 1\r\nx");
+            assert_eq!(pair.copies(), "3", "{coherence}: {write}");
+        }
+    }
+    // In the common place there is one lock, and what is elsewhere is older.
+    let mut pair = Pair::new("mode = \"guard\"\ncoherence = \"strict\"");
+    pair.fill();
+    pair.rig.ask_cache(0, b"delete k\r\n");
+    assert_eq!(pair.three("add k 0 0 1\r\nx"), "STORED\\r\\n");
+    assert_eq!(pair.copies(), "b");
+}
+
+#[test]
+fn each_miss_is_used_up_by_one_write() {
+    let mut pair = Pair::new(FILL_AWARE);
+    for misses in 1..4 {
+        pair.fill();
+        pair.rig.ask_cache(0, b"delete @py3//k\r\n");
+        for _ in 0..misses {
+            assert_eq!(pair.three("get k"), "END\\r\\n");
+        }
+        for _ in 0..misses {
+            pair.three("set k 0 0 1\r\nx");
+            // A hit takes none back.
+            pair.three("get k");
+            assert_eq!(pair.copies(), "b23");
+        }
+        pair.three("set k 0 0 1\r\nx");
+        assert_eq!(pair.copies(), "3", "{misses} misses");
+    }
+}
+
+/// Nor does it use the miss up.
+#[test]
+fn what_works_on_a_value_that_is_there_never_counts_as_a_fill() {
+    let mut pair = Pair::new(FILL_AWARE);
+    let cas = |pair: &mut Pair| {
+        let told = pair.rig.ask_cache(0, b"gets @py3//k\r\n");
+        let line = text(&told);
+        let id = line
+            .split(' ')
+            .nth(4)
+            .and_then(|rest| rest.split('\\').next());
+        id.expect("a CAS id").to_owned()
+    };
+    for write in [
+        "cas k 0 0 1 ID\r\nx",
+        "replace k 0 0 1\r\nx",
+        "append k 0 0 1\r\n1",
+        "prepend k 0 0 1\r\n1",
+        "incr k 1",
+        "decr k 1",
+        "ma k",
+        "ma k MD D2",
+        "ms k 1 MR\r\nx",
+        "ms k 1 MA\r\n1",
+        "ms k 1 MP\r\n1",
+        "ms k 1 CID\r\nx",
+        "ms k 1 MS CID\r\nx",
+    ] {
+        pair.fill();
+        pair.rig.ask_cache(0, b"delete @py3//k\r\n");
+        // Missed here, and filled through another sidecar.
+        assert_eq!(pair.three("get k"), "END\\r\\n");
+        pair.rig.ask_cache(0, b"set @py3//k 0 0 1\r\n3\r\n");
+        assert_ne!(pair.three("get k"), "END\\r\\n");
+        let id = cas(&mut pair);
+        let told = pair.three(&write.replace("ID", &id));
+        let took_effect = told.starts_with("STORED")
+            || told.starts_with("HD")
+            || told.as_bytes()[0].is_ascii_digit();
+        assert!(took_effect, "{write}: {told}");
+        assert_eq!(pair.copies(), "3", "{write}");
+        // The miss is still there for the fill that it is of.
+        pair.fill();
+        pair.three("set k 0 0 1\r\nx");
+        assert_eq!(pair.copies(), "b23", "{write}");
+    }
+}
+
+/// The change may have been carried out before anybody could tell its client.
+#[test]
+fn what_took_effect_reaches_the_other_copies_whoever_listens() {
+    let strict = "mode = \"isolate\"\ncoherence = \"strict\"";
+    let guard = "mode = \"guard\"\ncoherence = \"strict\"";
+    for (rule, own) in [(strict, "3"), (guard, "b")] {
+        for write in [
+            "cas k 0 0 1 ID\r\nx",
+            "replace k 0 0 1\r\nx",
+            "append k 0 0 1\r\nx",
+            "incr k 1",
+            "ma k",
+            "ms k 1 MR\r\nx",
+            "ms k 1 CID\r\nx",
+            "ms k 1 MA q\r\nx",
+            "set k 0 0 1\r\nx",
+            "delete k",
+        ] {
+            // After how many moves of the lane its client is gone.
+            for moves in 0..6 {
+                let mut pair = Pair::new(rule);
+                pair.fill();
+                let key = if own == "b" { "k" } else { "@py3//k" };
+                let told = pair.rig.ask_cache(0, format!("gets {key}\r\n").as_bytes());
+                let line = text(&told);
+                let id = line
+                    .split(' ')
+                    .nth(4)
+                    .and_then(|rest| rest.split('\\').next());
+                let request = write.replace("ID", id.expect("a CAS id")) + "\r\n";
+                let (rig, three) = (&mut pair.rig, pair.three);
+                rig.send(three, request.as_bytes());
+                for nth in 0..moves {
+                    if nth % 2 == 0 {
+                        rig.write_lane(0, usize::MAX);
+                    } else {
+                        rig.read_on(0, usize::MAX);
+                    }
+                }
+                rig.engine.client_gone(three);
+                rig.settle();
+                assert!(rig.engine.session(three).is_finished());
+                let left = if write == "delete k" { "" } else { own };
+                assert_eq!(pair.copies(), left, "{write}, gone after {moves}");
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod bounds;
 mod coherence;
 mod cuts;
 mod failures;
+mod hidden;
 mod identity;
 mod isolation;
 mod lanes;

@@ -45,6 +45,15 @@ fn misses_that_are_not_used_up_are_found() {
 }
 
 #[test]
+fn conditional_stores_that_count_as_fills_are_found() {
+    let protocol = Protocol {
+        has_cas: true,
+        ..broken(Coherence::FillAware, Fault::ConditionalsFill)
+    };
+    find(NO_STALE_READ, &protocol);
+}
+
+#[test]
 fn misses_that_count_for_any_namespace_are_found() {
     let fault = Fault::FillsOfAnyNamespace;
     find(NO_STALE_READ, &broken(Coherence::FillAware, fault));
@@ -56,7 +65,7 @@ fn misses_that_count_for_any_namespace_are_found() {
 fn second_steps_that_decide_anew_are_found() {
     let fault = Fault::SecondStepsDecideAnew;
     let protocol = Protocol {
-        fills_add: true,
+        has_cas: true,
         ..broken(Coherence::Strict, fault)
     };
     find(NO_STALE_READ, &protocol);

@@ -52,6 +52,8 @@ pub(crate) enum Fault {
     StoresStayAtHome,
     FillsNotUsedUp,
     FillsOfAnyNamespace,
+    /// A `cas` that follows a miss counts as its fill.
+    ConditionalsFill,
     DeletesReachOnlyWhenIsolated,
     GuardShowsAll,
     SecondStepsDecideAnew,
@@ -62,12 +64,13 @@ pub(crate) enum Fault {
 pub(crate) enum Promise {
     /// None: only deletes are promised.
     Deletes,
-    /// Those that are no fills by the rule: a fill is a store in whose namespace
-    /// the key was missed, through the same sidecar, since the last store.
+    /// Those that are no fills by the rule: a fill is a `set` or `add` in whose
+    /// namespace the key was missed, through the same sidecar, more often than it
+    /// was stored so since. An `add` in a place of its own changes nothing.
     NoFills,
     /// All, to readers of the writer's version.
     OwnStores,
-    /// All.
+    /// All, but for an `add` in a place of its own.
     AllStores,
 }
 
@@ -89,6 +92,10 @@ pub(crate) struct Protocol {
     pub(crate) fill_aware: bool,
     /// Whether a miss is served another's copy, if its reader can load that.
     pub(crate) read_through: bool,
+    /// Misses of one runtime that a sidecar remembers at most.
+    pub(crate) most_misses: u8,
+    /// Whether the database is changed by `cas` as well.
+    pub(crate) has_cas: bool,
     /// Whether fills are `add` instead of `set`.
     pub(crate) fills_add: bool,
     /// Whether no sidecar takes a second step while a request of before the first
@@ -151,9 +158,9 @@ pub(crate) struct State {
     /// Of each sidecar; they are alike, so the lower one stands first.
     stages: [u8; 2],
     /// The misses that each sidecar remembers (by runtime).
-    misses: [u8; 2],
+    misses: [[u8; 2]; 2],
     /// The misses that count by the rule.
-    counted: [u8; 2],
+    counted: [[u8; 2]; 2],
     database: u8,
     /// The newest version that was acknowledged, where races are reported.
     acknowledged: u8,
@@ -165,6 +172,7 @@ pub(crate) struct State {
 pub(crate) enum Kind {
     Delete,
     Set,
+    Cas,
 }
 
 /// Sidecars are named by their place, runtimes and slots by their number.
@@ -207,6 +215,8 @@ impl Protocol {
             races: Races::Forgiven,
             fill_aware: false,
             read_through: false,
+            most_misses: 1,
+            has_cas: false,
             fills_add: false,
             patient: false,
             one_way: false,
@@ -230,7 +240,17 @@ impl Protocol {
             if let Some(fault) = self.fault {
                 fault.spoil(plan);
             }
-            for script in [&plan.delete, &plan.set, &plan.fill, &plan.add] {
+            let Plan {
+                delete,
+                set,
+                fill,
+                add,
+                cas,
+                missed_cas,
+                ..
+            } = plan;
+            for script in [delete, set, fill, add, cas, missed_cas] {
+                let script = &*script;
                 if !scripts.contains(script) {
                     scripts.push(script.clone());
                 }
@@ -312,10 +332,11 @@ impl Protocol {
     fn memories(&self, state: &State, steps: &mut Vec<Step>) {
         for (sidecar, runtime) in PAIRS {
             let stage = state.stages[sidecar];
-            let remembered = state.counted[sidecar] >> runtime & 1 == 1;
-            if remembered {
+            let remembered = state.counted[sidecar][runtime];
+            if remembered > 0 {
                 steps.push(Step::Forget { sidecar, runtime });
-            } else if self.shown(state, stage, runtime).is_none() {
+            }
+            if remembered < self.most_misses && self.shown(state, stage, runtime).is_none() {
                 steps.push(Step::Miss { sidecar, runtime });
             }
         }
@@ -338,7 +359,9 @@ impl Protocol {
             return;
         }
         for (sidecar, runtime) in PAIRS {
-            steps.extend([Kind::Delete, Kind::Set].map(|kind| Step::Change {
+            let kinds = [Kind::Delete, Kind::Set, Kind::Cas];
+            let kinds = kinds[..if self.has_cas { 3 } else { 2 }].iter();
+            steps.extend(kinds.map(|&kind| Step::Change {
                 sidecar,
                 runtime,
                 kind,
@@ -347,11 +370,13 @@ impl Protocol {
     }
 
     fn miss(&self, state: &mut State, sidecar: usize, runtime: usize) {
-        state.counted[sidecar] |= 1 << runtime;
-        state.misses[sidecar] |= match self.fault {
-            Some(Fault::FillsOfAnyNamespace) => BOTH,
-            _ => 1 << runtime,
-        };
+        state.counted[sidecar][runtime] += 1;
+        let any = self.fault == Some(Fault::FillsOfAnyNamespace);
+        for other in [PY2, PY3] {
+            if other == runtime || any {
+                state.misses[sidecar][other] += 1;
+            }
+        }
     }
 
     /// Decides for a store; it uses a miss up.
@@ -364,9 +389,8 @@ impl Protocol {
         adds: bool,
     ) -> Sent {
         let plan = self.plan(state, sidecar, runtime);
-        let bit = 1 << runtime;
-        let is_fill = state.misses[sidecar] & bit != 0;
-        let counts = state.counted[sidecar] & bit != 0;
+        let is_fill = state.misses[sidecar][runtime] > 0;
+        let counts = state.counted[sidecar][runtime] > 0;
         let script = match (is_fill, adds) {
             (_, true) => &plan.add,
             (true, false) => &plan.fill,
@@ -374,13 +398,15 @@ impl Protocol {
         };
         let promised = match self.promise {
             Promise::Deletes => 0,
+            _ if adds && plan.mode == Mode::Isolate => 0,
             Promise::NoFills if counts => 0,
             Promise::OwnStores => 1 << runtime,
             Promise::NoFills | Promise::AllStores => BOTH,
         };
-        state.counted[sidecar] &= !bit;
+        let less = |misses: &mut u8| *misses = misses.saturating_sub(1);
+        less(&mut state.counted[sidecar][runtime]);
         if self.fault != Some(Fault::FillsNotUsedUp) {
-            state.misses[sidecar] &= !bit;
+            less(&mut state.misses[sidecar][runtime]);
         }
         let stage = state.stages[sidecar];
         self.sent(script, stage, (runtime, version), promised)
@@ -408,6 +434,19 @@ impl Protocol {
         let version = state.database;
         match kind {
             Kind::Set => self.store(state, sidecar, runtime, version, false),
+            Kind::Cas => {
+                let plan = self.plan(state, sidecar, runtime);
+                let promised = match self.promise {
+                    Promise::Deletes => 0,
+                    Promise::OwnStores => 1 << runtime,
+                    Promise::NoFills | Promise::AllStores => BOTH,
+                };
+                let script = match state.misses[sidecar][runtime] {
+                    0 => &plan.cas,
+                    _ => &plan.missed_cas,
+                };
+                self.sent(script, state.stages[sidecar], (runtime, version), promised)
+            }
             Kind::Delete => {
                 let plan = self.plan(state, sidecar, runtime);
                 let stage = state.stages[sidecar];
@@ -456,8 +495,8 @@ impl Protocol {
     fn store_is_done(&self, state: &State, sent: &mut Sent) {
         let script = &self.scripts[usize::from(sent.script)];
         let next = usize::from(sent.next);
-        if self.fault == Some(Fault::SecondStepsDecideAnew) && script.ends_add_before(next) {
-            let anew = &self.plan(state, 1, usize::from(sent.runtime)).add;
+        if self.fault == Some(Fault::SecondStepsDecideAnew) && script.ends_cas_before(next) {
+            let anew = &self.plan(state, 1, usize::from(sent.runtime)).cas;
             sent.script = self.number(anew);
             sent.next = (anew.ops.len() - (script.ops.len() - next)) as u8;
         }
@@ -532,10 +571,10 @@ enum Effect {
 }
 
 impl Script {
-    /// Whether an `add` took effect, if this operation is next.
-    fn ends_add_before(&self, next: usize) -> bool {
+    /// Whether a `cas` took effect, if this operation is next.
+    fn ends_cas_before(&self, next: usize) -> bool {
         let before = self.ops.get(next - 1);
-        matches!(before, Some(Op::Add(_) | Op::Swap(_)))
+        matches!(before, Some(Op::Replace(_)))
     }
 
     fn probes(&self) -> bool {
@@ -558,6 +597,7 @@ impl Fault {
                 plan.set.acked_after = 1;
             }
             Self::StoresStayAtHome => stores.into_iter().for_each(|s| *s = without_siblings(s)),
+            Self::ConditionalsFill => plan.missed_cas = without_siblings(&plan.missed_cas),
             Self::GuardShowsAll if plan.mode == Mode::Guard => plan.shown = [true; 2],
             _ => {}
         }
@@ -583,7 +623,8 @@ impl State {
                 held.seen |= 1 << slot;
             }
             (Op::Swap(_), Some(held)) if held.seen >> slot & 1 == 1 => *copy = Some(new),
-            (Op::Add(_) | Op::Probe(_) | Op::Swap(_), _) => return Effect::None,
+            (Op::Replace(_), Some(_)) => *copy = Some(new),
+            (Op::Add(_) | Op::Probe(_) | Op::Swap(_) | Op::Replace(_), _) => return Effect::None,
         }
         Effect::Changed
     }
@@ -665,8 +706,8 @@ impl Model for Protocol {
         assert!(self.stages.keys.len() <= KEYS && self.slots <= SLOTS);
         vec![State {
             stages: [0; 2],
-            misses: [0; 2],
-            counted: [0; 2],
+            misses: [[0; 2]; 2],
+            counted: [[0; 2]; 2],
             database: 0,
             acknowledged: 0,
             copies: [None; KEYS],
@@ -699,8 +740,9 @@ impl Model for Protocol {
                 None
             }
             Step::Forget { sidecar, runtime } => {
-                state.misses[sidecar] &= !(1 << runtime);
-                state.counted[sidecar] &= !(1 << runtime);
+                // All of them: with the first, the others.
+                state.misses[sidecar][runtime] = 0;
+                state.counted[sidecar][runtime] = 0;
                 None
             }
             Step::Read { runtime } => Some(Slot::Read {

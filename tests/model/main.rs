@@ -167,6 +167,26 @@ fn fill_aware_stores_are_coherent_but_for_fills() {
 }
 
 #[test]
+fn conditional_stores_are_coherent_whatever_was_missed() {
+    explore(&Protocol {
+        has_cas: true,
+        ..small(&[ISOLATE], Coherence::FillAware)
+    });
+    explore(&Protocol {
+        has_cas: true,
+        ..small(&[GUARD, ISOLATE], Coherence::Strict)
+    });
+}
+
+#[test]
+fn as_many_stores_as_there_were_misses_are_fills() {
+    explore(&Protocol {
+        most_misses: 2,
+        ..small(&[ISOLATE], Coherence::FillAware)
+    });
+}
+
+#[test]
 fn fills_by_add_are_coherent() {
     for coherence in [Coherence::Deletes, Coherence::Strict] {
         explore(&Protocol {

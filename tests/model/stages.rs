@@ -114,6 +114,8 @@ pub(crate) enum Op {
     Probe(u8),
     /// Replaces exactly that.
     Swap(u8),
+    /// Stores where something is.
+    Replace(u8),
 }
 
 impl Op {
@@ -123,7 +125,8 @@ impl Op {
         | Self::Delete(key)
         | Self::Add(key)
         | Self::Probe(key)
-        | Self::Swap(key)) = self;
+        | Self::Swap(key)
+        | Self::Replace(key)) = self;
         key.into()
     }
 }
@@ -149,6 +152,9 @@ pub(crate) struct Plan {
     /// A set that follows a miss.
     pub(crate) fill: Script,
     pub(crate) add: Script,
+    /// A `cas`, and one that follows a miss.
+    pub(crate) cas: Script,
+    pub(crate) missed_cas: Script,
 }
 
 /// All that the model needs of the real code.
@@ -250,6 +256,25 @@ fn plan(
         Coherence::FillAware if !ENGINE_KNOWS_FILLS => without_siblings(&fill),
         _ => fill,
     };
+    let by_id = [
+        &store[..store.len() - pickle.len() - 4],
+        b" 7\r\n",
+        pickle,
+        b"\r\n",
+    ]
+    .concat();
+    let by_id = [&b"cas"[..], &by_id[3..]].concat();
+    let mut replaces = |recorded| {
+        let mut script = script(recorded);
+        let Op::Swap(key) = script.ops[0] else {
+            panic!("a cas is one from the start");
+        };
+        script.ops[0] = Op::Replace(key);
+        script.spared = [true; 2];
+        script
+    };
+    let cas = replaces(record(config, tag, &by_id, record::success));
+    let missed_cas = replaces(record_fill(config, tag, client_key, &by_id));
     let reaches = fill.ops.len() > 1;
     let strict = coherence == Coherence::Strict && decision.rule.mode != Mode::Shared;
     assert_eq!(reaches, strict, "only under strict a fill deletes siblings");
@@ -261,6 +286,8 @@ fn plan(
         set,
         fill,
         add,
+        cas,
+        missed_cas,
     }
 }
 

@@ -8,6 +8,8 @@ use fastrand::Rng;
 use memchr::memmem;
 use picklegate::protocol::key::encode_base64_key;
 
+use picklegate::protocol::request::Verb;
+
 use crate::reference::{Asker, Begun, Reference};
 use crate::rig::{replies, text};
 use crate::value::{PICKLED, Python, Stamp, pickle};
@@ -50,7 +52,7 @@ enum Kind {
     Store {
         stamp: Stamp,
         begun: Begun,
-        is_plain: bool,
+        verb: Verb,
         is_silent: bool,
     },
     Delete {
@@ -113,6 +115,8 @@ pub(crate) struct Common {
     pub(crate) without_two: bool,
     /// Rejected stores are answered as stores whose condition is not met.
     pub(crate) rejects: bool,
+    /// Nobody adds: each copy that is there was stored by a change.
+    pub(crate) without_adds: bool,
 }
 
 impl Common {
@@ -122,6 +126,7 @@ impl Common {
             locks: [0; SHARED],
             without_two: false,
             rejects,
+            without_adds: false,
         }
     }
 
@@ -263,7 +268,8 @@ impl Client {
             64..82 => {
                 let key = rng.usize(..common.names.len());
                 let row = reference.bump(key);
-                let verb = if rng.u8(..8) > 0 { "set" } else { "add" };
+                let adds = rng.u8(..8) == 0 && !common.without_adds;
+                let verb = if adds { Verb::Add } else { Verb::Set };
                 let how = (python, meta, verb, None);
                 self.store(rng, common, reference, (key, row), how);
             }
@@ -288,7 +294,8 @@ impl Client {
             }
             Todo::Fill { key, row, python } => {
                 let meta = self.introduction == Introduction::Flag || rng.u8(..3) == 0;
-                let verb = if rng.bool() { "set" } else { "add" };
+                let adds = rng.bool() && !common.without_adds;
+                let verb = if adds { Verb::Add } else { Verb::Set };
                 self.store(
                     rng,
                     common,
@@ -300,7 +307,7 @@ impl Client {
             }
             Todo::Replace { key, id, python } => {
                 let row = reference.bump(key);
-                let how = (python, false, "cas", Some(id));
+                let how = (python, false, Verb::Cas, Some(id));
                 self.store(rng, common, reference, (key, row), how);
             }
             Todo::Release { name } => {
@@ -393,21 +400,21 @@ impl Client {
         common: &Common,
         reference: &mut Reference,
         (key, row): (usize, u64),
-        (python, meta, verb, id): (Python, bool, &str, Option<u64>),
+        (python, meta, verb, id): (Python, bool, Verb, Option<u64>),
     ) {
-        let is_plain = verb == "set";
         let (stamp, begun) = reference.begin_store(key, row, self.asker(python));
         let value = pickle(python, stamp, rng.u16(..400) == 0);
         let (name, len) = (&common.names[key], value.len());
         let is_silent = !meta && rng.u8(..8) == 0;
         let (head, opaque) = if meta {
             let (name, flags, opaque) = self.spell(rng, name, python);
-            let mode = if is_plain { "S" } else { "E" };
+            let mode = if verb == Verb::Set { "S" } else { "E" };
             let head = format!("ms {name} {len} F{PICKLED} M{mode} {flags}\r\n");
             (head, opaque)
         } else {
             let id = id.map_or(String::new(), |id| format!(" {id}"));
             let noreply = if is_silent { " noreply" } else { "" };
+            let verb = verb.name();
             let head = format!("{verb} {name} {PICKLED} 0 {len}{id}{noreply}\r\n");
             (head, None)
         };
@@ -415,7 +422,7 @@ impl Client {
         let kind = Kind::Store {
             stamp,
             begun,
-            is_plain,
+            verb,
             is_silent,
         };
         self.send(python, kind, opaque, &bytes);
@@ -574,13 +581,10 @@ impl Client {
                 self.read_all(&keys, by, reply, common, reference, guarded);
             }
             Kind::Store {
-                stamp,
-                begun,
-                is_plain,
-                ..
+                stamp, begun, verb, ..
             } => match code {
-                b"STORED" | b"HD" => reference.stored(stamp.key, by, stamp, begun),
-                b"NOT_STORED" | b"NS" if is_plain => {
+                b"STORED" | b"HD" => reference.stored(verb, by, stamp, begun),
+                b"NOT_STORED" | b"NS" if verb == Verb::Set => {
                     is_answer &= common.rejects;
                     reference.rejected(stamp.key, by, begun);
                 }

@@ -21,6 +21,8 @@ use world::World;
 /// Lives of a test, and the moves in each.
 const LIVES: u64 = 10;
 const MOVES: u64 = 20_000;
+/// Lives in which nothing goes wrong but that clients leave.
+const CALM_LIVES: u64 = 16;
 
 /// What has to happen in each test, or it would show nothing.
 const KINDS: [&str; 21] = [
@@ -60,6 +62,28 @@ fn run(coherence: Coherence, kinds: &[&str]) {
     }
     println!("{coherence:?}:\n{counts}");
     for kind in KINDS.iter().chain(kinds) {
+        assert!(counts.of(kind) > 0, "no {kind}:\n{counts}");
+    }
+}
+
+/// A client that is gone is told nothing; what it changed is changed for all.
+#[test]
+fn a_change_reaches_every_copy_whoever_is_left_to_hear_of_it() {
+    let first = match std::env::var("PICKLEGATE_SEED") {
+        Ok(seed) => seed.parse().expect("a number"),
+        Err(_) => fastrand::u64(..u64::MAX - CALM_LIVES),
+    };
+    let mut counts = Counts::default();
+    for seed in first..first + CALM_LIVES {
+        counts.merge(&World::calm(seed).run_calm(MOVES));
+    }
+    println!("{counts}");
+    for kind in [
+        "connections closed",
+        "changes in doubt",
+        "keys with one copy of several",
+        "reloads",
+    ] {
         assert!(counts.of(kind) > 0, "no {kind}:\n{counts}");
     }
 }

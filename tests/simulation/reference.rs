@@ -9,10 +9,11 @@
 //! read is before C, and C before the read. Changes are
 //!
 //! - deletes, and stores that the rule rejects;
-//! - under `strict`, all stores;
-//! - under `fill-aware`, the stores for whose key no miss of this namespace that
-//!   went through this sidecar may have been remembered: each miss of the last
-//!   seconds was before another store, and that before this one.
+//! - under `strict`, all stores but those by `add`, which change nothing;
+//! - under `fill-aware`, each `cas`, and each `set` for whose key no miss of this
+//!   namespace that went through this sidecar may have been remembered: of the last
+//!   seconds there is one miss at most, it was before another store, and that before
+//!   this one.
 //!
 //! A fill that is under way while somebody deletes is not before that delete: what
 //! it stores may stay, as it would with a plain memcached.
@@ -21,6 +22,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt::Display;
 
 use picklegate::engine::FILL_WINDOW_US;
+use picklegate::protocol::request::Verb;
 
 use crate::value::{Python, Stamp, stamp_of};
 
@@ -109,8 +111,8 @@ struct Store {
 struct Misses {
     /// Reads under way, or given up by their clients.
     reading: u32,
-    /// When the last miss was told: step and clock.
-    last: Option<(u64, u64)>,
+    /// When misses were told lately: step and clock.
+    told: VecDeque<(u64, u64)>,
     /// When the last store began that was answered.
     taken: u64,
 }
@@ -284,7 +286,7 @@ impl Reference {
         let now = (self.step, self.now_us);
         let misses = self.misses(key, by);
         misses.reading -= 1;
-        misses.last = Some(now);
+        misses.told.push_back(now);
     }
 
     /// A read was answered by a value; `guarded` if its reader must be able to load
@@ -350,11 +352,12 @@ impl Reference {
     }
 
     /// A store took effect.
-    pub(crate) fn stored(&mut self, key: usize, by: Asker, stamp: Stamp, begun: Begun) {
-        let is_change = match self.coherence {
-            Coherence::Deletes => false,
-            Coherence::Strict => true,
-            Coherence::FillAware => self.is_surely_no_fill(key, by, begun),
+    pub(crate) fn stored(&mut self, verb: Verb, by: Asker, stamp: Stamp, begun: Begun) {
+        let key = stamp.key;
+        let is_change = match (self.coherence, verb) {
+            (Coherence::Deletes, _) | (_, Verb::Add) => false,
+            (Coherence::Strict, _) | (Coherence::FillAware, Verb::Cas) => true,
+            (Coherence::FillAware, _) => self.is_surely_no_fill(key, by, begun),
         };
         self.note_key(
             key,
@@ -364,7 +367,9 @@ impl Reference {
         let end = self.step;
         self.stores[stamp.store].end = Some(end);
         self.keys[key].first.get_or_insert(end);
-        self.end_store(key, by, begun);
+        if verb != Verb::Cas {
+            self.end_store(key, by, begun);
+        }
         self.counts.add("stores", 1);
         if is_change {
             self.counts.add("stores that change", 1);
@@ -374,8 +379,13 @@ impl Reference {
 
     fn is_surely_no_fill(&mut self, key: usize, by: Asker, begun: Begun) -> bool {
         let misses = self.misses(key, by);
-        let forgotten = |(step, us)| step < begun.taken || us + WINDOW_US < begun.us;
-        misses.reading == 0 && misses.last.is_none_or(forgotten)
+        let is_old = |&(_, us): &(u64, u64)| us + WINDOW_US < begun.us;
+        while misses.told.front().is_some_and(is_old) {
+            misses.told.pop_front();
+        }
+        let mut told = misses.told.iter();
+        let is_taken = told.next().is_none_or(|&(step, _)| step < begun.taken);
+        misses.reading == 0 && is_taken && told.next().is_none()
     }
 
     fn end_store(&mut self, key: usize, by: Asker, begun: Begun) {

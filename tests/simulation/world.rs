@@ -5,12 +5,13 @@ use fastrand::Rng;
 use picklegate::engine::{Action, Apart, Inline, Invalidation, Settings, Writer};
 use picklegate::pickle::Verdict;
 use picklegate::policy::{RuntimeTag, Source, Tag, bucket};
+use picklegate::protocol::request::Verb;
 
 use crate::client::{Client, Common, Introduction, counters};
-use crate::reference::{Begun, Coherence, Counts, Reference};
+use crate::reference::{Asker, Begun, Coherence, Counts, Reference};
 use crate::rig::{Peer, Rig, settings, text};
 use crate::stages::{Plan, Stage, Walk};
-use crate::value::Python;
+use crate::value::{PICKLED, Python, pickle, stamp_of};
 
 const CONNECTIONS: usize = 2;
 const SIDECARS: usize = 2;
@@ -51,7 +52,14 @@ pub(crate) struct World {
     common: Common,
     reference: Reference,
     leftovers: Vec<Leftover>,
+    /// No lane is ever lost or down: whatever was begun is finished.
+    is_calm: bool,
+    /// By key: the store that was planted, and where.
+    planted: Vec<(usize, Vec<Vec<u8>>)>,
 }
+
+/// Moves after which a calm world comes to rest, to be looked at.
+const CALM_MOVES: u64 = 80;
 
 /// Client keys: of all parts of a rollout, and those that the codec treats in a way
 /// of their own. None begins with the prefix of `py2`: without that namespace it
@@ -139,6 +147,8 @@ impl World {
             reference: Reference::new(title, coherence, &names),
             common: Common::new(names, plan.on_unloadable_write == "reject"),
             leftovers: Vec::new(),
+            is_calm: false,
+            planted: Vec::new(),
         };
         world.fill_counters();
         for sidecar in 0..SIDECARS {
@@ -175,6 +185,105 @@ impl World {
             Introduction::Known(python) => rig.open_as(0, Some(tag(python))),
             Introduction::Hello(_) => rig.open_as(1, None),
             Introduction::Flag => rig.open_as(2, None),
+        }
+    }
+
+    /// One in which clients leave in the middle of everything, and nothing else goes
+    /// wrong.
+    pub(crate) fn calm(seed: u64) -> Self {
+        let mut world = Self::new(seed, Coherence::Strict);
+        world.is_calm = true;
+        world.common.without_adds = true;
+        world
+    }
+
+    /// Makes this many moves of a calm world, and lets it come to rest often. All places
+    /// have a copy before; of what was changed then there is one left, whoever was
+    /// still there to hear of the change.
+    pub(crate) fn run_calm(mut self, steps: u64) -> Counts {
+        while self.reference.step < steps {
+            self.plant();
+            let until = self.reference.step + CALM_MOVES;
+            while self.reference.step < until {
+                self.pass_time();
+                let moved = self.step();
+                self.reference.step += u64::from(moved);
+            }
+            self.settle();
+            self.check_copies();
+        }
+        self.reference.counts
+    }
+
+    /// The places of a key that somebody reads.
+    fn places(&self, name: &str) -> Vec<Vec<u8>> {
+        let mut places = Vec::new();
+        for rig in &self.sidecars {
+            let snapshot = &rig.config.snapshot;
+            for python in [Python::Two, Python::Three] {
+                let tag = RuntimeTag::parse(python.tag()).expect("a tag");
+                let Some(identity) = snapshot.identify(&tag) else {
+                    continue;
+                };
+                let space = snapshot.decide(identity, name.as_bytes()).space;
+                let mut place = Vec::new();
+                snapshot.codec.encode(space, name.as_bytes(), &mut place);
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
+        places
+    }
+
+    /// Puts the same copy of each key into all of its places.
+    fn plant(&mut self) {
+        let by = Asker {
+            client: 0,
+            sidecar: 0,
+            python: Python::Two,
+        };
+        for key in 0..self.common.names.len() {
+            let name = self.common.names[key].clone();
+            let row = self.reference.bump(key);
+            let (stamp, begun) = self.reference.begin_store(key, row, by);
+            let value = pickle(Python::Two, stamp, false);
+            let server = self.server_of(&name);
+            let places = self.places(&name);
+            for place in &places {
+                let head = format!(" {PICKLED} 0 {}\r\n", value.len());
+                let request = [b"set ", &place[..], head.as_bytes(), &value, b"\r\n"].concat();
+                self.sidecars[0].ask_cache(server, &request);
+            }
+            self.reference.stored(Verb::Add, by, stamp, begun);
+            self.planted.push((stamp.store, places));
+        }
+    }
+
+    /// Where a key was stored since, at most one place holds a copy.
+    fn check_copies(&mut self) {
+        for (key, (planted, places)) in std::mem::take(&mut self.planted).into_iter().enumerate() {
+            let name = self.common.names[key].clone();
+            let server = self.server_of(&name);
+            if self.places(&name) != places {
+                // Others are read now, and were not planted.
+                continue;
+            }
+            let stores: Vec<usize> = places
+                .iter()
+                .filter_map(|place| {
+                    let request = [b"get ", &place[..], b"\r\n"].concat();
+                    let found = self.sidecars[0].ask_cache(server, &request);
+                    stamp_of(&found).map(|stamp| stamp.store)
+                })
+                .collect();
+            let is_changed = stores.iter().any(|store| *store != planted);
+            let counts = &mut self.reference.counts;
+            let one_of_several = is_changed && places.len() > 1 && stores.len() == 1;
+            counts.add("keys with one copy of several", u64::from(one_of_several));
+            let message = format_args!("COPIES LEFT: stores {stores:?}, {planted} was there");
+            self.reference
+                .claim(&name, !is_changed || stores.len() == 1, message);
         }
     }
 
@@ -230,6 +339,7 @@ impl World {
             470..500 => self.judge(sidecar),
             500..680 => rig.serve_some(lane, most),
             680..860 => self.read(sidecar, lane, most),
+            945..992 if self.is_calm => self.leave(client),
             860..985 => self.deliver(client, most),
             985..988 => self.lose(sidecar, lane),
             988..990 => self.take_down(sidecar, lane),

@@ -22,6 +22,7 @@ pub(super) use requests::{StoreHead, Target};
 use fence::Fence;
 use late::After;
 
+use super::change::Found;
 use super::look::Look;
 use super::meta::{MetaReply, OwedRestore, asked_flags, asked_key, miss_line};
 use super::session::{Sessions, Ticket};
@@ -135,12 +136,12 @@ enum Reply {
     },
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
-    /// A value that is only looked at, then `END`: its CAS id, if it is hidden. Told
-    /// elsewhere if it is looked at apart.
+    /// A value that is only looked at, then `END`: what was found. Told elsewhere if it
+    /// is looked at apart.
     Probe {
         ticket: Ticket,
         look: Look,
-        hidden: Option<u64>,
+        found: Found,
         apart: bool,
     },
     /// Lines up to `END`, of the server of this number.

@@ -3,6 +3,7 @@
 use super::fence::{End, OUT_OF_MEMORY};
 use super::{CAREFUL, Lane, OnMiss, Owed, OwedKey, Reading, Reply};
 use crate::engine::apart::Awaits;
+use crate::engine::change::Found;
 use crate::engine::look::Shown;
 use crate::engine::meta::{
     OwedRestore, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
@@ -644,7 +645,7 @@ impl Lane {
                 Reply::Probe {
                     ticket,
                     look,
-                    hidden,
+                    found,
                     apart,
                 },
             ..
@@ -654,9 +655,11 @@ impl Lane {
         };
         let (ticket, look) = (*ticket, *look);
         if !text.starts_with(b"VALUE ") {
-            // The end, no value, or an error: what was told the client stands.
-            if !*apart {
-                sessions.probed(ticket, *hidden);
+            // The end, no value, or an error.
+            if is_error(text) {
+                sessions.not_probed(ticket, text);
+            } else if !*apart {
+                sessions.probed(ticket, *found);
             }
             sessions.finish(ticket);
             self.answered(sessions);
@@ -669,14 +672,15 @@ impl Lane {
             return Err(ReplyError::WrongKey);
         }
         let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
+        let cas = cas.ok_or(ReplyError::Malformed)?;
         let needed = sessions.looker.bytes_needed(look, head.flags, head.len);
         if body.len() < needed {
             self.lacking = needed - body.len();
             return Ok(None);
         }
         match sessions.probe(ticket, look, (head.flags, body, head.len)) {
-            Shown::AsIs | Shown::Rewritten(_) => {}
-            Shown::Hidden => *hidden = cas,
+            Shown::AsIs | Shown::Rewritten(_) => *found = Found::Seen(cas),
+            Shown::Hidden => *found = Found::Hidden(cas),
             Shown::Later => {
                 let came = came([b""; 3], (head.flags, head.len), body)?;
                 let awaits = |_: &mut Sessions| Awaits::Probe { ticket, cas };

@@ -2,6 +2,7 @@
 //! answered, whatever hushing the client asked for.
 
 use super::{Lane, OnMiss, Open, Owed, OwedKey, Reply};
+use crate::engine::change::Found;
 use crate::engine::look::Look;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::session::{Sessions, Ticket};
@@ -330,7 +331,7 @@ impl Lane {
         restore
     }
 
-    /// Asks for the value in the way of an `add`, to be looked at only: with
+    /// Asks for the value in the way of a change, to be looked at only: with
     /// `gets`, since a look with `mg` would win the token of a stale item.
     pub fn probe(
         &mut self,
@@ -345,7 +346,7 @@ impl Lane {
             Reply::Probe {
                 ticket,
                 look,
-                hidden: None,
+                found: Found::Nothing,
                 apart: false,
             },
         );

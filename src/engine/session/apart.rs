@@ -3,7 +3,7 @@
 
 use super::{Desk, Look, Sessions, Shown, Ticket};
 use crate::engine::apart::{Awaits, Judged};
-use crate::engine::change::Next;
+use crate::engine::change::{Found, Next};
 use crate::engine::lane::OnMiss;
 use crate::engine::look::Admitted;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
@@ -183,8 +183,13 @@ impl Sessions {
             }
             Awaits::Probe { ticket, cas } => {
                 self.arrives(ticket, bytes);
-                let hidden = judged.look.shown == Shown::Hidden;
-                self.probed(ticket, cas.filter(|_| hidden));
+                self.probed(
+                    ticket,
+                    match judged.look.shown {
+                        Shown::Hidden => Found::Hidden(cas),
+                        _ => Found::Seen(cas),
+                    },
+                );
                 for note in judged.look.notes {
                     self.looker.note(note);
                 }

@@ -21,7 +21,7 @@ use slab::Slab;
 
 use super::Settings;
 use super::apart::Jobs;
-use super::change::{Change, Next, Stage, replace_code};
+use super::change::{Change, Found, Next, Stage, replace_code};
 use super::listener::ListenerId;
 use super::look::{Look, Looker, Shown};
 use super::pool::Pool;
@@ -146,8 +146,8 @@ struct Slot {
     started_us: u64,
     /// Since when it waits for its upstream, by the steady clock.
     since_us: u64,
-    /// It is an `add` that may take more steps: the client's next requests wait
-    /// for it, or they would overtake those.
+    /// It is a change that may take more steps: the client's next requests wait for
+    /// it, or they would overtake those.
     holds_up: bool,
     /// It is a retrieval with keys that are still to be asked for; they hold up what
     /// comes after it, too.
@@ -685,7 +685,7 @@ impl Sessions {
     /// Opens the slot of a request with a single reply.
     pub fn open(&mut self, client: u32, verb: Verb, quiet: Quiet, work: Work) -> Ticket {
         let holds_up = match &work {
-            Work::Change(change) => change.refill.is_some(),
+            Work::Change(change) => change.on_hidden.holds_up(),
             // Many would hold much more than lines.
             Work::Gather(_) => true,
             Work::Pass | Work::Delete { .. } | Work::Fixed(_) => false,
@@ -948,6 +948,8 @@ impl Sessions {
         let deaf = session.dead || slot.failed;
         let alone = slot.pending == 1;
         match slot.kind {
+            // What took effect reaches the siblings, whoever listens.
+            Kind::Single(Work::Change(_)) if !slot.failed => self.stash(ticket, &[text, b"\r\n"]),
             _ if deaf => {}
             // Its lines come one by one.
             Kind::Single(Work::Gather(_)) => {}
@@ -988,12 +990,22 @@ impl Sessions {
         self.looker.probe(identity, look, value)
     }
 
-    /// The value in the way of an `add` was looked at: its CAS id, if it is
-    /// hidden from the client.
-    pub fn probed(&mut self, ticket: Ticket, hidden: Option<u64>) {
+    /// The value in the way of a change was looked at.
+    pub fn probed(&mut self, ticket: Ticket, found: Found) {
         if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).kind {
-            change.stage = Stage::Probed { hidden };
+            change.stage = Stage::Probed(found);
         }
+    }
+
+    /// It could not be looked at: what was told the client before stands, if anything
+    /// was.
+    pub fn not_probed(&mut self, ticket: Ticket, error: &[u8]) {
+        if let Kind::Single(Work::Change(change)) = &self.slot(ticket).kind
+            && change.on_hidden.looks_first()
+        {
+            self.fail(ticket, error);
+        }
+        self.probed(ticket, Found::Nothing);
     }
 
     /// A meta reply whose value is [`Looker::rewritten`], its line put right.
@@ -1077,13 +1089,12 @@ impl Sessions {
 
     /// Settles what a reply of one piece says; whether it is final.
     fn settle(&mut self, ticket: Ticket) -> bool {
-        let deaf = self.is_deaf(ticket);
         let slot = self.slot(ticket);
         let Kind::Single(work) = &mut slot.kind else {
             return true;
         };
         if let Work::Change(change) = work
-            && !deaf
+            && !slot.failed
             && let Some(step) = change.next(&mut slot.stash)
         {
             slot.pending = 1;
