@@ -305,8 +305,8 @@ impl<'e> Dispatch<'e> {
         let identity = self.sessions.who(ticket).identity;
         let snapshot = self.snapshot;
         let lane = self.lane_at(server);
-        let mut asked = false;
-        let keys = keys.map(|key| {
+        let mut is_asked = false;
+        let wanted = keys.map(|key| {
             let decision = snapshot.decide(identity, key);
             let target = Target {
                 codec: &snapshot.codec,
@@ -320,7 +320,7 @@ impl<'e> Dispatch<'e> {
         if let Some(why) = upstream.refusal() {
             let error = upstream.error(why);
             upstream.refused += 1;
-            for (_, _, on_miss) in keys {
+            for (_, _, on_miss) in wanted {
                 if upstream.misses(on_miss) {
                     upstream.softened += 1;
                     self.sessions.count_upstream_misses(ticket, 1);
@@ -329,12 +329,12 @@ impl<'e> Dispatch<'e> {
                 }
             }
         } else {
-            asked = upstream
+            is_asked = upstream
                 .lane
-                .retrieve(self.sessions, ticket, (verb, exptime), keys);
+                .retrieve(self.sessions, ticket, (verb, exptime), wanted);
         }
         // What the slot waits for is the lane's to finish, once it is asked.
-        if !asked {
+        if !is_asked {
             self.sessions.finish(ticket);
         }
     }

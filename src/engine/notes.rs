@@ -1,6 +1,8 @@
 //! What clients do that is worth a line in the log: told once a second at most for
 //! each kind, and how often it was left untold.
 
+use std::fmt::Write as _;
+
 /// How long a kind is not told of again, in microseconds.
 const PAUSE_US: u64 = 1_000_000;
 
@@ -41,9 +43,10 @@ impl Notes {
         }
         told.again_us = now_us + PAUSE_US;
         let mut line = line();
-        match std::mem::take(&mut told.untold) {
-            0 => {}
-            untold => line = format!("{line} ({untold} more like it were not logged)"),
+        let untold = std::mem::take(&mut told.untold);
+        if untold > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(line, " ({untold} more like it were not logged)");
         }
         self.waiting.push(line);
     }

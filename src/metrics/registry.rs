@@ -3,9 +3,9 @@
 //! may be what counts nothing at the moment as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, iter};
 
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, Recorder, SetRecorderError,
@@ -151,7 +151,7 @@ impl fmt::Display for Registry {
         let mut add = |kind, key: &Key, value: String| {
             let family = families.entry(key.name().to_owned());
             let (_, series) = family.or_insert((kind, BTreeMap::new()));
-            let labels = LabelSet::from_key_and_global(key, &Default::default());
+            let labels = LabelSet::from_key_and_global(key, &iter::empty().collect());
             let text: Vec<_> = labels.to_strings().collect();
             series.insert(text, (labels, value));
         };

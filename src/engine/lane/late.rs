@@ -3,11 +3,10 @@
 //! all still reaches the copies of others.
 
 use super::fence::End;
-use super::{Lane, Owed, Reading, Reply};
+use super::{Lane, Owed, Reading, Reply, Target};
 use crate::engine::change::{Change, Next};
 use crate::engine::session::{Sessions, Ticket};
 use crate::policy::KeyCodec;
-use crate::protocol::key::encode_base64_key;
 use crate::protocol::reply::{ReplyError, is_reply_to, parse_va_len, parse_value_head};
 use crate::protocol::request::Verb;
 
@@ -242,13 +241,15 @@ impl Lane {
             });
             self.wire.extend_from_slice(verb.name().as_bytes());
             self.wire.push(b' ');
-            let start = self.wire.len();
-            codec.encode(space, &change.key, &mut self.wire);
-            if change.base64 {
-                let token = encode_base64_key(&self.wire[start..])
-                    .expect("the codec keeps physical keys of base64 keys spellable");
-                self.wire.truncate(start);
-                self.wire.extend_from_slice(&token);
+            let key = &change.key;
+            let base64 = change.base64;
+            self.spell_key(Target {
+                codec,
+                space,
+                key,
+                base64,
+            });
+            if base64 {
                 self.wire.extend_from_slice(b" b");
             }
             self.wire.extend_from_slice(b"\r\n");

@@ -317,7 +317,7 @@ impl Lane {
     }
 
     /// Writes a physical key, in base64 if the client did.
-    fn spell_key(&mut self, target: Target<'_>) -> Restore {
+    pub(super) fn spell_key(&mut self, target: Target<'_>) -> Restore {
         let start = self.wire.len();
         let restore = target
             .codec
