@@ -340,10 +340,10 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Answers a read with the line of a miss, for a lane that cannot be asked.
-    fn miss_for(&mut self, lane: usize, ticket: Ticket, line: &[u8]) {
+    fn miss_for(&mut self, lane: usize, ticket: Ticket, reply: &[u8]) {
         self.lanes[lane].refused += 1;
         self.lanes[lane].softened += 1;
-        self.sessions.miss_for_upstream(ticket, line);
+        self.sessions.miss_for_upstream(ticket, reply);
     }
 
     /// Asks for the copies of others of a key that was missed. Where that cannot be, it

@@ -2,6 +2,8 @@
 //! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
+mod mail;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::io;
@@ -21,12 +23,9 @@ use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::advice::Counts;
 use crate::config::Limits;
-use crate::engine::{
-    Closed, Engine, Family, Invalidation, Judged, LaneId, ListenerId, MAX_UNSENT, MetaCommands,
-    Settings, Ticket, Upstream,
-};
-use crate::metrics::{Durations, Gauges, Labels, Publisher};
-use crate::policy::{Snapshot, Told};
+use crate::engine::{Closed, Engine, Invalidation, LaneId, MAX_UNSENT, Upstream};
+use crate::metrics::{Gauges, Publisher};
+pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -55,122 +54,6 @@ pub(super) const FIRST_WORD: Duration = Duration::from_millis(100);
 const MAIL: Token = Token(usize::MAX);
 /// The token of the first lane's events; clients are numbered from 0 on.
 const FIRST_LANE: usize = usize::MAX / 2;
-
-/// What the rest of the process tells a worker.
-#[derive(Debug)]
-pub(super) enum Message {
-    /// A client to serve.
-    Client(Arrival),
-    /// Work by other settings, once nothing is under way.
-    Reload(Box<Reload>),
-    /// What came of connecting a lane.
-    Connected(LaneId, io::Result<(Detached, MetaCommands)>),
-    /// Bring the metrics up to date, then say so.
-    Publish(oneshot::Sender<Durations>),
-    /// Say how many clients there are, and who some of them are.
-    Connections(oneshot::Sender<Connected>),
-    /// Say what is done with which keys, and what speaks against a step.
-    Families(oneshot::Sender<Observed>),
-    /// Say what was counted, in short.
-    Summary(oneshot::Sender<BTreeMap<String, u64>>),
-    /// What came of a look that was had apart.
-    Judged(Box<Judged>),
-    /// The statistics that a client waits for.
-    Statistics(Ticket, Vec<u8>),
-    /// Say that it is alive.
-    Ping(oneshot::Sender<()>),
-    /// Say which servers there are.
-    Servers(oneshot::Sender<Vec<Arc<Address>>>),
-    /// Finish what is owed and end; said again, take no more of what still comes.
-    Drain,
-    /// Give up whoever is still owed something, and say how many that were.
-    CutOff(oneshot::Sender<usize>),
-}
-
-/// A client to serve.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) socket: Detached,
-    /// The listener it came by, which may be gone by now.
-    pub(super) listener: ListenerId,
-    /// What was found out about it.
-    pub(super) told: Told,
-    /// What it sent meanwhile.
-    pub(super) input: Vec<u8>,
-}
-
-/// What one worker saw since its configuration was loaded.
-#[derive(Debug)]
-pub(super) struct Observed {
-    pub(super) snapshot: Arc<Snapshot>,
-    pub(super) families: Vec<Family>,
-    pub(super) counts: Counts,
-}
-
-/// Other settings.
-#[derive(Debug)]
-pub(super) struct Reload {
-    pub(super) settings: Settings,
-    pub(super) labels: Labels,
-    /// Of all servers that the settings name.
-    pub(super) addresses: Vec<Arc<Address>>,
-    pub(super) limits: Limits,
-    /// Who is told of it.
-    pub(super) done: oneshot::Sender<()>,
-}
-
-/// Where a worker gets its messages, and what wakes it for them.
-#[derive(Debug, Clone)]
-pub(super) struct Mailbox {
-    messages: mpsc::Sender<Message>,
-    waker: Arc<Waker>,
-}
-
-impl Mailbox {
-    /// Sends a message. A worker that ended drops it, as the process will.
-    pub(super) fn send(&self, message: Message) {
-        if self.messages.send(message).is_ok() {
-            self.wake();
-        }
-    }
-
-    /// Has the worker look around.
-    pub(super) fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "worker could not be woken");
-        }
-    }
-}
-
-/// A mailbox that drains its worker when nobody can reach it any more.
-#[derive(Debug)]
-struct Reach(Mailbox);
-
-impl Drop for Reach {
-    fn drop(&mut self) {
-        self.0.send(Message::Drain);
-    }
-}
-
-/// How the rest of the process sees a worker.
-#[derive(Debug, Clone)]
-pub(super) struct Handle {
-    reach: Arc<Reach>,
-    /// Clients that it serves.
-    pub(super) clients: Arc<AtomicUsize>,
-}
-
-impl Handle {
-    /// Where its messages go, for those who do not keep it alive.
-    pub(super) fn mailbox(&self) -> &Mailbox {
-        &self.reach.0
-    }
-
-    /// Sends a message. A worker that ended drops it.
-    pub(super) fn send(&self, message: Message) {
-        self.reach.0.send(message);
-    }
-}
 
 /// Who else there is for a worker.
 #[derive(Debug)]
@@ -274,19 +157,12 @@ impl Worker {
         colleagues: Colleagues,
     ) -> io::Result<(Self, Handle)> {
         let poll = Poll::new()?;
-        let (sender, messages) = mpsc::channel();
-        let mailbox = Mailbox {
-            messages: sender,
-            waker: Arc::new(Waker::new(poll.registry(), MAIL)?),
-        };
+        let (mailbox, messages) = Mailbox::new(Waker::new(poll.registry(), MAIL)?);
         let connector = Connector {
             runtime: runtime::Handle::current(),
             mailbox: mailbox.clone(),
         };
-        let handle = Handle {
-            reach: Arc::new(Reach(mailbox)),
-            clients: Arc::default(),
-        };
+        let handle = Handle::new(mailbox);
         let mut worker = Self {
             engine,
             lanes: Vec::new(),

@@ -1,0 +1,380 @@
+//! Replies on their way to their slots: written, counted, told or kept aside, until a
+//! slot has all that it waits for.
+
+use super::*;
+
+impl Sessions {
+    pub(super) fn slot(&mut self, ticket: Ticket) -> &mut Slot {
+        let session = &mut self.slab[ticket.client as usize];
+        let at = session.place(ticket);
+        &mut session.slots[at]
+    }
+
+    /// Who asked.
+    pub fn who(&mut self, ticket: Ticket) -> Who {
+        self.slot(ticket).who
+    }
+
+    pub(super) fn write(&mut self, ticket: Ticket, parts: &[&[u8]]) {
+        let (session, mut desk) = self.visit(ticket.client);
+        session.write(session.place(ticket), parts, &mut desk);
+    }
+
+    /// Writes aside, even for the front slot.
+    pub(super) fn stash(&mut self, ticket: Ticket, parts: &[&[u8]]) {
+        let mut buffer = self.pool.take_line();
+        for part in parts {
+            buffer.extend_from_slice(part);
+        }
+        let old = std::mem::replace(&mut self.slot(ticket).stash, buffer);
+        self.pool.give(old);
+    }
+
+    /// Gives up on a client: nothing more is sent to it.
+    pub fn abort(&mut self, client: u32) {
+        let (session, mut desk) = self.visit(client);
+        session.abort(&mut desk);
+    }
+
+    /// The same, where it did not go by itself.
+    pub fn give_up(&mut self, client: u32, why: Closed) {
+        if !self.get(client).dead {
+            self.tally.close(self.slab[client as usize].who.origin, why);
+        }
+        self.abort(client);
+    }
+
+    /// Takes no more requests; closes once all is sent. What still comes is dropped,
+    /// or the reset that it leads to could overtake the error.
+    pub fn hang_up(&mut self, client: u32, why: Closed) {
+        let session = self.get(client);
+        session.closing = true;
+        session.eof = true;
+        let origin = session.who.origin;
+        self.tally.close(origin, why);
+    }
+
+    /// Whether what is written for a slot still reaches anybody.
+    pub(super) fn is_deaf(&mut self, ticket: Ticket) -> bool {
+        self.slab[ticket.client as usize].dead || self.slot(ticket).failed
+    }
+
+    /// Bytes of a reply that streams through.
+    pub fn bytes(&mut self, ticket: Ticket, parts: &[&[u8]]) {
+        if !self.is_deaf(ticket) {
+            self.write(ticket, parts);
+        }
+    }
+
+    /// A line of the statistics of the server of this number.
+    pub fn statistic(&mut self, ticket: Ticket, server: usize, line: &[u8]) {
+        if let Kind::Single(Work::Gather(gathering)) = &mut self.slot(ticket).kind {
+            return gathering.take(server, line);
+        }
+        self.bytes(ticket, &[line, b"\r\n"]);
+        if !line.starts_with(b"STAT ") {
+            self.count_slot(ticket, Outcome::of_line(line));
+        }
+    }
+
+    /// Counts a key of a retrieval.
+    pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
+        let slot = self.slot(ticket);
+        let (origin, verb) = (slot.who.origin as usize, slot.verb);
+        self.tally.request(origin, verb, outcome);
+    }
+
+    /// Counts keys of a retrieval that were not there.
+    pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
+        let session = &self.slab[ticket.client as usize];
+        let slot = &session.slots[session.place(ticket)];
+        let origin = slot.who.origin as usize;
+        let misses = [(Outcome::Miss, keys as u64)];
+        self.tally.requests(origin, slot.verb, &misses);
+    }
+
+    /// Counts keys of a retrieval whose server failed, and that count as misses to
+    /// their client only: no write that follows fills them.
+    pub fn count_upstream_misses(&mut self, ticket: Ticket, keys: usize) {
+        let session = &self.slab[ticket.client as usize];
+        let slot = &session.slots[session.place(ticket)];
+        if slot.failed || session.dead {
+            return;
+        }
+        let origin = slot.who.origin as usize;
+        let misses = [(Outcome::UpstreamMiss, keys as u64)];
+        self.tally.requests(origin, slot.verb, &misses);
+    }
+
+    /// Answers a read of one line whose server failed with that of a miss.
+    pub fn miss_for_upstream(&mut self, ticket: Ticket, line: &[u8]) {
+        if self.is_deaf(ticket) {
+            return;
+        }
+        self.count_slot(ticket, Outcome::UpstreamMiss);
+        let slot = self.slot(ticket);
+        slot.told = true;
+        if slot.quiet == Quiet::No {
+            self.write(ticket, &[line, b"\r\n"]);
+        }
+    }
+
+    /// Takes a change whose reply still decides about the copies of others off a slot
+    /// that is not to wait for it any longer.
+    pub(in crate::engine) fn take_undecided(&mut self, ticket: Ticket) -> Option<Box<Change>> {
+        let Kind::Single(work) = &mut self.slot(ticket).kind else {
+            return None;
+        };
+        match work {
+            Work::Change(change) if change.invalidates => {
+                match std::mem::replace(work, Work::Pass) {
+                    Work::Change(change) => Some(change),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// One of the replies that a slot waits for is in, or its request is sent.
+    pub fn finish(&mut self, ticket: Ticket) {
+        let slot = self.slot(ticket);
+        slot.pending -= 1;
+        if slot.pending > 0 {
+            if slot.pending == 1 && slot.is_asking {
+                self.steps.push(Next::Ask(ticket));
+            }
+            return;
+        }
+        if matches!(slot.kind, Kind::Single(_)) && !self.settle(ticket) {
+            return;
+        }
+        let (session, mut desk) = self.visit(ticket.client);
+        let at = session.place(ticket);
+        let slot = &session.slots[at];
+        if slot.kind.ends_values() && !slot.failed && !session.dead {
+            session.write(at, &[END], &mut desk);
+        }
+        session.complete(at, &mut desk);
+    }
+
+    /// A reply of one line to the own copy.
+    pub fn line(&mut self, ticket: Ticket, text: &[u8]) {
+        let (session, mut desk) = self.visit(ticket.client);
+        let at = session.place(ticket);
+        let slot = &session.slots[at];
+        let deaf = session.dead || slot.failed;
+        let alone = slot.pending == 1;
+        match slot.kind {
+            // What took effect reaches the siblings, whoever listens.
+            Kind::Single(Work::Change(_)) if !slot.failed => self.stash(ticket, &[text, b"\r\n"]),
+            _ if deaf => {}
+            // Its lines come one by one.
+            Kind::Single(Work::Gather(_)) => {}
+            Kind::Single(Work::Fixed(_)) => {
+                if is_error(text) {
+                    self.fail(ticket, text);
+                }
+            }
+            Kind::Single(Work::Pass) if !alone => self.stash(ticket, &[text, b"\r\n"]),
+            Kind::Single(Work::Delete { .. } | Work::Change(_)) => {
+                self.stash(ticket, &[text, b"\r\n"]);
+            }
+            Kind::Stream | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
+                if session.tell(at, text, desk.tally) {
+                    session.write(at, &[text, b"\r\n"], &mut desk);
+                }
+            }
+        }
+        self.finish(ticket);
+    }
+
+    /// Counts a reply by its first line and says whether the client wants it.
+    pub fn tell(&mut self, ticket: Ticket, text: &[u8]) -> bool {
+        let session = &mut self.slab[ticket.client as usize];
+        session.tell(session.place(ticket), text, &mut self.tally)
+    }
+
+    /// Goes on with a change after its next step was sent.
+    pub fn resume(&mut self, ticket: Ticket, change: Box<Change>) {
+        self.slot(ticket).kind = Kind::Single(Work::Change(change));
+        self.finish(ticket);
+    }
+
+    /// What a value that its client did not ask for is to the client of a ticket: its
+    /// client flags, first bytes and length.
+    pub fn probe(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
+        let identity = self.slot(ticket).who.identity;
+        self.looker.probe(identity, look, value)
+    }
+
+    /// The value in the way of a change was looked at.
+    pub fn probed(&mut self, ticket: Ticket, found: Found) {
+        if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).kind {
+            change.stage = Stage::Probed(found);
+        }
+    }
+
+    /// It could not be looked at: what was told the client before stands, if anything
+    /// was.
+    pub fn not_probed(&mut self, ticket: Ticket, error: &[u8]) {
+        if let Kind::Single(Work::Change(change)) = &self.slot(ticket).kind
+            && change.on_hidden.looks_first()
+        {
+            self.fail(ticket, error);
+        }
+        self.probed(ticket, Found::Nothing);
+    }
+
+    /// A meta reply whose value is [`Looker::rewritten`], its line put right.
+    pub fn rewritten(&mut self, ticket: Ticket, line: &[u8]) {
+        let value = std::mem::take(&mut self.looker.rewritten);
+        self.bytes(ticket, &[line, b"\r\n", &value, b"\r\n"]);
+        self.looker.rewritten = value;
+    }
+
+    /// Counts a hidden value and says whether the client wants to hear of a
+    /// miss.
+    pub fn tell_hidden(&mut self, ticket: Ticket) -> bool {
+        self.count_slot(ticket, Outcome::Hidden);
+        let slot = self.slot(ticket);
+        slot.told = true;
+        slot.quiet == Quiet::No
+    }
+
+    /// Counts what came of deleting a copy.
+    pub fn invalidated(&mut self, ticket: Ticket, target: SpaceId, result: Invalidation) {
+        let origin = self.slot(ticket).who.identity.space;
+        self.tally.invalidation(origin, target, result);
+    }
+
+    /// A sibling answered its deletion, or nobody will.
+    pub fn sibling(&mut self, ticket: Ticket, target: SpaceId, text: &[u8]) {
+        let result = match text {
+            b"DELETED" | b"HD" => Invalidation::Deleted,
+            b"NOT_FOUND" | b"NF" => Invalidation::Absent,
+            _ => Invalidation::Error,
+        };
+        self.invalidated(ticket, target, result);
+        match (&mut self.slot(ticket).kind, result) {
+            (Kind::Single(Work::Delete { existed }), Invalidation::Deleted) => *existed = true,
+            (_, Invalidation::Error) => self.fail(ticket, text),
+            _ => {}
+        }
+        self.finish(ticket);
+    }
+
+    /// Answers with an error instead of whatever else there is.
+    pub fn fail(&mut self, ticket: Ticket, error: &[u8]) {
+        let is_gathered = matches!(self.slot(ticket).kind, Kind::Single(Work::Gather(_)));
+        if self.is_deaf(ticket) || is_gathered {
+            return;
+        }
+        self.count_slot(ticket, Outcome::Error);
+        let slot = self.slot(ticket);
+        slot.failed = true;
+        slot.told = true;
+        let silent = slot.quiet == Quiet::Noreply;
+        match slot.kind {
+            Kind::Retrieve { .. } => {
+                // Whole values may be out already; an error line in place of
+                // END is how memcached itself ends such a reply.
+                self.write(ticket, &[error, b"\r\n"]);
+                self.fail_rest(ticket);
+            }
+            Kind::Stream => self.write(ticket, &[error, b"\r\n"]),
+            Kind::Single(_) if silent => self.stash(ticket, &[]),
+            Kind::Single(_) => self.stash(ticket, &[error, b"\r\n"]),
+        }
+    }
+
+    /// The later slots of a failed retrieval write nothing, and lose what they
+    /// hold: behind the error it would be a reply of its own.
+    pub(super) fn fail_rest(&mut self, ticket: Ticket) {
+        let session = &mut self.slab[ticket.client as usize];
+        let at = session.place(ticket);
+        for (nth, slot) in session.slots.range_mut(at..).enumerate() {
+            slot.failed = true;
+            if nth > 0 {
+                session.waiting -= slot.forget();
+            }
+            if !matches!(slot.kind, Kind::Retrieve { more: true }) {
+                break;
+            }
+        }
+        session.count_held(&mut self.held);
+    }
+
+    /// Settles what a reply of one piece says; whether it is final.
+    pub(super) fn settle(&mut self, ticket: Ticket) -> bool {
+        let slot = self.slot(ticket);
+        let Kind::Single(work) = &mut slot.kind else {
+            return true;
+        };
+        if let Work::Change(change) = work
+            && !slot.failed
+            && let Some(step) = change.next(&mut slot.stash)
+        {
+            slot.pending = 1;
+            if let Work::Change(change) = std::mem::replace(work, Work::Pass) {
+                self.steps.push(Next::Change(ticket, step, change));
+            }
+            return false;
+        }
+        match work {
+            &mut Work::Fixed(outcome) => {
+                if !slot.failed {
+                    self.count_slot(ticket, outcome);
+                }
+            }
+            Work::Delete { existed: true } => {
+                // A sibling existed: the own copy's absence is not the answer.
+                replace_code(
+                    &mut slot.stash,
+                    &[(b"NOT_FOUND", b"DELETED"), (b"NF", b"HD")],
+                );
+                self.tell_stashed(ticket);
+            }
+            Work::Gather(gathering) => {
+                let has_some = gathering.has_some();
+                slot.stash = gathering.reply();
+                slot.told = true;
+                let outcome = if has_some {
+                    Outcome::Ok
+                } else {
+                    Outcome::Error
+                };
+                self.count_slot(ticket, outcome);
+            }
+            Work::Pass | Work::Delete { .. } | Work::Change(_) => self.tell_stashed(ticket),
+        }
+        if self.slot(ticket).holds_up {
+            self.slab[ticket.client as usize].holding_up -= 1;
+            self.mark_dirty(ticket.client);
+        }
+        true
+    }
+
+    /// Counts a reply that was kept aside and drops it if nobody wants it.
+    pub(super) fn tell_stashed(&mut self, ticket: Ticket) {
+        let slot = self.slot(ticket);
+        if slot.told {
+            return;
+        }
+        let stash = std::mem::take(&mut slot.stash);
+        let wanted = match first_line(&stash) {
+            Some(text) => self.tell(ticket, text),
+            None => true,
+        };
+        if wanted {
+            self.slot(ticket).stash = stash;
+        } else {
+            self.pool.give(stash);
+        }
+    }
+}
+
+fn first_line(reply: &[u8]) -> Option<&[u8]> {
+    let end = memchr::memchr(b'\r', reply)?;
+    Some(&reply[..end])
+}
