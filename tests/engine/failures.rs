@@ -492,7 +492,7 @@ fn marking(rule: &str) -> Rig {
     write(&mut rig, 0);
     rig.engine
         .lane_input(0, b"END\r\nVERSION 1.6.45\r\n")
-        .unwrap();
+        .expect("a reply and its mark");
     rig.flush_clients();
     assert_eq!(text(rig.received(client)), "END\\r\\n");
     assert!(rig.engine.is_at_rest());
@@ -614,7 +614,8 @@ fn replies_that_were_dropped_are_asked_for_again_at_once() {
         assert_eq!(text(rig.received(other)), "END\\r\\n");
         assert_eq!(count(&rig, Outcome::UpstreamMiss), 0);
         // From now on it is asked for little at a time.
-        let many: String = (0..12).map(|n| format!(" k{n}")).collect();
+        let many: Vec<String> = (0..12).map(|n| format!(" k{n}")).collect();
+        let many = many.concat();
         rig.send(
             other,
             format!("get{many}\r\nset z 0 0 1\r\nx\r\n").as_bytes(),

@@ -36,7 +36,8 @@ fn who_asks_for_more_than_memcached_has_room_for_keeps_nobody_waiting() {
     for client in &greedy {
         ask(client, &b"mn\r\n".repeat(200));
     }
-    let keys: String = (0..200).map(|key| format!(" soft:{key}")).collect();
+    let keys: Vec<String> = (0..200).map(|key| format!(" soft:{key}")).collect();
+    let keys = keys.concat();
     let start = Instant::now();
     let (mut slowest, mut hits, mut asked) = (Duration::ZERO, 0, 0);
     while start.elapsed() < Duration::from_secs(2) {
@@ -109,6 +110,10 @@ impl Stand {
     }
 }
 
+fn value_of(key: &str, value: &str, cas: &str) -> String {
+    format!("VALUE {key} 0 {}{cas}\r\n{value}\r\n", value.len())
+}
+
 fn serve(mut stream: &TcpStream, items: &Items) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
@@ -128,7 +133,7 @@ fn serve(mut stream: &TcpStream, items: &Items) -> std::io::Result<()> {
                     match items.get(*key) {
                         _ if is_down(key) => all += DOWN,
                         Some(value) => {
-                            all += &format!("VALUE {key} 0 {}{cas}\r\n{value}\r\n", value.len())
+                            all += &value_of(key, value, cas);
                         }
                         None => {}
                     }
@@ -295,10 +300,11 @@ fn only_the_keys_of_memcacheds_own_proxys_failed_node_fail() {
         .iter()
         .map(|port| Some(program(&path, *port, &[])))
         .collect();
-    let backends: String = ports
+    let backends: Vec<String> = ports
         .iter()
-        .map(|port| format!("\"127.0.0.1:{port}\", "))
+        .map(|port| format!("\"127.0.0.1:{port}\""))
         .collect();
+    let backends = backends.join(", ");
     let routes = dir.path().join("routes.lua");
     let lua = format!(
         "pools{{ main = {{ backends = {{ {backends} }} }} }}\n\

@@ -65,7 +65,7 @@ impl Attack {
     /// Bytes that it was given.
     fn stop(self) -> usize {
         self.ends.store(true, Ordering::Relaxed);
-        let taken = self.threads.into_iter().map(|thread| thread.join());
+        let taken = self.threads.into_iter().map(thread::JoinHandle::join);
         taken.map(|bytes| bytes.expect("it does not panic")).sum()
     }
 }

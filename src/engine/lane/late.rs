@@ -224,7 +224,12 @@ impl Lane {
     }
 
     /// Deletes the copies of others of a key that a late change changed.
-    pub fn delete_late(&mut self, sessions: &Sessions, codec: &KeyCodec, change: &Change) {
+    pub(in crate::engine) fn delete_late(
+        &mut self,
+        sessions: &Sessions,
+        codec: &KeyCodec,
+        change: &Change,
+    ) {
         for space in codec.spaces().filter(|&space| space != change.own) {
             let verb = if change.base64 {
                 Verb::Md
