@@ -1,6 +1,11 @@
 //! What would become of a value, for those who ask before it comes.
 
-use super::*;
+use std::sync::Arc;
+
+use super::{Admitted, Inline, Look, Looker, PROTOCOL, Shown, plain};
+use crate::engine::tally::{Action, Direction, Tally, Writer};
+use crate::pickle::{Reason, Verdict};
+use crate::policy::{Decision, Identity, Snapshot};
 
 /// What a client would get of a value, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,12 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
-use super::*;
+use super::{END, Kind, Quiet, Sessions, Slot, Ticket, Who, Work};
+use crate::engine::change::{Change, Found, Next, Stage, replace_code};
+use crate::engine::look::{Look, Shown};
+use crate::engine::tally::{Closed, Invalidation, Outcome};
+use crate::policy::SpaceId;
+use crate::protocol::reply::is_error;
 
 impl Sessions {
     pub(super) fn slot(&mut self, ticket: Ticket) -> &mut Slot {
