@@ -24,12 +24,12 @@ fn said(mut stream: impl std::io::Read) -> Vec<u8> {
 }
 
 const CLOSED: &str = "picklegate_closed_connections_total";
+const CLIENTS: u64 = 30;
 
 #[test]
 fn whoever_speaks_binary_is_closed_at_once_and_told_of() {
     for identify in ["[\"hello\"]", "[\"process\"]", "[\"proxy-protocol\"]"] {
         let gate = Gate::start(identify, "pass");
-        const CLIENTS: u64 = 30;
         for nth in 0..CLIENTS {
             let client = connect(&gate.listen);
             // The first byte is enough.

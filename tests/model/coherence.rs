@@ -617,13 +617,14 @@ impl State {
         let op = script.ops[at];
         let copy = &mut self.copies[op.key()];
         match (op, copy.as_mut()) {
-            (Op::Store(_), _) | (Op::Add(_), None) => *copy = Some(new),
+            (Op::Store(_), _) | (Op::Add(_), None) | (Op::Replace(_), Some(_)) => {
+                *copy = Some(new);
+            }
             (Op::Delete(_), _) => *copy = None,
             (Op::Probe(_), Some(held)) if !script.spared[usize::from(held.writer)] => {
                 held.seen |= 1 << slot;
             }
             (Op::Swap(_), Some(held)) if held.seen >> slot & 1 == 1 => *copy = Some(new),
-            (Op::Replace(_), Some(_)) => *copy = Some(new),
             (Op::Add(_) | Op::Probe(_) | Op::Swap(_) | Op::Replace(_), _) => return Effect::None,
         }
         Effect::Changed

@@ -141,9 +141,9 @@ fn a_silent_client_of_a_tls_listener_is_held_five_seconds_in_all() {
 /// Has a picklegate run with two sockets passed to it.
 fn with_sockets([first, second]: [OwnedFd; 2], toml: &str, stderr: Stdio) -> Gate {
     let pass = "exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_FDS=2 LISTEN_PID=$$ exec \"$@\"";
-    let dir = TempDir::new().unwrap();
+    let dir = TempDir::new().expect("a place for its file");
     let file = dir.path().join("picklegate.toml");
-    std::fs::write(&file, toml).unwrap();
+    std::fs::write(&file, toml).expect("it can be written");
     let mut command = Command::new("sh");
     command.args(["-c", pass, "sh", env!("CARGO_BIN_EXE_picklegate")]);
     command.args(["serve", "--config"]).arg(file);
