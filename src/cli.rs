@@ -311,7 +311,7 @@ mod tests {
           70  internal error, such as a worker that ended
           71  the system refused, as it does a port in use
         ");
-        insta::assert_snapshot!(help("serve"), @r"
+        insta::assert_snapshot!(help("serve"), @r#"
         Run the proxy
 
         Usage: picklegate serve --config FILE
@@ -328,7 +328,11 @@ mod tests {
         embedded:SIZE, a cache inside this process, for trying things out.
 
         RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
-        ");
+
+        By flags alone, each version has its own keys, and pickles are looked at whole: who
+        cannot load one has a miss. A file may say sniff = "header", which costs less and sees
+        the protocol alone: no date of Python 2, and no class that its reader lacks; or "off".
+        "#);
         insta::assert_snapshot!(help("health"), @r"
         Ask a running picklegate whether it serves, as health checks do
 
