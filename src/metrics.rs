@@ -125,7 +125,10 @@ pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
         UPSTREAM_REQUESTS,
         "Requests sent upstream, copies deleted for coherence included"
     );
-    describe_counter!(UPSTREAM_ERRORS, "Requests that an upstream did not answer");
+    describe_counter!(
+        UPSTREAM_ERRORS,
+        "Requests that an upstream did not answer, those that were answered as misses included"
+    );
     describe_counter!(UPSTREAM_RECONNECTS, "Upstream connections that were lost");
     describe_counter!(
         UPSTREAM_FAILURES,

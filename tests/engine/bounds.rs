@@ -19,7 +19,7 @@ fn a_client_with_enough_under_way_is_paused_and_goes_on() {
     rig.send(client, requests.as_bytes());
     assert!(rig.engine.session(client).paused);
     // Nobody knows yet what comes for them.
-    assert_eq!(rig.engine.lane(0).lane.in_flight(), 16);
+    assert_eq!(rig.engine.lane(0).lane.in_flight(), 64);
     rig.settle();
     rig.take_received(client);
     rig.send(client, requests.as_bytes());
@@ -52,7 +52,7 @@ fn a_client_of_large_values_has_few_under_way() {
     );
     let requests = "get a\r\n".repeat(MAX_IN_FLIGHT);
     rig.send(client, requests.as_bytes());
-    assert_eq!(rig.engine.session(client).in_flight(), 16);
+    assert_eq!(rig.engine.session(client).in_flight(), 64);
     rig.settle();
     rig.take_received(client);
     rig.send(client, requests.as_bytes());

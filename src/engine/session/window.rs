@@ -5,7 +5,7 @@
 use super::MAX_IN_FLIGHT;
 
 /// Of a client that nothing has come for yet.
-const FIRST: u16 = 16;
+const FIRST: u16 = 64;
 /// Keys of one retrieval that are asked for at once: one line upstream.
 const MAX_KEYS: usize = 128;
 /// However large its replies are.
@@ -37,16 +37,11 @@ impl Window {
         self.0 = (self.0 + 1).min(MAX_IN_FLIGHT as u16);
     }
 
-    /// How many keys of a retrieval are asked for at first: fewer than requests where
-    /// values are large, for each may be of one.
+    /// How many keys of a retrieval are asked for at first: fewer than requests, for a
+    /// client has one of these far more often.
     #[inline]
     pub(super) fn keys(self) -> usize {
-        let requests = usize::from(self.0);
-        if self.0 < FIRST {
-            (requests / 2).max(1)
-        } else {
-            (2 * requests).min(MAX_KEYS)
-        }
+        usize::from(self.0 / 2).clamp(1, MAX_KEYS)
     }
 
     /// How many keys are asked for after so many, for which so many bytes came.
@@ -72,7 +67,8 @@ mod tests {
     #[test]
     fn small_replies_widen_it_and_large_ones_narrow_it() {
         let mut window = Window::default();
-        assert!(window.is_full(16) && !window.is_full(15));
+        assert!(window.is_full(64) && !window.is_full(63));
+        assert_eq!(window.keys(), 32);
         for _ in 0..1000 {
             window.came(4096);
             window.answered();
@@ -82,5 +78,6 @@ mod tests {
         assert!(window.is_full(20) && !window.is_full(19));
         window.came(1 << 30);
         assert!(window.is_full(4) && !window.is_full(3));
+        assert_eq!(window.keys(), 2);
     }
 }
