@@ -167,7 +167,9 @@ fn exit_codes_are_those_of_the_readers_named() {
         inspect(&["--reader", "py311", "--reader", "py2", date]),
         Some(1)
     );
-    assert_eq!(inspect(&["--reader", "py311", date, &paths[1]]), Some(1));
+    // Who can load half a pickle is not known.
+    assert_eq!(inspect(&["--reader", "py311", date, &paths[1]]), Some(2));
+    assert_eq!(inspect(&["--reader", "py2", date, &paths[1]]), Some(1));
     assert_eq!(
         inspect(&["--reader", "python/3.11 django/4.2", date]),
         Some(0)

@@ -121,7 +121,7 @@ fn who_asks_for_far_too_much_keeps_nobody_waiting_and_has_little_held() {
                 );
                 assert!(peak < MAX_RESIDENT, "{} MiB", peak >> 20);
                 assert!(!gate.stderr().contains("timed out"), "{}", gate.stderr());
-                assert!(!reads || taken > 0);
+                assert!(!reads || taken > 100_000, "{taken}");
             }
         }
     }

@@ -415,7 +415,7 @@ fn status_says_the_rules_and_counts_who_was_admitted() {
     let rule = json!({
         "prefix": "", "mode": "isolate", "rollout": 25, "sniff": "full",
         "on_unloadable_read": "miss", "on_unloadable_write": "accept",
-        "coherence": "fill-aware", "read_through": false,
+        "on_upstream_failure": "miss", "coherence": "fill-aware", "read_through": false,
     });
     assert_eq!(status["rules"], json!([rule]));
     assert_eq!(status["connections"], json!(2));
