@@ -126,9 +126,24 @@ impl Memcached {
         connect(&self.addr())
     }
 
-    /// Stops it where it stands, as a machine does that swaps or is paused.
+    /// Stops it where it stands, as a machine does that swaps or is paused; returns once
+    /// none of its threads runs any more.
     pub(crate) fn freeze(&self) {
         signal(self.child.id(), "-STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_running = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            // A thread that went in between does not run.
+            stat.is_ok_and(|stat| !stat.contains(") T "))
+        };
+        let runs = || {
+            std::fs::read_dir(&tasks)
+                .expect("it is there")
+                .any(is_running)
+        };
+        while runs() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn thaw(&self) {
