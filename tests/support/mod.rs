@@ -142,7 +142,7 @@ impl Memcached {
                 .any(is_running)
         };
         while runs() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
     }
 

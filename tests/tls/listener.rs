@@ -222,9 +222,13 @@ fn who_has_no_certificate_is_refused_or_untagged() {
     let plain = gate.authority.issue("plain", &["client.example"]);
     let bad = gate.tagged("bad", "what?");
     let foreign = gate.tagged("foreign", "ruby/3.3");
-    for pair in [plain, bad, foreign] {
+    let unknown = refusal.replace(
+        "no runtime tag on this connection",
+        "no namespace for ruby/3.3",
+    );
+    for (pair, refusal) in [(plain, &refusal), (bad, &refusal), (foreign, &unknown)] {
         let mut client = Who::new(&gate.authority, Some(&pair)).connect(&gate.listen);
-        say(&mut client, b"get k\r\n", &refusal);
+        say(&mut client, b"get k\r\n", refusal);
     }
     let told = gate.process.stderr();
     assert!(
@@ -246,15 +250,22 @@ fn proxy_header(tag: &str) -> Vec<u8> {
     header
 }
 
-/// The header of a proxy is in front of TLS, and an earlier source outdoes a later one.
+/// The header of a proxy is in front of TLS, and a certificate outdoes it in whatever
+/// order they are listed.
 #[test]
 fn a_proxy_may_tell_the_tag_before_tls_begins() {
-    for (identify, namespace) in [
-        ("[\"proxy-protocol\", \"certificate\"]", "py2"),
-        ("[\"certificate\", \"proxy-protocol\"]", "py3"),
+    for (identify, pair, namespace) in [
+        ("[\"proxy-protocol\", \"certificate\"]", true, "py3"),
+        ("[\"certificate\", \"proxy-protocol\"]", true, "py3"),
+        ("[\"certificate\", \"proxy-protocol\"]", false, "py2"),
     ] {
         let gate = Gate::start(&format!("identify = {identify}"), required);
-        let pair = gate.tagged("new", "python/3.11");
+        let name = if pair {
+            "picklegate:python/3.11"
+        } else {
+            "client.example"
+        };
+        let pair = gate.authority.issue("client", &[name]);
         let mut client = Who::new(&gate.authority, Some(&pair)).connect(&gate.listen);
         // In one piece with the first of the handshake.
         let mut header = proxy_header("python/2.7");

@@ -97,6 +97,8 @@ servers = ["{server}"]
 
 const PY2: &str = "runtime = \"python/2.7\"";
 const PY3: &str = "runtime = \"python/3.11\"";
+/// Tells an error of the upstream: a read would be a miss.
+const SET: &str = "set k 0 0 1\r\n1\r\n";
 
 /// Sends a request whose whole reply is known.
 fn say(stream: &TcpStream, request: &[u8], reply: &str) {

@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::authority::{Authority, text};
 use crate::client::{Client, Who, say};
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
-use crate::{PY3, Toml, admin, memcached};
+use crate::{PY3, SET, Toml, admin, memcached};
 
 /// The certificate that a server shows.
 fn shown(client: &Client) -> Vec<u8> {
@@ -92,8 +92,8 @@ fn other_roots_are_believed_once_they_are_there() {
     let _gate = Picklegate::with_config(&toml.text);
     let client = connect(&listen);
     admin::await_that("an unknown issuer", || {
-        ask_text(&client, "get k\r\n").contains("UnknownIssuer")
+        ask_text(&client, SET).contains("UnknownIssuer")
     });
     fs::copy(new.roots(), old.roots()).expect("a writable directory");
-    admin::await_that("the server", || ask_text(&client, "get k\r\n") == "END\r\n");
+    admin::await_that("the server", || ask_text(&client, SET) == "STORED\r\n");
 }

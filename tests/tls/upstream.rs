@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::authority::{Authority, text};
 use crate::support::{Memcached, Picklegate, ask, ask_text, connect, free_addr};
-use crate::{PY2, PY3, Toml, admin, memcached, memcached_with, noise, say, ssl};
+use crate::{PY2, PY3, SET, Toml, admin, memcached, memcached_with, noise, say, ssl};
 
 /// A picklegate before servers that speak TLS.
 struct Gate {
@@ -36,7 +36,7 @@ impl Gate {
         let client = connect(&self.py3);
         let mut reply = String::new();
         admin::await_that(part, || {
-            reply = ask_text(&client, "set k 0 0 1\r\n1\r\n");
+            reply = ask_text(&client, SET);
             assert!(
                 reply.starts_with("SERVER_ERROR picklegate: upstream tls://"),
                 "{reply}"
@@ -168,7 +168,7 @@ fn the_system_has_roots() {
     };
     let others = Authority::new();
     for (roots, reply) in [
-        (authority.roots(), "END"),
+        (authority.roots(), "STORED"),
         (others.roots(), "UnknownIssuer"),
     ] {
         let listen = free_addr();
@@ -176,7 +176,7 @@ fn the_system_has_roots() {
         let args = ["serve", "--listen", &flag, "--upstream", &tls(&memcached)];
         let _gate = Picklegate::with_args_in(&args, &[("SSL_CERT_FILE", text(&roots))]);
         let client = connect(&listen);
-        admin::await_that(reply, || ask_text(&client, "get k\r\n").contains(reply));
+        admin::await_that(reply, || ask_text(&client, SET).contains(reply));
     }
 }
 
@@ -224,7 +224,7 @@ fn a_server_that_is_silent_is_down() {
     let _gate = Picklegate::with_config(&toml.text);
     let client = connect(&listen);
     admin::await_that("a timeout", || {
-        ask_text(&client, "get k\r\n").contains("no connection after 100 ms")
+        ask_text(&client, SET).contains("no connection after 100 ms")
     });
 }
 
@@ -242,7 +242,7 @@ fn a_server_that_comes_back_is_found_again() {
     drop(memcached);
     gate.await_error("Connection refused");
     let _memcached = Memcached::on_with(port, &["-Z", "-o", &ssl(&pair, "")]);
-    admin::await_that("the server", || ask_text(&client, "get k\r\n") == "END\r\n");
+    admin::await_that("the server", || ask_text(&client, SET) == "STORED\r\n");
     say(&client, b"set k 0 0 1\r\n3\r\n", "STORED\r\n");
 }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use replay::Replay;
 pub(crate) use rig::config;
 
+use picklegate::engine::MAX_IN_FLIGHT;
 use rig::Rig;
 
 /// What a worker reads at once.
@@ -75,6 +76,12 @@ pub(crate) fn turn_under(rule: &str, clients: u32, given: &[u8], requests: &[u8]
     let mut rig = Rig::new(&config(1, rule), 1);
     let clients = (0..clients).map(|_| rig.open("py3")).collect::<Vec<_>>();
     rig.ask(clients[0], given);
+    // From then on a client has as much under way as it ever may.
+    for _ in 0..MAX_IN_FLIGHT {
+        for &client in &clients {
+            rig.ask(client, requests);
+        }
+    }
     let inputs = clients
         .into_iter()
         .map(|client| (client, requests.to_vec()));
