@@ -40,8 +40,8 @@ fn check(direct: &Memcached, addr: &str, closed: &[&str]) {
         let request = [&request, FENCE].concat();
         ask(&direct, RESET);
         let whole = support::roundtrip(&direct, &request, FENCE_REPLY);
-        let closes = closed.contains(&name);
-        let lines = if closes { 1 } else { usize::MAX };
+        let is_last = closed.contains(&name);
+        let lines = if is_last { 1 } else { usize::MAX };
         let expected = whole.split_inclusive(|&b| b == b'\n').take(lines);
         let expected = expected.collect::<Vec<_>>().concat();
         let crumbs = request.chunks(1).collect();
@@ -50,7 +50,7 @@ fn check(direct: &Memcached, addr: &str, closed: &[&str]) {
             ask(&stream, RESET);
             let first = chunks[0].len();
             let reply = exchange(&stream, chunks, FENCE_REPLY).unwrap_or_else(|cut| {
-                assert_eq!(cut.is_close(), closes, "{name}");
+                assert_eq!(cut.is_close(), is_last, "{name}");
                 stream = support::connect(addr);
                 cut.received
             });
