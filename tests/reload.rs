@@ -200,6 +200,8 @@ fn the_first_namespace_and_a_listener_go_and_nothing_ends() {
     fs::write(&file, with_admin(&next, &reloaded.admin)).unwrap();
     reloaded.gate.hang_up();
     admin::await_that("the listener to go", || TcpStream::connect(&py2).is_err());
+    // The workers are told right behind that, which nothing shows.
+    thread::sleep(std::time::Duration::from_millis(500));
     for client in &clients {
         (&*client).write_all(waiting).unwrap();
     }

@@ -110,8 +110,8 @@ scenarios! {
     get_hit_of_64_clients: 64 in ask(64, &set(KEY, 100), &line("get", ""));
     get_hit_16_kib: 1 in ask(1, &set(KEY, 16 << 10), &line("get", ""));
     get_miss: 1 in ask(1, b"", &line("get", ""));
-    multi_get_hit_per_key: 100 in ask(1, &sets(100), multi_get(100).as_bytes());
-    multi_get_miss_per_key: 100 in ask(1, b"", multi_get(100).as_bytes());
+    multi_get_hit_per_key: 32 in ask(1, &sets(32), multi_get(32).as_bytes());
+    multi_get_miss_per_key: 32 in ask(1, b"", multi_get(32).as_bytes());
     set_100_b: 1 in ask(1, b"", &set(KEY, 100));
     set_100_b_by_header: 1 in ask_by_header(b"", &set(KEY, 100));
     set_4_kib: 1 in ask(1, b"", &set(KEY, 4 << 10));

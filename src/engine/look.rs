@@ -180,7 +180,7 @@ impl Default for Inline {
     fn default() -> Self {
         Self {
             value_bytes: 16 << 10,
-            turn_bytes: 128 << 10,
+            turn_bytes: 256 << 10,
         }
     }
 }
