@@ -49,7 +49,7 @@ pub struct Config {
     pub upstream: Upstream,
     /// Where metrics and the page are, if anywhere.
     pub admin: Option<ListenAddr>,
-    /// Who may open that, if it is a unix socket.
+    /// Mode and group of that, if it is a unix socket.
     pub admin_access: SocketAccess,
     /// What bounds memory and time.
     pub limits: Limits,
@@ -72,7 +72,7 @@ pub struct Config {
 pub struct Listener {
     /// Where it listens.
     pub addr: ListenAddr,
-    /// Who may open it, if it is a unix socket.
+    /// Mode and group of it, if it is a unix socket.
     pub access: SocketAccess,
     /// What may connect to it, and its name: the address as written.
     pub admission: Arc<Admission>,
