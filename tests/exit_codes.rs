@@ -72,37 +72,6 @@ fn check_accepts_a_step_or_says_why_not() {
 }
 
 #[test]
-fn check_accepts_what_the_readme_shows() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let examples = readme.split("```toml\n").skip(1);
-    let examples: Vec<_> = examples
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
-    assert!(!examples.is_empty());
-    let directory = tempfile::tempdir().unwrap();
-    let inventory = root.join("tests/fixtures/inventory/py2.7.json");
-    fs::copy(inventory, directory.path().join("py2.inventory.json")).unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["cache.example.com".to_owned()];
-    let params = rcgen::CertificateParams::new(names).unwrap();
-    let certificate = params.self_signed(&key).unwrap().pem();
-    for name in ["ca.pem", "client.pem", "server.pem", "clients.pem"] {
-        fs::write(directory.path().join(name), &certificate).unwrap();
-    }
-    for name in ["client.key", "server.key"] {
-        fs::write(directory.path().join(name), key.serialize_pem()).unwrap();
-    }
-    let file = directory.path().join("picklegate.toml");
-    for example in examples {
-        fs::write(&file, example).unwrap();
-        let checked = picklegate(&["check", "--config", file.to_str().unwrap()]);
-        assert_eq!(String::from_utf8(checked.stderr).unwrap(), "", "{example}");
-        assert_eq!(checked.status.code(), Some(0));
-    }
-}
-
-#[test]
 fn serve_refuses_a_bad_configuration_as_usage() {
     assert_eq!(code(&["serve", "--config", "/no/such.toml"]), Some(64));
     assert_eq!(

@@ -1,6 +1,6 @@
 //! The end of a picklegate, and the start of the next: what was asked is answered,
-//! whoever waits to be accepted is not forgotten, a service manager is told. See the
-//! README for what clients can count on.
+//! whoever waits to be accepted is not forgotten, a service manager is told. See
+//! deploy/README.md for what clients can count on.
 
 #![allow(missing_docs)]
 

@@ -44,7 +44,7 @@ fn verdicts_on_what_was_kept_apart_are_as_right_as_was_measured() {
 
 #[test]
 fn verdicts_with_an_inventory_on_what_was_kept_apart_are_as_right_as_was_measured() {
-    // What is left is what no bytes tell: see the README.
+    // What is left is what no bytes tell: see config/values.md.
     let most = [
         ("2.7 to 2.7", 0.0, 0.0),
         ("2.7 to 3.x", 0.0, 0.0),
