@@ -12,6 +12,7 @@ use super::lane::OnMiss;
 use super::look::{self, Inline, Look, Looker};
 use super::meta::MetaReply;
 use super::session::Ticket;
+use crate::pickle::Pause;
 use crate::policy::{Identity, Snapshot};
 use crate::protocol::key::KeyBuf;
 
@@ -74,12 +75,21 @@ pub struct Judged {
 }
 
 /// Does jobs, one after another; keeps the memory for it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Judge {
     looker: Option<Looker>,
+    pause: Pause,
 }
 
 impl Judge {
+    /// A judge that pauses now and then.
+    pub fn new(pause: Pause) -> Self {
+        Self {
+            looker: None,
+            pause,
+        }
+    }
+
     /// Looks at a job's value, however long that takes.
     pub fn judge(&mut self, job: Job) -> Judged {
         let Job {
@@ -94,7 +104,8 @@ impl Judge {
         } = job;
         let known = self.looker.take();
         let known = known.filter(|looker| looker.is_of(&snapshot));
-        let looker = known.unwrap_or_else(|| Looker::new(Arc::clone(&snapshot), Inline::ALL));
+        let looker =
+            known.unwrap_or_else(|| Looker::new(Arc::clone(&snapshot), Inline::ALL, self.pause));
         let looker = self.looker.insert(looker);
         let seen = (flags, &bytes[value.clone()]);
         let (look, key) = match asks {

@@ -11,7 +11,7 @@ use super::tally::{Action, Direction, Tally, Writer, place_of};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{
     self, Broken, Encoding, Extensions, Firewall, Header, InflateError, InflateLimits, Inflater,
-    Reason, Scan, Scanner, Sniffer, Verdict,
+    Pause, Reason, Scan, Scanner, Sniffer, Verdict,
 };
 use crate::policy::{
     Decision, Globals, Identity, Mode, OnUnloadableRead, OnUnloadableWrite, Pickles, Rule,
@@ -396,8 +396,8 @@ pub struct Looker {
 }
 
 impl Looker {
-    /// Looks as the snapshot says, at no more than this.
-    pub fn new(snapshot: Arc<Snapshot>, inline: Inline) -> Self {
+    /// Looks as the snapshot says, at no more than this, and pauses.
+    pub fn new(snapshot: Arc<Snapshot>, inline: Inline, pause: Pause) -> Self {
         Self {
             inflated: Ok(()),
             inline,
@@ -405,9 +405,9 @@ impl Looker {
             encoding: snapshot.pickles.encoding,
             snapshot,
             sniffer: Sniffer::default(),
-            inflater: Inflater::default(),
-            scanner: Scanner::default(),
-            transcoder: Transcoder::default(),
+            inflater: Inflater::pausing(pause),
+            scanner: Scanner::pausing(pause),
+            transcoder: Transcoder::pausing(pause),
             seen: Seen::default(),
             rewritten: Vec::new(),
             refused: 0,

@@ -162,11 +162,7 @@ impl Manners {
             calls_attributes: facts.getattr_called,
             chains: facts.chained,
         };
-        for global in scan
-            .raw_globals()
-            .iter()
-            .filter(|global| global.roles.called)
-        {
+        for global in scan.raw_globals().filter(|global| global.roles.called) {
             let (module, name) = scan.named(global);
             let own = follow(module, name, None).own;
             manners.calls_all |= own & APPLIES != 0;

@@ -4,6 +4,7 @@
 use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Verdict;
+use super::pause::Pause;
 
 /// Output that is always allowed, whatever the ratio.
 const FREE_BYTES: usize = 64 << 10;
@@ -71,18 +72,25 @@ impl InflateError {
 pub struct Inflater {
     inflate: Decompress,
     out: Vec<u8>,
+    pause: Pause,
 }
 
 impl Default for Inflater {
     fn default() -> Self {
-        Self {
-            inflate: Decompress::new(true),
-            out: Vec::new(),
-        }
+        Self::pausing(Pause::NONE)
     }
 }
 
 impl Inflater {
+    /// An inflater that pauses.
+    pub fn pausing(pause: Pause) -> Self {
+        Self {
+            inflate: Decompress::new(true),
+            out: Vec::new(),
+            pause,
+        }
+    }
+
     /// What a zlib stream holds; what follows the stream is ignored, as clients do.
     ///
     /// # Errors
@@ -101,9 +109,10 @@ impl Inflater {
                 self.out.reserve_exact(room - self.out.len());
             }
             let before = self.out.len();
+            let piece = &self.pause.piece(stream, read)[read..];
             let status = self
                 .inflate
-                .decompress_vec(&stream[read..], &mut self.out, FlushDecompress::None)
+                .decompress_vec(piece, &mut self.out, FlushDecompress::None)
                 .map_err(|_| InflateError::Corrupt)?;
             if self.out.len() > most {
                 return Err(InflateError::TooLarge(most));

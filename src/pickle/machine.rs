@@ -12,6 +12,7 @@ use super::node::{Kind, NO_GLOBAL, Node, Span, int};
 #[allow(clippy::wildcard_imports)] // All of them, each in its arm.
 use super::opcode::*;
 use super::operands::{Operands, is_float, is_python_text, is_raw_text, memo_key, quoted};
+use super::pause::Pause;
 
 /// Longest pickle that is looked at, in bytes: positions are 32 bits.
 const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
@@ -202,9 +203,23 @@ pub(super) struct Machine {
     protocol: u8,
     /// Offset of the opcode that is looked at.
     at: usize,
+    pause: Pause,
 }
 
 impl Machine {
+    /// A machine whose walks pause.
+    pub(super) fn pausing(pause: Pause) -> Self {
+        Self {
+            pause,
+            ..Self::default()
+        }
+    }
+
+    /// How its walks pause.
+    pub(super) fn pause(&self) -> Pause {
+        self.pause
+    }
+
     /// Walks the pickle at the start of `pickle` up to its STOP.
     ///
     /// # Errors
@@ -410,10 +425,16 @@ impl Machine {
 
     fn run<O: Observer>(&mut self, pickle: &[u8], observer: &mut O) -> Result<Walked, Flaw> {
         let mut protocols = 0;
+        // Opcodes begin in this piece; their operands may lie behind it.
+        let mut piece = self.pause.piece(pickle, 0);
         loop {
             let here = self.at;
-            let Some(&op) = pickle.get(here) else {
-                return Err(Flaw::NoStop);
+            let Some(&op) = piece.get(here) else {
+                if here >= pickle.len() {
+                    return Err(Flaw::NoStop);
+                }
+                piece = self.pause.piece(pickle, here);
+                continue;
             };
             protocols |= SINCE[usize::from(op)];
             let mut args = Operands {

@@ -11,6 +11,7 @@ use super::names::is_in;
 use super::node::{Kind, NO_GLOBAL, Node, Span};
 use super::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ};
 use super::operands::literal_bytes;
+use super::pause::Pause;
 use super::special::{self, Said, Shapes, Special};
 
 /// Scans pickles; keeps its memory from one to the next.
@@ -29,12 +30,21 @@ pub struct Scan<'s> {
     facts: &'s Facts,
     globals: &'s [Global],
     attributes: &'s [(u32, Span)],
+    pause: Pause,
     len: usize,
     effective: u8,
     value: Node,
 }
 
 impl Scanner {
+    /// A scanner whose scans pause, and what is asked of them about all names.
+    pub fn pausing(pause: Pause) -> Self {
+        Self {
+            machine: Machine::pausing(pause),
+            ..Self::default()
+        }
+    }
+
     /// Scans the pickle at the start of `pickle`. `extensions` are the codes that
     /// the application has registered with `copyreg.add_extension`.
     ///
@@ -60,6 +70,7 @@ impl Scanner {
             facts: &self.facts,
             globals: &self.globals.list,
             attributes: &self.globals.attributes,
+            pause: self.machine.pause(),
             len: walked.len,
             effective: 7 - walked.protocols.leading_zeros() as u8,
             value: walked.value,
@@ -269,16 +280,15 @@ impl<'s> Scan<'s> {
     /// What it names, in order of first appearance, each pair once.
     pub fn globals(&self) -> impl Iterator<Item = GlobalRef<'s>> + use<'s> {
         let scan = *self;
-        self.globals
-            .iter()
-            .map(move |global| scan.reference(global))
+        self.raw_globals().map(move |global| scan.reference(global))
     }
 
     /// What it names and takes an attribute of with `getattr`, as picklers write
     /// nested classes and methods below protocol 4.
     pub fn attributes(&self) -> impl Iterator<Item = (GlobalRef<'s>, &'s str)> + use<'s> {
         let scan = *self;
-        self.attributes.iter().map(move |&(global, name)| {
+        let attributes = self.pause.between(self.attributes.iter());
+        attributes.map(move |&(global, name)| {
             let global = scan.reference(&scan.globals[global as usize]);
             (global, text(name.of(scan.pickle)))
         })
@@ -363,8 +373,8 @@ impl<'s> Scan<'s> {
         self.facts
     }
 
-    pub(super) fn raw_globals(&self) -> &'s [Global] {
-        self.globals
+    pub(super) fn raw_globals(&self) -> impl Iterator<Item = &'s Global> + use<'s> {
+        self.pause.between(self.globals.iter())
     }
 
     /// Whether it has a name: not an extension code that nobody registered.

@@ -269,7 +269,7 @@ impl<'s> Scan<'s> {
             let count = facts.digits;
             return Err(Reason::Digits { count });
         }
-        let named = self.raw_globals().iter();
+        let named = self.raw_globals();
         let mut doubt = None;
         for global in named.filter(|global| self.is_named(&global.named)) {
             self.judge_global(global, reader, inventory)?;
@@ -281,7 +281,7 @@ impl<'s> Scan<'s> {
         if let Some(code) = facts.unknown_extension {
             return Err(Reason::Extension { code });
         }
-        let mut named = self.raw_globals().iter();
+        let mut named = self.raw_globals();
         match named.find(|global| self.names(&global.named).0 == b"__main__") {
             Some(script) => {
                 let (_, name) = self.names(&script.named);

@@ -2,20 +2,25 @@
 //! have their turns: one that reads a hundred such values delays another's by about
 //! one. Knows jobs and whose they are, not what they say.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::supervise::Supervisor;
 use super::worker::{Mailbox, Message};
 use crate::engine::{Job, Judge};
+use crate::pickle::Pause;
 
 /// How much sooner the system lets others run: what somebody waits for a long look
 /// is little beside the look, but much beside a small read.
 const NICE: i32 = 10;
+/// How long one runs until it lets others. The system would let them by itself, but
+/// some kernels (Linux since 6.6) only when their clock ticks: each 4 ms.
+const SLICE: Duration = Duration::from_micros(200);
 /// How long what the last look needed is kept for the next.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -70,7 +75,7 @@ impl Judges {
 fn work(queue: &Mutex<Queue>) {
     // A process that may not be nicer has to do without.
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut judge = Judge::default();
+    let mut judge = Judge::new(Pause::with(let_others_run));
     loop {
         // Who waits for a task holds the lock: nobody else has anything to do then.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -79,9 +84,21 @@ fn work(queue: &Mutex<Queue>) {
                 let judged = judge.judge(job);
                 mailbox.send(Message::Judged(Box::new(judged)));
             }
-            Err(RecvTimeoutError::Timeout) => judge = Judge::default(),
+            Err(RecvTimeoutError::Timeout) => judge = Judge::new(Pause::with(let_others_run)),
             Err(RecvTimeoutError::Disconnected) => return,
         }
+    }
+}
+
+thread_local! {
+    /// When this thread last let others run.
+    static SINCE: Cell<Instant> = Cell::new(Instant::now());
+}
+
+fn let_others_run() {
+    if SINCE.get().elapsed() >= SLICE {
+        thread::yield_now();
+        SINCE.set(Instant::now());
     }
 }
 

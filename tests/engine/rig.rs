@@ -12,6 +12,7 @@ use std::sync::Arc;
 use picklegate::config::Config;
 use picklegate::embedded::{Cache, Session as CacheSession};
 use picklegate::engine::{Apart, Engine, Job, Judge, LaneId, ListenerId, ListenerIds, Settings};
+use picklegate::pickle::Pause;
 use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Tag, Untagged};
 use picklegate::protocol::reply::ReplyError;
 
@@ -186,7 +187,7 @@ impl Rig {
             peers: Vec::new(),
             lane_ids: Vec::new(),
             received: Vec::new(),
-            judge: Judge::default(),
+            judge: Judge::new(Pause::NONE),
             jobs: Vec::new(),
         };
         rig.find_peers();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Admitted, Inline, Look, Looker, PROTOCOL, Shown, plain};
 use crate::engine::tally::{Action, Direction, Tally, Writer};
-use crate::pickle::{Reason, Verdict};
+use crate::pickle::{Pause, Reason, Verdict};
 use crate::policy::{Decision, Identity, Snapshot};
 
 /// What a client would get of a value, and why.
@@ -30,7 +30,7 @@ pub fn foresee_read(
     look: Look,
     (flags, value): (u32, &[u8]),
 ) -> Foreseen {
-    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL);
+    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
     let mut tally = Tally::new(snapshot.codec.spaces().len());
     let shown = looker.read(&mut tally, identity, look, (flags, value, value.len()));
     let space = identity.space.index();
@@ -63,7 +63,7 @@ pub fn foresee_write(
     value: (u32, &[u8]),
 ) -> Option<&'static str> {
     let mut tally = Tally::new(snapshot.codec.spaces().len());
-    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL);
+    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
     match looker.write(&mut tally, writer, decision, value) {
         Admitted::Rejected(reason) => Some(reason),
         Admitted::Accepted | Admitted::Later => None,

@@ -32,6 +32,7 @@ use crate::engine::fills::FillMemory;
 use crate::engine::identify::FlagTag;
 use crate::engine::notes::Notes;
 use crate::engine::statistics::Gathering;
+use crate::pickle::Pause;
 use crate::protocol::request::Verb;
 pub(super) use apart::Came;
 pub(super) use asking::Asking;
@@ -569,7 +570,7 @@ impl Sessions {
             dirty: VecDeque::new(),
             steps: Vec::new(),
             tally,
-            looker: Looker::new(Arc::clone(snapshot), apart.inline),
+            looker: Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE),
             now_us: 0,
             steady_us: 0,
             line_buffer: Vec::new(),
@@ -607,7 +608,7 @@ impl Sessions {
         // What was found out about stores that their clients go on with was by the
         // old settings.
         self.jobs = Jobs::new(Arc::clone(snapshot), apart.max_bytes);
-        self.looker = Looker::new(Arc::clone(snapshot), apart.inline);
+        self.looker = Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE);
         self.flag_tags.clear();
         for client in 0..self.slab.capacity() as u32 {
             if self.slab.contains(client as usize) {

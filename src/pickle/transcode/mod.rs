@@ -19,6 +19,7 @@ mod python3;
 pub use pool::Pool;
 
 use super::machine::{Broken, Machine};
+use super::pause::Pause;
 
 /// Capacity (in elements) that each buffer keeps between pickles.
 const KEPT_CAPACITY: usize = 16 * 1024;
@@ -176,6 +177,14 @@ pub struct Transcoder {
 }
 
 impl Transcoder {
+    /// A transcoder that pauses.
+    pub fn pausing(pause: Pause) -> Self {
+        Self {
+            machine: Machine::pausing(pause),
+            ..Self::default()
+        }
+    }
+
     /// Rewrites the pickle at the start of `pickle` (what follows its STOP is left
     /// out, as unpicklers ignore it) for readers of `form` whose environment is
     /// `environment`. The result replaces what is in `out`; it has at most eight

@@ -4,6 +4,9 @@
 use crate::pickle::opcode::*;
 
 use super::names::Name;
+use super::ops::Op;
+use super::{Obstacle, Refusal, refuse};
+use crate::pickle::pause::Pause;
 
 /// Runs that are copied as if they had this length, in bytes.
 const SHORT: usize = 32;
@@ -16,16 +19,21 @@ pub(super) struct Output<'t> {
     done: usize,
     /// See [`super::bound`].
     bound: usize,
+    pause: Pause,
+    /// Where the piece ends that is written until the next pause.
+    piece: usize,
 }
 
 impl<'t> Output<'t> {
-    pub(super) fn new(pickle: &'t [u8], out: &'t mut Vec<u8>) -> Self {
+    pub(super) fn new(pickle: &'t [u8], out: &'t mut Vec<u8>, pause: Pause) -> Self {
         out.reserve(pickle.len() + pickle.len() / 8 + 16);
         Self {
             pickle,
             out,
             done: 0,
             bound: super::bound(pickle.len()),
+            pause,
+            piece: 0,
         }
     }
 
@@ -60,10 +68,19 @@ impl<'t> Output<'t> {
         key as usize > self.out.len() + (at - self.done)
     }
 
-    /// Longer than any result may be.
+    /// Where the next opcode is, this one being written.
+    ///
+    /// # Errors
+    /// Refuses what is longer by now than any result may be.
     #[inline]
-    pub(super) fn is_too_large(&self) -> bool {
-        self.out.len() > self.bound
+    pub(super) fn next(&mut self, op: Op) -> Result<usize, Refusal> {
+        if self.out.len() > self.bound {
+            return Err(refuse(Obstacle::Growth, op.at));
+        }
+        if op.end >= self.piece {
+            self.piece = self.pause.piece(self.pickle, op.end).len();
+        }
+        Ok(op.end)
     }
 }
 

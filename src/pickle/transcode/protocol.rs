@@ -24,7 +24,7 @@ pub(super) fn transcode(
     machine.walk(pickle, &mut plan)?;
     plan.obstacles.none()?;
     let mut edits = Edits::new(&mut plan.renamed);
-    let mut output = Output::new(pickle, out);
+    let mut output = Output::new(pickle, out, machine.pause());
     let mut at = 0;
     loop {
         let Some(op) = op(pickle, at) else {
@@ -47,10 +47,7 @@ pub(super) fn transcode(
             }
             _ => {}
         }
-        if output.is_too_large() {
-            return Err(refuse(Obstacle::Growth, at));
-        }
-        at = op.end;
+        at = output.next(op)?;
     }
 }
 

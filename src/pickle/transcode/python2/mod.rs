@@ -44,7 +44,7 @@ impl Buffers {
             next_slot: 0,
             own: notes.own,
             last: write::Last::Other,
-            output: Output::new(pickle, out),
+            output: Output::new(pickle, out, machine.pause()),
         }
         .run()
     }

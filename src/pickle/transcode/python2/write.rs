@@ -130,10 +130,7 @@ impl Writer<'_> {
                 }
                 None => self.usual(op)?,
             }
-            if self.output.is_too_large() {
-                return Err(refuse(Obstacle::Growth, at));
-            }
-            at = op.end;
+            at = self.output.next(op)?;
         }
     }
 

@@ -55,7 +55,7 @@ impl Buffers {
             text: Sorted::new(&mut self.notes.text),
             literal: &mut self.literal,
             limbs: &mut self.limbs,
-            output: Output::new(pickle, out),
+            output: Output::new(pickle, out, machine.pause()),
         }
         .run()
     }
@@ -128,10 +128,7 @@ impl Writer<'_> {
                 }
                 _ => {}
             }
-            if self.output.is_too_large() {
-                return Err(refuse(Obstacle::Growth, at));
-            }
-            at = op.end;
+            at = self.output.next(op)?;
         }
     }
 
