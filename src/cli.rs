@@ -21,9 +21,9 @@ embedded:SIZE, a cache inside this process, for trying things out.
 
 RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
 
-By flags alone, each version has its own keys, and pickles are looked at whole: who
-cannot load one has a miss. A file may say sniff = \"header\", which costs less and sees
-the protocol alone: no date of Python 2, and no class that its reader lacks; or \"off\".";
+By flags alone, each version has its own keys, and pickles are looked at whole: a reader
+that cannot load one gets a miss. A file may say sniff = \"header\", which costs less and
+sees the protocol alone, not a date of Python 2 nor a class that the reader lacks; or \"off\".";
 
 const ADVISE: &str = "\
 The text is the rules section of the next stage, as TOML. FORMAT is text or json.
@@ -33,18 +33,18 @@ The exit code is 1 if something stands against the next step, 69 if nobody answe
 const INSPECT: &str = "\
 TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\". FORMAT is text or json.
 
-The exit code is 1 if a reader named with --reader cannot load some input, 2 if that is not
-known of some, and none is certain to fail.";
+The exit code is 1 if a reader named with --reader cannot load some input. It is 2 if that is
+not known of some input, and none is certain to fail.";
 
 const TAG: &str = "\
 TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\".
 
-What the reader can load already is copied as it is. The exit code is 1 if there is
+A pickle that the reader can load already is copied as it is. The exit code is 1 if there is
 no form with the same meaning.";
 
 const HEALTH: &str = "\
-The exit code is 1 if a server or a worker does not answer, and once it is about to end; 69
-if nobody answers there.";
+The exit code is 1 if a server or a worker does not answer, or if picklegate is about to end.
+It is 69 if nobody answers at ADDR.";
 
 /// A memcache proxy that keeps Python versions out of each other's pickles
 #[derive(Debug, Parser)]
@@ -129,7 +129,7 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
 
-    /// What sidecars run now: say what changes, and whether the step is safe
+    /// The file that sidecars run now: say what changes, and whether the step is safe
     #[arg(long, value_name = "OLD")]
     pub(crate) against: Option<PathBuf>,
 }
@@ -140,7 +140,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
 
-    /// Who asks, e.g. python/3.11, py2.7 or cp311
+    /// The runtime that asks, e.g. python/3.11, py2.7 or cp311
     #[arg(long, value_name = "TAG")]
     pub(crate) runtime: String,
 
@@ -164,7 +164,7 @@ pub(crate) struct Advise {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
     pub(crate) admin: String,
 
-    /// For people, or an object
+    /// Text for people, or one JSON object
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     #[arg(hide_possible_values = true)]
     pub(crate) format: Format,
@@ -173,15 +173,15 @@ pub(crate) struct Advise {
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT)]
 pub(crate) struct Inspect {
-    /// Who is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
+    /// A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
     #[arg(long, value_name = "TAG")]
     pub(crate) reader: Vec<String>,
 
-    /// What a reader's environment can load, as listed there; repeatable
+    /// A listing of what a reader's environment can load; repeatable
     #[arg(long, value_name = "TAG=FILE")]
     pub(crate) inventory: Vec<String>,
 
-    /// For people, or an object per input
+    /// Text for people, or one JSON object per input
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     #[arg(hide_possible_values = true)]
     pub(crate) format: Format,
@@ -205,11 +205,11 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 #[command(after_help = TAG)]
 pub(crate) struct Transcode {
-    /// Who is to load it
+    /// The reader that is to load it
     #[arg(long = "for", value_name = "TAG")]
     pub(crate) reader: String,
 
-    /// What its environment can load, as listed there
+    /// A listing of what its environment can load
     #[arg(long, value_name = "FILE")]
     pub(crate) inventory: Option<PathBuf>,
 
@@ -233,21 +233,21 @@ pub(crate) struct Health {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
     pub(crate) admin: String,
 
-    /// Only whether the process runs, whatever its servers do
+    /// Ask only whether the process runs, whatever its servers do
     #[arg(long)]
     pub(crate) live: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// For which shell
+    /// The shell
     #[arg(value_name = "SHELL")]
     pub(crate) shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Where to: one page for each command
+    /// The directory for the pages, one for each command
     #[arg(value_name = "DIRECTORY")]
     pub(crate) directory: PathBuf,
 }
@@ -329,9 +329,9 @@ mod tests {
 
         RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
 
-        By flags alone, each version has its own keys, and pickles are looked at whole: who
-        cannot load one has a miss. A file may say sniff = "header", which costs less and sees
-        the protocol alone: no date of Python 2, and no class that its reader lacks; or "off".
+        By flags alone, each version has its own keys, and pickles are looked at whole: a reader
+        that cannot load one gets a miss. A file may say sniff = "header", which costs less and
+        sees the protocol alone, not a date of Python 2 nor a class that the reader lacks; or "off".
         "#);
         insta::assert_snapshot!(help("health"), @r"
         Ask a running picklegate whether it serves, as health checks do
@@ -340,11 +340,11 @@ mod tests {
 
         Options:
               --admin <ADDR>  The admin listener of the running picklegate [default: 127.0.0.1:9151]
-              --live          Only whether the process runs, whatever its servers do
+              --live          Ask only whether the process runs, whatever its servers do
           -h, --help          Print help
 
-        The exit code is 1 if a server or a worker does not answer, and once it is about to end; 69
-        if nobody answers there.
+        The exit code is 1 if a server or a worker does not answer, or if picklegate is about to end.
+        It is 69 if nobody answers at ADDR.
         ");
         insta::assert_snapshot!(help("demo"), @r"
         Try it out: an embedded cache, two listeners, sample traffic
@@ -365,7 +365,7 @@ mod tests {
 
         Options:
               --config <FILE>  Configuration file (TOML)
-              --against <OLD>  What sidecars run now: say what changes, and whether the step is safe
+              --against <OLD>  The file that sidecars run now: say what changes, and whether the step is safe
           -h, --help           Print help
         ");
         insta::assert_snapshot!(help("inspect"), @r#"
@@ -377,16 +377,16 @@ mod tests {
           [FILE]...  Pickles, raw or compressed by zlib; - is standard input, the default
 
         Options:
-              --reader <TAG>          Who is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
-              --inventory <TAG=FILE>  What a reader's environment can load, as listed there; repeatable
-              --format <FORMAT>       For people, or an object per input [default: text]
+              --reader <TAG>          A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
+              --inventory <TAG=FILE>  A listing of what a reader's environment can load; repeatable
+              --format <FORMAT>       Text for people, or one JSON object per input [default: text]
               --globals               Only list what they name, in the form of the firewall's allow list
           -h, --help                  Print help
 
         TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2". FORMAT is text or json.
 
-        The exit code is 1 if a reader named with --reader cannot load some input, 2 if that is not
-        known of some, and none is certain to fail.
+        The exit code is 1 if a reader named with --reader cannot load some input. It is 2 if that is
+        not known of some input, and none is certain to fail.
         "#);
         insta::assert_snapshot!(help("transcode"), @r#"
         Rewrite a pickle so that a reader loads it with the same meaning
@@ -397,15 +397,15 @@ mod tests {
           [FILE]  A pickle, raw or compressed by zlib; - is standard input, the default
 
         Options:
-              --for <TAG>         Who is to load it
-              --inventory <FILE>  What its environment can load, as listed there
+              --for <TAG>         The reader that is to load it
+              --inventory <FILE>  A listing of what its environment can load
           -o, --output <OUT>      Write here, all or nothing, instead of to standard output
               --raw               Do not compress again what was compressed
           -h, --help              Print help
 
         TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2".
 
-        What the reader can load already is copied as it is. The exit code is 1 if there is
+        A pickle that the reader can load already is copied as it is. The exit code is 1 if there is
         no form with the same meaning.
         "#);
         insta::assert_snapshot!(help("explain"), @r"
@@ -418,7 +418,7 @@ mod tests {
 
         Options:
               --config <FILE>  Configuration file (TOML)
-              --runtime <TAG>  Who asks, e.g. python/3.11, py2.7 or cp311
+              --runtime <TAG>  The runtime that asks, e.g. python/3.11, py2.7 or cp311
               --value <FILE>   A value: also say what a read and a write of it do; - is standard input
               --flags <N>      Its client flags [default: those of a pickle, if it looks like one]
           -h, --help           Print help
