@@ -1,5 +1,5 @@
-//! What the traffic says about the next step: which families of keys need a rule,
-//! and whether anything stands against going on. Pure: counts in, words out.
+//! Advises on the next step by the traffic: which families of keys need a rule, and
+//! whether anything stands against going on. Pure: counts in, words out.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -13,10 +13,10 @@ use crate::explain;
 use crate::inspect::{acts, printable};
 use crate::policy::{Coherence, KeyCodec, Mode, Rollout, Rule, Rules, Sniff, SpaceId};
 
-/// What was seen of one family, by all workers.
+/// The counts of one family, by all workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FamilyReport {
-    /// What its keys start with.
+    /// The part that its keys start with.
     pub family: String,
     /// Keys read.
     pub reads: u64,
@@ -38,28 +38,28 @@ pub struct FamilyReport {
     pub not_looked_at: u64,
     /// Values read that were not loadable, by reason.
     pub unloadable: BTreeMap<String, u64>,
-    /// What those named.
+    /// The globals that those values name.
     pub globals: Vec<String>,
     /// Requests that count.
     pub counters: u64,
     /// Stores that look like locks.
     pub locks: u64,
-    /// What to do with it.
+    /// The advice on it.
     pub advice: Advice,
     /// The counts behind that.
     pub why: String,
 }
 
-/// What to do with a family.
+/// The advice on a family.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Advice {
     /// Nothing: one version uses it, or its values were not looked at.
     #[default]
     Leave,
-    /// One copy for all versions: it holds numbers or locks.
+    /// Share one copy among all versions: the family holds numbers or locks.
     Share,
-    /// One copy for all is enough: what crosses can be loaded.
+    /// Keep one copy for all: what crosses can be loaded.
     Guard,
     /// A copy for each version: what crosses cannot be loaded.
     Isolate,
@@ -77,7 +77,7 @@ impl Advice {
     }
 }
 
-/// What else was counted since this configuration was loaded.
+/// The other counts since this configuration was loaded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Requests that look like counters or locks, but are isolated.
@@ -95,9 +95,9 @@ pub struct Counts {
 pub struct Report {
     /// Families, those most used first.
     pub families: Vec<FamilyReport>,
-    /// Whether nothing stands against the next step.
+    /// True if nothing stands against the next step.
     pub go: bool,
-    /// What does; or what the next step is.
+    /// The objections; without any, the next step.
     pub reasons: Vec<String>,
     /// The rules of the next stage.
     pub toml: String,
@@ -168,7 +168,7 @@ impl Counts {
 }
 
 impl Report {
-    /// What to do next, under these rules and after these counts.
+    /// Advises on the next step, under these rules and after these counts.
     pub fn new(
         families: BTreeMap<String, FamilyReport>,
         rules: &Rules,
@@ -209,7 +209,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// What to do with a family, and the counts behind that.
+/// Advises on a family, and says which counts are behind that.
 fn judge(family: &FamilyReport) -> (Advice, String) {
     let versions: Vec<&String> = family
         .readers
@@ -288,7 +288,7 @@ fn times(count: u64) -> String {
     }
 }
 
-/// What stands against the next step.
+/// Lists the objections to the next step.
 fn objections(
     families: &[FamilyReport],
     rules: &Rules,

@@ -195,7 +195,7 @@ pub(crate) struct Inspect {
     pub(crate) files: Vec<PathBuf>,
 }
 
-/// What an answer looks like.
+/// The format of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,

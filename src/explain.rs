@@ -1,6 +1,6 @@
-//! What happens to a key: its namespace, rule, physical key, siblings and
-//! server, in words; and to a value under that key. Asks the snapshot and the
-//! data path; decides nothing itself.
+//! Explains a key: its namespace, rule, physical key, siblings and server, in words;
+//! and a value under that key. Asks the snapshot and the data path; decides nothing
+//! itself.
 
 mod value;
 
@@ -34,21 +34,21 @@ pub struct Explanation {
     pub copy: StoredCopy,
     /// The copies of the others, the bare key included.
     pub siblings: Vec<StoredCopy>,
-    /// Whether a delete reaches the siblings.
+    /// True if a delete reaches the siblings.
     pub deletes_reach_siblings: bool,
-    /// Which writes do.
+    /// The writes that reach them.
     pub coherence: Coherence,
-    /// Whether a miss is answered with a sibling.
+    /// True if a miss is answered with a sibling.
     pub reads_through: bool,
-    /// What a read gets while the server fails.
+    /// The answer to a read while the server fails.
     pub on_upstream_failure: OnUpstreamFailure,
     /// The server that holds all copies.
     pub server: String,
-    /// What happens to the value that was given.
+    /// The fate of the value that was given.
     pub fate: Option<Fate>,
 }
 
-/// Where a key stands in a rollout.
+/// The place of a key in a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The share of the rule's keys that is isolated.
@@ -57,7 +57,7 @@ pub struct Place {
     pub bucket: u32,
 }
 
-/// One copy of a client key.
+/// A copy of a client key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCopy {
     /// The namespace, or `bare`.
@@ -66,11 +66,11 @@ pub struct StoredCopy {
     pub key: String,
     /// Its base64 form, if memcached takes it.
     pub base64: Option<String>,
-    /// Why a digest stands for the client key, if one does.
+    /// The reason why a digest stands for the client key, if one does.
     pub hashed: Option<Hashed>,
 }
 
-/// Why a digest stands for a client key.
+/// A reason why a digest stands for a client key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hashed {
     /// The client key starts with `~`, which marks digests.
@@ -79,7 +79,7 @@ pub enum Hashed {
     TooLong(usize, usize),
 }
 
-/// Why there is no answer.
+/// A reason why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExplainError {
     /// No namespace admits the runtime.
@@ -251,7 +251,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// Which siblings a store reaches.
+/// Says which siblings a store reaches.
 fn stores(coherence: Coherence) -> String {
     match coherence {
         Coherence::None | Coherence::Deletes => "reach no sibling".to_owned(),

@@ -1,4 +1,4 @@
-//! What commands read and write whole: bounded, and all or nothing.
+//! Reads and writes the files of commands whole: bounded, and all or nothing.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write as _};
@@ -8,7 +8,7 @@ use std::path::Path;
 /// The largest input, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Whether a path stands for standard input.
+/// Tells whether a path stands for standard input.
 pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }

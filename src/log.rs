@@ -28,12 +28,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 const MAX_LINES: usize = 1024;
 /// The longest value of a line, in bytes; the rest of it is left out.
 const MAX_VALUE_BYTES: usize = 4 << 10;
-/// How long the end waits for what is not written yet: a reader that reads is done
-/// long before.
+/// The time that the end waits for lines that are not written yet: a reader that reads
+/// is done long before.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
-/// How often it looks whether that is written.
+/// The time between two looks whether they are written.
 const FLUSH_STEP: Duration = Duration::from_millis(1);
-/// What [`Pace`] lets through.
+/// The time between two lines that [`Pace`] lets through.
 const PACE: Duration = Duration::from_secs(1);
 
 /// The process's log, once it is there.
@@ -49,11 +49,11 @@ struct Log {
 /// Lines since the start.
 #[derive(Debug, Default)]
 struct Counts {
-    /// What was said.
+    /// Lines that were said.
     said: AtomicUsize,
-    /// What was written, or could not be.
+    /// Lines that were written, or could not be.
     done: AtomicUsize,
-    /// What could not be written.
+    /// Lines that could not be written.
     failed: AtomicUsize,
 }
 
@@ -154,7 +154,7 @@ fn tell_of_panic(panic: &PanicHookInfo<'_>) {
     flush();
 }
 
-/// What a panic says of itself.
+/// Returns the text of a panic.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -163,7 +163,7 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 // What is written --------------------------------------------------------------
 
-/// Where lines are said.
+/// The queue of the lines that were said.
 #[derive(Debug)]
 struct Lines {
     queue: NonBlocking,
@@ -202,7 +202,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// One of them.
+/// A line in the making.
 #[derive(Debug)]
 struct Line<'a>(&'a Lines);
 
@@ -217,7 +217,7 @@ impl Write for Line<'_> {
     }
 }
 
-/// What the queue is written to, by its own thread: says how many lines were dropped.
+/// The writer of the queue, on its own thread: says how many lines were dropped.
 #[derive(Debug)]
 struct Output<W> {
     out: W,
@@ -339,7 +339,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Whether a line may go; with it, how many did not before it.
+    /// Tells whether a line may go; with it, how many did not before it.
     pub(crate) fn go(&mut self, now: Instant) -> Option<u64> {
         if self
             .last

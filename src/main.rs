@@ -32,8 +32,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use cli::{Cli, Command, Format};
 
-/// Why a command ends without what was asked for. The codes from 64 on are those of
-/// `sysexits.h`; `--help` has the table.
+/// A reason why a command ends without what was asked for. The codes from 64 on are
+/// those of `sysexits.h`; `--help` has the table.
 enum Failure {
     /// A negative answer: 1.
     No(String),
@@ -316,7 +316,8 @@ fn json(answer: &impl Serialize) -> Result<String, Failure> {
         .map_err(|error| Failure::Internal(error.to_string()))
 }
 
-/// What is read: standard input if nothing is named and nobody types there.
+/// Returns the files to read: standard input if nothing is named and nobody types
+/// there.
 fn inputs(files: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     match files {
         [] if io::stdin().is_terminal() => Err(usage("name a FILE, or - for this terminal")),

@@ -53,11 +53,11 @@ const HASH: &str = "picklegate_config_hash";
 const LOG_DROPPED: &str = "picklegate_log_lines_dropped_total";
 const BUILD_INFO: &str = "picklegate_build_info";
 
-/// What stands in place of a namespace for clients that have none, and for keys.
+/// The label in place of a namespace for clients that have none, and for keys.
 const UNTAGGED_CLIENTS: &str = "untagged";
 const BARE_KEYS: &str = "bare";
 
-/// Those of an origin that is new.
+/// The counts of an origin that is new.
 const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
 
 /// Installs the process's recorder and describes every family.
@@ -166,7 +166,7 @@ pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
     Ok(registry)
 }
 
-/// What the series of a configuration may name.
+/// Returns the names that the series of a configuration may have.
 pub fn names(config: &Config) -> Names {
     let mut names = Names::default();
     let listeners = config.listeners.iter();
@@ -219,7 +219,7 @@ pub fn connection_refused(listener: &str) {
     counter!(REFUSED, "listener" => listener.to_owned()).increment(1);
 }
 
-/// How many lines of the log were dropped so far.
+/// Publishes how many lines of the log were dropped so far.
 pub fn log_dropped(lines: u64) {
     counter!(LOG_DROPPED).absolute(lines);
 }
@@ -229,7 +229,7 @@ pub fn tls_handshake_failed(listener: &str) {
     counter!(HANDSHAKE_FAILURES, "listener" => listener.to_owned()).increment(1);
 }
 
-/// What the numbers of a [`Tally`] stand for.
+/// The meanings of the numbers of a [`Tally`].
 #[derive(Debug, Clone)]
 pub struct Labels {
     /// The name of each listener, by its place.
@@ -272,7 +272,7 @@ fn named(name: &str, otherwise: &str) -> String {
     if name.is_empty() { otherwise } else { name }.to_owned()
 }
 
-/// Why an upstream connection failed, or could not be made.
+/// A reason why an upstream connection failed, or could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// The server, or the name service, said no.
@@ -285,7 +285,7 @@ pub enum Failure {
     RequestTimeout,
     /// The server closed it, or the way to it broke.
     Lost,
-    /// What came was no reply to what was asked.
+    /// The reply did not answer what was asked.
     Reply,
 }
 
@@ -322,13 +322,13 @@ pub struct Gauges<'a> {
     pub lane: LaneId,
     /// Its server.
     pub server: &'a str,
-    /// Whether it is connected.
+    /// True if it is connected.
     pub up: bool,
     /// Requests not yet answered.
     pub in_flight: usize,
     /// Connections lost.
     pub reconnects: u64,
-    /// Why connections failed.
+    /// The reasons why connections failed.
     pub failures: Failures,
     /// Requests sent and failed.
     pub counts: UpstreamCounts,
@@ -339,7 +339,7 @@ pub struct Gauges<'a> {
 pub struct Publisher {
     worker: String,
     labels: Labels,
-    /// What was published so far.
+    /// The counts that were published so far.
     tally: Tally,
     durations: Durations,
     lanes: BTreeMap<LaneId, (UpstreamCounts, u64, Failures, bool, usize)>,
@@ -361,7 +361,7 @@ impl Publisher {
         }
     }
 
-    /// What is counted from now on starts from zero, under other names.
+    /// Puts other names on what is counted from now on, starting from zero.
     pub fn relabel(&mut self, labels: Labels) {
         // Should one of the others return, its gauge begins at zero.
         self.connections
@@ -386,7 +386,7 @@ impl Publisher {
         self.tally.clone_from(tally);
     }
 
-    /// How long all took that was published.
+    /// Returns how long all took that was published.
     pub fn durations(&self) -> Durations {
         self.durations.clone()
     }

@@ -10,7 +10,7 @@ use crate::inspect::{Asked, inflate, printable};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{Broken, Extensions, InflateError, Inflater, Scan, Scanner, Verdict};
 
-/// What a reader is to get.
+/// The form that a reader is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// The input as it is: the reader can load it already, or nothing that is
@@ -20,7 +20,7 @@ pub enum Done {
     Rewritten(Vec<u8>),
 }
 
-/// Why a reader gets nothing.
+/// A reason why a reader gets nothing.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum TranscodeError {
@@ -80,13 +80,13 @@ pub fn transcode(asked: &Asked, bytes: &[u8], raw: bool) -> Result<Done, Transco
     Ok(Done::Rewritten(out))
 }
 
-/// Why a reader surely cannot load a pickle.
+/// Says why a reader surely cannot load a pickle.
 fn unloadable(scan: &Scan<'_>, pool: Pool<'_>) -> Option<String> {
     let reason = scan.judge(pool.reader, pool.inventory).err()?;
     (reason.verdict() == Verdict::Unloadable).then(|| printable(&reason.to_string()))
 }
 
-/// As clients compress.
+/// Compresses as clients do.
 fn deflate(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes)?;

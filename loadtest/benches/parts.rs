@@ -69,9 +69,9 @@ fn key_codec(criterion: &mut Criterion) {
     });
 }
 
-/// What isolation adds to a request: whose it is, which rule applies, whether the
-/// key is inside the rollout, and its physical key, beside the bare key of one
-/// rule that shares all.
+/// Times what isolation adds to a request (whose it is, which rule applies, whether the
+/// key is inside the rollout, and its physical key) beside the bare key of one rule
+/// that shares all.
 fn decision(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decide");
     for (name, prefixes, rule) in [

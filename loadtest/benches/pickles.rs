@@ -28,7 +28,7 @@ use picklegate::pickle::{Encoding, Extensions, Reader, Scanner, Sniffer};
 use pythons::Python;
 use setup::{recorded, recorded_path};
 
-/// What is scanned, and what the pickle is full of.
+/// The pickles that are scanned, and what each is full of.
 const SCANNED: [(&str, &str); 10] = [
     ("strings", "ASCII texts of 2 KiB"),
     ("text", "other texts of 2 KiB"),
@@ -46,7 +46,7 @@ const TO_PYTHON3: Form = Form::Python3 {
     py2_str: Py2Str::Text,
 };
 
-/// What is transcoded, and to what.
+/// The pickles that are transcoded, and the form that each gets.
 const TRANSCODED: [(&str, Form, &str); 8] = [
     ("strings", Form::Python2, "to Python 2"),
     ("dicts", Form::Python2, "to Python 2"),
@@ -58,7 +58,7 @@ const TRANSCODED: [(&str, Form, &str); 8] = [
     ("users-py2", TO_PYTHON3, "to Python 3"),
 ];
 
-/// What is timed: a pickle, and something done with it over and over.
+/// A pickle, and something done with it over and over.
 struct Timed {
     group: &'static str,
     value: &'static str,
@@ -136,7 +136,7 @@ fn timed() -> Vec<Timed> {
         .collect()
 }
 
-/// How thoroughly the table is measured.
+/// The effort of one measurement.
 #[derive(Clone, Copy)]
 struct Effort {
     rounds: u32,

@@ -17,7 +17,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Put load on one or more targets and report throughput, latency and wrong replies.
@@ -184,7 +184,7 @@ pub(crate) struct Mix {
     pub(crate) seed: u64,
 }
 
-/// How often each key is asked for.
+/// The share of the requests that each key gets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Distribution {
     /// All alike.

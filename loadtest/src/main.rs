@@ -32,7 +32,7 @@ use clap::Parser as _;
 
 use cli::{Cli, Command};
 
-/// Why a command ends without what was asked for.
+/// A reason why a command ends without what was asked for.
 pub(crate) enum Failure {
     /// Replies were wrong, or nothing could be measured: 1.
     No(String),

@@ -18,7 +18,7 @@ use crate::stream::Stream;
 use crate::tally::{Meter, Outcome, Tally};
 use crate::workload::{Keyspace, Op, Workload};
 
-/// How often the clock is looked at.
+/// The longest time between two looks at the clock.
 const TICK: Duration = Duration::from_millis(20);
 
 type Client = Protocol<Compat<Stream>>;

@@ -77,7 +77,7 @@ impl Report {
         }
     }
 
-    /// Whether every reply was the one owed.
+    /// Tells whether every reply was the one owed.
     pub(crate) fn is_right(&self) -> bool {
         self.wrong == 0 && self.errors == 0
     }

@@ -20,7 +20,7 @@ use crate::workload::{Keyspace, Workload};
 
 /// Longest that a number of requests may take, unless --seconds says longer.
 const MAX_FOR_REQUESTS: Duration = Duration::from_mins(1);
-/// What connecting, preloading and the last replies may take besides.
+/// The time that connecting, preloading and the last replies may take besides.
 const GRACE: Duration = Duration::from_secs(30);
 /// Writes under way while keys are preloaded.
 const PRELOAD_BATCH: usize = 64;

@@ -16,7 +16,7 @@ const MAX_LATENCY_NS: u64 = 60_000_000_000;
 /// Wrong replies and errors that are kept to be shown.
 const SAMPLES: usize = 5;
 
-/// How a request came out.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Every key asked for came with its own value.
@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
     Wrong(String),
 }
 
-/// What came of the requests of one kind.
+/// The latencies of the requests of one kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies(pub(crate) Histogram<u64>);
 
@@ -45,7 +45,7 @@ impl Latencies {
     }
 }
 
-/// What was counted in the window; errors and wrong replies at any time.
+/// The counts of the window, and of errors and wrong replies at any time.
 #[derive(Debug, Clone)]
 pub(crate) struct Tally {
     pub(crate) get: Latencies,
@@ -55,7 +55,7 @@ pub(crate) struct Tally {
     pub(crate) errors: u64,
     pub(crate) wrong: u64,
     pub(crate) samples: Vec<String>,
-    /// How long the window was open.
+    /// The time that the window was open.
     pub(crate) elapsed: Duration,
     /// CPU that the watched processes had in it.
     pub(crate) cpu_ns: BTreeMap<String, u64>,
@@ -99,7 +99,7 @@ impl Tally {
     }
 }
 
-/// How long to measure.
+/// The extent of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Extent {
     Time { warmup: Duration, window: Duration },
@@ -179,14 +179,14 @@ impl Meter {
         Ok(())
     }
 
-    /// Whether another request may be sent, which is then counted as such.
+    /// Tells whether another request may be sent, and then counts it as sent.
     pub(crate) fn admit(&mut self) -> bool {
         let admitted = self.left > 0 && self.phase != Phase::Over;
         self.left -= u64::from(admitted);
         admitted
     }
 
-    /// Whether all requests have been sent that there are to be.
+    /// Tells whether all requests that there are to be have been sent.
     pub(crate) fn is_spent(&self) -> bool {
         self.left == 0 || self.phase == Phase::Over
     }

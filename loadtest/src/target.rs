@@ -1,4 +1,4 @@
-//! Where load goes, and as which runtime.
+//! The address that load goes to, and its runtime.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub(crate) struct Target {
     pub(crate) tag: Option<RuntimeTag>,
 }
 
-/// Why a target was not understood.
+/// A reason why a target was not understood.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TargetError {
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub(crate) enum TargetError {
 }
 
 impl Target {
-    /// Whether its clients read no pickle protocol above 2.
+    /// Tells whether its clients read no pickle protocol above 2.
     pub(crate) fn is_python2(&self) -> bool {
         let version = self.tag.as_ref().and_then(|tag| tag.version("python"));
         version.is_some_and(|version| version.major < 3)

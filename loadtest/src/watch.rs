@@ -1,4 +1,5 @@
-//! What other processes used, as the kernel counts it. Touches none of them.
+//! The CPU and memory of other processes, as the kernel counts them. Touches none of
+//! them.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;

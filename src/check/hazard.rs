@@ -1,11 +1,11 @@
-//! What can stand against a step, why, and what to do instead. Compares nothing.
+//! The hazards of a step: what they are, why, and what to do instead. Compares nothing.
 
 use std::fmt;
 
 use crate::config::Word as _;
 use crate::policy::{Coherence, Mode, Rule};
 
-/// Which of the two configurations that sidecars run during a step.
+/// One of the two configurations that sidecars run during a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// The one that is left.
@@ -14,7 +14,7 @@ pub enum Side {
     New,
 }
 
-/// What may leave somebody with a stale value, or surprise.
+/// A hazard that may leave somebody with a stale value, or surprise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hazard {
     /// A family isolates, and no delete reaches another copy.
@@ -27,9 +27,9 @@ pub enum Hazard {
     Unreached {
         /// The family of keys.
         family: String,
-        /// Whose deletes.
+        /// The side whose deletes do not.
         side: Side,
-        /// Why they do not.
+        /// The reason.
         why: String,
     },
     /// Other copies are read than before, and the writes of one side do not reach
@@ -37,7 +37,7 @@ pub enum Hazard {
     Unwritten {
         /// The family of keys.
         family: String,
-        /// Whose writes.
+        /// The side whose writes do not.
         side: Side,
     },
     /// A namespace is to read copies that were left behind.
@@ -64,39 +64,39 @@ pub enum Hazard {
         namespace: String,
         /// The epoch that is read.
         epoch: u64,
-        /// Whether the new side has the namespace at another epoch.
+        /// True if the new side has the namespace at another epoch.
         is_kept: bool,
     },
     /// A rule promises less.
     Weaker {
         /// The family of keys.
         family: String,
-        /// What it promised.
+        /// The coherence that it promised.
         old: Coherence,
-        /// What it promises.
+        /// The coherence that it promises.
         new: Coherence,
     },
     /// A rule promises more, and what was stored under the old promise stays.
     LeftBehind {
         /// The family of keys.
         family: String,
-        /// What did not reach the other copies.
+        /// The changes that did not reach the other copies.
         missed: &'static str,
     },
     /// A listener that stays is for others.
     Runtime {
         /// Its name.
         listener: String,
-        /// Who connected.
+        /// The clients that connected.
         old: String,
-        /// Who connects.
+        /// The clients that connect.
         new: String,
     },
     /// A listener that stays speaks TLS, or does so no more.
     Transport {
         /// Its name.
         listener: String,
-        /// Whether it does from now on.
+        /// True if it does from now on.
         tls: bool,
     },
     /// A runtime loses its namespace.
@@ -106,7 +106,7 @@ pub enum Hazard {
     },
     /// Keys move to other servers.
     Servers {
-        /// How many of 100, rounded down.
+        /// The share of the keys in percent, rounded down.
         percent: usize,
     },
     /// A reload refuses the whole file.
@@ -117,7 +117,7 @@ pub enum Hazard {
 }
 
 impl Hazard {
-    /// Why deletes of a rule do not reach the other copies.
+    /// Says why deletes of a rule do not reach the other copies.
     pub(super) fn why_unreached(rule: &Rule) -> String {
         match rule.mode {
             Mode::Shared => "mode \"shared\"".to_owned(),
@@ -125,7 +125,7 @@ impl Hazard {
         }
     }
 
-    /// Whether the step is not to be taken.
+    /// Tells whether the step is not to be taken.
     pub fn is_refused(&self) -> bool {
         match self {
             Self::Uncovered { .. }
@@ -144,7 +144,7 @@ impl Hazard {
         }
     }
 
-    /// What to do instead, or beside it.
+    /// Says what to do instead, or beside it.
     pub fn remedy(&self) -> String {
         match self {
             Self::Uncovered { .. } => "coherence = \"fill-aware\"".to_owned(),
@@ -221,7 +221,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// What is wrong, for people.
+/// Says what is wrong, for people.
 impl fmt::Display for Hazard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -350,7 +350,7 @@ impl Side {
     }
 }
 
-/// What a weaker coherence leaves out.
+/// Says what a weaker coherence leaves out.
 fn lost(coherence: Coherence) -> &'static str {
     match coherence {
         Coherence::None => "deletes leave the other copies",

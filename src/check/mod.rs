@@ -1,5 +1,5 @@
-//! What a valid configuration says, and what a step from one to another changes,
-//! in plain words. Knows no file.
+//! Says in plain words what a valid configuration means, and what a step from one to
+//! another changes. Knows no file.
 
 mod hazard;
 mod step;
@@ -60,7 +60,7 @@ fn listeners(config: &Config) -> Vec<Vec<String>> {
     config.listeners.iter().map(row).collect()
 }
 
-/// Who connects to a listener.
+/// Says which clients connect to a listener.
 fn who(identify: &Identify) -> String {
     match identify {
         Identify::Static(runtime) => runtime.to_string(),
@@ -115,7 +115,7 @@ fn rules(config: &Config) -> Vec<Vec<String>> {
     rows
 }
 
-/// What a rule means for keys, values and deletes.
+/// Says what a rule means for keys, values and deletes.
 fn consequences(rule: &Rule) -> String {
     let keys = match rule.mode {
         Mode::Isolate if rule.rollout == Rollout::ALL => "a copy for each namespace".to_owned(),

@@ -23,21 +23,21 @@ use crate::policy::{BUCKETS, Coherence, Mode, Rule, Sniff};
 mod namespaces;
 mod settings;
 
-/// One thing that changes.
+/// A setting that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// A family of keys, a namespace, a listener or the like.
     pub what: String,
-    /// How.
+    /// The change, in words.
     pub how: String,
 }
 
-/// What lies between two configurations; its display is for people.
+/// The difference between two configurations; its display is for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Step {
-    /// What changes.
+    /// The changes.
     pub changes: Vec<Change>,
-    /// What stands against it, and what is to be known about it.
+    /// The hazards: what stands against the step, and what is to be known about it.
     pub hazards: Vec<Hazard>,
 }
 
@@ -66,7 +66,7 @@ impl Step {
         self.hazards.iter().filter(|hazard| !hazard.is_refused())
     }
 
-    /// Whether it may be taken.
+    /// Tells whether it may be taken.
     pub fn is_accepted(&self) -> bool {
         self.refused().next().is_none()
     }
@@ -113,7 +113,7 @@ impl Display for Step {
 }
 
 impl Step {
-    /// What changes, named once for all that does.
+    /// Lists the changes; each is named once for all that it is about.
     fn rows(&self) -> Vec<Vec<String>> {
         let mut named = "";
         let mut rows = Vec::new();
@@ -130,7 +130,7 @@ impl Step {
     }
 }
 
-/// Which changes through one copy reach the others.
+/// The changes through one copy that reach the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
     Nothing,
@@ -252,8 +252,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the copies of a family that are read under either rule are reached
-    /// under both.
+    /// Checks whether the copies of a family that are read under either rule are
+    /// reached under both.
     fn stale_copies(&mut self, name: &str, old: &Rule, new: &Rule) {
         let family = name.to_owned();
         let (isolates, isolated_before) = (isolated(new), isolated(old));

@@ -10,10 +10,10 @@ use bytesize::ByteSize;
 /// The longest path of a unix socket: `sun_path` holds 108 bytes on Linux, one
 /// of them NUL.
 const MAX_SOCKET_PATH: usize = 107;
-/// What the address of a server that is spoken to by TLS starts with.
+/// The prefix of the address of a server that speaks TLS.
 const TLS: &str = "tls://";
 
-/// Where connections are accepted.
+/// An address that accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddr {
     /// `host:port` or `[v6]:port`.
@@ -22,7 +22,7 @@ pub enum ListenAddr {
     Unix(PathBuf),
 }
 
-/// Where a memcached is.
+/// The address of a memcached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ServerAddr {
     /// A host, an IPv6 address without brackets, and a port.
@@ -43,12 +43,12 @@ pub enum ServerAddr {
     Unix(PathBuf),
     /// A cache inside this process.
     Embedded {
-        /// How much it holds; never 0.
+        /// The size of the cache; never 0.
         bytes: u64,
     },
 }
 
-/// Why an address was not understood.
+/// A reason why an address was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddrError {
     /// Of no known form.
@@ -81,7 +81,7 @@ impl ListenAddr {
         Ok(Self::Tcp(text.to_owned()))
     }
 
-    /// Whether only this machine can reach it.
+    /// Tells whether only this machine can reach it.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
@@ -92,7 +92,7 @@ impl ListenAddr {
         }
     }
 
-    /// Whether the system chooses the port, so that no two collide.
+    /// Tells whether the system chooses the port, so that no two collide.
     pub(super) fn is_any_port(&self) -> bool {
         matches!(self, Self::Tcp(text) if text.ends_with(":0"))
     }
@@ -131,7 +131,7 @@ impl ServerAddr {
         }
     }
 
-    /// Whether a connection to it comes out at a listener, however the two are
+    /// Tells whether a connection to it comes out at a listener, however the two are
     /// spelled. Asks no name server: names other than `localhost` are what they are.
     pub(super) fn leads_to(&self, listener: &ListenAddr) -> bool {
         match (self, listener) {
@@ -144,7 +144,7 @@ impl ServerAddr {
         }
     }
 
-    /// Its name on the ring.
+    /// Returns its name on the ring.
     pub(super) fn ring_name(&self) -> (&str, u16) {
         match self {
             Self::Tcp { host, port } | Self::Tls { host, port } => (host, *port),
@@ -178,7 +178,7 @@ impl fmt::Display for ServerAddr {
     }
 }
 
-/// Whether connecting to a host may come out at what listens on another of this
+/// Tells whether connecting to a host may come out at what listens on another of this
 /// machine.
 fn reaches(host: &str, own: &str) -> bool {
     const NAME: &str = "localhost";

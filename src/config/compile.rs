@@ -353,7 +353,7 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
     refuse_half_looks(raw, &rule, report).then_some(rule)
 }
 
-/// Whether a rule can only be followed with the whole value.
+/// Tells whether a rule can only be followed with the whole value.
 fn needs_all(on_unloadable_read: OnUnloadableRead, globals: Globals) -> bool {
     on_unloadable_read == OnUnloadableRead::Transcode || globals != Globals::Any
 }

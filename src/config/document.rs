@@ -42,7 +42,7 @@ pub(super) fn read_document<T>(
     None
 }
 
-/// What the tables of one document share.
+/// The state that the tables of one document share.
 #[derive(Debug)]
 struct Source<'d> {
     /// The offset of each line's first byte.
@@ -60,13 +60,13 @@ impl Source<'_> {
     }
 }
 
-/// One table, out of which settings are taken by name. `None` stands for a
-/// setting that is absent, or wrong and reported. When the table is dropped,
-/// what nobody took is reported as unknown.
+/// A table, out of which settings are taken by name. `None` stands for a setting that
+/// is absent, or wrong and reported. When the table is dropped, settings that nobody
+/// took are reported as unknown.
 #[derive(Debug)]
 pub(super) struct Table<'d> {
     place: Place,
-    /// What was not taken yet.
+    /// The settings that were not taken yet.
     entries: BTreeMap<&'d str, At<&'d DeValue<'d>>>,
     /// The names that were asked for.
     known: Vec<&'static str>,
@@ -94,12 +94,12 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Where it stands.
+    /// Returns its place.
     pub(super) fn place(&self) -> Place {
         self.place.clone()
     }
 
-    /// Whether a setting is there, and was not taken yet.
+    /// Tells whether a setting is there, and was not taken yet.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
@@ -279,7 +279,7 @@ impl<'d> Table<'d> {
         read.map(|value| At { place, value })
     }
 
-    /// Where a setting would stand that is not there.
+    /// Returns the place where an absent setting would stand.
     fn absent(&self, name: &str) -> Place {
         Place {
             line: self.place.line,

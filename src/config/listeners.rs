@@ -1,4 +1,4 @@
-//! Who listens where, and how each learns what connects to it.
+//! The listeners: where each accepts, and how it learns what connects to it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -41,17 +41,17 @@ use report::{Place, Report};
 /// A whole configuration, valid in itself.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What decides about each request.
+    /// The snapshot that decides about each request.
     pub snapshot: Arc<Snapshot>,
     /// Never empty; no two share an address.
     pub listeners: Vec<Listener>,
-    /// Where requests go.
+    /// The servers that requests go to.
     pub upstream: Upstream,
-    /// Where metrics and the page are, if anywhere.
+    /// The address of metrics and the page, if there is one.
     pub admin: Option<ListenAddr>,
     /// Mode and group of that, if it is a unix socket.
     pub admin_access: SocketAccess,
-    /// What bounds memory and time.
+    /// The bounds of memory and time.
     pub limits: Limits,
     /// Threads that serve; at least 1.
     pub workers: usize,
@@ -61,22 +61,22 @@ pub struct Config {
     pub text: String,
     /// The files that it was made of.
     pub files: Vec<PathBuf>,
-    /// Those of TLS, which differ from host to host where nothing else does.
+    /// The files of TLS, which differ from host to host where nothing else does.
     pub certificates: Vec<PathBuf>,
-    /// What is allowed but hardly meant, one line each.
+    /// Settings that are allowed but hardly meant, one line each.
     pub warnings: Vec<String>,
 }
 
 /// An address that accepts downstream connections.
 #[derive(Debug, Clone)]
 pub struct Listener {
-    /// Where it listens.
+    /// The address that accepts its clients.
     pub addr: ListenAddr,
     /// Mode and group of it, if it is a unix socket.
     pub access: SocketAccess,
-    /// What may connect to it, and its name: the address as written.
+    /// The clients that may connect to it, and its name: the address as written.
     pub admission: Arc<Admission>,
-    /// How its clients are spoken to, if that is by TLS.
+    /// The settings of TLS with its clients, if they use it.
     pub tls: Option<ListenerTls>,
 }
 
@@ -85,15 +85,15 @@ pub struct Listener {
 pub struct Upstream {
     /// Never empty; in the order of the ring's servers.
     pub servers: Vec<ServerAddr>,
-    /// How keys are spread over them.
+    /// The way in which keys are spread over them.
     pub hash: Distribution,
     /// Connections of each worker to each server; at least 1.
     pub connections: usize,
-    /// How those are spoken to that are by TLS; there where one is.
+    /// The settings of TLS with servers, if one of them uses it.
     pub tls: Option<UpstreamTls>,
 }
 
-/// What bounds memory and time; none is 0.
+/// The bounds of memory and time; none is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Downstream connections at a time.
@@ -102,14 +102,14 @@ pub struct Limits {
     pub max_value_bytes: usize,
     /// Bytes that a worker may hold for all of its clients.
     pub max_buffered_bytes: usize,
-    /// How long a request may wait for its reply, and an upstream say nothing that owes
-    /// one.
+    /// The time that a request may wait for its reply, and that an upstream which owes
+    /// one may say nothing.
     pub request_timeout: Duration,
-    /// How long an upstream may take to accept a connection.
+    /// The time that an upstream may take to accept a connection.
     pub connect_timeout: Duration,
-    /// How long a client may take nothing of what it is owed.
+    /// The time that a client may take nothing of what it is owed.
     pub send_timeout: Duration,
-    /// How long connections may take to finish at the end.
+    /// The time that connections may take to finish at the end.
     pub drain_timeout: Duration,
 }
 

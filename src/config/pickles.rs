@@ -1,4 +1,4 @@
-//! How values are looked at: the `[pickle]` table, and the inventories.
+//! The `[pickle]` table, and the inventories: how values are looked at.
 
 use std::fs::File;
 use std::path::Path;

@@ -5,9 +5,9 @@ use super::document::Table;
 use super::report::{At, Place, Report};
 use super::socket::RawSocketAccess;
 
-/// What to write where a listener needs an address.
+/// The hint where a listener needs an address.
 const ADDRESS_HINT: &str = "write host:port, [v6]:port or unix:/path";
-/// What to write where TLS needs to show something.
+/// The hint where TLS needs a certificate to show.
 const CERTIFICATE_HINT: &str = "write for example \"server.pem\"";
 const KEY_HINT: &str = "write for example \"server.key\"";
 
@@ -156,7 +156,7 @@ impl Raw {
         }
     }
 
-    /// What the command line can say: `ADDR=RUNTIME` for each listener, the
+    /// Takes what the command line can say: `ADDR=RUNTIME` for each listener, the
     /// upstream servers, the admin address. All else is absent.
     pub(super) fn from_flags(
         listen: &[String],
@@ -297,7 +297,7 @@ impl RawNamespace {
 }
 
 impl RawRule {
-    /// What holds where no rules are given.
+    /// Returns the rule that holds where no rules are given.
     pub(super) fn everything() -> Self {
         Self {
             prefix: Some(At {

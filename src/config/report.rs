@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, and where: every problem is collected,
-//! so that all are told at once.
+//! The mistakes in a configuration, and their places: every problem is collected, so
+//! that all are told at once.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 
-/// One problem. Shown as `picklegate.toml:12: rules[1].mode: what is wrong`.
+/// A problem. Shown as `picklegate.toml:12: rules[1].mode: what is wrong`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The file, where there is one.
@@ -18,7 +18,7 @@ pub struct ConfigError {
     pub line: Option<usize>,
     /// The offending key or flag; empty where the file as a whole is meant.
     pub key: String,
-    /// What is wrong with it, and what would be right.
+    /// The mistake, and what would be right.
     pub message: String,
 }
 
@@ -55,8 +55,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Where a setting stands: its line in the file, and its path of keys (or its
-/// flag).
+/// The place of a setting: its line in the file, and its path of keys (or its flag).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
     pub(super) line: Option<usize>,

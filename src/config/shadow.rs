@@ -24,7 +24,7 @@ pub(super) fn shadowed(earlier: &[&Requirement], later: &Requirement) -> Option<
     (!takers.is_empty()).then_some(takers)
 }
 
-/// Whether no runtime has what a requirement asks for.
+/// Tells whether no runtime has what a requirement asks for.
 pub(super) fn is_impossible(requirement: &Requirement) -> bool {
     tags(&[], requirement).is_some_and(|tags| !tags.iter().any(|tag| requirement.matches(tag)))
 }

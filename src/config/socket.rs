@@ -14,8 +14,8 @@ use super::report::{At, Report};
 /// Permissions, without those of a program.
 const MAX_MODE: u32 = 0o777;
 
-/// Who may open the socket of a listener, where that is said; else the system's
-/// `umask` and the process decide.
+/// The mode and group of a listener's socket, where they are configured; else the
+/// system's `umask` and the process decide who may open it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SocketAccess {
     /// Permission bits, at most `0o777`.
@@ -78,8 +78,8 @@ pub(super) fn refuse_obstacle(listen: Option<&At<ListenAddr>>, report: &Report) 
     }
 }
 
-/// What stands at the path of a socket that is to be, if that is something else. Links
-/// are not followed: what they lead to is somebody's.
+/// Says what stands at the path of a future socket, if that is something else. Does not
+/// follow links: what they lead to is somebody's.
 pub(crate) fn obstacle(path: &Path) -> Option<String> {
     // What cannot be looked at is found when the socket is to be made.
     let kind = fs::symlink_metadata(path).ok()?.file_type();

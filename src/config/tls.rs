@@ -28,22 +28,22 @@ pub struct UpstreamTls {
     pub client: Arc<ClientConfig>,
     /// The name that their certificates bear; `None` for the host of each address.
     pub server_name: Option<ServerName<'static>>,
-    /// What it was made of.
+    /// The settings that it was made of.
     pub written: Written,
 }
 
 /// TLS with the clients of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerTls {
-    /// What to show, and whom to believe.
+    /// The certificate to show, and the authorities to trust.
     pub server: Arc<ServerConfig>,
     /// Whether clients show a certificate; `None` if they are not asked for one.
     pub client_auth: Option<ClientAuth>,
-    /// What it was made of.
+    /// The settings that it was made of.
     pub written: Written,
 }
 
-/// What a listener asks of its clients.
+/// The certificate that a listener asks of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuth {
     /// A certificate, if they have one.
@@ -159,7 +159,7 @@ pub(super) fn files(raw: &Raw, base: &Path) -> Vec<PathBuf> {
     named.map(|file| base.join(&file.value)).collect()
 }
 
-/// What one end shows of itself.
+/// The certificate that one end shows of itself.
 struct Own<'r> {
     files: OwnFiles<'r>,
     /// Its certificate, then those that lead to a root.
@@ -262,7 +262,7 @@ fn pem_error(file: &str, error: &pem::Error) -> String {
     }
 }
 
-/// Those of them that make sense.
+/// Returns those of the system's roots that make sense.
 fn system_roots() -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -1,5 +1,5 @@
-//! When certificates are valid: one that is not is told when the file is read, not
-//! by every handshake.
+//! The validity of certificates: an invalid one is told when the file is read, not by
+//! every handshake.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,11 +10,11 @@ use x509_cert::time::Time;
 
 use super::report::{At, Report};
 
-/// How long before its end a certificate is warned of, if it is for longer than
-/// three times that; else in its last third.
+/// The time before its end from which on a certificate is warned of, if it is valid for
+/// longer than three times that; else it is its last third.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
 
-/// Where a certificate's time stands.
+/// The state of a certificate at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Validity {
     Valid,
@@ -23,12 +23,12 @@ enum Validity {
     NotYet(Time),
 }
 
-/// What certificates are for.
+/// The purpose of certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// An end shows them: each has to be valid.
     Shown,
-    /// They are believed: one that is not valid is no loss, if another is.
+    /// Roots are trusted: an invalid one is no loss, if another is valid.
     Roots,
 }
 

@@ -10,7 +10,7 @@ use crate::policy::{
 
 /// A setting that is one of a few words.
 pub(crate) trait Word: Copy + PartialEq + 'static {
-    /// What one of them is called.
+    /// The noun for one of the words.
     const NOUN: &'static str;
     /// All of them.
     const WORDS: &'static [(&'static str, Self)];
@@ -32,7 +32,7 @@ pub(super) enum Detect {
     Both,
 }
 
-/// What happens to `flush_all`.
+/// The answer to `flush_all`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum FlushAll {
     Deny,
@@ -139,7 +139,7 @@ impl Word for FlushAll {
         &[("deny", Self::Deny), ("forward", Self::Forward)];
 }
 
-/// What a word stands for; `default` where the setting is absent, `None` where
+/// Returns the meaning of a word; `default` where the setting is absent, `None` where
 /// the word is reported.
 pub(super) fn meaning<T: Word>(
     setting: Option<&At<String>>,
@@ -152,7 +152,7 @@ pub(super) fn meaning<T: Word>(
     }
 }
 
-/// What a word stands for; `None` where it is reported.
+/// Returns the meaning of a word; `None` where it is reported.
 pub(super) fn known<T: Word>(At { place, value: word }: &At<String>, report: &Report) -> Option<T> {
     let known = T::WORDS.iter().find(|(name, _)| name == word);
     if known.is_none() {

@@ -13,7 +13,7 @@ use Fate::{Crossed, Deleted, Gone, Hidden, Isolated, Own, Stored, Taken, Undecod
 
 use crate::config::{Config, ListenAddr};
 
-/// Where the sample traffic goes, and the page.
+/// The addresses of the sample traffic, and of the page.
 #[derive(Debug, Clone)]
 pub struct Addresses<'a> {
     /// `host:port` for clients of Python 2.
@@ -24,7 +24,8 @@ pub struct Addresses<'a> {
     pub admin: &'a str,
 }
 
-/// What a web application's Python puts into its cache, recorded by `record.py`.
+/// The pickles that a web application's Python puts into its cache, recorded by
+/// `record.py`.
 const USER: [&[u8]; 2] = [
     include_bytes!("user.py2.pickle"),
     include_bytes!("user.py3.pickle"),
@@ -40,7 +41,7 @@ const RAW: u32 = 0;
 /// Keys of each family in the light traffic, and the pause between two requests.
 const KEYS: u8 = 40;
 const PAUSE: Duration = Duration::from_millis(25);
-/// How a miss is reported.
+/// The word for a miss in the report.
 const MISS: &str = "miss";
 
 /// The demo's configuration, as TOML: one family of keys for each way of
@@ -81,7 +82,7 @@ mode   = "isolate"
     )
 }
 
-/// What a reader can try next.
+/// Says what a reader can try next.
 pub fn outlook(addresses: &Addresses<'_>) -> String {
     let Addresses { py2, py3, admin } = addresses;
     format!(
@@ -190,7 +191,7 @@ pub async fn replay(config: &Config) -> io::Result<String> {
 const P2: &str = "python2.7";
 const P3: &str = "python3.11";
 
-/// What becomes of a request, as the rules promise.
+/// The fate of a request, as the rules promise it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Stored,
@@ -230,7 +231,7 @@ impl Fate {
     }
 }
 
-/// What is printed.
+/// The report that is printed.
 #[derive(Debug, Default)]
 struct Report {
     text: String,

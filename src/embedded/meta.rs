@@ -27,7 +27,7 @@ const LONG_OPAQUE: &str = "CLIENT_ERROR opaque token too long";
 /// A reply as the `q` flag sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
-    /// What was to be expected: `q` hides it.
+    /// The expected outcome: `q` hides it.
     Nominal,
     Telling,
 }

@@ -96,7 +96,7 @@ impl Cache {
     }
 }
 
-/// What every connection shares.
+/// The state that every connection shares.
 #[derive(Debug)]
 struct Shared {
     cache: RefCell<Cache>,

@@ -1,5 +1,5 @@
-//! One connection: requests in, replies out, and the classic commands. Knows no
-//! socket and no clock; what lasts longer than a request is the store's.
+//! A connection: requests in, replies out, and the classic commands. Knows no socket
+//! and no clock; what lasts longer than a request is the store's.
 
 use super::meta;
 use super::store::{CasRule, Counted, Item, Mode, Outcome, Store, expiry, too_large};
@@ -18,7 +18,7 @@ const BAD_CHUNK: &str = "CLIENT_ERROR bad data chunk";
 const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
 const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument";
 
-/// What a request works on.
+/// The store, the time and the buffer that a request works on.
 pub(super) struct Context<'a> {
     pub(super) store: &'a mut Store,
     /// The unix second.
@@ -54,7 +54,7 @@ impl Session {
         used
     }
 
-    /// Whether the client asked, or has to, leave.
+    /// Tells whether the client asked, or has to, leave.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -253,7 +253,7 @@ fn change(context: &mut Context<'_>, head: Change<'_>) {
     say(out, head.noreply, reply);
 }
 
-/// What exporters and client libraries look for; sections are empty.
+/// Answers `stats` as exporters and client libraries expect; sections are empty.
 fn stats(context: &mut Context<'_>, section: &[u8]) {
     let Context { store, now, out } = context;
     if section.is_empty() {

@@ -10,9 +10,9 @@ use crate::protocol::parse_u64;
 
 /// memcached's default limit on an item, its header included.
 const MAX_ITEM_BYTES: usize = 1 << 20;
-/// What memcached adds to key and value: its item header and a cas id.
+/// The bytes that memcached adds to key and value: its item header and a cas id.
 const ITEM_HEADER_BYTES: usize = 48 + 8;
-/// What the engine adds to an item of ours, about.
+/// The bytes that the engine adds to an item of ours, about.
 const ENGINE_BYTES: u64 = 64;
 /// The smallest cache in which the largest item survives being stored.
 const MIN_CAPACITY: u64 = 4 << 20;
@@ -35,7 +35,7 @@ pub(super) struct Item {
     pub(super) cas: u64,
     /// The unix second of the last access, stores included.
     pub(super) accessed: u64,
-    /// Whether it was read since it was stored.
+    /// True if it was read since it was stored.
     pub(super) fetched: bool,
     /// Invalidated, but still there.
     pub(super) stale: bool,
@@ -55,18 +55,18 @@ impl Item {
     }
 }
 
-/// What memcached would count for an item.
+/// Returns the bytes that memcached would count for an item.
 pub(super) fn item_bytes(key: &[u8], flags: u32, len: usize) -> usize {
     let flag_bytes = if flags == 0 { 0 } else { 4 };
     ITEM_HEADER_BYTES + key.len() + 1 + flag_bytes + len + 2
 }
 
-/// Whether memcached would refuse an item.
+/// Tells whether memcached would refuse an item.
 pub(super) fn too_large(key: &[u8], flags: u32, len: usize) -> bool {
     item_bytes(key, flags, len) > MAX_ITEM_BYTES
 }
 
-/// When an item with this exptime dies; 0 for never.
+/// Returns the time when an item with this exptime dies; 0 for never.
 pub(super) fn expiry(exptime: i32, now: u64) -> u64 {
     match exptime {
         0 => 0,
@@ -77,7 +77,7 @@ pub(super) fn expiry(exptime: i32, now: u64) -> u64 {
     }
 }
 
-/// When a store takes effect.
+/// The condition under which a store takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Set,
@@ -88,7 +88,7 @@ pub(super) enum Mode {
     Cas,
 }
 
-/// What goes with a cas id.
+/// The cas ids of a store: the one to match, and the one to give.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct CasRule {
     /// Act only on an item with this cas id; 0 for any.
@@ -99,7 +99,7 @@ pub(super) struct CasRule {
     pub(super) assign: Option<u64>,
 }
 
-/// What became of a store.
+/// The outcome of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// With this cas id.
@@ -109,7 +109,7 @@ pub(super) enum Outcome {
     NotFound,
 }
 
-/// What became of an increment or decrement.
+/// The outcome of an increment or decrement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Counted {
     Done(Count),
@@ -175,7 +175,7 @@ impl Store {
         }
     }
 
-    /// How many items there are, dead ones not yet noticed included.
+    /// Returns the number of items, dead ones not yet noticed included.
     pub(super) fn len(&self) -> usize {
         self.items.len()
     }

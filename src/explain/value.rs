@@ -1,5 +1,5 @@
-//! What a read and a write of a value do under some key: as the data path judges
-//! it, in words.
+//! Explains what a read and a write of a value do under some key: as the data path
+//! judges it, in words.
 
 use std::fmt;
 use std::sync::Arc;
@@ -47,33 +47,33 @@ fn likely_flags(pickles: &Pickles, bytes: &[u8]) -> u32 {
     }
 }
 
-/// What a read and a write of a value do.
+/// The fate of a value: what a read and a write of it do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fate {
     /// The value's length.
     pub bytes: usize,
     /// Its client flags.
     pub flags: u32,
-    /// How closely it is looked at.
+    /// The part of it that is looked at.
     pub sniff: Sniff,
-    /// What this runtime gets of it.
+    /// The answer to a read by this runtime.
     pub read: Foreseen,
-    /// What it gets of it if it has no copy of its own, and a sibling is this.
+    /// The answer if this runtime has no copy of its own, and a sibling is this value.
     pub through: Option<Foreseen>,
-    /// What becomes of a store.
+    /// The fate of a store.
     pub write: Write,
-    /// What each namespace that reads the copy gets of it.
+    /// The answer to each namespace that reads the copy.
     pub readers: Vec<(String, Foreseen)>,
 }
 
-/// What becomes of a store.
+/// The fate of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
-    /// It goes on.
+    /// The store goes on.
     Stored,
     /// Some reader cannot load it: why, as metrics name it.
     Rejected(&'static str),
-    /// It is longer than this.
+    /// The value is longer than this.
     TooLarge(usize),
 }
 
@@ -151,7 +151,7 @@ impl fmt::Display for Write {
     }
 }
 
-/// What a reader gets, and why.
+/// Says what a reader gets, and why.
 fn told(foreseen: &Foreseen, sniff: Sniff) -> String {
     let got = match foreseen.shown {
         Shown::AsIs | Shown::Later => "served".to_owned(),
@@ -179,7 +179,7 @@ fn with_reason(verdict: &str, foreseen: &Foreseen) -> String {
     verdict.to_owned() + &printable(&reason.chain(no_form).collect::<String>())
 }
 
-/// What a reader gets of a sibling.
+/// Says what a reader gets of a sibling.
 fn told_through(foreseen: &Foreseen) -> String {
     match foreseen.shown {
         Shown::AsIs | Shown::Later => "a sibling like this is served on a miss".to_owned(),
@@ -202,7 +202,7 @@ mod tests {
     const PROTOCOL_4: &[u8] = b"\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.";
     const CALL: &[u8] = b"\x80\x02cos\nsystem\nU\x01a\x85R.";
 
-    /// What is said of a value under a catch-all rule.
+    /// Says what is told of a value under a catch-all rule.
     fn told(rule: &str, tag: &str, flags: Option<u32>, bytes: &[u8]) -> String {
         let toml = format!(
             "[upstream]\nservers = ['a:1']\n[[listeners]]\nlisten = '[::1]:1'\n\

@@ -1,4 +1,4 @@
-//! What a pickle is, and who can load it: bytes to a [`Report`], for people and
+//! Says what a pickle is, and who can load it: bytes to a [`Report`], for people and
 //! for programs. Knows no file.
 
 mod names;
@@ -22,7 +22,7 @@ use crate::pickle::{
 use crate::policy::RuntimeTag;
 use render::{NotRendered, render};
 
-/// How far a compressed input may grow.
+/// The limits of a compressed input.
 pub const LIMITS: InflateLimits = InflateLimits {
     max_bytes: 64 << 20,
     max_ratio: 1000,
@@ -35,34 +35,34 @@ pub fn every_python() -> impl Iterator<Item = RuntimeTag> {
         .filter_map(|version| RuntimeTag::parse(&format!("python/{version}")).ok())
 }
 
-/// What one input is. Serialises to the object that `inspect --format json`
+/// The report on one input. Serialises to the object that `inspect --format json`
 /// prints; its display is for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Its name.
+    /// The name of the input.
     pub input: String,
-    /// Its length in bytes, as it is stored.
+    /// The length in bytes, as the input is stored.
     pub size: usize,
     /// The protocol that its header declares, 0 without one; nothing if it is
     /// broken.
     pub protocol: Option<u8>,
     /// The lowest protocol with all of its opcodes.
     pub effective_protocol: Option<u8>,
-    /// Whether it is a pickle, whole and well-formed.
+    /// True if it is a pickle, whole and well-formed.
     pub complete: bool,
-    /// Whether it is a zlib stream.
+    /// True if it is a zlib stream.
     pub compressed: bool,
-    /// Who wrote it, as far as its bytes are certain.
+    /// The Python that wrote it, as far as its bytes are certain.
     pub writer: &'static str,
-    /// What it names, in order of first appearance.
+    /// The globals that it names, in order of first appearance.
     pub globals: Vec<NamedGlobal>,
-    /// Who can load it, in the order of the question.
+    /// The verdict for each reader, in the order of the question.
     #[serde(serialize_with = "as_map")]
     pub readers: Vec<ReaderVerdict>,
-    /// How many bytes follow the pickle; readers ignore them.
+    /// The number of bytes after the pickle; readers ignore them.
     #[serde(skip_serializing_if = "is_zero")]
     pub trailing: usize,
-    /// Why it is no pickle.
+    /// The reason why it is no pickle.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The series of Django that wrote it, where it says so.
@@ -71,10 +71,10 @@ pub struct Report {
     /// A readable rendering in Python's notation, where it is plain.
     #[serde(skip_serializing_if = "Shown::is_described")]
     pub value: Shown,
-    /// Its length in bytes when inflated.
+    /// The length in bytes when inflated.
     #[serde(skip)]
     pub inflated: usize,
-    /// What an allow list has to have for it.
+    /// The entries that an allow list needs for it.
     #[serde(skip)]
     pub uses: Vec<(Role, String)>,
 }
@@ -86,7 +86,7 @@ pub enum Shown {
     /// In Python's notation, cut at 2,000 characters. Keys and members are sorted;
     /// a `bytearray` looks as bytes do.
     Rendered(String),
-    /// What it is, or why it is not rendered.
+    /// A description, or why the value is not rendered.
     Described(String),
 }
 
@@ -101,7 +101,7 @@ impl Shown {
 pub struct NamedGlobal {
     /// Module and name, dotted, as the pickle has them.
     pub name: String,
-    /// How the pickle uses it.
+    /// The ways in which the pickle uses it.
     pub roles: Roles,
 }
 
@@ -120,17 +120,17 @@ pub struct ReaderVerdict {
     /// In one word.
     #[serde(serialize_with = "as_word")]
     pub verdict: Verdict,
-    /// Why it is not loadable.
+    /// The reason why it is not loadable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// Who is to load a value.
+/// A reader that is to load a value.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Its tag.
     pub tag: RuntimeTag,
-    /// What its environment has, where that is known.
+    /// The inventory of its environment, where that is known.
     pub inventory: Option<Arc<Inventory>>,
 }
 
@@ -173,8 +173,8 @@ impl Inspector {
         }
     }
 
-    /// What `bytes` are: a pickle, or one compressed by zlib. `input` is what to
-    /// call them.
+    /// Reports on `bytes`: a pickle, or one compressed by zlib. `input` is its name in
+    /// the report.
     pub fn inspect(&mut self, input: &str, bytes: &[u8]) -> Report {
         let (pickle, compressed) = match inflate(&mut self.inflater, bytes) {
             Ok(Some(pickle)) => (pickle, true),
@@ -293,7 +293,7 @@ fn understood(input: &str, scan: &Scan<'_>, pickle: &[u8], readers: &[Asked]) ->
     }
 }
 
-/// What it names; an extension code that is not registered is no name.
+/// Returns what it names; an extension code that is not registered is no name.
 fn named<'s>(scan: &Scan<'s>) -> impl Iterator<Item = GlobalRef<'s>> {
     scan.globals().filter(|global| !global.module.is_empty())
 }
@@ -315,10 +315,10 @@ fn show(scan: &Scan<'_>, pickle: &[u8]) -> Shown {
     }
 }
 
-/// How many names stand for all in a description.
+/// The number of names that stand for all in a description.
 const DESCRIBED: usize = 5;
 
-/// What a value with objects in it is.
+/// Describes a value with objects in it.
 fn describe(scan: &Scan<'_>) -> String {
     let made = named(scan).filter(|global| {
         let roles = global.roles;
@@ -432,7 +432,7 @@ fn columns(f: &mut fmt::Formatter<'_>, rows: &[[String; 3]]) -> fmt::Result {
     Ok(())
 }
 
-/// Whether a character ends a line, commands a terminal or turns the order of the
+/// Tells whether a character ends a line, commands a terminal or turns the order of the
 /// letters around it.
 pub(crate) fn acts(char: char) -> bool {
     char.is_control()

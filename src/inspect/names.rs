@@ -1,4 +1,4 @@
-//! What many pickles name, and how, in the form of the firewall's allow list.
+//! Collects what many pickles name, and how, in the form of the firewall's allow list.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -39,7 +39,7 @@ pub(super) fn either(a: Roles, b: Roles) -> Roles {
     }
 }
 
-/// What pickles name, sorted and each once, with the number of pickles that do.
+/// The names in pickles, sorted and each once, with the number of pickles that have it.
 /// Displays a line each, as `call datetime.datetime`.
 #[derive(Debug, Clone, Default)]
 pub struct NameList {

@@ -22,7 +22,7 @@ const MAX_CHARS: usize = 2000;
 const STACK_PER_LEVEL: usize = 8 << 10;
 const STACK: usize = 1 << 20;
 
-/// Why a value is not rendered.
+/// A reason why a value is not rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotRendered {
     #[error("over 64 KiB")]
@@ -189,7 +189,7 @@ impl Text {
     }
 }
 
-/// As Python chooses.
+/// Chooses the quotes as Python does.
 fn quote(has_single: bool, has_double: bool) -> char {
     if has_single && !has_double { '"' } else { '\'' }
 }

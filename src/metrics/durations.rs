@@ -1,4 +1,4 @@
-//! How long requests took, as a histogram for Prometheus. The library's own takes
+//! The durations of requests, as a histogram for Prometheus. The library's own takes
 //! every single duration and holds it until somebody looks: after an hour without a
 //! scrape, that is gigabytes in one go. Here a scrape costs the same whatever came.
 
@@ -31,7 +31,7 @@ impl Durations {
     }
 }
 
-/// As text in Prometheus' format, verbs that nobody used left out.
+/// Writes the text in Prometheus' format; verbs that nobody used are left out.
 impl fmt::Display for Durations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let used = |verb: &Verb| self.0[verb.index()].iter().any(|bucket| bucket.count > 0);

@@ -17,7 +17,7 @@ use metrics_exporter_prometheus::formatting::{
 };
 use metrics_util::registry::{self, AtomicStorage};
 
-/// What the values of some labels have to be; those of others are free.
+/// The values that some labels may have; the values of other labels are free.
 #[derive(Debug, Clone, Default)]
 pub struct Names(BTreeMap<&'static str, BTreeSet<String>>);
 
@@ -27,7 +27,7 @@ impl Names {
         self.0.entry(label).or_default().extend(names);
     }
 
-    /// What one or the other has.
+    /// Adds the names of another set.
     #[must_use]
     pub fn or(mut self, other: &Self) -> Self {
         for (label, names) in &other.0 {
@@ -36,7 +36,7 @@ impl Names {
         self
     }
 
-    /// Whether all that a series names is there.
+    /// Tells whether all that a series names is there.
     fn admit(&self, key: &Key) -> bool {
         key.labels().all(|label: &Label| {
             let known = self.0.get(label.key());

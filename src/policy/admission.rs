@@ -1,12 +1,12 @@
-//! How a listener learns what connects to it, and what becomes of a connection
-//! that bears no tag. Knows no connection.
+//! The admission of clients: how a listener learns what connects to it, and what
+//! becomes of a connection that bears no tag. Knows no connection.
 
 use arrayvec::ArrayVec;
 
 use super::runtime::RuntimeTag;
 use super::{Identity, Snapshot};
 
-/// How many sources there are.
+/// The number of sources.
 pub const SOURCES: usize = 4;
 
 /// Where a tag may come from, by rank: who vouches for it, from an authority's
@@ -37,16 +37,16 @@ impl Source {
     ];
 }
 
-/// What runs at the other end of a connection, and what told it.
+/// The runtime at the other end of a connection, and the source that told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// What it says.
+    /// The runtime that it names.
     pub runtime: RuntimeTag,
-    /// Where it is from; the highest, if several agree.
+    /// The source; the highest, if several agree.
     pub source: Source,
 }
 
-/// What the sources told of one connection, the highest first.
+/// The words of the sources about one connection, the highest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
     /// At most one of each.
@@ -93,54 +93,53 @@ impl Told {
     }
 }
 
-/// What becomes of a connection without a tag, or with one that no namespace is
-/// for.
+/// The treatment of a connection without a tag, or with one that fits no namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Untagged {
-    /// Its requests are answered by an error.
+    /// Answer its requests by an error.
     Refuse,
-    /// It works on the bare keys, and nothing is hidden from it.
+    /// Let it work on the bare keys, and hide nothing from it.
     Pass,
-    /// It counts as this runtime.
+    /// Count it as this runtime.
     As(RuntimeTag),
 }
 
-/// How a listener learns what connects.
+/// The way in which a listener learns what connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identify {
     /// All of it is this runtime.
     Static(RuntimeTag),
     /// Each connection is asked about.
     Each {
-        /// Where its tag may come from, in any order: their rank is their own.
+        /// The sources of its tag, in any order: their rank is their own.
         sources: ArrayVec<Source, SOURCES>,
         /// If none tells.
         untagged: Untagged,
     },
 }
 
-/// Who may connect to a listener, and as what.
+/// The clients that may connect to a listener, and what they count as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
     /// The listener's name.
     pub name: Box<str>,
-    /// How it learns what connects.
+    /// The way in which it learns what connects.
     pub identify: Identify,
 }
 
-/// What a connection is taken for.
+/// The standing of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     /// A runtime of some namespace.
     Known(Identity),
-    /// None that is known: bare keys, see [`Untagged::Pass`].
+    /// A client without a known namespace: bare keys, see [`Untagged::Pass`].
     Passed,
-    /// None that may ask for anything.
+    /// A client that may ask for nothing.
     Refused,
 }
 
 impl Standing {
-    /// Who that asks as.
+    /// Returns the identity that its requests have.
     pub fn identity(self) -> Identity {
         match self {
             Self::Known(identity) => identity,
@@ -150,7 +149,7 @@ impl Standing {
 }
 
 impl Admission {
-    /// Whether a source is one of the listener's.
+    /// Tells whether a source is one of the listener's.
     pub fn asks(&self, source: Source) -> bool {
         match &self.identify {
             Identify::Static(_) => false,
@@ -158,7 +157,7 @@ impl Admission {
         }
     }
 
-    /// What a connection that bears this tag is taken for.
+    /// Returns the standing of a connection that bears this tag.
     pub fn standing(&self, tag: Option<&RuntimeTag>, snapshot: &Snapshot) -> Standing {
         let known = |tag: &RuntimeTag| snapshot.identify(tag).map(Standing::Known);
         match &self.identify {

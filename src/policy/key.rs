@@ -24,7 +24,7 @@ const ESCAPE: &[u8] = b"@//";
 /// Marks a digest in place of the client key.
 const HASHED: u8 = b'~';
 
-/// Which key space: [`SpaceId::BARE`], or a namespace by its position.
+/// A key space: [`SpaceId::BARE`], or a namespace by its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpaceId(pub u8);
 
@@ -38,7 +38,7 @@ impl SpaceId {
     }
 }
 
-/// How the client key is found again in a physical key.
+/// The way back from a physical key to the client key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restore {
     /// The client key is what follows this many bytes.
@@ -98,7 +98,7 @@ impl KeyCodec {
         self.spaces[space.index()].epoch
     }
 
-    /// What a space puts in front of client keys; empty for the bare one.
+    /// Returns what a space puts in front of client keys; empty for the bare one.
     pub fn prefix(&self, space: SpaceId) -> &[u8] {
         &self.spaces[space.index()].prefix
     }
@@ -130,7 +130,7 @@ impl KeyCodec {
         Restore::Strip(prefix.len() as u8)
     }
 
-    /// Whether a bare key would read as a namespace's, or as an escaped one.
+    /// Tells whether a bare key would read as a namespace's, or as an escaped one.
     fn is_reserved(&self, key: &[u8]) -> bool {
         let Some(rest) = key.strip_prefix(b"@") else {
             return false;

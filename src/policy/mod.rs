@@ -1,5 +1,5 @@
-//! One compiled configuration, and the decision it makes for a key: which
-//! space, which rule, which server. Knows no wire format and no socket.
+//! Compiles one configuration, and decides by it for a key: which space, which rule,
+//! which server. Knows no wire format and no socket.
 
 mod admission;
 mod key;
@@ -24,8 +24,7 @@ use std::sync::Arc;
 use crate::pickle::inventory::Inventory;
 use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, Reader};
 
-/// One compiled, immutable configuration; each request is decided by exactly
-/// one.
+/// A compiled, immutable configuration; each request is decided by exactly one.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// All key spaces: the bare one and one per namespace.
@@ -33,17 +32,18 @@ pub struct Snapshot {
     /// The namespaces, in the order of their spaces (the first is
     /// `SpaceId(1)`).
     pub namespaces: Vec<Namespace>,
-    /// What to do with each family of keys.
+    /// The rules for families of keys.
     pub rules: Rules,
-    /// Which server owns a key.
+    /// The ring that says which server owns a key.
     pub ring: Ring,
-    /// How values are looked at.
+    /// Settings for judging values.
     pub pickles: Pickles,
     /// The largest value that is passed on, in bytes.
     pub max_value_bytes: usize,
-    /// What ends the name of a family of keys; `None` if families are not looked at.
+    /// The characters that end the name of a family of keys; `None` if families are not
+    /// looked at.
     pub families: Option<Separators>,
-    /// Whether `flush_all` is forwarded to every server.
+    /// True if `flush_all` is forwarded to every server.
     pub forward_flush_all: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Separators {
 }
 
 impl Separators {
-    /// Those of a text; bytes beyond ASCII separate nothing.
+    /// Takes the characters of a text; bytes beyond ASCII separate nothing.
     pub fn new(text: &str) -> Self {
         let ascii = text.bytes().filter(u8::is_ascii);
         Self {
@@ -63,14 +63,14 @@ impl Separators {
         }
     }
 
-    /// Whether a byte is one.
+    /// Tells whether a byte is one.
     #[inline]
     pub fn has(&self, byte: u8) -> bool {
         byte.is_ascii() && self.ascii >> byte & 1 == 1
     }
 }
 
-/// As they are configured.
+/// Writes them as they are configured.
 impl fmt::Display for Separators {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = (0..=0x7f).filter(|byte| self.has(*byte)).map(char::from);
@@ -84,32 +84,32 @@ impl Default for Separators {
     }
 }
 
-/// How values are looked at, whatever their key.
+/// Settings for judging values, whatever their key.
 #[derive(Debug, Clone)]
 pub struct Pickles {
-    /// How clients mark pickles.
+    /// The marks that clients put on pickles.
     pub encoding: Encoding,
-    /// How far compressed values may grow.
+    /// The limits of compressed values.
     pub inflate: InflateLimits,
     /// The extension codes that applications register.
     pub extensions: Extensions,
-    /// What `globals = "deny"` refuses.
+    /// The names that `globals = "deny"` refuses.
     pub deny: Firewall,
-    /// What `globals = "allow"` does not.
+    /// The names that `globals = "allow"` does not refuse.
     pub allow: Firewall,
 }
 
 /// A named key space for some runtimes.
 #[derive(Debug, Clone)]
 pub struct Namespace {
-    /// As configured.
+    /// The name, as configured.
     pub name: Box<str>,
     /// Its runtimes.
     pub requirement: Requirement,
     /// The runtime that the inventory is of, or the most capable one that it
     /// admits.
     pub reader: Reader,
-    /// What its runtimes can import, if that is known.
+    /// The inventory of what its runtimes can import, if that is known.
     pub inventory: Option<Arc<Inventory>>,
 }
 
@@ -142,12 +142,12 @@ impl Namespace {
     }
 }
 
-/// Who asks: the runtime at the other end of a connection, resolved.
+/// The identity of a client: the runtime at the other end of a connection, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     /// Its namespace's space.
     pub space: SpaceId,
-    /// What it can load.
+    /// The reader that its values are for.
     pub reader: Reader,
 }
 
@@ -159,7 +159,7 @@ impl Identity {
     };
 }
 
-/// What happens to one key of one request.
+/// The decision about one key of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'s> {
     /// The rule that applies.
@@ -167,7 +167,7 @@ pub struct Decision<'s> {
     /// The rule's mode, or guard for keys outside its rollout; observe for those
     /// who bear no tag, unless the family is shared.
     pub mode: Mode,
-    /// Where the key lives for this runtime.
+    /// The space in which the key lives for this runtime.
     pub space: SpaceId,
 }
 

@@ -1,4 +1,4 @@
-//! Which server owns a client key: the two distributions of libmemcached, bit
+//! Finds the server that owns a client key: the two distributions of libmemcached, bit
 //! for bit. Siblings share a server because only the client key is hashed.
 
 use md5::{Digest, Md5};
@@ -8,7 +8,7 @@ const DEFAULT_PORT: u16 = 11211;
 /// MD5 digests per server, more or less; each gives four points, 160 in all.
 const DIGESTS_PER_SERVER: f32 = 40.0;
 
-/// How client keys are spread over servers.
+/// The way in which client keys are spread over servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Distribution {
     /// `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED` with equal weights.
@@ -64,7 +64,7 @@ impl Ring {
         server as usize
     }
 
-    /// How many servers there are.
+    /// Returns the number of servers.
     pub fn servers(&self) -> usize {
         self.servers
     }
@@ -108,7 +108,7 @@ fn one_at_a_time(key: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// What libmemcached itself answered; its head says how.
+    /// The answers of libmemcached itself; the head of the file says how.
     const RECORDED: &str = include_str!("../../tests/fixtures/ketama.txt");
 
     /// `host:port`, `[v6]:port` or `unix:/path`, as a configuration names it.

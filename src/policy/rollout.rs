@@ -1,4 +1,4 @@
-//! Which keys of an isolating rule are isolated: a share of them, chosen by a
+//! Chooses the keys of an isolating rule that are isolated: a share of them, by a
 //! published hash of the client key, so that every sidecar chooses alike.
 
 use twox_hash::XxHash64;
@@ -38,7 +38,7 @@ impl Rollout {
         self.percent
     }
 
-    /// Whether it takes in a client key.
+    /// Tells whether it takes in a client key.
     #[inline]
     pub fn includes(self, key: &[u8]) -> bool {
         match self.percent {
@@ -48,7 +48,7 @@ impl Rollout {
         }
     }
 
-    /// Whether it takes in the keys of a bucket.
+    /// Tells whether it takes in the keys of a bucket.
     pub fn takes(self, bucket: u32) -> bool {
         bucket < u32::from(self.percent) * BUCKETS_PER_PERCENT
     }

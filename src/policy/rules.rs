@@ -3,31 +3,31 @@
 use super::rollout::Rollout;
 use crate::pickle::transcode::Py2Str;
 
-/// What to do with a family of client keys.
+/// A rule for a family of client keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Client keys that start with this; empty for the catch-all.
     pub prefix: Box<[u8]>,
-    /// Where keys live and what happens to values.
+    /// The place of keys, and the treatment of values.
     pub mode: Mode,
-    /// Which keys are isolated in [`Mode::Isolate`]; the others are guarded.
+    /// The keys that are isolated in [`Mode::Isolate`]; the others are guarded.
     pub rollout: Rollout,
-    /// How closely values are looked at.
+    /// The part of each value that is looked at.
     pub sniff: Sniff,
-    /// What a reader gets for a value that it cannot load (guard, isolate).
+    /// The answer to a reader that cannot load a value (guard, isolate).
     pub on_unloadable_read: OnUnloadableRead,
-    /// What happens to a store that some reader of the key cannot load.
+    /// The answer to a store that some reader of the key cannot load.
     pub on_unloadable_write: OnUnloadableWrite,
-    /// What a read gets whose server failed; writes always get the error.
+    /// The answer to a read whose server failed; writes always get the error.
     pub on_upstream_failure: OnUpstreamFailure,
-    /// Which writes reach the siblings.
+    /// The writes that reach the siblings.
     pub coherence: Coherence,
-    /// Whether the firewall looks at what pickles name.
+    /// The firewall on what pickles name.
     pub globals: Globals,
-    /// What a transcoded Python 2 `str` becomes where nothing tells.
+    /// The type that a transcoded Python 2 `str` gets where nothing tells.
     pub py2_str: Py2Str,
-    /// Whether a miss in a namespace is answered with another copy that its
-    /// reader can load.
+    /// True if a miss in a namespace is answered with another copy that its reader can
+    /// load.
     pub read_through: bool,
 }
 
@@ -41,7 +41,7 @@ impl Rule {
     }
 }
 
-/// Where a rule's keys live, and whether values are looked at.
+/// The place of a rule's keys, and whether values are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Bare keys, untouched.
@@ -54,7 +54,7 @@ pub enum Mode {
     Isolate,
 }
 
-/// How closely values are looked at.
+/// The part of each value that is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sniff {
     /// Not at all.
@@ -65,7 +65,7 @@ pub enum Sniff {
     Full,
 }
 
-/// What a reader gets for a value that it cannot load.
+/// The answer to a reader that cannot load a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnloadableRead {
     /// An ordinary miss.
@@ -76,7 +76,7 @@ pub enum OnUnloadableRead {
     Pass,
 }
 
-/// What happens to a store that some reader of its key cannot load.
+/// The answer to a store that some reader of its key cannot load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUnloadableWrite {
     /// Stored.
@@ -85,7 +85,7 @@ pub enum OnUnloadableWrite {
     Reject,
 }
 
-/// What a read gets whose server failed.
+/// The answer to a read whose server failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUpstreamFailure {
     /// A miss, beside the values of the other servers.
@@ -94,7 +94,7 @@ pub enum OnUpstreamFailure {
     Error,
 }
 
-/// Which writes reach the siblings.
+/// The writes that reach the siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coherence {
     /// None.
@@ -108,7 +108,7 @@ pub enum Coherence {
     Strict,
 }
 
-/// What the firewall refuses.
+/// The pickles that the firewall refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Globals {
     /// Nothing.

@@ -10,8 +10,8 @@ use crate::pickle::Reader;
 /// Longest tag accepted, in bytes.
 pub const MAX_TAG_BYTES: usize = 128;
 
-/// What runs at the other end of a connection: product tokens, the first of a
-/// name wins.
+/// The runtime at the other end of a connection: product tokens, the first of a name
+/// wins.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RuntimeTag {
     products: Vec<Product>,
@@ -34,7 +34,7 @@ pub struct PartialVersion {
     pub patch: Option<u64>,
 }
 
-/// Why a tag or a requirement was not understood.
+/// A reason why a tag or a requirement was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeError {
     /// Longer than [`MAX_TAG_BYTES`].
@@ -163,7 +163,8 @@ impl PartialVersion {
         })
     }
 
-    /// Whether both may be said of one version: as far as both go, they are the same.
+    /// Tells whether both may be said of one version: as far as both go, they are the
+    /// same.
     fn agrees_with(self, other: Self) -> bool {
         let same =
             |own: Option<u64>, its: Option<u64>| own.is_none() || its.is_none() || own == its;
@@ -212,7 +213,7 @@ fn parse_short(token: &str) -> Option<PartialVersion> {
     })
 }
 
-/// Which runtimes belong to a namespace: every listed product must match.
+/// The runtimes that belong to a namespace: every listed product must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     text: String,
@@ -255,8 +256,8 @@ impl Requirement {
         })
     }
 
-    /// Whether a runtime satisfies every product; parts of a version that its
-    /// tag leaves out count as zero.
+    /// Tells whether a runtime satisfies every product; parts of a version that its tag
+    /// leaves out count as zero.
     pub fn matches(&self, tag: &RuntimeTag) -> bool {
         self.products.iter().all(|(name, range)| {
             tag.version(name)
@@ -284,7 +285,7 @@ impl Requirement {
             })
     }
 
-    /// Whether some runtime of this Python version could satisfy it.
+    /// Tells whether some runtime of this Python version could satisfy it.
     pub fn allows_python(&self, major: u64, minor: u64) -> bool {
         self.products
             .iter()

@@ -9,13 +9,13 @@ pub const MAX_REPLY_LINE_BYTES: usize = 2048;
 /// The first line of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplyLine<'a> {
-    /// Its text, without the line end.
+    /// The text, without the line end.
     pub text: &'a [u8],
     /// Bytes with the line end.
     pub total: usize,
 }
 
-/// Why bytes are no reply.
+/// A reason why bytes are no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// A line without an end.
@@ -39,7 +39,7 @@ pub enum ReplyError {
 }
 
 impl ReplyError {
-    /// Whether what was asked is fit to be asked again on another connection.
+    /// Tells whether what was asked is fit to be asked again on another connection.
     pub fn may_retry(self) -> bool {
         matches!(self, Self::Dropped | Self::Doubtful)
     }
@@ -163,7 +163,7 @@ fn body_len(len: u64) -> Result<usize, ReplyError> {
         .map_err(|_| ReplyError::Malformed)
 }
 
-/// Whether a reply's line is one of memcached's errors.
+/// Tells whether a reply's line is one of memcached's errors.
 pub fn is_error(text: &[u8]) -> bool {
     let begins = |code| text.strip_prefix(code);
     let rest = begins(b"SERVER_ERROR".as_slice())
@@ -172,7 +172,7 @@ pub fn is_error(text: &[u8]) -> bool {
     rest.is_some_and(|rest| matches!(rest, [] | [b' ', ..]))
 }
 
-/// Whether a line can begin the reply to a verb that is no retrieval.
+/// Tells whether a line can begin the reply to a verb that is no retrieval.
 pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
     if is_error(text) {
         return true;

@@ -22,7 +22,7 @@ const MAX_META_TOKENS: usize = 19;
 /// Longest number or flag that is passed on. The longest that means anything is
 /// an opaque of 32 bytes, and memcached closes connections over lines of 2,048.
 const MAX_ARGUMENT_BYTES: usize = 64;
-/// How many tokens memcached cuts a line into before it looks at them.
+/// The number of tokens that memcached cuts a line into before it looks at them.
 const MAX_TOKENS: usize = 23;
 
 const ERROR: &str = "ERROR";
@@ -58,7 +58,7 @@ pub enum Head<'a> {
     FlushAll {
         /// Seconds until it takes effect, where given.
         delay: Option<i32>,
-        /// Whether the client wants no reply.
+        /// True if the client wants no reply.
         noreply: bool,
     },
     /// `quit`.
@@ -67,7 +67,7 @@ pub enum Head<'a> {
     Refused {
         /// `shutdown`, `stats reset`, ...
         command: &'static str,
-        /// Whether the client wants no reply.
+        /// True if the client wants no reply.
         noreply: bool,
     },
     /// No request; what to answer.
@@ -90,9 +90,9 @@ impl Head<'_> {
 pub struct Bad {
     /// The answer, without its line end; empty for none.
     pub reply: &'static str,
-    /// How many bytes follow that belong to the bad request.
+    /// The number of bytes that follow and belong to the bad request.
     pub swallow: usize,
-    /// Whether nothing after it can be trusted.
+    /// True if nothing after it can be trusted.
     pub close: bool,
 }
 
@@ -194,7 +194,7 @@ impl Verb {
         self as usize
     }
 
-    /// As on the wire; `other` for what is no command of its own.
+    /// Returns the word on the wire; `other` for a verb that is no command of its own.
     pub fn name(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -246,13 +246,13 @@ pub struct Store<'a> {
     pub key: &'a [u8],
     /// The client flags.
     pub flags: u32,
-    /// As memcached would cut it.
+    /// The time, cut as memcached would cut it.
     pub exptime: i32,
     /// Bytes of the body without its line end.
     pub len: usize,
     /// For `cas`.
     pub cas: Option<u64>,
-    /// Whether the client wants no reply.
+    /// True if the client wants no reply.
     pub noreply: bool,
 }
 
@@ -265,7 +265,7 @@ pub struct Change<'a> {
     pub key: &'a [u8],
     /// The delta or the exptime, as the client spelled it.
     pub argument: Option<&'a [u8]>,
-    /// Whether the client wants no reply.
+    /// True if the client wants no reply.
     pub noreply: bool,
 }
 
@@ -276,7 +276,7 @@ pub struct Meta<'a> {
     pub verb: Verb,
     /// The client key, decoded.
     pub key: &'a [u8],
-    /// Whether the client spelled it in base64.
+    /// True if the client spelled it in base64.
     pub base64: bool,
     /// Bytes of the body of an `ms`, without its line end.
     pub len: usize,
@@ -302,12 +302,13 @@ impl<'a> Meta<'a> {
         }
     }
 
-    /// Whether a flag is given.
+    /// Tells whether a flag is given.
     pub fn has(&self, flag: u8) -> bool {
         self.seen >> (flag & 127) & 1 == 1
     }
 
-    /// Whether memcached refuses one of the flags of an `ms`, and so does nothing.
+    /// Tells whether memcached refuses one of the flags of an `ms`, and so does
+    /// nothing.
     pub fn has_bad_flag(&self) -> bool {
         let is_bad = |flag: &[u8]| !KNOWN_FLAGS.contains(&flag[0]) || is_bad_argument(flag);
         let mode = self.argument(b'M').and_then(<[u8]>::first);
@@ -324,12 +325,12 @@ impl<'a> Meta<'a> {
     }
 }
 
-/// Where the first line of a buffer ends.
+/// The end of the first line of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     /// Not yet: more bytes are needed.
     Partial,
-    /// It never will: over the limit for its kind.
+    /// The line never ends: it is over the limit for its kind.
     TooLong,
     /// A whole line: its text, and its bytes with the line end.
     Whole {
@@ -433,7 +434,7 @@ fn unknown(line: &[u8]) -> Head<'_> {
     })
 }
 
-/// Whether the first word of a line is a command that a body follows, whatever
+/// Tells whether the first word of a line is a command that a body follows, whatever
 /// stands around that word, and in whatever case it is.
 fn is_like_store(line: &[u8]) -> bool {
     let start = line.iter().position(u8::is_ascii_alphabetic);
@@ -684,7 +685,7 @@ fn flag_set(flags: &Tokens<'_>) -> Result<u128, FlagError> {
     Ok(seen)
 }
 
-/// Whether a flag's argument is one that memcached refuses.
+/// Tells whether a flag's argument is one that memcached refuses.
 fn is_bad_argument(flag: &[u8]) -> bool {
     let argument = &flag[1..];
     match flag[0] {
@@ -804,7 +805,7 @@ mod tests {
         bytes.escape_ascii().to_string()
     }
 
-    /// What a head says, in words: `get a b`, `set k flags=1 ...`, `bad ...`.
+    /// Says in words what a head is: `get a b`, `set k flags=1 ...`, `bad ...`.
     fn told(head: &Head<'_>) -> String {
         let noreply = |noreply: bool| if noreply { " noreply" } else { "" };
         match head {

@@ -1,9 +1,9 @@
 //! Tokens of a line and the numbers in them, as memcached reads them.
 
-/// How far a text is searched as a short one.
+/// The length up to which a text is searched as a short one.
 const SHORT_BYTES: usize = 64;
 
-/// Where a byte stands first. Lines and tokens are short: eight bytes at a time
+/// Finds the first place of a byte. Lines and tokens are short: eight bytes at a time
 /// find their ends in half of what calling a vectorised search takes.
 #[inline]
 pub fn find_byte(byte: u8, text: &[u8]) -> Option<usize> {
@@ -27,7 +27,7 @@ pub fn find_byte(byte: u8, text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where a byte stands first among eight.
+/// Finds the first place of a byte among eight.
 fn first_in(byte: u8, word: [u8; 8]) -> Option<usize> {
     const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
@@ -49,17 +49,17 @@ impl<'a> Tokens<'a> {
         Self { rest: line }
     }
 
-    /// What follows the last token that was taken.
+    /// Returns what follows the last token that was taken.
     pub fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// Whether no token is left.
+    /// Tells whether no token is left.
     pub fn is_empty(&self) -> bool {
         self.rest.iter().all(|&b| b == b' ')
     }
 
-    /// Whether a token is over `limit` bytes. Looks at one byte in `limit`, not
+    /// Tells whether a token is over `limit` bytes. Looks at one byte in `limit`, not
     /// at each token.
     pub fn any_over(&self, limit: usize) -> bool {
         let mut rest = self.rest;

@@ -1,5 +1,5 @@
-//! What the benchmarks share: an engine that isolates two Pythons in front of
-//! one server, its turns, and the values in them.
+//! The engine that the benchmarks share: it isolates two Pythons in front of one
+//! server. With its turns, and the values in them.
 
 // Every benchmark compiles its own copy and uses a part of it.
 #![allow(dead_code)]
@@ -17,7 +17,7 @@ pub(crate) use rig::config;
 use picklegate::engine::MAX_IN_FLIGHT;
 use rig::Rig;
 
-/// What a worker reads at once.
+/// The bytes that a worker reads at once.
 const READ_BYTES: usize = 64 << 10;
 
 /// The key that most turns are about.
@@ -61,7 +61,7 @@ pub(crate) fn multi_get(keys: usize) -> String {
     format!("get{}\r\n", keys.collect::<String>())
 }
 
-/// What [`multi_get`] finds, 100 bytes each.
+/// Stores the values that [`multi_get`] finds, 100 bytes each.
 pub(crate) fn sets(keys: usize) -> Vec<u8> {
     (0..keys).flat_map(|n| set(&nth(n), 100)).collect()
 }

@@ -1,5 +1,5 @@
-//! Who is compared: how each is configured and started, with a memcached of its
-//! own so that what it makes memcached do is its own, too.
+//! The contenders: how each is configured and started, with a memcached of its own so
+//! that what it makes memcached do is its own, too.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const START: Duration = Duration::from_secs(10);
 /// The same where valgrind runs it.
 const START_SLOWLY: Duration = Duration::from_mins(1);
 
-/// One way to reach memcached.
+/// A way to reach memcached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Direct,
@@ -46,7 +46,7 @@ impl Kind {
         Self::Forwarder,
     ];
 
-    /// How people call it.
+    /// The name that people use.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Direct => "direct",
@@ -77,7 +77,7 @@ pub(super) struct Workshop {
     pub(super) uncounted: Option<PathBuf>,
     /// A memcached that was built with its proxy.
     pub(super) memcached_proxy: Option<PathBuf>,
-    /// This program.
+    /// The path of this program.
     pub(super) loadtest: PathBuf,
     pub(super) directory: PathBuf,
 }
@@ -91,7 +91,7 @@ impl Workshop {
         .ok_or(CompareError::NotInstalled(kind.name()))
     }
 
-    /// Whether a contender can be started.
+    /// Tells whether a contender can be started.
     pub(super) fn has(&self, kind: Kind) -> bool {
         self.lacks(kind).is_none()
     }
@@ -115,7 +115,7 @@ pub(super) struct Contender {
     pub(super) kind: Kind,
     pub(super) memcached: Spawned,
     pub(super) proxy: Option<Spawned>,
-    /// Where clients go.
+    /// The address for clients.
     pub(super) target: Target,
 }
 

@@ -12,7 +12,7 @@ use super::targets::{PER_GET, PER_KEY};
 use super::work::{INSTRUCTIONS, Pins};
 use super::{CompareError, Session};
 
-/// What is counted: its name, the load, its requests, and how many each counts.
+/// The counts that are taken: name, load, its requests, and how many each counts.
 const COUNTED: [(&str, &str, u32, u32); 2] = [
     (
         PER_GET,

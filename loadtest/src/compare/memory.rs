@@ -1,5 +1,4 @@
-//! What idle connections hold in memory, with a fresh process for each
-//! contender.
+//! The memory that idle connections hold, with a fresh process for each contender.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -20,7 +19,7 @@ const COUNTS: [usize; 2] = [1_000, 10_000];
 const SPARE_FILES: u64 = 200;
 /// Longest that connecting may take, and that they are then held.
 const LIMIT: Duration = Duration::from_mins(1);
-/// How long memory is left to settle.
+/// The time that memory is left to settle.
 const SETTLE: Duration = Duration::from_millis(200);
 
 impl Session {

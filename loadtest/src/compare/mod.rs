@@ -30,7 +30,7 @@ pub(crate) use process::pin;
 use results::Results;
 use work::Pins;
 
-/// Why a comparison could not be made.
+/// A reason why a comparison could not be made.
 #[derive(Debug, thiserror::Error)]
 enum CompareError {
     #[error("cannot start {0}: {1}")]
@@ -80,7 +80,7 @@ pub(crate) async fn compare(args: &Compare) -> Result<(), Failure> {
     }
 }
 
-/// What measures, and what it has measured so far.
+/// The tools that measure, and what they have measured so far.
 struct Session {
     bench: Bench,
     results: Results,

@@ -10,7 +10,7 @@ use super::contender::Kind;
 use super::results::{Figure, Results, WorkResult};
 use super::work::EQUAL_LOAD;
 
-/// Who is drawn, and how.
+/// The contenders that are drawn, and how.
 const SERIES: [(Kind, RGBColor); 7] = [
     (Kind::Direct, RGBColor(120, 120, 120)),
     (Kind::Picklegate, RGBColor(31, 119, 180)),

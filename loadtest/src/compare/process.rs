@@ -143,7 +143,7 @@ pub(super) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Where a program is, on PATH or where Debian keeps daemons.
+/// Finds a program on PATH, or where Debian keeps daemons.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

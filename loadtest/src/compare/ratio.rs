@@ -34,7 +34,7 @@ impl Spread {
     }
 }
 
-/// What a figure is wanted to be.
+/// The bound that a figure is to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Bound {

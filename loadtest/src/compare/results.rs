@@ -10,7 +10,7 @@ use super::targets::Claim;
 use crate::report::Report;
 use crate::run::LOAD;
 
-/// What there is to print, to plot and to keep.
+/// The results to print, to plot and to keep.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Results {
     pub(super) machine: Vec<String>,
@@ -22,9 +22,9 @@ pub(super) struct Results {
     /// In user space, of picklegate: what for, and how many.
     pub(super) instructions: BTreeMap<&'static str, f64>,
     pub(super) claims: Vec<Claim>,
-    /// What could not be measured, and why.
+    /// The measurements that could not be made, and why.
     pub(super) skipped: Vec<String>,
-    /// What makes figures doubtful.
+    /// The reasons to doubt figures.
     pub(super) doubts: Vec<String>,
     /// Wrong replies and errors.
     pub(super) faults: Vec<String>,
@@ -84,8 +84,8 @@ impl Figure {
     }
 }
 
-/// How much of a CPU a closed loop is to have for throughput to mean anything,
-/// and how much of an open loop is to be answered for latency to.
+/// The least share of a CPU that a closed loop needs for throughput to mean anything,
+/// and the least share of an open loop that must be answered for latency to.
 const LEAST_SHARE: f64 = 0.9;
 
 /// Names under which CPU is accounted.

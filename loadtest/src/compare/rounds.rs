@@ -9,7 +9,7 @@ use super::{CompareError, Session};
 
 /// Load before each measurement, in seconds.
 const WARMUP: f64 = 0.3;
-/// How long a tail is looked at, in windows of a closed loop.
+/// The time that a tail is watched, in windows of a closed loop.
 const TAIL_WINDOWS: f64 = 1.5;
 
 impl Session {

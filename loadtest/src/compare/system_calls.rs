@@ -16,7 +16,7 @@ use super::{CompareError, Session};
 
 /// So many that opening the connections is lost in them.
 const REQUESTS: u32 = 100_000;
-/// What strace takes to attach.
+/// The time that strace takes to attach.
 const ATTACH: Duration = Duration::from_millis(500);
 
 impl Session {

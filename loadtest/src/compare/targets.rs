@@ -1,4 +1,4 @@
-//! What picklegate is meant to reach, beside what was measured.
+//! The targets of picklegate, beside what was measured.
 
 use serde::Serialize;
 
@@ -156,7 +156,7 @@ impl Claim {
 }
 
 impl Figure {
-    /// How people call it.
+    /// The name that people use.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Throughput => "throughput",

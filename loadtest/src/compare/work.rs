@@ -1,11 +1,11 @@
-//! What the contenders are put to, and on which CPUs.
+//! The loads that contenders are put to, and their CPUs.
 
 use super::contender::Kind::{
     self, Direct, Forwarder, Haproxy, MemcachedProxy, Picklegate, PicklegateShared,
     PicklegateUncounted, PicklegateUnix, Twemproxy,
 };
 
-/// Where things run.
+/// The CPUs that processes run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pins {
     /// All on CPU 0: throughput is what all of it together costs.
@@ -106,7 +106,7 @@ pub(super) const BESIDE: Work = Work {
     pins: Pins::Apart,
 };
 
-/// What they read beside: 200 values a second, as large as fits in an item of
+/// The load that reads beside them: 200 values a second, as large as fits in an item of
 /// 1 MiB with its key and header.
 pub(super) const BESIDE_LOAD: &str =
     "--connections 4 --rate 200 --get 100 --set 0 --value-bytes 1048000 --keys 16 --prefix c";

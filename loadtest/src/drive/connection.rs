@@ -17,7 +17,7 @@ struct Owed {
     since: Instant,
 }
 
-/// What all connections of a load share.
+/// The state that all connections of a load share.
 #[derive(Debug)]
 pub(super) struct Shared<'a> {
     pub(super) workload: &'a Workload,
@@ -33,7 +33,7 @@ pub(super) struct Connection {
     waker: Waker,
     /// Number of the target that it is connected to.
     target: usize,
-    /// Where in the script it is.
+    /// The position in the script.
     position: usize,
     checker: Checker,
     owed: VecDeque<Owed>,

@@ -28,12 +28,12 @@ use timer::Timer;
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 256 << 10;
-/// How often the clock is looked at when nothing comes.
+/// The longest time between two looks at the clock when nothing comes.
 const TICK: Duration = Duration::from_millis(20);
-/// How long replies are waited for that are owed when the window closes.
+/// The time to wait for replies that are owed when the window closes.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What there is to drive.
+/// The load to drive.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) workload: &'a Workload,
@@ -51,7 +51,7 @@ pub(crate) struct Pace {
     pub(crate) poisson: Option<u64>,
 }
 
-/// Why a load could not go on.
+/// A reason why a load could not go on.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DriveError {
     #[error("cannot connect to {0}: {1}")]
@@ -60,7 +60,7 @@ pub(crate) enum DriveError {
     Closed,
     #[error("connection lost: {0}")]
     Io(#[from] io::Error),
-    /// What follows on the connection cannot be trusted.
+    /// A reply that was not owed: nothing after it on the connection can be trusted.
     #[error("wrong: {0}")]
     Wrong(String),
     #[error("cannot tell what a watched process used: {0}")]
@@ -145,7 +145,7 @@ async fn connect(plan: &Plan<'_>, ready: &Arc<ReadySet>) -> Result<Vec<Connectio
 struct Arrivals {
     schedule: Schedule,
     timer: Timer,
-    /// What the timer is set to.
+    /// The time that the timer is set to.
     armed: Option<Instant>,
 }
 

@@ -1,4 +1,4 @@
-//! When requests are due in an open loop, whatever comes back.
+//! The pace of an open loop: requests are due whatever comes back.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub(super) struct Schedule {
     random: Option<SmallRng>,
     next: Arrival,
     number: u64,
-    /// When the next one is due, from `began`.
+    /// The time when the next request is due, from `began`.
     offset_ns: f64,
 }
 

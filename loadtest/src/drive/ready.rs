@@ -1,7 +1,6 @@
-//! Which of a worker's connections have something to do: one bit each, set by
-//! their wakers without a lock, so that one task can drive all of them. A second
-//! level says which words hold a bit, so that a turn costs what is ready, not
-//! what is connected.
+//! The connections of a worker that have something to do: one bit each, set by their
+//! wakers without a lock, so that one task can drive all of them. A second level says
+//! which words hold a bit, so that a turn costs what is ready, not what is connected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +20,7 @@ pub(crate) struct ReadySet {
 }
 
 impl ReadySet {
-    /// None of this many connections has anything to do.
+    /// Makes a set for this many connections, none of which has anything to do.
     pub(crate) fn new(capacity: usize) -> Arc<Self> {
         let zeros = |bits: usize| (0..bits.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
@@ -32,7 +31,7 @@ impl ReadySet {
         })
     }
 
-    /// How many connections it can tell apart.
+    /// The number of connections that it can tell apart.
     pub(crate) fn capacity(&self) -> usize {
         self.words.len() * 64
     }

@@ -13,7 +13,7 @@ use crate::workload::{Item, Keyspace, Op};
 const MAX_LINE_BYTES: usize = 4096;
 /// Longest value that is taken for one: memcached's largest item.
 const MAX_VALUE_BYTES: usize = 1 << 30;
-/// How much is looked at, at each end of a value.
+/// The bytes that are checked at each end of a value.
 const CHECKED_BYTES: usize = 64;
 
 /// Bytes that end no reply: what follows cannot be told apart.
@@ -33,7 +33,7 @@ enum Phase {
     },
 }
 
-/// How far the reply in hand has come.
+/// The progress of the reply in hand.
 #[derive(Debug)]
 pub(crate) struct Checker {
     phase: Phase,
@@ -46,7 +46,7 @@ pub(crate) struct Checker {
     wrong: Option<String>,
 }
 
-/// What one line of a reply means.
+/// The meaning of one line of a reply.
 enum Line {
     Value { key: Option<u32>, length: usize },
     Done(Outcome),
@@ -205,7 +205,7 @@ impl Checker {
         Ok(Line::Done(outcome))
     }
 
-    /// Which of the keys owed a value line is for. One that comes out of order
+    /// Finds the owed key that a value line is for. A key that comes out of order
     /// changes places with the one expected.
     fn find(&mut self, keyspace: &Keyspace, op: Op, line: &[u8]) -> Option<u32> {
         let is = |key: u32| keyspace.items[key as usize].reply() == line;

@@ -10,8 +10,8 @@ use crate::cli::Mix;
 /// Length of a key, unless its prefix needs more.
 const KEY_BYTES: usize = 26;
 
-/// One key, all in one piece of memory:
-/// `get line | set line | value "\r\n" | reply line`.
+/// A key, all in one piece of memory: `get line | set line | value "\r\n" | reply
+/// line`.
 #[derive(Debug)]
 pub(crate) struct Item {
     bytes: Box<[u8]>,

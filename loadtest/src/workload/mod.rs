@@ -1,6 +1,5 @@
-//! What is asked and what must come back: every key, value and request line,
-//! and the order of the requests, all made before the clock starts. Opens no
-//! socket.
+//! The load: every key, value and request line, and the order of the requests, all made
+//! before the clock starts. Opens no socket.
 
 mod keyspace;
 mod script;
@@ -11,7 +10,7 @@ pub(crate) use keyspace::{Item, Keyspace};
 use crate::cli::Mix;
 use crate::target::Target;
 
-/// One request. Numbers index the keys and the multi-gets of a target.
+/// A request. Numbers index the keys and the multi-gets of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     Get(u32),
@@ -19,7 +18,7 @@ pub(crate) enum Op {
     MultiGet(u32),
 }
 
-/// Why a load cannot be made as it was asked for.
+/// A reason why a load cannot be made as it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkloadError {
     #[error("give get, set or multi-get a weight above 0")]
@@ -37,9 +36,9 @@ pub(crate) enum WorkloadError {
 /// The whole load.
 #[derive(Debug)]
 pub(crate) struct Workload {
-    /// One for each target.
+    /// The keys of each target.
     pub(crate) keyspaces: Vec<Keyspace>,
-    /// What is asked for, over and over.
+    /// The requests, over and over.
     pub(crate) script: Vec<Op>,
 }
 

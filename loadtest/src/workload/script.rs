@@ -1,4 +1,4 @@
-//! Which key is asked for when, drawn once from a seed.
+//! The order in which keys are asked for, drawn once from a seed.
 
 use rand::distr::Distribution as _;
 use rand::rngs::StdRng;

@@ -88,7 +88,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the new side reads copies that the old one does not reach.
+    /// Checks whether the new side reads copies that the old one does not reach.
     fn unread_before(&mut self, space: SpaceId, before: Option<u64>) {
         let new = &self.new.snapshot;
         if has_clients(self.new, space) && isolates(new) && !knows(&self.old.snapshot, new, space) {
@@ -100,8 +100,8 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether the old side reads copies that the new one does not reach. Which
-    /// are lowered is told already.
+    /// Checks whether the old side reads copies that the new one does not reach.
+    /// Lowered epochs have a hazard of their own.
     fn unread_after(&mut self, space: SpaceId, after: Option<SpaceId>) {
         let (old, new) = (&self.old.snapshot, &self.new.snapshot);
         let is_lowered = after.is_some_and(|a| new.codec.epoch(a) < old.codec.epoch(space));
@@ -151,7 +151,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// Whether a client reads another namespace or epoch than it did, or one that
+    /// Tells whether a client reads another namespace or epoch than it did, or one that
     /// had no clients.
     pub(super) fn relocates(&self) -> bool {
         let place = |config: &Config, tag: &RuntimeTag| {
@@ -196,25 +196,25 @@ fn further_epochs(snapshot: &Snapshot, name: &str) -> String {
     format!("[{}]", epochs.join(", "))
 }
 
-/// Whether the deletes of a snapshot reach a space of another one.
+/// Tells whether the deletes of a snapshot reach a space of another one.
 fn knows(snapshot: &Snapshot, other: &Snapshot, space: SpaceId) -> bool {
     let codec = &snapshot.codec;
     let mut prefixes = codec.spaces().map(|space| codec.prefix(space));
     prefixes.any(|prefix| prefix == other.codec.prefix(space))
 }
 
-/// Whether the copies of namespaces are used at all.
+/// Tells whether the copies of namespaces are used at all.
 fn isolates(snapshot: &Snapshot) -> bool {
     snapshot.rules.iter().any(|rule| isolated(rule) > 0)
 }
 
-/// Whether the copies of namespaces without clients are read.
+/// Tells whether the copies of namespaces without clients are read.
 fn reads_through(snapshot: &Snapshot) -> bool {
     let mut rules = snapshot.rules.iter();
     rules.any(|rule| isolated(rule) > 0 && rule.read_through)
 }
 
-/// Whether some client may be of a namespace.
+/// Tells whether some client may be of a namespace.
 fn has_clients(config: &Config, space: SpaceId) -> bool {
     let snapshot = &config.snapshot;
     let is_of = |tag: &RuntimeTag| snapshot.identify(tag).is_some_and(|who| who.space == space);
@@ -226,7 +226,7 @@ fn has_clients(config: &Config, space: SpaceId) -> bool {
     identifies(config) && !every_python().any(|tag| requirement.matches(&tag))
 }
 
-/// Whether some listener may meet any tag.
+/// Tells whether some listener may meet any tag.
 fn identifies(config: &Config) -> bool {
     let mut listeners = config.listeners.iter();
     listeners.any(|listener| matches!(listener.admission.identify, Identify::Each { .. }))

@@ -114,7 +114,7 @@ impl Comparison<'_> {
         self.fixed("admin.listen", admin(self.old), admin(self.new));
     }
 
-    /// How one end of connections is spoken to.
+    /// Compares the TLS of one end of connections.
     fn tls(&mut self, what: &str, old: Option<&Written>, new: Option<&Written>) {
         let is = |tls: Option<&Written>| if tls.is_some() { "on" } else { "off" };
         self.setting(what, "tls", is(old), is(new));
@@ -131,7 +131,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// What only a restart takes over.
+    /// Reports a setting that only a restart takes over.
     fn fixed(&mut self, setting: &'static str, old: impl Display, new: impl Display) {
         if self.setting(setting, "", old, new) {
             self.step.hazards.push(Hazard::Restart { setting });
@@ -234,7 +234,7 @@ impl Comparison<'_> {
     }
 }
 
-/// Who a listener is for.
+/// Says which clients a listener is for.
 fn admits(identify: &Identify) -> String {
     let otherwise = match identify {
         Identify::Static(_) => String::new(),

@@ -673,7 +673,7 @@ fn reached(config: &Config, by_write: bool) -> Vec<Copies> {
     reached.collect()
 }
 
-/// Whether every change through one reaches every copy that the other reads.
+/// Tells whether every change through one reaches every copy that the other reads.
 fn covers(changes: &Config, reads: &Config, by_write: bool) -> bool {
     let read = read(reads);
     reached(changes, by_write)
