@@ -28,6 +28,8 @@ pub(crate) enum Introduction {
     Hello(Python),
     /// With each request, as one and the other.
     Flag,
+    /// Not at all: it may delete, and that reaches every copy.
+    Nobody,
 }
 
 /// One request that waits for its reply.
@@ -202,10 +204,10 @@ impl Client {
     }
 
     pub(crate) fn is_two(&self) -> bool {
-        use Introduction::{Flag, Hello, Known};
+        use Introduction::{Flag, Hello, Known, Nobody};
         match self.introduction {
             Known(python) | Hello(python) => python == Python::Two,
-            Flag => false,
+            Flag | Nobody => false,
         }
     }
 
@@ -248,13 +250,24 @@ impl Client {
         if self.is_leaving || self.is_gone || self.waiting.len() >= MAX_WAITING {
             return false;
         }
-        let python = match self.introduction {
-            Introduction::Known(python) | Introduction::Hello(python) => python,
-            Introduction::Flag if common.without_two || rng.bool() => Python::Three,
-            Introduction::Flag => Python::Two,
-        };
+        let python = self.python(rng, common);
         if common.without_two && python == Python::Two {
             return false;
+        }
+        if self.introduction == Introduction::Nobody {
+            let meta = rng.bool();
+            // Else there would be little to read.
+            return match rng.u8(..8) {
+                0 => {
+                    self.delete(rng, common, reference, (python, meta));
+                    true
+                }
+                1 => {
+                    self.send(python, Kind::Noop, None, b"mn\r\n");
+                    true
+                }
+                _ => false,
+            };
         }
         let flagged = self.introduction == Introduction::Flag;
         if !self.todo.is_empty() && rng.u8(..10) < 6 {
@@ -268,8 +281,11 @@ impl Client {
             64..82 => {
                 let key = rng.usize(..common.names.len());
                 let row = reference.bump(key);
-                let adds = rng.u8(..8) == 0 && !common.without_adds;
-                let verb = if adds { Verb::Add } else { Verb::Set };
+                let verb = match rng.u8(..8) {
+                    0 if !common.without_adds => Verb::Add,
+                    1 | 2 => Verb::Replace,
+                    _ => Verb::Set,
+                };
                 let how = (python, meta, verb, None);
                 self.store(rng, common, reference, (key, row), how);
             }
@@ -277,6 +293,36 @@ impl Client {
             82.. => self.use_shared(rng, common, reference, python),
         }
         true
+    }
+
+    /// As what it asks next.
+    pub(crate) fn python(&self, rng: &mut Rng, common: &Common) -> Python {
+        match self.introduction {
+            Introduction::Known(python) | Introduction::Hello(python) => python,
+            Introduction::Flag if common.without_two || rng.bool() => Python::Three,
+            Introduction::Flag => Python::Two,
+            Introduction::Nobody => Python::Three,
+        }
+    }
+
+    /// Whether it may write, and has nothing under way.
+    pub(crate) fn may_raid(&self) -> bool {
+        let is_free = !self.is_leaving && !self.is_gone && self.waiting.is_empty();
+        is_free && self.introduction != Introduction::Nobody
+    }
+
+    /// Replaces the value of this CAS id.
+    pub(crate) fn replace(
+        &mut self,
+        rng: &mut Rng,
+        common: &Common,
+        reference: &mut Reference,
+        (key, id, python): (usize, u64, Python),
+    ) {
+        let row = reference.bump(key);
+        let meta = self.introduction == Introduction::Flag || rng.u8(..3) == 0;
+        let how = (python, meta, Verb::Cas, Some(id));
+        self.store(rng, common, reference, (key, row), how);
     }
 
     fn carry_out(
@@ -306,9 +352,7 @@ impl Client {
                 reference.counts.add("fills", 1);
             }
             Todo::Replace { key, id, python } => {
-                let row = reference.bump(key);
-                let how = (python, false, Verb::Cas, Some(id));
-                self.store(rng, common, reference, (key, row), how);
+                self.replace(rng, common, reference, (key, id, python));
             }
             Todo::Release { name } => {
                 reference.release(&name, self.number);
@@ -340,7 +384,7 @@ impl Client {
         let opaque = rng.u32(1..1_000_000_000);
         let mut flags = match self.introduction {
             Introduction::Flag => format!("O{opaque} P{}", python.tag()),
-            Introduction::Known(_) | Introduction::Hello(_) => format!("O{opaque}"),
+            _ => format!("O{opaque}"),
         };
         let base64 = encode_base64_key(name.as_bytes()).filter(|_| rng.u8(..4) == 0);
         let spelled = base64.map(|token| String::from_utf8_lossy(&token).into_owned());
@@ -408,8 +452,13 @@ impl Client {
         let is_silent = !meta && rng.u8(..8) == 0;
         let (head, opaque) = if meta {
             let (name, flags, opaque) = self.spell(rng, name, python);
-            let mode = if verb == Verb::Set { "S" } else { "E" };
-            let head = format!("ms {name} {len} F{PICKLED} M{mode} {flags}\r\n");
+            let mode = match (verb, id) {
+                (_, Some(id)) => format!("C{id}"),
+                (Verb::Add, _) => "ME".to_owned(),
+                (Verb::Replace, _) => "MR".to_owned(),
+                _ => "MS".to_owned(),
+            };
+            let head = format!("ms {name} {len} F{PICKLED} {mode} {flags}\r\n");
             (head, opaque)
         } else {
             let id = id.map_or(String::new(), |id| format!(" {id}"));
@@ -588,13 +637,16 @@ impl Client {
                     is_answer &= common.rejects;
                     reference.rejected(stamp.key, by, begun);
                 }
-                b"NOT_STORED" | b"NS" | b"EXISTS" | b"NOT_FOUND" => {
+                b"NOT_STORED" | b"NS" | b"EXISTS" | b"EX" | b"NOT_FOUND" | b"NF" => {
                     reference.not_stored(stamp.key, by, begun);
                 }
                 _ => is_answer = false,
             },
             Kind::Delete { key, begun, .. } => {
                 is_answer &= matches!(code, b"DELETED" | b"NOT_FOUND" | b"HD" | b"NF");
+                let is_nobodys = self.introduction == Introduction::Nobody;
+                let counts = &mut reference.counts;
+                counts.add("deletes of nobody in particular", u64::from(is_nobodys));
                 reference.deleted(key, by, begun);
             }
             kind => is_answer = self.shared(kind, code, line, reply, reference),

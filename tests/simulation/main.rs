@@ -25,13 +25,14 @@ const MOVES: u64 = 20_000;
 const CALM_LIVES: u64 = 16;
 
 /// What has to happen in each test, or it would show nothing.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 22] = [
     "changes in doubt",
     "clock steps",
     "connections closed",
     "copies of others served",
     "counts",
     "deletes",
+    "deletes of nobody in particular",
     "errors",
     "fills",
     "hits, guarded",
@@ -81,6 +82,8 @@ fn a_change_reaches_every_copy_whoever_is_left_to_hear_of_it() {
     for kind in [
         "connections closed",
         "changes in doubt",
+        "conditional writes of clients that went at once",
+        "deletes of nobody in particular",
         "keys with one copy of several",
         "reloads",
     ] {

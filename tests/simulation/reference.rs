@@ -10,7 +10,7 @@
 //!
 //! - deletes, and stores that the rule rejects;
 //! - under `strict`, all stores but those by `add`, which change nothing;
-//! - under `fill-aware`, each `cas`, and each `set` for whose key no miss of this
+//! - under `fill-aware`, each `cas` and `replace`, and each `set` for whose key no miss of this
 //!   namespace that went through this sidecar may have been remembered: of the last
 //!   seconds there is one miss at most, it was before another store, and that before
 //!   this one.
@@ -356,7 +356,7 @@ impl Reference {
         let key = stamp.key;
         let is_change = match (self.coherence, verb) {
             (Coherence::Deletes, _) | (_, Verb::Add) => false,
-            (Coherence::Strict, _) | (Coherence::FillAware, Verb::Cas) => true,
+            (Coherence::Strict, _) | (Coherence::FillAware, Verb::Cas | Verb::Replace) => true,
             (Coherence::FillAware, _) => self.is_surely_no_fill(key, by, begun),
         };
         self.note_key(
@@ -367,7 +367,7 @@ impl Reference {
         let end = self.step;
         self.stores[stamp.store].end = Some(end);
         self.keys[key].first.get_or_insert(end);
-        if verb != Verb::Cas {
+        if matches!(verb, Verb::Set | Verb::Add) {
             self.end_store(key, by, begun);
         }
         self.counts.add("stores", 1);

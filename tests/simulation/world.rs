@@ -21,12 +21,13 @@ const SPREAD_KEYS: usize = 7;
 const OBSERVED_MOVES: u64 = 1_000;
 /// More than a miss is remembered.
 const CLOCK_STEP_US: u64 = 7_000_000;
-const INTRODUCTIONS: [Introduction; 5] = [
+const INTRODUCTIONS: [Introduction; 6] = [
     Introduction::Known(Python::Two),
     Introduction::Known(Python::Three),
     Introduction::Hello(Python::Two),
     Introduction::Hello(Python::Three),
     Introduction::Flag,
+    Introduction::Nobody,
 ];
 
 /// A connection that a lane lost, and what was on its way to the cache.
@@ -114,6 +115,17 @@ fn apart(seed: u64) -> Apart {
     }
 }
 
+/// Where a Python finds a key through a sidecar, if that knows it.
+fn place(rig: &Rig, python: Python, name: &str) -> Option<Vec<u8>> {
+    let snapshot = &rig.config.snapshot;
+    let tag = RuntimeTag::parse(python.tag()).expect("a tag");
+    let identity = snapshot.identify(&tag)?;
+    let space = snapshot.decide(identity, name.as_bytes()).space;
+    let mut place = Vec::new();
+    snapshot.codec.encode(space, name.as_bytes(), &mut place);
+    Some(place)
+}
+
 fn working_by(stage: &Stage, apart: Apart) -> Settings {
     Settings {
         apart,
@@ -183,7 +195,7 @@ impl World {
         };
         match introduction {
             Introduction::Known(python) => rig.open_as(0, Some(tag(python))),
-            Introduction::Hello(_) => rig.open_as(1, None),
+            Introduction::Hello(_) | Introduction::Nobody => rig.open_as(1, None),
             Introduction::Flag => rig.open_as(2, None),
         }
     }
@@ -219,18 +231,9 @@ impl World {
     fn places(&self, name: &str) -> Vec<Vec<u8>> {
         let mut places = Vec::new();
         for rig in &self.sidecars {
-            let snapshot = &rig.config.snapshot;
             for python in [Python::Two, Python::Three] {
-                let tag = RuntimeTag::parse(python.tag()).expect("a tag");
-                let Some(identity) = snapshot.identify(&tag) else {
-                    continue;
-                };
-                let space = snapshot.decide(identity, name.as_bytes()).space;
-                let mut place = Vec::new();
-                snapshot.codec.encode(space, name.as_bytes(), &mut place);
-                if !places.contains(&place) {
-                    places.push(place);
-                }
+                let place = place(rig, python, name);
+                places.extend(place.filter(|place| !places.contains(place)));
             }
         }
         places
@@ -339,6 +342,7 @@ impl World {
             470..500 => self.judge(sidecar),
             500..680 => rig.serve_some(lane, most),
             680..860 => self.read(sidecar, lane, most),
+            905..945 if self.is_calm => self.raid(client),
             945..992 if self.is_calm => self.leave(client),
             860..985 => self.deliver(client, most),
             985..988 => self.lose(sidecar, lane),
@@ -456,6 +460,48 @@ impl World {
         }
         client.outgoing.clear();
         client.is_leaving = true;
+        true
+    }
+
+    /// A client replaces the value that is there, and mostly goes before anything of
+    /// that has moved.
+    fn raid(&mut self, number: usize) -> bool {
+        let Self {
+            rng,
+            common,
+            reference,
+            clients,
+            sidecars,
+            ..
+        } = self;
+        let client = &mut clients[number];
+        let python = client.python(rng, common);
+        if !client.may_raid() || common.without_two && python == Python::Two {
+            return false;
+        }
+        let key = rng.usize(..common.names.len());
+        let name = &common.names[key];
+        let rig = &mut sidecars[client.sidecar];
+        let Some(place) = place(rig, python, name) else {
+            return false;
+        };
+        let server = rig.config.snapshot.ring.server(name.as_bytes());
+        let found = rig.ask_cache(server, &[b"gets ", &place[..], b"\r\n"].concat());
+        let line = found.split(|&b| b == b'\r').next().unwrap_or_default();
+        let id = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
+        let Some(id) = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()) else {
+            return false;
+        };
+        client.replace(rng, common, reference, (key, id, python));
+        let goes = rng.u8(..4) > 0;
+        self.send(number, usize::MAX);
+        if goes {
+            let client = &mut self.clients[number];
+            self.sidecars[client.sidecar].engine.client_gone(client.id);
+            client.is_leaving = true;
+            let counts = &mut self.reference.counts;
+            counts.add("conditional writes of clients that went at once", 1);
+        }
         true
     }
 
