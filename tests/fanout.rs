@@ -328,6 +328,40 @@ fn a_rejected_set_deletes_the_old_value_and_its_body_is_swallowed() {
     }
 }
 
+/// With a space, a line end or NUL in them, which memcached names in several ways.
+#[test]
+fn a_hidden_value_is_no_raw_material_under_keys_that_only_base64_spells() {
+    const HIDDEN: &[u8] = b"\x80\x04N.\r\n";
+    let fleet = Fleet::new("mode = \"guard\"\ncoherence = \"deletes\"");
+    for key in ["YSBi", "YQpi", "YQBi"] {
+        let store = format!("ms {key} 4 b F1\r\n");
+        let store = [store.as_bytes(), HIDDEN].concat();
+        assert_eq!(support::ask(&fleet.raw, &store), b"HD\r\n");
+        let kept = || support::ask(&fleet.raw, format!("mg {key} b v f c t\r\n").as_bytes());
+        let before = kept();
+        for (write, told) in [
+            ("ms K 1 b MA k\r\nx\r\n", "NS kK b\r\n"),
+            ("ms K 1 b MP\r\nx\r\n", "NS\r\n"),
+            ("ms K 1 b MR F1\r\n7\r\n", "NS\r\n"),
+            ("ms K 1 b ME\r\n7\r\n", "NS\r\n"),
+            ("ma K b\r\n", "NF\r\n"),
+        ] {
+            let found = ask_text(&fleet.py2, &write.replace('K', key));
+            assert_eq!(found, told.replace('K', key), "{write}");
+            assert_eq!(kept(), before, "{write}");
+        }
+        let append = format!("ms {key} 1 b MA Oq\r\nx\r\n");
+        assert_eq!(ask_text(&fleet.py3, &append), "HD Oq\r\n");
+        let get = format!("mg {key} b v\r\n");
+        assert_eq!(
+            support::ask(&fleet.raw, get.as_bytes()),
+            b"VA 5\r\n\x80\x04N.x\r\n"
+        );
+        assert_eq!(ask_text(&fleet.raw, &format!("md {key} b\r\n")), "HD\r\n");
+        assert_eq!(ask_text(&fleet.py3, &append), "NS Oq\r\n");
+    }
+}
+
 // ---- several servers ----
 
 const RECORDED: &str = include_str!("fixtures/ketama.txt");

@@ -10,8 +10,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -615,6 +615,48 @@ fn a_read_on_a_dying_connection_is_tried_again_a_write_never() {
             assert_eq!(received, reply, "{request}");
             assert_eq!(seen.load(Ordering::SeqCst), 2, "{request}");
         }
+    }
+}
+
+/// It would take the value for commands. Before the first connection nobody knows what
+/// the server is, and after a loss it may be another.
+#[test]
+fn an_older_server_is_sent_no_value_by_ms_whatever_was_there_before() {
+    for first in ["1.5.22", "1.6.18"] {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        let server = false_upstream(move |line| {
+            let mut seen = told.lock().expect("nobody panics");
+            let lost = seen.contains(&"touch lose 0".to_owned());
+            if line == "version" {
+                drop(seen);
+                // What is asked meanwhile waits.
+                thread::sleep(Duration::from_millis(300));
+                let version = if lost { "1.5.22" } else { first };
+                return Some(format!("VERSION {version}\r\n").into_bytes());
+            }
+            seen.push(line.to_owned());
+            (line != "touch lose 0").then(|| b"NOT_FOUND\r\n".to_vec())
+        });
+        let proxy = Proxy::start(&[server], SHARED);
+        let client = proxy.connect();
+        if first != "1.5.22" {
+            let lost = ask_text(&client, "touch lose 0\r\n");
+            assert!(lost.ends_with(" closed the connection\r\n"), "{lost}");
+        }
+        let refused = ask_text(&client, "ms k 13\r\ndelete victim\r\n");
+        assert!(
+            refused == "ERROR\r\n" || refused.ends_with(" knows no meta commands\r\n"),
+            "{first}: {refused}"
+        );
+        say(&client, b"touch k 0\r\n", "NOT_FOUND\r\n");
+        let seen = seen.lock().expect("nobody panics");
+        let wanted = if first == "1.5.22" { 1 } else { 2 };
+        assert_eq!(seen.len(), wanted, "{first}: {seen:?}");
+        assert!(
+            seen.iter().all(|line| line.starts_with("touch ")),
+            "{seen:?}"
+        );
     }
 }
 

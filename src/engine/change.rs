@@ -8,9 +8,10 @@
 //! - `add` asks first, and looks at what was in its way: nearly always nothing is.
 //! - `replace`, `append` and `prepend` look first, and are then carried out on that
 //!   very value, by its CAS id: once they took effect it would be too late.
-//! - `incr` and `decr` ask first: memcached counts what begins with a digit, and no
-//!   pickle does. Only where a firewall hides what is flagged as a pickle and is
-//!   none, they look first.
+//! - `incr` and `decr` ask first: memcached counts what begins with a digit, a sign or
+//!   white space, and no pickle does. Only where a firewall hides what is flagged as a
+//!   pickle and is none, they look first. They are then asked for whatever is there: of
+//!   many that ask by a CAS id for one counter, most would be told that it is not there.
 
 use std::borrow::Cow;
 
@@ -75,14 +76,14 @@ impl OnHidden {
         }
     }
 
-    /// Whether more steps may follow the first, which what its client asks for next
-    /// must not overtake.
+    /// More steps may follow the first, which what its client asks for next must not
+    /// overtake.
     pub fn holds_up(&self) -> bool {
         // One that is not counted changed nothing.
         !matches!(self, Self::Ignore | Self::Count { original: None, .. })
     }
 
-    /// Whether the value is looked at before the change is asked for.
+    /// The value is looked at before the change is asked for.
     pub fn looks_first(&self) -> bool {
         match self {
             Self::Ignore | Self::Replace(_) => false,

@@ -19,7 +19,8 @@ use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
 use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
 
-/// The longest value that may be a lock: a host name or a random number.
+/// The longest value that an `add` takes for a lock: a host name, a random number or a
+/// pickle of one.
 const MAX_LOCK_BYTES: usize = 64;
 const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format";
 /// What comes back is no value.
@@ -71,6 +72,8 @@ enum WriteKind {
     Add,
     /// Whatever works on a value that is there: it fills nothing.
     Conditional,
+    /// The same by a part of a value, which is none by itself: an `append` or `prepend`.
+    Part,
 }
 
 impl WriteKind {
@@ -79,6 +82,7 @@ impl WriteKind {
         match verb {
             Verb::Set => Self::Plain,
             Verb::Add => Self::Add,
+            Verb::Append | Verb::Prepend => Self::Part,
             _ => Self::Conditional,
         }
     }
@@ -263,26 +267,14 @@ impl<'e> Dispatch<'e> {
             Err(taken) => return taken,
         };
         let decision = self.decide(key);
-        let whole = !matches!(verb, Verb::Append | Verb::Prepend);
-        let admitted = if whole {
-            self.admit(decision, key, (flags, value))
-        } else {
-            Admitted::Accepted
+        let rejection = || match verb {
+            Verb::Cas => Cow::Borrowed(&b"EXISTS"[..]),
+            _ => Cow::Borrowed(&b"NOT_STORED"[..]),
         };
-        match admitted {
-            Admitted::Accepted => {}
-            Admitted::Later => return Taken::Waits,
-            Admitted::Rejected(_) => {
-                let reply: &[u8] = match verb {
-                    Verb::Cas => b"EXISTS",
-                    _ => b"NOT_STORED",
-                };
-                self.reject(asked, reply);
-                return Taken::Body(len + 2);
-            }
+        if let Err(taken) = self.admit(asked, decision, (flags, value), rejection) {
+            return taken;
         }
-        let is_add = verb == Verb::Add;
-        let is_lock = is_add && self.suspect_lock(decision, key, flags, value);
+        let is_lock = self.suspect_lock(asked, decision, len);
         let original = || Original {
             head: OriginalHead::Text {
                 verb,
@@ -292,8 +284,8 @@ impl<'e> Dispatch<'e> {
             value: value.into(),
         };
         let on_hidden = match verb {
-            _ if !Look::of(decision).hides() => OnHidden::Ignore,
-            Verb::Add if !is_lock => OnHidden::Replace(original()),
+            _ if is_lock || !Look::of(decision).hides() => OnHidden::Ignore,
+            Verb::Add => OnHidden::Replace(original()),
             Verb::Replace | Verb::Append | Verb::Prepend => {
                 OnHidden::leave(original(), Cow::Borrowed(b"NOT_STORED\r\n"))
             }
@@ -327,6 +319,7 @@ impl<'e> Dispatch<'e> {
             kind: match mode {
                 b'S' if !meta.has(b'C') => WriteKind::Plain,
                 b'E' if !meta.has(b'C') => WriteKind::Add,
+                b'A' | b'P' => WriteKind::Part,
                 _ => WriteKind::Conditional,
             },
         };
@@ -355,27 +348,18 @@ impl<'e> Dispatch<'e> {
             return Taken::Body(meta.len + 2);
         }
         let decision = self.decide(meta.key);
-        let whole = !matches!(mode, b'A' | b'P');
-        let admitted = if whole {
-            self.admit(decision, meta.key, (client_flags(meta), value))
-        } else {
-            Admitted::Accepted
+        let rejection = || {
+            let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
+            Cow::Owned(meta_reply(code, meta))
         };
-        match admitted {
-            Admitted::Accepted => {}
-            Admitted::Later => return Taken::Waits,
-            Admitted::Rejected(_) => {
-                let code: &[u8] = if meta.has(b'C') { b"EX" } else { b"NS" };
-                self.reject(asked, &meta_reply(code, meta));
-                return Taken::Body(meta.len + 2);
-            }
+        if let Err(taken) = self.admit(asked, decision, (client_flags(meta), value), rejection) {
+            return taken;
         }
-        let is_add = mode == b'E';
-        let is_lock = is_add && self.suspect_lock(decision, meta.key, client_flags(meta), value);
+        let is_lock = self.suspect_lock(asked, decision, meta.len);
         let original = || original_meta(meta, value);
         let on_hidden = match mode {
-            _ if !Look::of(decision).hides() || !is_token(meta.key) => OnHidden::Ignore,
-            b'E' if !is_lock && !meta.has(b'C') => OnHidden::Replace(original()),
+            _ if is_lock || !Look::of(decision).hides() => OnHidden::Ignore,
+            b'E' if asked.kind == WriteKind::Add => OnHidden::Replace(original()),
             b'R' | b'A' | b'P' => OnHidden::leave(original(), refusal(b"NS", meta)),
             _ => OnHidden::Ignore,
         };
@@ -390,24 +374,15 @@ impl<'e> Dispatch<'e> {
         Taken::Body(meta.len + 2)
     }
 
-    /// Counts an `add` of something short: by its verb and size it is a lock, which
-    /// two versions may both get where each namespace has its own. Gives whether it
-    /// is a number or a pickle of one value, as `cache.add(key, True)` of Django
-    /// stores: what is in its way is held, though it be hidden, and not replaced.
-    fn suspect_lock(
-        &mut self,
-        decision: Decision<'_>,
-        key: &[u8],
-        flags: u32,
-        value: &[u8],
-    ) -> bool {
-        if value.len() > MAX_LOCK_BYTES {
-            return false;
+    /// An `add` of something short is a lock, by its verb and size: what is in its way
+    /// is held, though it be hidden, and not replaced. It is counted, as two versions
+    /// may both get it where each namespace has its own.
+    fn suspect_lock(&mut self, asked: Asked<'_>, decision: Decision<'_>, len: usize) -> bool {
+        let is_lock = asked.kind == WriteKind::Add && len <= MAX_LOCK_BYTES;
+        if is_lock {
+            self.suspect(decision, asked.key, Split::Lock);
         }
-        self.suspect(decision, key, Split::Lock);
-        // pylibmc stores a truth value as a number.
-        let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-        is_number || self.sessions.looker.is_atom(flags, value)
+        is_lock
     }
 
     fn suspect(&mut self, decision: Decision<'_>, key: &[u8], kind: Split) {
@@ -417,16 +392,27 @@ impl<'e> Dispatch<'e> {
         }
     }
 
-    /// Looks at a value on its way in: whether a reader of its key could not load it,
-    /// and the rule says that such a store is rejected.
-    fn admit(&mut self, decision: Decision<'_>, key: &[u8], value: (u32, &[u8])) -> Admitted {
-        self.sessions.admit(self.client, decision, key, value)
-    }
-
-    /// Refuses a store; a plain one also deletes every copy, so that nobody
-    /// reads what it was meant to replace.
-    fn reject(&mut self, asked: Asked<'_>, reply: &[u8]) {
-        self.refuse_store(asked, Outcome::Rejected, reply);
+    /// Looks at a value on its way in, where it is a whole one. `Err` says what became
+    /// of the request: it waits for that look, or is rejected, since a reader of its key
+    /// could not load the value and its rule says so.
+    fn admit(
+        &mut self,
+        asked: Asked<'_>,
+        decision: Decision<'_>,
+        value: (u32, &[u8]),
+        rejection: impl FnOnce() -> Cow<'static, [u8]>,
+    ) -> Result<(), Taken> {
+        if asked.kind == WriteKind::Part {
+            return Ok(());
+        }
+        match self.sessions.admit(self.client, decision, asked.key, value) {
+            Admitted::Accepted => Ok(()),
+            Admitted::Later => Err(Taken::Waits),
+            Admitted::Rejected(_) => {
+                self.refuse_store(asked, Outcome::Rejected, &rejection());
+                Err(Taken::Body(value.1.len() + 2))
+            }
+        }
     }
 
     /// Refuses a store over the limit; its body is swallowed.
@@ -435,6 +421,8 @@ impl<'e> Dispatch<'e> {
         self.sessions.get(self.client).swallow = len + 2;
     }
 
+    /// Refuses a store; a plain one also deletes every copy, so that nobody reads what
+    /// it was meant to replace.
     fn refuse_store(&mut self, asked: Asked<'_>, outcome: Outcome, reply: &[u8]) {
         let Asked {
             verb,
@@ -476,7 +464,7 @@ impl<'e> Dispatch<'e> {
         for space in spaces {
             let target = self.target(space, key, base64);
             let sent = self.send(lane, ticket, |lane, sessions| {
-                lane.delete_sibling(sessions, ticket, target, meta);
+                lane.delete_copy(sessions, Some(ticket), target, meta);
             });
             if !sent {
                 self.sessions
@@ -556,7 +544,7 @@ impl<'e> Dispatch<'e> {
 
     /// Whether a write fills what was missed a moment ago, which is then used up.
     fn uses_up_miss(&mut self, decision: Decision<'_>, key: &[u8], kind: WriteKind) -> bool {
-        kind != WriteKind::Conditional
+        matches!(kind, WriteKind::Plain | WriteKind::Add)
             && decision.rule.mode != Mode::Shared
             && decision.rule.coherence == Coherence::FillAware
             && self.sessions.is_fill(self.client, key)
@@ -784,7 +772,7 @@ impl<'e> Dispatch<'e> {
             kind: WriteKind::Conditional,
         };
         let look = Look::of(decision);
-        let on_hidden = if look.hides() && is_token(meta.key) {
+        let on_hidden = if look.hides() {
             OnHidden::Count {
                 original: look
                     .hides_what_is_none()
@@ -883,12 +871,6 @@ fn meta_quiet(meta: &Meta<'_>) -> Quiet {
     } else {
         Quiet::No
     }
-}
-
-/// Whether a text command can spell a key. Other keys keep what is hidden until
-/// it expires: memcached has no way to look at it without a trace.
-fn is_token(key: &[u8]) -> bool {
-    !key.iter().any(|b| matches!(b, b' ' | b'\n' | 0))
 }
 
 fn client_flags(meta: &Meta<'_>) -> u32 {

@@ -746,16 +746,6 @@ impl Looker {
         (shown, Some(found))
     }
 
-    /// Whether a value is a pickle of a single number, text or the like. One that is
-    /// compressed is none.
-    pub fn is_atom(&mut self, flags: u32, value: &[u8]) -> bool {
-        if self.sniffer.sniff(&self.encoding, flags, value).is_none() {
-            return false;
-        }
-        let scan = self.scanner.scan(value, Extensions::NONE);
-        scan.is_ok_and(|scan| scan.value().is_atom())
-    }
-
     /// Looks at a value on its way in, and counts it.
     pub fn write(
         &mut self,

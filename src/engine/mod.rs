@@ -43,6 +43,7 @@ pub use upstream::{LaneId, MetaCommands, Upstream, UpstreamCounts};
 use change::Next;
 use dispatch::{Dispatch, Taken};
 use fills::FillMemory;
+use lane::Target;
 use notes::Kind;
 use session::Sessions;
 
@@ -625,7 +626,31 @@ impl Engine {
             return;
         }
         let codec = &self.settings.snapshot.codec;
-        upstream.lane.delete_late(&self.sessions, codec, change);
+        for space in codec.spaces().filter(|&space| space != change.own) {
+            let target = Target {
+                codec,
+                space,
+                key: &change.key,
+                base64: change.base64,
+            };
+            upstream
+                .lane
+                .delete_copy(&mut self.sessions, None, target, None);
+        }
+    }
+
+    /// A lane's connection is there, to a server that understands so much. Stores that
+    /// waited for it and that this server would take for commands are refused.
+    pub fn lane_connected(&mut self, lane: usize, meta: MetaCommands) {
+        let upstream = &mut self.lanes[lane];
+        upstream.down = None;
+        upstream.wants_login = false;
+        upstream.meta = meta;
+        if meta == MetaCommands::Unknown {
+            let error = upstream.error("knows no meta commands");
+            upstream.lane.refuse_meta_stores(&mut self.sessions, &error);
+            self.go_on_with_changes();
+        }
     }
 
     /// Whether an upstream owes something and is not worth waiting for, if a request

@@ -6,7 +6,7 @@ use super::lane::{Lane, OnMiss};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub u64);
 
-/// Whether a server knows the meta commands. One that does not takes the body of an
+/// What a server knows of the meta commands. One that knows none takes the body of an
 /// `ms` for commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaCommands {
@@ -47,7 +47,8 @@ pub struct Upstream {
     /// It is down since it wants a login: no read of it is answered as a miss, whatever
     /// its rule says, since that would hide what somebody has to mend.
     pub wants_login: bool,
-    /// What its server understands.
+    /// What its server understands, as far as its last connection told; nothing is sent
+    /// before there was one.
     pub meta: MetaCommands,
     /// Requests that were answered for it at once, because it could not.
     pub(super) refused: u64,

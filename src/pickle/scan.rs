@@ -100,14 +100,6 @@ pub enum Outermost<'s> {
     Unknown,
 }
 
-impl Outermost<'_> {
-    /// Whether it is a number, text, bytes, a truth value or None.
-    pub fn is_atom(self) -> bool {
-        let atoms = ["int", "float", "None", "bool", "str", "bytes"];
-        matches!(self, Self::BuiltIn(name) if atoms.contains(&name))
-    }
-}
-
 /// Something that a pickle names, and what it does with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GlobalRef<'s> {

@@ -241,10 +241,8 @@ impl LaneConnection {
         if self.is_up() {
             return;
         }
-        let watched = connected.and_then(|(socket, meta)| {
-            engine.lane(self.lane).meta = meta;
-            Connection::new(socket, registry, self.token)
-        });
+        let watched = connected
+            .and_then(|(socket, meta)| Ok((Connection::new(socket, registry, self.token)?, meta)));
         match watched {
             Err(error) => {
                 let (failure, why) = match (Refusal::of(&error), error.kind()) {
@@ -264,12 +262,11 @@ impl LaneConnection {
                 }
                 self.pause(engine, &why, now);
             }
-            Ok(connection) => {
+            Ok((connection, meta)) => {
                 if std::mem::take(&mut self.is_told) {
                     tracing::info!(server = %self.address.server, "upstream is connected again");
                 }
-                engine.lane(self.lane).down = None;
-                engine.lane(self.lane).wants_login = false;
+                engine.lane_connected(self.lane, meta);
                 self.state = State::Up(connection, now);
             }
         }

@@ -113,9 +113,9 @@ def refill(arguments):
             if Wire(arguments.direct).get(name) is None:
                 continue
             with check("add", name):
-                added = session.library.add(name, [u"own"])
+                added = session.library.add(name, values.OWN)
                 expect(bool(added) == (protocol > HIGHEST), "add answers", added)
-                expected = [u"own"] if added else values.PORTABLE["object"]
+                expected = values.OWN if added else values.PORTABLE["object"]
                 expect_value(session, name, expected)
 
 

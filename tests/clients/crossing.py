@@ -212,9 +212,9 @@ def add(arguments):
             can = loadable(stored)
             for name in sorted(stored):
                 with check("add", name):
-                    answer = bool(session.library.add(name, [u"own"]))
+                    answer = bool(session.library.add(name, values.OWN))
                     expect(answer == (name not in can), "add answers", answer)
-                    expect_read(session, name, can.get(name, [u"own"]))
+                    expect_read(session, name, can.get(name, values.OWN))
                 added, refused = added + (name not in can), refused + (name in can)
     report("%d added, %d not" % (added, refused), added > 0 and refused > 0)
 
@@ -286,9 +286,9 @@ def fenced(arguments):
                     direct.set(name, *names[name])
                     expect_miss(session, name)
                     expect(direct.get(name) == names[name], "it is gone")
-                    added = session.library.add(name, [u"own"])
+                    added = session.library.add(name, values.OWN)
                     expect(added, "add answers", added)
-                    expect_read(session, name, [u"own"])
+                    expect_read(session, name, values.OWN)
             with check(session.label, "is not handed any of them"):
                 for name in names:
                     direct.set(name, *names[name])

@@ -12,6 +12,8 @@ import types
 import uuid
 
 LONG = type(2 ** 70)
+# What a client adds: longer than any lock, compressed as well.
+OWN = [u"".join(u"%c" % (33 + number) for number in range(90))]
 
 
 class New(object):

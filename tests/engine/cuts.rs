@@ -200,6 +200,8 @@ fn hidden_samples() -> Vec<Sample> {
         b"MN\r\n".to_vec(),
     ]
     .concat();
+    // Less would be a lock.
+    let long = "x".repeat(65);
     let hidden = |name, requests: &str, expected: &[u8]| Sample {
         stored: stored.clone(),
         expected: Some(expected.into()),
@@ -212,12 +214,18 @@ fn hidden_samples() -> Vec<Sample> {
         // must not overtake them.
         hidden(
             "adds in the way of hidden values",
-            "add four 0 0 1\r\nx\r\nget four\r\nms zip 1 ME\r\ny\r\nappend zip 0 0 1\r\nz\r\nmg zip v\r\n\
-             add noise 0 0 1 noreply\r\nx\r\ndelete noise\r\nadd noise 0 0 1\r\ny\r\nget noise two\r\n\
-             add two 0 0 1\r\nx\r\nmn\r\n",
+            &format!(
+                "add four 0 0 65\r\n{long}\r\nget four\r\nms zip 65 ME\r\n{long}\r\n\
+                 append zip 0 0 1\r\nz\r\nmg zip v\r\n\
+                 add noise 0 0 65 noreply\r\n{long}\r\ndelete noise\r\nadd noise 0 0 1\r\ny\r\n\
+                 get noise two\r\nadd two 0 0 1\r\nx\r\nmn\r\n"
+            ),
             &[
-                b"STORED\r\nVALUE four 0 1\r\nx\r\nEND\r\nHD\r\nSTORED\r\nVA 2\r\nyz\r\nDELETED\r\nSTORED\r\n",
-                &value("noise", 0, b"y")[..],
+                b"STORED\r\n",
+                &value("four", 0, long.as_bytes())[..],
+                format!("END\r\nHD\r\nSTORED\r\nVA 66\r\n{long}z\r\nDELETED\r\nSTORED\r\n")
+                    .as_bytes(),
+                &value("noise", 0, b"y"),
                 &value("two", 1, two),
                 b"END\r\nNOT_STORED\r\nMN\r\n",
             ]

@@ -548,7 +548,9 @@ fn a_value_behind_an_error_is_given_to_whom_the_marks_say() {
 
 /// Of these replies a client gets nothing, and the other its value.
 fn is_the_others(rig: &mut Rig, [one, other]: [u32; 2], replies: &str) {
-    rig.engine.lane_input(0, replies.as_bytes()).unwrap();
+    rig.engine
+        .lane_input(0, replies.as_bytes())
+        .expect("what was asked");
     rig.flush_clients();
     assert_eq!(text(rig.received(one)), "END\\r\\n");
     assert_eq!(

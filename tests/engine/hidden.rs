@@ -3,7 +3,7 @@
 
 use picklegate::engine::MetaCommands;
 
-use crate::rig::{Rig, config, text};
+use crate::rig::{Cut, Rig, config, text};
 
 const GUARD: &str = "mode = \"guard\"\ncoherence = \"deletes\"";
 const DELETES: &str = "\ncoherence = \"deletes\"";
@@ -33,6 +33,18 @@ impl Scene {
         let head = format!("set k 1 0 {}\r\n", value.len());
         self.rig
             .ask_cache(0, &[head.as_bytes(), value, b"\r\n"].concat());
+    }
+
+    /// The same under a key in base64.
+    fn put_at(&mut self, key: &str, value: &[u8]) {
+        let head = format!("ms {key} {} b F1\r\n", value.len());
+        self.rig
+            .ask_cache(0, &[head.as_bytes(), value, b"\r\n"].concat());
+    }
+
+    fn kept_at(&mut self, key: &str) -> String {
+        let get = format!("mg {key} b f v t\r\n");
+        text(&self.rig.ask_cache(0, get.as_bytes()))
     }
 
     /// The value, its flags and its time to live.
@@ -202,15 +214,13 @@ fn a_value_that_is_hidden_meanwhile_is_left_alone() {
 /// `I` lets a store with an older id through, marked as stale.
 #[test]
 fn an_add_that_loses_the_race_for_a_hidden_value_leaves_the_newer_one() {
-    for write in [
-        "add k 1 0 4\r\n(lp.",
-        "ms k 4 ME F1\r\n(lp.",
-        "ms k 4 ME I F1\r\n(lp.",
-    ] {
+    // Less would be a lock.
+    let value = "x".repeat(65);
+    for write in ["add k 1 0 65", "ms k 65 ME F1", "ms k 65 ME I F1"] {
         let mut scene = Scene::new(GUARD);
         scene.put(HIDDEN);
         let (rig, client) = (&mut scene.rig, scene.client);
-        rig.send(client, format!("{write}\r\n").as_bytes());
+        rig.send(client, format!("{write}\r\n{value}\r\n").as_bytes());
         for _ in 0..2 {
             rig.write_lane(0, usize::MAX);
             rig.read_on(0, usize::MAX);
@@ -254,6 +264,125 @@ fn appends_of_many_clients_are_all_there_or_told_otherwise() {
     }
 }
 
+/// With a space, a line end or NUL: what holds of others holds of those, too.
+#[test]
+fn a_hidden_value_under_a_key_that_only_base64_spells_is_no_raw_material_either() {
+    // "a b", "a\nb" and "a\0b".
+    for key in ["YSBi", "YQpi", "YQBi"] {
+        for rule in [GUARD, "mode = \"isolate\"\nrollout = 0"] {
+            for (write, told) in [
+                ("ms K 1 b MA k\r\nx", "NS kK b"),
+                ("ms K 1 b MP Oq\r\nx", "NS Oq"),
+                ("ms K 4 b MR F1 q\r\n(lp.", "NS"),
+                ("ma K b", "NF"),
+                ("ma K b MD k Oq q", "NF kK b Oq"),
+                ("ms K 4 b ME F1\r\n(lp.", "NS"),
+            ] {
+                let mut scene = Scene::new(rule);
+                scene.put_at(key, HIDDEN);
+                let before = scene.kept_at(key);
+                let told = told.replace('K', key);
+                let found = scene.ask(&write.replace('K', key));
+                assert_eq!(found, format!("{told}\\r\\n"), "{rule}: {key}: {write}");
+                assert_eq!(scene.kept_at(key), before, "{rule}: {key}: {write}");
+            }
+            // What is no lock takes its place.
+            let mut scene = Scene::new(rule);
+            scene.put_at(key, HIDDEN);
+            let value = "x".repeat(65);
+            let add = scene.ask(&format!("ms {key} 65 b ME F5\r\n{value}"));
+            assert_eq!(add, "HD\\r\\n");
+            let kept = scene.kept_at(key);
+            assert_eq!(kept, format!("VA 65 f5 t-1\\r\\n{value}\\r\\n"));
+        }
+    }
+}
+
+/// What is no pickle, what its reader can load, and nothing at all.
+#[test]
+fn a_value_under_such_a_key_that_is_seen_is_changed_as_ever() {
+    for key in ["YSBi", "YQpi", "YQBi"] {
+        for (write, told, value) in [
+            ("ms K 1 b MA\r\nx", "HD", "VA 2 f7 t50\\r\\n5x\\r\\n"),
+            ("ms K 1 b MP k\r\nx", "HD kK b", "VA 2 f7 t50\\r\\nx5\\r\\n"),
+            (
+                "ms K 1 b MR F3 Oq\r\n7",
+                "HD Oq",
+                "VA 1 f3 t-1\\r\\n7\\r\\n",
+            ),
+            ("ma K b D2 v", "VA 1\\r\\n7", "VA 1 f7 t50\\r\\n7\\r\\n"),
+        ] {
+            let mut scene = Scene::new(GUARD);
+            let put = format!("ms {key} 1 b T50 F7\r\n5\r\n");
+            scene.rig.ask_cache(0, put.as_bytes());
+            let told = format!("{}\\r\\n", told.replace('K', key));
+            assert_eq!(scene.ask(&write.replace('K', key)), told, "{key}: {write}");
+            assert_eq!(scene.kept_at(key), value, "{key}: {write}");
+            let delete = format!("md {key} b\r\n");
+            scene.rig.ask_cache(0, delete.as_bytes());
+            let gone = scene.ask(&write.replace('K', key));
+            let is_told = ["NS", "NF"].iter().any(|code| gone.starts_with(code));
+            assert!(is_told, "{key}: {write}: {gone}");
+        }
+        // In pieces, and one that is looked at whole.
+        let mut scene = Scene::new(GUARD);
+        scene.put_at(key, SEEN);
+        let append = format!("ms {key} 1 b MA\r\nx\r\nmn\r\n");
+        let (rig, client) = (&mut scene.rig, scene.client);
+        rig.feed(client, append.as_bytes(), Cut::Bytes, Cut::Bytes)
+            .expect("it is answered");
+        assert_eq!(text(rig.received(client)), "HD\\r\\nMN\\r\\n");
+    }
+}
+
+/// The look is checked against what was asked like any other reply.
+#[test]
+fn a_look_by_a_meta_command_that_is_answered_otherwise_drops_the_lane() {
+    for wrong in [
+        "VA 4 f1 c7\r\n",
+        "VA 4 f1 c7 O9999\r\n",
+        "VA 4 f1 O0\r\n",
+        "VA 4 c7 O0\r\n",
+        "HD f1 c7 O0\r\n",
+        "ENd\r\n",
+        "END\r\n",
+        "STORED\r\n",
+        "VALUE a 1 4 7\r\n",
+    ] {
+        let mut scene = Scene::new(GUARD);
+        scene.rig.send(scene.client, b"ms YSBi 1 b MA\r\nx\r\n");
+        let lane = &mut scene.rig.engine.lane(0).lane;
+        assert_eq!(text(lane.unwritten()), "mg YSBi b v f c O0\\r\\n");
+        let bytes = lane.unwritten().len();
+        lane.wrote(bytes);
+        let taken = scene.rig.engine.lane_input(0, wrong.as_bytes());
+        assert!(taken.is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_look_by_a_meta_command_that_fails_says_so() {
+    for error in ["SERVER_ERROR out of memory", "ERROR"] {
+        let mut scene = Scene::new(GUARD);
+        scene
+            .rig
+            .send(scene.client, b"ms YSBi 1 b MA\r\nx\r\nmn\r\n");
+        let lane = &mut scene.rig.engine.lane(0).lane;
+        let bytes = lane.unwritten().len();
+        lane.wrote(bytes);
+        let reply = format!("{error}\r\n");
+        scene
+            .rig
+            .engine
+            .lane_input(0, reply.as_bytes())
+            .expect("an error is a reply");
+        scene.rig.settle();
+        let told = text(scene.rig.received(scene.client));
+        assert_eq!(told, format!("{error}\\r\\nMN\\r\\n"));
+        assert!(scene.rig.engine.is_at_rest());
+    }
+}
+
 /// Such a server would take the value for commands.
 #[test]
 fn a_server_without_meta_commands_gets_no_value_by_them() {
@@ -263,4 +392,71 @@ fn a_server_without_meta_commands_gets_no_value_by_them() {
     assert_eq!(scene.ask("ms k 8\r\ndelete k"), "ERROR\\r\\n");
     assert_eq!(scene.ask("mn"), "MN\\r\\n");
     assert_eq!(scene.kept(), "VA 4 f1 t-1\\r\\n\\x80\\x02N.\\r\\n");
+}
+
+/// What waits for a connection is sent by what its server turns out to be.
+#[test]
+fn a_store_that_waits_for_an_older_server_is_refused_and_never_sent() {
+    let refusal = "SERVER_ERROR picklegate: upstream 10.0.0.1:11211 knows no meta commands\\r\\n";
+    for lost in [false, true] {
+        for (rule, deletes) in [
+            ("mode = \"shared\"", ""),
+            (
+                "mode = \"isolate\"\ncoherence = \"strict\"\non_unloadable_read = \"pass\"",
+                "delete k\\r\\ndelete @py3//k\\r\\n",
+            ),
+        ] {
+            let mut scene = Scene::new(rule);
+            let other = scene.rig.open("py2");
+            let own = if deletes.is_empty() { "" } else { "@py2//" };
+            if lost {
+                // It was a newer one before.
+                scene.rig.engine.lane_connected(0, MetaCommands::Known);
+                scene.rig.send(other, b"get k\r\n");
+                scene.rig.write_lane(0, usize::MAX);
+                scene.rig.lose_lane(0, "is lost", false);
+                scene.rig.flush_clients();
+                scene.rig.take_received(other);
+            }
+            scene.rig.send(other, b"touch t 9\r\n");
+            let client = scene.client;
+            scene.rig.send(
+                client,
+                b"ms k 8\r\ndelete k\r\nms k 8 q\r\ndelete k\r\ntouch u 9\r\n",
+            );
+            scene.rig.send(other, b"ms k 8 MR\r\ndelete k\r\n");
+            scene.rig.engine.lane_connected(0, MetaCommands::Unknown);
+            let sent = text(scene.rig.engine.lane(0).lane.unwritten());
+            let wanted = format!("touch {own}t 9\\r\\n{deletes}{deletes}touch {own}u 9\\r\\n");
+            assert_eq!(sent, wanted, "{rule}");
+            scene.rig.settle();
+            let told = text(&scene.rig.take_received(client));
+            assert_eq!(told, format!("{refusal}{refusal}NOT_FOUND\\r\\n"), "{rule}");
+            let told = text(&scene.rig.take_received(other));
+            assert!(told.starts_with("NOT_FOUND\\r\\n"), "{rule}: {told}");
+            assert!(scene.rig.engine.is_at_rest());
+            // By then it is known.
+            assert_eq!(scene.ask("ms k 8\r\ndelete k"), "ERROR\\r\\n");
+        }
+    }
+}
+
+/// Nor is an `append` that was to go as `ms`, since its server knew that.
+#[test]
+fn an_append_that_was_seen_by_a_newer_server_is_not_sent_as_ms_to_an_older_one() {
+    let mut scene = Scene::new(GUARD);
+    scene.rig.engine.lane_connected(0, MetaCommands::Known);
+    scene.put(SEEN);
+    scene
+        .rig
+        .send(scene.client, b"append k 0 0 8\r\ndelete k\r\n");
+    scene.rig.write_lane(0, usize::MAX);
+    scene.rig.read_on(0, usize::MAX);
+    let asked = text(scene.rig.engine.lane(0).lane.unwritten());
+    assert!(asked.starts_with("ms k 8 "), "{asked}");
+    scene.rig.engine.lane_connected(0, MetaCommands::Unknown);
+    assert_eq!(text(scene.rig.engine.lane(0).lane.unwritten()), "");
+    scene.rig.settle();
+    let told = text(scene.rig.received(scene.client));
+    assert!(told.starts_with("SERVER_ERROR "), "{told}");
 }

@@ -5,8 +5,8 @@ use crate::rig::{Rig, config, text};
 const GUARD: &str = "mode = \"guard\"";
 /// `pickle.dumps(True, 5)`, which `cache.add(key, True)` stores.
 const TRUE_5: &[u8] = b"\x80\x05\x88.";
-/// `pickle.dumps({}, 2)`: small, and no lock's value.
-const EMPTY_2: &[u8] = b"\x80\x02}q\x01.";
+/// The longest value that is taken for a lock, in bytes.
+const MAX_LOCK_BYTES: usize = 64;
 
 fn add(value: &[u8]) -> Vec<u8> {
     let head = format!("add k 1 0 {}\r\n", value.len());
@@ -30,6 +30,10 @@ fn a_lock_that_is_hidden_is_held_all_the_same() {
         assert!(text(&rig.ask(old, &add(b"I01\n."))).starts_with('N'));
         // As pylibmc stores a truth value.
         assert!(text(&rig.ask(old, b"add k 16 0 1\r\n1\r\n")).starts_with('N'));
+        // The name of its holder, a container, and nothing.
+        assert!(text(&rig.ask(old, b"add k 0 0 4\r\nweb1\r\n")).starts_with('N'));
+        assert!(text(&rig.ask(old, &add(b"\x80\x02}q\x01."))).starts_with('N'));
+        assert!(text(&rig.ask(old, b"add k 0 0 0\r\n\r\n")).starts_with('N'));
         // Until it is given back.
         assert!(text(&rig.ask(new, b"delete k\r\n")).starts_with("DELETED"));
         assert!(!text(&rig.ask(old, &add(b"\x80\x02\x88."))).starts_with('N'));
@@ -38,11 +42,24 @@ fn a_lock_that_is_hidden_is_held_all_the_same() {
 
 #[test]
 fn what_is_no_lock_still_replaces_what_its_reader_is_not_shown() {
-    for value in [EMPTY_2, &[b"\x80\x02U\x40", &[b'x'; 64][..], b"."].concat()] {
-        let mut rig = Rig::new(&config(1, GUARD), 1);
-        let (old, new) = (rig.open("py2.7"), rig.open("py3.11"));
-        assert_eq!(text(&rig.ask(new, &add(TRUE_5))), "STORED\\r\\n");
-        assert_eq!(text(&rig.ask(old, &add(value))), "STORED\\r\\n");
+    for (len, stored) in [(MAX_LOCK_BYTES, false), (MAX_LOCK_BYTES + 1, true)] {
+        let value = [b"\x80\x02X", &[len as u8 - 8, 0, 0, 0][..]].concat();
+        let value = [&value[..], &vec![b'x'; len - 8], b"."].concat();
+        assert_eq!(value.len(), len);
+        for (add, told) in [
+            (add as fn(&[u8]) -> Vec<u8>, ["NOT_STORED", "STORED"]),
+            (meta_add, ["NS", "HD"]),
+        ] {
+            let mut rig = Rig::new(&config(1, GUARD), 1);
+            let (old, new) = (rig.open("py2.7"), rig.open("py3.11"));
+            rig.ask(new, &add(TRUE_5));
+            let found = text(&rig.ask(old, &add(&value)));
+            assert_eq!(
+                found,
+                format!("{}\\r\\n", told[usize::from(stored)]),
+                "{len}"
+            );
+        }
     }
 }
 

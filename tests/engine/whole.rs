@@ -172,7 +172,11 @@ fn an_add_replaces_only_what_its_reader_is_not_shown() {
         let mut rig = Rig::new(&config(1, rule), 1);
         store(&mut rig, "k", 1, DATE_2);
         let client = rig.open("py3.11");
-        let added = rig.ask(client, b"add k 0 0 1\r\nx\r\n");
+        // As long as no lock is.
+        let add = |len: usize| format!("add k 0 0 {len}\r\n{}\r\n", "x".repeat(len));
+        let lock = rig.ask(client, add(64).as_bytes());
+        assert_eq!(text(&lock), "NOT_STORED\\r\\n", "{rule}");
+        let added = rig.ask(client, add(65).as_bytes());
         assert_eq!(text(&added), format!("{stored}\\r\\n"), "{rule}");
     }
 }

@@ -10,8 +10,12 @@ use super::record::{self, Asked, Recorded, record, record_fill};
 
 /// The versions of Python that clients run.
 pub(crate) const RUNTIMES: [&str; 2] = ["python/2.7", "python/3.11"];
-/// What each of them stores: `None`, by its newest protocol.
-pub(crate) const PICKLES: [&[u8]; 2] = [b"\x80\x02N.", b"\x80\x04N."];
+/// What each of them stores: a text, by its newest protocol. An `add` of less would be
+/// a lock.
+pub(crate) const PICKLES: [&[u8]; 2] = [
+    b"\x80\x02X\x3c\0\0\0xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
+    b"\x80\x04X\x3c\0\0\0xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
+];
 
 /// A pickle that no Python can load.
 const NOBODYS: &[u8] = b"\x80\x7fN.";

@@ -3,10 +3,9 @@
 //! all still reaches the copies of others.
 
 use super::fence::End;
-use super::{Lane, Owed, Reading, Reply, Target};
+use super::{Lane, Owed, Reading, Reply};
 use crate::engine::change::{Change, Next};
 use crate::engine::session::{Sessions, Ticket};
-use crate::policy::KeyCodec;
 use crate::protocol::reply::{ReplyError, is_reply_to, parse_va_len, parse_value_head};
 use crate::protocol::request::Verb;
 
@@ -52,6 +51,7 @@ impl Reply {
             | Self::Values { verb, .. }
             | Self::Late { verb, .. } => *verb,
             Self::Meta { meta, .. } => meta.verb,
+            Self::Probe { by_meta: true, .. } => Verb::Mg,
             Self::Probe { .. } => Verb::Gets,
             Self::Through { .. } => Verb::Get,
             Self::Stats { .. } => Verb::Stats,
@@ -149,6 +149,29 @@ impl Lane {
         self.drop_unsent();
     }
 
+    /// Answers for stores by `ms` that were not sent yet and must not be: the server that
+    /// was found would take their values for commands.
+    pub fn refuse_meta_stores(&mut self, sessions: &mut Sessions, error: &[u8]) {
+        self.close();
+        let written = self.base + self.written as u64;
+        let mut all = std::mem::take(&mut self.owed);
+        let first = all.partition_point(|owed| owed.start < written);
+        for owed in all.range_mut(first..) {
+            if owed.reply.verb() != Verb::Ms {
+                continue;
+            }
+            let late = Reply::Late {
+                verb: Verb::Ms,
+                after: After::Nothing,
+                end: End::default(),
+            };
+            let reply = std::mem::replace(&mut owed.reply, late);
+            self.give_up_reply(sessions, reply, b"", error);
+        }
+        self.owed = all;
+        self.drop_unsent();
+    }
+
     /// Takes back what was not sent yet and nobody waits for: a store must not take
     /// effect long after its client was told that it failed. Deletes go all the same.
     fn drop_unsent(&mut self) {
@@ -221,43 +244,5 @@ impl Lane {
             self.answered(sessions);
         }
         Ok(Some(0))
-    }
-
-    /// Deletes the copies of others of a key that a late change changed.
-    pub(in crate::engine) fn delete_late(
-        &mut self,
-        sessions: &Sessions,
-        codec: &KeyCodec,
-        change: &Change,
-    ) {
-        for space in codec.spaces().filter(|&space| space != change.own) {
-            let verb = if change.base64 {
-                Verb::Md
-            } else {
-                Verb::Delete
-            };
-            if self.is_idle() {
-                self.excuse(sessions.steady_us);
-            }
-            self.push_owed(Reply::Late {
-                verb,
-                after: After::Nothing,
-                end: End::default(),
-            });
-            self.wire.extend_from_slice(verb.name().as_bytes());
-            self.wire.push(b' ');
-            let key = &change.key;
-            let base64 = change.base64;
-            self.spell_key(Target {
-                codec,
-                space,
-                key,
-                base64,
-            });
-            if base64 {
-                self.wire.extend_from_slice(b" b");
-            }
-            self.wire.extend_from_slice(b"\r\n");
-        }
     }
 }

@@ -9,6 +9,7 @@
 
 mod fence;
 mod late;
+mod probe;
 mod replies;
 mod requests;
 
@@ -136,13 +137,14 @@ enum Reply {
     },
     /// One line, or `VA` and a value.
     Meta { ticket: Ticket, meta: MetaReply },
-    /// A value that is only looked at, then `END`: what was found. Told elsewhere if it
-    /// is looked at apart.
+    /// A value that is only looked at, then `END`, or `VA` and that value if it is asked
+    /// for by `mg`: what was found. Told elsewhere if it is looked at apart.
     Probe {
         ticket: Ticket,
         look: Look,
         found: Found,
         apart: bool,
+        by_meta: bool,
     },
     /// Lines up to `END`, of the server of this number.
     Stats { ticket: Ticket, server: usize },

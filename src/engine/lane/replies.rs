@@ -3,19 +3,18 @@
 use super::fence::{End, OUT_OF_MEMORY};
 use super::{CAREFUL, Lane, OnMiss, Owed, OwedKey, Reading, Reply};
 use crate::engine::apart::Awaits;
-use crate::engine::change::Found;
 use crate::engine::look::Shown;
 use crate::engine::meta::{
     OwedRestore, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
     rewrite_meta, rewrite_unnamed,
 };
 use crate::engine::session::{Came, LARGE_BYTES, Sessions, Ticket};
+use crate::protocol::Tokens;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
     parse_value_of,
 };
 use crate::protocol::request::Verb;
-use crate::protocol::{Tokens, parse_u64};
 
 /// What memcached says once, where it had no room for the replies that it had ready.
 const DROPPED: &[u8] = b"SERVER_ERROR out of memory writing get response";
@@ -141,6 +140,7 @@ impl Lane {
                 sessions.finish(ticket);
                 self.answered(sessions);
             }
+            Some(Reply::Probe { by_meta: true, .. }) => self.end_probe(sessions),
             _ => {}
         }
     }
@@ -632,73 +632,6 @@ impl Lane {
         Ok(Some(0))
     }
 
-    /// `None` if more of the value is needed.
-    fn take_probe(
-        &mut self,
-        sessions: &mut Sessions,
-        text: &[u8],
-        body: &[u8],
-    ) -> Result<Option<usize>, ReplyError> {
-        let Some(Owed {
-            start,
-            reply:
-                Reply::Probe {
-                    ticket,
-                    look,
-                    found,
-                    apart,
-                },
-            ..
-        }) = self.owed.front_mut()
-        else {
-            return Err(ReplyError::Unasked);
-        };
-        let (ticket, look) = (*ticket, *look);
-        if !text.starts_with(b"VALUE ") {
-            // The end, no value, or an error.
-            if is_error(text) {
-                sessions.not_probed(ticket, text);
-            } else if !*apart {
-                sessions.probed(ticket, *found);
-            }
-            sessions.finish(ticket);
-            self.answered(sessions);
-            return Ok(Some(0));
-        }
-        let physical = asked_key(&self.wire[(*start - self.base) as usize..]);
-        let physical = physical.ok_or(ReplyError::Malformed)?;
-        let head = parse_value_head(text)?;
-        if head.key != &physical[..] {
-            return Err(ReplyError::WrongKey);
-        }
-        let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
-        let cas = cas.ok_or(ReplyError::Malformed)?;
-        let needed = sessions.looker.bytes_needed(look, head.flags, head.len);
-        if body.len() < needed {
-            self.lacking = needed - body.len();
-            return Ok(None);
-        }
-        match sessions.probe(ticket, look, (head.flags, body, head.len)) {
-            Shown::AsIs | Shown::Rewritten(_) => *found = Found::Seen(cas),
-            Shown::Hidden => *found = Found::Hidden(cas),
-            Shown::Later => {
-                let came = came([b""; 3], (head.flags, head.len), body)?;
-                let awaits = |_: &mut Sessions| Awaits::Probe { ticket, cas };
-                if !sessions.defer(ticket, look, came, awaits) {
-                    self.parked = true;
-                    return Ok(None);
-                }
-                *apart = true;
-            }
-        }
-        self.reading = Reading::Body {
-            ticket,
-            left: head.len,
-            visible: false,
-        };
-        Ok(Some(0))
-    }
-
     // The copies of others -------------------------------------------------
 
     /// The request that the next copy of another is asked for by, if there is one and
@@ -862,7 +795,7 @@ impl Lane {
 }
 
 /// A value that is here with its line end.
-fn came<'v>(
+pub(super) fn came<'v>(
     line: [&'v [u8]; 3],
     (flags, len): (u32, usize),
     body: &'v [u8],

@@ -1,8 +1,9 @@
 //! The requests of a lane, as they go upstream: canonical lines that are always
 //! answered, whatever hushing the client asked for.
 
+use super::fence::End;
+use super::late::After;
 use super::{Lane, OnMiss, Open, Owed, OwedKey, Reply};
-use crate::engine::change::Found;
 use crate::engine::look::Look;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::session::{Sessions, Ticket};
@@ -193,11 +194,12 @@ impl Lane {
             .extend_from_slice(digits.format(number).as_bytes());
     }
 
-    /// Deletes a copy of a key other than the own one.
-    pub fn delete_sibling(
+    /// Deletes a copy of a key other than the own one; without a ticket nobody waits
+    /// for the reply. `meta` is the client's own `md`.
+    pub fn delete_copy(
         &mut self,
         sessions: &mut Sessions,
-        ticket: Ticket,
+        ticket: Option<Ticket>,
         target: Target<'_>,
         meta: Option<&Meta<'_>>,
     ) {
@@ -206,15 +208,24 @@ impl Lane {
         } else {
             Verb::Delete
         };
-        self.owe(
-            sessions,
-            ticket,
-            Reply::Sibling {
+        if let Some(ticket) = ticket {
+            let target = target.space;
+            let reply = Reply::Sibling {
                 ticket,
                 verb,
-                target: target.space,
-            },
-        );
+                target,
+            };
+            self.owe(sessions, ticket, reply);
+        } else {
+            if self.is_idle() {
+                self.excuse(sessions.steady_us);
+            }
+            self.push_owed(Reply::Late {
+                verb,
+                after: After::Nothing,
+                end: End::default(),
+            });
+        }
         self.wire.extend_from_slice(verb.name().as_bytes());
         self.wire.push(b' ');
         self.spell_key(target);
@@ -329,32 +340,6 @@ impl Lane {
             self.wire.extend_from_slice(&token);
         }
         restore
-    }
-
-    /// Asks for the value in the way of a change, to be looked at only: with
-    /// `gets`, since a look with `mg` would win the token of a stale item.
-    pub fn probe(
-        &mut self,
-        sessions: &mut Sessions,
-        ticket: Ticket,
-        target: Target<'_>,
-        look: Look,
-    ) {
-        self.owe(
-            sessions,
-            ticket,
-            Reply::Probe {
-                ticket,
-                look,
-                found: Found::Nothing,
-                apart: false,
-            },
-        );
-        self.wire.extend_from_slice(b"gets ");
-        target
-            .codec
-            .encode(target.space, target.key, &mut self.wire);
-        self.wire.extend_from_slice(b"\r\n");
     }
 
     /// Asks for the copies of others of a client key, in this order.

@@ -1,0 +1,178 @@
+//! The look at the value in the way of a change, which its client did not ask for:
+//! what is asked, and what the reply says of it.
+
+use super::replies::came;
+use super::{Lane, Owed, Reading, Reply, Target};
+use crate::engine::apart::Awaits;
+use crate::engine::change::Found;
+use crate::engine::look::{Look, Shown};
+use crate::engine::meta::{asked_key, asked_opaque};
+use crate::engine::session::{Sessions, Ticket};
+use crate::protocol::reply::{ReplyError, is_error, parse_va_len, parse_value_head};
+use crate::protocol::{Tokens, parse_u64};
+
+impl Lane {
+    /// Asks for the value in the way of a change, to be looked at only: with `gets`,
+    /// since a look with `mg` wins the token of a stale item. A key that no text command
+    /// can spell leaves no choice; its value is known by an opaque, since memcached may
+    /// answer with such a key as it is.
+    pub fn probe(
+        &mut self,
+        sessions: &mut Sessions,
+        ticket: Ticket,
+        target: Target<'_>,
+        look: Look,
+    ) {
+        let by_meta = !is_token(target.key);
+        self.owe(
+            sessions,
+            ticket,
+            Reply::Probe {
+                ticket,
+                look,
+                found: Found::Nothing,
+                apart: false,
+                by_meta,
+            },
+        );
+        if by_meta {
+            let start = self.end();
+            self.wire.extend_from_slice(b"mg ");
+            self.spell_key(target);
+            self.wire.extend_from_slice(b" b v f c O");
+            self.wire
+                .extend_from_slice(itoa::Buffer::new().format(start).as_bytes());
+        } else {
+            self.wire.extend_from_slice(b"gets ");
+            target
+                .codec
+                .encode(target.space, target.key, &mut self.wire);
+        }
+        self.wire.extend_from_slice(b"\r\n");
+    }
+
+    /// `None` if more of the value is needed.
+    pub(super) fn take_probe(
+        &mut self,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Option<usize>, ReplyError> {
+        let Some(Owed {
+            start,
+            reply:
+                Reply::Probe {
+                    ticket,
+                    look,
+                    found,
+                    apart,
+                    by_meta,
+                },
+            ..
+        }) = self.owed.front_mut()
+        else {
+            return Err(ReplyError::Unasked);
+        };
+        let (ticket, look) = (*ticket, *look);
+        if !text.starts_with(if *by_meta { b"VA " } else { b"VALUE " }) {
+            // The end, no value, or an error.
+            let is_end = match text {
+                [b'E', b'N', rest @ ..] if *by_meta => matches!(rest, [] | [b' ', ..]),
+                _ => text == b"END" && !*by_meta,
+            };
+            if is_error(text) {
+                sessions.not_probed(ticket, text);
+                *apart = true;
+            } else if !is_end {
+                return Err(ReplyError::Malformed);
+            }
+            self.end_probe(sessions);
+            return Ok(Some(0));
+        }
+        let request = &self.wire[(*start - self.base) as usize..];
+        let (flags, len, cas) = if *by_meta {
+            probed_by_meta(request, text)?
+        } else {
+            probed_by_gets(request, text)?
+        };
+        let needed = sessions.looker.bytes_needed(look, flags, len);
+        if body.len() < needed {
+            self.lacking = needed - body.len();
+            return Ok(None);
+        }
+        match sessions.probe(ticket, look, (flags, body, len)) {
+            Shown::AsIs | Shown::Rewritten(_) => *found = Found::Seen(cas),
+            Shown::Hidden => *found = Found::Hidden(cas),
+            Shown::Later => {
+                let came = came([b""; 3], (flags, len), body)?;
+                let awaits = |_: &mut Sessions| Awaits::Probe { ticket, cas };
+                if !sessions.defer(ticket, look, came, awaits) {
+                    self.parked = true;
+                    return Ok(None);
+                }
+                *apart = true;
+            }
+        }
+        self.reading = Reading::Body {
+            ticket,
+            left: len,
+            visible: false,
+        };
+        Ok(Some(0))
+    }
+
+    /// The value in the way of a change is looked at, unless that is had apart.
+    pub(super) fn end_probe(&mut self, sessions: &mut Sessions) {
+        let Some(&Reply::Probe {
+            ticket,
+            found,
+            apart,
+            ..
+        }) = self.owed.front().map(|owed| &owed.reply)
+        else {
+            return;
+        };
+        if !apart {
+            sessions.probed(ticket, found);
+        }
+        sessions.finish(ticket);
+        self.answered(sessions);
+    }
+}
+
+/// What `gets` says of the value in the way of a change: its flags, length and CAS id.
+fn probed_by_gets(request: &[u8], text: &[u8]) -> Result<(u32, usize, u64), ReplyError> {
+    let physical = asked_key(request).ok_or(ReplyError::Malformed)?;
+    let head = parse_value_head(text)?;
+    if head.key != &physical[..] {
+        return Err(ReplyError::WrongKey);
+    }
+    let cas = Tokens::new(head.tail).nth(2).and_then(parse_u64);
+    Ok((head.flags, head.len, cas.ok_or(ReplyError::Malformed)?))
+}
+
+/// The same of `mg`, whose reply is known by its opaque.
+fn probed_by_meta(request: &[u8], text: &[u8]) -> Result<(u32, usize, u64), ReplyError> {
+    let len = parse_va_len(text)?;
+    let opaque = asked_opaque(request);
+    let (mut flags, mut cas, mut is_ours) = (None, None, false);
+    for token in Tokens::new(text).skip(2) {
+        match token[0] {
+            b'f' => flags = parse_u64(&token[1..]),
+            b'c' => cas = parse_u64(&token[1..]),
+            b'O' => is_ours |= token == opaque,
+            _ => {}
+        }
+    }
+    if !is_ours {
+        return Err(ReplyError::WrongKey);
+    }
+    let flags = flags.and_then(|flags| u32::try_from(flags).ok());
+    let found = flags.zip(cas).ok_or(ReplyError::Malformed)?;
+    Ok((found.0, len, found.1))
+}
+
+/// A key that a text command can spell.
+fn is_token(key: &[u8]) -> bool {
+    !key.iter().any(|b| matches!(b, b' ' | b'\n' | 0))
+}
