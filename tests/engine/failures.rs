@@ -236,6 +236,12 @@ fn who_waits_behind_others_is_answered_in_time_and_the_late_reply_is_nobodys() {
         ("get a b c\r\n", "VALUE @py2//b 0 6\r\nsecret\r\nEND\r\n"),
         ("get a b\r\n", "END\r\n"),
         ("gat 1 a b\r\n", "VALUE @py2//b 0 6\r\nsecret\r\nEND\r\n"),
+        (
+            "append a 0 0 1\r\nx\r\n",
+            "VALUE @py2//a 0 6 1\r\nsecret\r\nEND\r\n",
+        ),
+        ("ms YSBi 1 b MA\r\nx\r\n", "VA 6 f0 c1 O1\r\nsecret\r\n"),
+        ("ms YSBi 1 b MA\r\nx\r\n", "EN\r\n"),
         ("stats\r\n", "STAT a secret\r\nSTAT b 1\r\nEND\r\n"),
         ("version\r\n", "VERSION 1.6.18\r\n"),
     ] {

@@ -460,3 +460,43 @@ fn an_append_that_was_seen_by_a_newer_server_is_not_sent_as_ms_to_an_older_one()
     let told = text(scene.rig.received(scene.client));
     assert!(told.starts_with("SERVER_ERROR "), "{told}");
 }
+
+/// The change was not asked for yet, and its client is told once.
+#[test]
+fn a_look_whose_connection_is_lost_in_the_middle_changes_nothing_unseen() {
+    for (key, flag) in [("aw==", ""), ("YSBi", "O0")] {
+        let head = match flag {
+            "" => "VALUE k 1 4 7\r\n".to_owned(),
+            opaque => format!("VA 4 f1 c7 {opaque}\r\n"),
+        };
+        let whole = [head.as_bytes(), HIDDEN, b"\r\nEND\r\n"].concat();
+        let len = whole.len() - if flag.is_empty() { 0 } else { 5 };
+        for cut in 0..len {
+            for retry in [false, true] {
+                let mut scene = Scene::new(GUARD);
+                let client = scene.client;
+                let append = format!("ms {key} 1 b MA\r\nx\r\nmn\r\n");
+                scene.rig.send(client, append.as_bytes());
+                let lane = &mut scene.rig.engine.lane(0).lane;
+                let bytes = lane.unwritten().len();
+                lane.wrote(bytes);
+                scene
+                    .rig
+                    .engine
+                    .lane_input(0, &whole[..cut])
+                    .expect("a reply");
+                scene.rig.lose_lane(0, "is lost", retry);
+                scene.rig.settle();
+                let told = text(scene.rig.received(client));
+                let failed =
+                    "SERVER_ERROR picklegate: upstream 10.0.0.1:11211 is lost\\r\\nMN\\r\\n";
+                assert!(
+                    told == failed || told == "NS\\r\\nMN\\r\\n",
+                    "{key}, {cut}: {told}"
+                );
+                assert!(scene.rig.engine.is_at_rest());
+                assert_eq!(scene.kept_at(key), "EN\\r\\n");
+            }
+        }
+    }
+}
