@@ -452,6 +452,7 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Deletes copies in one pipelined write.
+    #[expect(clippy::too_many_arguments, reason = "to be cut with the engine")]
     fn delete_copies(
         &mut self,
         ticket: Ticket,

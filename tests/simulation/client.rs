@@ -627,7 +627,10 @@ impl Client {
                 is_answer &= code == b"VA" || code == b"EN";
             }
             Kind::Read { keys, .. } => {
-                self.read_all(&keys, by, reply, common, reference, guarded);
+                let keys = keys
+                    .iter()
+                    .map(|&(key, begun)| (key, begun, guarded(begun)));
+                self.read_all(keys.collect(), by, reply, common, reference);
             }
             Kind::Store {
                 stamp, begun, verb, ..
@@ -662,30 +665,28 @@ impl Client {
         self.todo.push(Todo::Fill { key, row, python });
     }
 
-    /// Takes the values of a retrieval; keys without one were missed, unless an
-    /// error is what ends it.
+    /// Takes the values of a retrieval of keys, each with whether it was guarded; those
+    /// without a value were missed, unless an error is what ends it.
     fn read_all(
         &mut self,
-        keys: &[(usize, Begun)],
+        mut left: Vec<(usize, Begun, bool)>,
         by: Asker,
         reply: &[u8],
         common: &Common,
         reference: &mut Reference,
-        guarded: &dyn Fn(Begun) -> bool,
     ) {
         let mut rest = reply;
-        let mut left = keys.to_vec();
         while let Some(head) = rest.strip_prefix(b"VALUE ") {
             let (name, value, id, tail) = cut_value(head);
             let at = left
                 .iter()
-                .position(|(key, _)| common.names[*key].as_bytes() == name);
+                .position(|(key, ..)| common.names[*key].as_bytes() == name);
             let Some(at) = at else {
                 reference.claim("", false, format_args!("not asked for: {}", text(name)));
                 return;
             };
-            let (key, begun) = left.remove(at);
-            reference.read(key, by, begun, value, guarded(begun));
+            let (key, begun, guarded) = left.remove(at);
+            reference.read(key, by, begun, value, guarded);
             if let Some(id) = id {
                 let python = by.python;
                 self.todo.push(Todo::Replace { key, id, python });
@@ -695,7 +696,7 @@ impl Client {
         let is_end = rest == b"END\r\n";
         let is_error = rest.starts_with(b"SERVER_ERROR ");
         reference.claim("", is_end || is_error, format_args!("{}", text(reply)));
-        for (key, begun) in left {
+        for (key, begun, _) in left {
             if is_error {
                 reference.read_failed(key, by, begun);
             } else {

@@ -247,6 +247,7 @@ impl Lane {
 
     /// Sends a meta command with the client's flags, without those that hush
     /// it, and with what checking the reply needs.
+    #[expect(clippy::too_many_arguments, reason = "to be cut with the engine")]
     pub fn meta(
         &mut self,
         sessions: &mut Sessions,
