@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use super::Verdict;
 use super::django::Series;
 use super::inventory::Inventory;
 use super::names::{PythonVersion, Versions};
-use super::{Header, Verdict};
+use super::sniff::Header;
 
 /// A Python runtime, as far as its tag tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

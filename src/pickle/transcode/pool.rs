@@ -2,7 +2,9 @@
 
 use super::{Environment, Form, Py2Str};
 use crate::pickle::inventory::Inventory;
-use crate::pickle::{Reader, Scan, Writer, names};
+use crate::pickle::names;
+use crate::pickle::reader::Reader;
+use crate::pickle::scan::{Scan, Writer};
 
 /// A reader, and the inventory of its environment if there is one.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,162 @@
+//! Holds that files form no circles, but for a module and its own children: a file
+//! is read after those that it uses, and they do without it.
+//!
+//! A path counts as one to the file that defines what it names, whatever re-exports
+//! it leads through. So a child takes from its parent only what the parent defines:
+//! the rest it takes from the file that it comes from.
+
+mod graph;
+mod names;
+mod tests;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use graph::Graph;
+use names::Edges;
+use tree::{Sources, Tree};
+
+const LOADTEST: &str = "loadtest/src/main.rs";
+
+/// Files that are in circles. The list only becomes shorter.
+const IN_CIRCLES: &[&str] = &[
+    "loadtest/src/compare/contender.rs",
+    "loadtest/src/compare/load.rs",
+    "loadtest/src/compare/mod.rs",
+    "loadtest/src/compare/plot.rs",
+    "loadtest/src/compare/process.rs",
+    "loadtest/src/compare/results.rs",
+    "loadtest/src/compare/table.rs",
+    "loadtest/src/compare/targets.rs",
+    "loadtest/src/compare/work.rs",
+    "loadtest/src/run.rs",
+    "src/config/compile.rs",
+    "src/config/document.rs",
+    "src/config/listeners.rs",
+    "src/config/pickles.rs",
+    "src/config/raw.rs",
+    "src/config/socket.rs",
+    "src/config/tls.rs",
+    "src/config/words.rs",
+    "src/embedded/meta.rs",
+    "src/embedded/session.rs",
+    "src/engine/apart.rs",
+    "src/engine/change.rs",
+    "src/engine/dispatch.rs",
+    "src/engine/identify.rs",
+    "src/engine/lane/fence.rs",
+    "src/engine/lane/late.rs",
+    "src/engine/lane/mod.rs",
+    "src/engine/lane/requests.rs",
+    "src/engine/meta.rs",
+    "src/engine/session/apart.rs",
+    "src/engine/session/mod.rs",
+    "src/engine/session/standing.rs",
+    "src/engine/upstream.rs",
+    "src/pickle/machine.rs",
+    "src/pickle/operands.rs",
+    "src/pickle/refusals.rs",
+    "src/pickle/transcode/python2/plan.rs",
+    "src/pickle/transcode/python2/write.rs",
+    "src/pickle/verdict.rs",
+    "src/server/acceptor.rs",
+    "src/server/identity/mod.rs",
+    "src/server/socket_file.rs",
+    "src/server/stream.rs",
+    "src/server/upstream.rs",
+    "src/server/worker/mail.rs",
+];
+
+/// What files take from a module above them that only imports it. The list only
+/// becomes shorter.
+const BORROWED: &[&str] = &[
+    "src/engine/lane/probe.rs: super::Target",
+    "src/engine/session/apart.rs: super::Look",
+    "src/engine/session/apart.rs: super::Shown",
+    "src/engine/session/asking.rs: super::Window",
+    "src/engine/session/replies.rs: super::Who",
+    "src/engine/session/values.rs: super::Look",
+    "src/engine/session/values.rs: super::Looker",
+    "src/engine/session/values.rs: super::Shown",
+];
+
+/// The crates of this workspace.
+pub(crate) fn crates() -> &'static Tree {
+    static TREE: OnceLock<Tree> = OnceLock::new();
+    TREE.get_or_init(read)
+}
+
+fn read() -> Tree {
+    let mut sources = Sources::new();
+    // A published package comes without the load test.
+    let dirs = ["src", "loadtest/src"].map(Path::new);
+    for dir in dirs.into_iter().filter(|dir| dir.is_dir()) {
+        for path in crate::sources(dir) {
+            let text = std::fs::read_to_string(&path).expect("sources are text");
+            sources.insert(path.to_str().expect("names are ASCII").to_owned(), text);
+        }
+    }
+    let mut tree = Tree::default();
+    tree.add_crate(&sources, "src/lib.rs", Some("picklegate"));
+    tree.add_crate(&sources, "src/main.rs", None);
+    if sources.contains_key(LOADTEST) {
+        tree.add_crate(&sources, LOADTEST, None);
+    }
+    tree
+}
+
+/// What each file takes from each other.
+pub(crate) fn edges() -> &'static Edges {
+    static EDGES: OnceLock<Edges> = OnceLock::new();
+    EDGES.get_or_init(|| names::edges(crates()))
+}
+
+#[test]
+fn files_form_no_new_circles() {
+    let graph = Graph::new(edges().clone());
+    let circles = graph.circles();
+    let mut known: BTreeSet<&str> = IN_CIRCLES.iter().copied().collect();
+    if !crates().lines.contains_key(LOADTEST) {
+        known.retain(|file| !file.starts_with("loadtest/"));
+    }
+    let mut wrong = Vec::new();
+    for files in &circles {
+        for file in files.iter().filter(|file| !known.contains(file.as_str())) {
+            let example = graph.example(files, Some(file));
+            wrong.push(format!("{file} has come into a circle:\n{example}"));
+        }
+    }
+    for file in known {
+        if !circles.iter().any(|files| files.contains(file)) {
+            wrong.push(format!(
+                "{file} is in no circle any more: take it off IN_CIRCLES"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn children_take_from_their_parents_what_those_define() {
+    let found = names::borrowed(crates());
+    let known = BORROWED.iter().map(|&path| path.to_owned()).collect();
+    let wrong: Vec<String> = found
+        .difference(&known)
+        .map(|path| format!("{path} is not defined there: name the file that it comes from"))
+        .chain(
+            known
+                .difference(&found)
+                .map(|path| format!("{path} is no more: take it off BORROWED")),
+        )
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// `cargo test --test tidy graph -- --ignored --nocapture` shows what there is to cut.
+#[test]
+#[ignore = "prints the circles"]
+fn graph_of_the_circles() {
+    println!("{}", Graph::new(edges().clone()).render());
+}

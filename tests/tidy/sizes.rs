@@ -1,0 +1,56 @@
+//! Holds files to a size that is read in one go.
+
+use std::collections::BTreeMap;
+
+/// Lines of a file, its tests left out.
+const MOST: usize = 600;
+
+/// Files that may stay longer, and why.
+const EXCEPTIONS: &[(&str, usize, &str)] = &[(
+    "src/pickle/machine.rs",
+    950,
+    "one machine with an arm for every opcode, which is read as a table",
+)];
+
+/// Longer files that are still to be cut, each with a bound that only becomes lower.
+const TO_CUT: &[(&str, usize)] = &[
+    ("src/config/compile.rs", 650),
+    ("src/engine/dispatch.rs", 950),
+    ("src/engine/lane/mod.rs", 750),
+    ("src/engine/lane/replies.rs", 900),
+    ("src/engine/look.rs", 950),
+    ("src/engine/mod.rs", 700),
+    ("src/engine/session/mod.rs", 800),
+    ("src/engine/tally.rs", 700),
+    ("src/metrics.rs", 650),
+    ("src/pickle/scan.rs", 900),
+    ("src/protocol/request.rs", 800),
+    ("src/server/mod.rs", 700),
+    ("src/server/worker.rs", 900),
+];
+
+/// Lines by which a bound may be above its file, so that small changes do not meet it.
+const LEEWAY: usize = 50;
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let lines = &crate::circles::crates().lines;
+    let mut wrong = Vec::new();
+    let mut bounds: BTreeMap<&str, usize> = TO_CUT.iter().copied().collect();
+    for (file, most) in &bounds {
+        let now = lines.get(*file).copied().unwrap_or_default();
+        if now <= MOST {
+            wrong.push(format!("{file} has {now} lines: take it off TO_CUT"));
+        } else if now + LEEWAY <= *most {
+            wrong.push(format!("{file} has {now} lines: lower its bound of {most}"));
+        }
+    }
+    bounds.extend(EXCEPTIONS.iter().map(|&(file, most, _)| (file, most)));
+    for (file, now) in lines {
+        let most = bounds.get(file.as_str()).copied().unwrap_or(MOST);
+        if *now > most {
+            wrong.push(format!("{file} has {now} lines, more than {most}: cut it"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
