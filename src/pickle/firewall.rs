@@ -5,8 +5,10 @@
 //! does not. Loading a name imports its module, and code runs: so one that is named
 //! needs its permission whatever becomes of it. Both lists also refuse the structures
 //! that no pickler writes: a second PROTO, bytes after STOP, calls of what a call
-//! gave, a state for a global, constructors that allocate as much as a bare integer
-//! says, persistent ids. (Lengths beyond the end and memo indices beyond what came
+//! gave, a state for a global, any change of an object that has its state (a method
+//! in the state would be what changes it), items of what is no class, arguments that
+//! are no tuple, constructors that allocate as much as a bare integer says, persistent
+//! ids. (Lengths beyond the end and memo indices beyond what came
 //! before are broken for every scan.)
 
 use std::fmt;
@@ -229,6 +231,9 @@ impl Denied {
         if manners.is_some_and(|manners| manners.calls_methods(scan)) {
             return Err(Refused::Structure("a call of a method of an instance"));
         }
+        if manners.is_some_and(Manners::calls_results) {
+            return Err(Refused::Structure("a call of what a call gave"));
+        }
         for (global, raw) in scan.globals().zip(scan.raw_globals()) {
             let GlobalRef { module, name, .. } = global;
             let is_denied = self.lists(module, name, None)
@@ -395,10 +400,22 @@ mod tests {
     use super::*;
     use crate::pickle::{Extensions, Scanner};
 
-    fn check(firewall: &Firewall, pickle: &[u8]) -> Result<(), String> {
+    fn check_with(
+        extensions: &Extensions,
+        firewall: &Firewall,
+        pickle: &[u8],
+    ) -> Result<(), String> {
         let mut scanner = Scanner::default();
-        let scan = scanner.scan(pickle, Extensions::NONE).unwrap();
+        let scan = scanner.scan(pickle, extensions).unwrap();
         firewall.check(&scan).map_err(|refused| refused.to_string())
+    }
+
+    fn check(firewall: &Firewall, pickle: &[u8]) -> Result<(), String> {
+        check_with(Extensions::NONE, firewall, pickle)
+    }
+
+    fn allow(entries: &[&str]) -> Firewall {
+        Firewall::allow(entries.iter().copied()).unwrap()
     }
 
     fn denied(pickle: &[u8]) -> Result<(), String> {
@@ -437,7 +454,6 @@ mod tests {
 
     #[test]
     fn what_is_named_at_all_needs_its_permission() {
-        let allow = |entries: &[&str]| Firewall::allow(entries.iter().copied()).unwrap();
         let registered = [(7, "app.evil".to_owned(), "Thing".to_owned())];
         let registry = Extensions::new(registered);
         for pickle in [
@@ -456,16 +472,14 @@ mod tests {
             b"(iapp.evil\nThing\n0N.",
             b"\x80\x02(capp.evil\nThing\no0N.",
         ] {
-            let mut scanner = Scanner::default();
-            let scan = scanner.scan(pickle, &registry).unwrap();
             let shown = pickle.escape_ascii();
-            let refused = allow(&[])
-                .check(&scan)
-                .map_err(|refused| refused.to_string());
+            let refused = check_with(&registry, &allow(&[]), pickle);
             assert!(
                 refused.is_err_and(|why| why.contains("app.evil.Thing\" is not allowed")),
                 "{shown}"
             );
+            let mut scanner = Scanner::default();
+            let scan = scanner.scan(pickle, &registry).unwrap();
             let uses: Vec<_> = Firewall::uses(&scan).collect();
             assert_eq!(uses.len(), 1, "{shown}");
             let entry = format!("{} {}", uses[0].0.name(), uses[0].1);
@@ -486,9 +500,8 @@ mod tests {
         let pickle = b"\x80\x02]cbuiltins\ngetattr\nq\x01capp\nC\nq\x02X\x01\0\0\0x\x86q\x03R\
             h\x01h\x03Rh\x02\x87a.";
         let entries = ["call builtins.getattr", "getattr app.C.x"];
-        let allowed = Firewall::allow(entries).unwrap();
         assert_eq!(
-            check(&allowed, pickle),
+            check(&allow(&entries), pickle),
             Err("firewall: \"data app.C\" is not allowed".to_owned())
         );
     }
@@ -498,14 +511,11 @@ mod tests {
         let pickle = b"\x80\x02ccopyreg\n_reconstructor\n(capp\nC\ncapp\nBase\nX\x01\0\0\0xtR.";
         let entries = ["call copyreg._reconstructor", "data app.C", "data app.Base"];
         let refused = "firewall: \"call app.Base\" is not allowed".to_owned();
-        assert_eq!(
-            check(&Firewall::allow(entries).unwrap(), pickle),
-            Err(refused)
-        );
+        assert_eq!(check(&allow(&entries), pickle), Err(refused));
         // As long as it is none that only holds: picklers write object for all.
         let plain = b"\x80\x02ccopyreg\n_reconstructor\n(capp\nC\ncbuiltins\nobject\nNtR.";
         let entries = [entries[0], entries[1], "data builtins.object"];
-        assert_eq!(check(&Firewall::allow(entries).unwrap(), plain), Ok(()));
+        assert_eq!(check(&allow(&entries), plain), Ok(()));
     }
 
     #[test]
@@ -519,14 +529,13 @@ mod tests {
         assert_eq!(check(&own, SYSTEM), Ok(()));
         let load = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.";
         assert!(check(&firewall, load).is_err());
-        let allowed = Firewall::allow(["call torch._utils._rebuild_tensor_v2"]).unwrap();
+        let allowed = allow(&["call torch._utils._rebuild_tensor_v2"]);
         assert_eq!(check(&firewall.except(&allowed), load), Ok(()));
     }
 
     #[test]
     fn only_what_is_listed_is_allowed_and_only_in_its_role() {
-        let firewall = |entries: &[&str]| Firewall::allow(entries.iter().copied()).unwrap();
-        let called = firewall(&["call collections.OrderedDict"]);
+        let called = allow(&["call collections.OrderedDict"]);
         assert_eq!(check(&called, ORDERED), Ok(()));
         assert_eq!(
             check(&called, b"\x80\x02ccollections\nOrderedDict\n."),
@@ -538,9 +547,9 @@ mod tests {
             "call __builtin__.getattr",
             "getattr zoneinfo.ZoneInfo._unpickle",
         ];
-        assert_eq!(check(&firewall(&getattr), zone), Ok(()));
+        assert_eq!(check(&allow(&getattr), zone), Ok(()));
         assert_eq!(
-            check(&firewall(&getattr[..1]), zone),
+            check(&allow(&getattr[..1]), zone),
             Err("firewall: \"getattr zoneinfo.ZoneInfo._unpickle\" is not allowed".to_owned())
         );
         let nested: &[u8] = b"\x80\x04\x8c\x08zoneinfo\x8c\x12ZoneInfo._unpickle\x93K\x01\x85R.";
@@ -548,8 +557,8 @@ mod tests {
             "getattr zoneinfo.ZoneInfo._unpickle",
             "call zoneinfo.ZoneInfo._unpickle",
         ];
-        assert_eq!(check(&firewall(&entries), nested), Ok(()));
-        assert!(check(&firewall(&entries[1..]), nested).is_err());
+        assert_eq!(check(&allow(&entries), nested), Ok(()));
+        assert!(check(&allow(&entries[1..]), nested).is_err());
     }
 
     #[test]
@@ -565,12 +574,47 @@ mod tests {
             ),
             (b"\x80\x02K\x01Q.", "a persistent id"),
             (
+                b"\x80\x02cm\nC\n)\x81}b}b.",
+                "a change of what has its state",
+            ),
+            (
+                b"\x80\x02cm\nC\n)\x81}bK\x01a.",
+                "a change of what has its state",
+            ),
+            (
+                b"\x80\x02cm\nC\n)\x81}bK\x01K\x01s.",
+                "a change of what has its state",
+            ),
+            (
+                b"\x80\x04cm\nC\n)\x81}b(K\x01\x90.",
+                "a change of what has its state",
+            ),
+            (
+                b"\x80\x02cm\nC\n)\x81q\x000h\x00}b.",
+                "a change of what has its state",
+            ),
+            (
+                b"\x80\x02cm\nC\n)\x812}b0.",
+                "a change of what has its state",
+            ),
+            (
+                b"\x80\x02c__builtin__\ntype\ncm\nC\n)\x81\x85R}b.",
+                "a state for a class or module",
+            ),
+            (
+                b"\x80\x02coperator\ngetitem\n}K\x01\x86R.",
+                "an item of no class",
+            ),
+            (
+                b"\x80\x02c__builtin__\ngetattr\ncm\nf\n)RR.",
+                "arguments that are no tuple",
+            ),
+            (
                 b"\x80\x02c__builtin__\ngetattr\nK\x01X\x01\x00\x00\x00x\x86R.",
                 "getattr of no class",
             ),
         ] {
-            let nothing = Firewall::allow([]).unwrap();
-            let refused = check(&nothing, pickle).unwrap_err();
+            let refused = check(&allow(&[]), pickle).unwrap_err();
             assert_eq!(refused, format!("firewall: {reason}"));
         }
     }

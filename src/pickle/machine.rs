@@ -85,6 +85,8 @@ pub(super) trait Observer {
     fn empty_set(&mut self, _at: u32) {}
     /// Keys and values by turns, put into a dict.
     fn pairs(&mut self, _dict: Node, _pairs: &[Node], _pickle: &[u8]) {}
+    /// Something is put into an object by APPEND, SETITEM, ADDITEMS and the like.
+    fn grown(&mut self, _object: Node) {}
     /// Items, put at the end of a list.
     fn append(&mut self, _list: Node, _items: &[Node]) {}
     /// PROTO.
@@ -371,9 +373,13 @@ impl Machine {
     /// Something is added to the container on top: by the opcode that is for it,
     /// if it is built in, and not to an atom.
     #[inline]
-    fn container(&self, op: u8) -> Result<Node, Flaw> {
+    fn container<O: Observer>(&self, observer: &mut O, op: u8) -> Result<Node, Flaw> {
         let container = self.top()?;
         let fits = match container.kind {
+            Kind::Object | Kind::Stated => {
+                observer.grown(container);
+                true
+            }
             Kind::List => matches!(op, APPEND | APPENDS),
             Kind::Dict => matches!(op, SETITEM | SETITEMS),
             Kind::Set => op == ADDITEMS,
@@ -403,7 +409,7 @@ impl Machine {
             None => None,
             Some(args) => match view.elements(args) {
                 // Only what a call gave might still be a tuple.
-                None if !matches!(args.kind, Kind::Object | Kind::Unknown) => {
+                None if !args.is_object() && args.kind != Kind::Unknown => {
                     return Err(Flaw::Operand);
                 }
                 elements => elements,
@@ -513,7 +519,7 @@ impl Machine {
                 }
                 APPEND => {
                     let item = self.pop()?;
-                    let list = self.container(op)?;
+                    let list = self.container(observer, op)?;
                     observer.append(list, &[item]);
                 }
                 SETITEM => {
@@ -522,7 +528,7 @@ impl Machine {
                     if key.unhashable() {
                         return Err(Flaw::Unhashable);
                     }
-                    let dict = self.container(op)?;
+                    let dict = self.container(observer, op)?;
                     observer.pairs(dict, &[key, value], pickle);
                 }
                 APPENDS | SETITEMS | ADDITEMS => {
@@ -538,7 +544,7 @@ impl Machine {
                         observer.append(self.stack[below], &self.stack[from..]);
                     }
                     self.stack.truncate(from);
-                    let container = self.container(op)?;
+                    let container = self.container(observer, op)?;
                     observer.close(op, here as u32, mark, Some(container));
                 }
                 BINGET => {
@@ -619,6 +625,11 @@ impl Machine {
                         arguments: 0,
                     };
                     observer.build(here as u32, object, state, &view);
+                    if object.kind == Kind::Object
+                        && let Some(top) = self.stack.last_mut()
+                    {
+                        top.kind = Kind::Stated;
+                    }
                 }
                 STOP => {
                     let value = self.top()?;

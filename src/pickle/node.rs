@@ -55,6 +55,8 @@ pub(super) enum Kind {
     /// What a call gave: `a` is the number of the global that was called, or
     /// [`NO_GLOBAL`]; `b` tells objects apart: the offset of the call.
     Object,
+    /// The same, once it has its state: picklers change nothing about it any more.
+    Stated,
     /// An out-of-band buffer, a persistent object.
     Unknown,
 }
@@ -110,6 +112,25 @@ impl Node {
     /// Of an integer: its value, if it is known and fits.
     pub(super) fn int(self) -> Option<i32> {
         (self.kind == Kind::Int && self.b == 1).then(|| self.a.cast_signed())
+    }
+
+    /// What a call gave.
+    pub(super) fn is_object(self) -> bool {
+        matches!(self.kind, Kind::Object | Kind::Stated)
+    }
+
+    /// May have values in it that are not looked at one by one.
+    pub(super) fn may_hold(self) -> bool {
+        self.is_object()
+            || matches!(
+                self.kind,
+                Kind::Tuple | Kind::List | Kind::Dict | Kind::Set | Kind::FrozenSet
+            )
+    }
+
+    /// Whether the memo gave it: an object's expression begins before its call.
+    pub(super) fn is_remembered(self) -> bool {
+        self.is_object() && self.at > self.b
     }
 
     /// Python refuses to hash it, so that it is neither a key nor a member.

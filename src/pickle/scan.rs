@@ -140,6 +140,10 @@ pub(super) struct Global {
     pub(super) with_arguments: bool,
     /// An argument of a call, which may call it.
     pub(super) given: bool,
+    /// Called with containers, or with what other calls gave.
+    pub(super) nested_arguments: bool,
+    /// Called with what another call gave, where some take a function.
+    pub(super) applies_result: bool,
     /// Instantiated with a Python 2 `str` as its first argument, or
     /// reconstructed from one.
     pub(super) from_str: bool,
@@ -213,8 +217,18 @@ pub(super) struct Facts {
     counted: u32,
     /// `bytearray(n)`, `list(range(n))` and the like, which allocate without bytes.
     bare_int: bool,
-    /// BUILD on a global, without a call.
+    /// BUILD on a global, or on what a call finds rather than makes.
     built_global: bool,
+    /// An object is changed that has its state, or that the memo gave.
+    changed_again: bool,
+    /// An item is taken of what is no class.
+    loose_item: bool,
+    /// A call, of what is known, with arguments that are not known.
+    hidden_arguments: bool,
+    /// A partial object of what a call gave.
+    partial_of_result: bool,
+    /// What a call gave is called with containers, or with what other calls gave.
+    pub(super) nested_arguments: bool,
     /// What `copyreg._reconstructor` made last, by the offset of its call: an
     /// instance of this.
     reconstructed: Option<(u32, Special)>,
@@ -293,7 +307,7 @@ impl<'s> Scan<'s> {
             Kind::Global => {
                 return global(self.value.a).map_or(Outermost::Unknown, Outermost::Global);
             }
-            Kind::Object => {
+            Kind::Object | Kind::Stated => {
                 return global(self.value.a).map_or(Outermost::Unknown, Outermost::Called);
             }
             Kind::Vacant | Kind::Unknown => return Outermost::Unknown,
@@ -338,15 +352,18 @@ impl<'s> Scan<'s> {
             (facts.second_proto, "a second PROTO"),
             (self.trailing() > 0, "bytes after STOP"),
             (
-                facts.call_of_result || partial,
+                facts.call_of_result || partial || facts.call_of_partial && facts.partial_of_result,
                 "a call of what a call gave",
             ),
+            (facts.hidden_arguments, "arguments that are no tuple"),
             (facts.loose_getattr || method, "getattr of no class"),
+            (facts.loose_item, "an item of no class"),
             (
                 facts.foreign_function,
                 "a function of numpy that is not its own",
             ),
             (facts.built_global, "a state for a class or module"),
+            (facts.changed_again, "a change of what has its state"),
             (facts.bare_int, "a size without content"),
             (facts.persistent_id.is_some(), "a persistent id"),
             (
@@ -461,6 +478,15 @@ struct Recorder<'r> {
 }
 
 impl Recorder<'_> {
+    /// Module and name of a global.
+    fn names_of<'p>(&self, global: Node, pickle: &'p [u8]) -> (&'p [u8], &'p [u8])
+    where
+        Self: 'p,
+    {
+        let named = &self.globals.list[global.a as usize].named;
+        names(pickle, self.extensions, named)
+    }
+
     fn global_of(&mut self, node: Node) -> Option<&mut Global> {
         if node.kind != Kind::Global {
             return None;
@@ -468,26 +494,49 @@ impl Recorder<'_> {
         self.globals.list.get_mut(node.a as usize)
     }
 
-    /// Takes note of the globals that a call is given: it may call them in turn.
-    fn given(&mut self, args: Option<(&[Node], u32)>, view: &View<'_>) {
+    /// Takes note of the globals that a call is given: it may call them in turn. Says
+    /// whether it may find more in what it is given.
+    fn given(&mut self, args: Option<(&[Node], u32)>, view: &View<'_>) -> bool {
         let Some((args, count)) = args else {
             self.facts.unseen_arguments = true;
-            return;
+            return true;
         };
         self.facts.unseen_arguments |= count as usize > args.len();
+        let mut nested = false;
         for &arg in args {
             match arg.kind {
                 Kind::Global => self.globals.list[arg.a as usize].given = true,
                 Kind::Tuple => {
                     let (items, count) = view.elements(arg).unwrap_or((&[], u32::MAX));
                     self.facts.unseen_arguments |= count as usize > items.len();
-                    for item in items.iter().filter(|item| item.kind == Kind::Global) {
-                        self.globals.list[item.a as usize].given = true;
+                    for item in items {
+                        match item.kind {
+                            Kind::Global => self.globals.list[item.a as usize].given = true,
+                            _ => nested |= item.may_hold(),
+                        }
                     }
                 }
-                _ => {}
+                _ => nested |= arg.may_hold(),
             }
         }
+        nested
+    }
+
+    /// Whether a call gave it that `getattr` did not get: what that gets has a name.
+    fn is_result(&self, node: Node) -> bool {
+        let made = self.globals.list.get(node.a as usize);
+        node.is_object() && made.is_none_or(|global| global.special != Special::Getattr)
+    }
+
+    /// Whether a call gave it that may be a function: iterators are none.
+    fn is_function(&self, node: Node) -> bool {
+        let made = self.globals.list.get(node.a as usize);
+        self.is_result(node) && made.is_none_or(|global| global.special != Special::Iterator)
+    }
+
+    /// An object is given a state or items.
+    fn changed(&mut self, object: Node) {
+        self.facts.changed_again |= object.kind == Kind::Stated || object.is_remembered();
     }
 
     /// How often the globals among the arguments at this place are used up by their
@@ -526,7 +575,7 @@ impl Recorder<'_> {
     /// An instance of `random.Random`.
     fn is_random(&self, object: Node) -> bool {
         let class = self.globals.list.get(object.a as usize);
-        object.kind == Kind::Object && class.is_some_and(|class| class.special == Special::Random)
+        object.is_object() && class.is_some_and(|class| class.special == Special::Random)
     }
 
     /// What keys and values say that may be the state of an object.
@@ -598,6 +647,8 @@ impl Observer for Recorder<'_> {
             by_obj: false,
             with_arguments: false,
             given: false,
+            nested_arguments: false,
+            applies_result: false,
             from_str: false,
             from_text: false,
             dict_state: false,
@@ -625,7 +676,12 @@ impl Observer for Recorder<'_> {
             }
             Kind::Escaped if pickle[node.at as usize] == super::opcode::STRING => {
                 self.facts.py2_str = true;
+                self.facts.said |= Said::HOOK;
                 escaped_str(self.facts, span, span.of(pickle));
+                return;
+            }
+            Kind::Escaped => {
+                self.facts.said |= Said::HOOK;
                 return;
             }
             _ => return,
@@ -670,7 +726,7 @@ impl Observer for Recorder<'_> {
         let first = args.and_then(|(args, _)| args.first().copied());
         let Some(global) = self.global_of(callee) else {
             let by = match callee.kind {
-                Kind::Object => self.globals.list.get(callee.a as usize),
+                Kind::Object | Kind::Stated => self.globals.list.get(callee.a as usize),
                 _ => None,
             };
             match by.map(|global| global.special) {
@@ -678,7 +734,7 @@ impl Observer for Recorder<'_> {
                 Some(Special::Partial) => self.facts.call_of_partial = true,
                 _ => self.facts.call_of_result = true,
             }
-            self.given(args, view);
+            self.facts.nested_arguments |= self.given(args, view);
             return;
         };
         global.uses += 1;
@@ -703,11 +759,13 @@ impl Observer for Recorder<'_> {
         }
         let special = global.special;
         if !matches!(op, NEWOBJ | NEWOBJ_EX) && special.may_call() {
-            self.given(args, view);
+            let nested = self.given(args, view);
+            self.globals.list[callee.a as usize].nested_arguments |= nested;
         }
         if special == Special::Ordinary {
             return;
         }
+        self.facts.hidden_arguments |= args.is_none();
         let args = args.unwrap_or((&[], 0));
         self.facts.py3_bytes |= special == Special::CodecsEncode;
         self.facts.bare_int |= matches!(special, Special::Sized | Special::Range)
@@ -716,6 +774,23 @@ impl Observer for Recorder<'_> {
         self.facts.shapes |= special.called(op, args, view);
         let counted = self.count_uses(view.arguments);
         match special {
+            Special::Iterator | Special::Reduce => {
+                let (module, name) = self.names_of(callee, view.pickle);
+                let at = special::takes_function_at(module, name);
+                let applies =
+                    args.1 > 1 && args.0.get(at).is_some_and(|&arg| self.is_function(arg));
+                self.globals.list[callee.a as usize].applies_result |= applies;
+            }
+            Special::Partial => {
+                self.facts.partial_of_result |= first.is_some_and(|first| self.is_result(first));
+            }
+            Special::Subscript => {
+                let (_, name) = self.names_of(callee, view.pickle);
+                let of_class = first.is_some_and(|first| {
+                    first.kind == Kind::Global || first.is_object() && !self.is_result(first)
+                });
+                self.facts.loose_item |= name == b"getitem" && !of_class;
+            }
             Special::Type => self.facts.unseen_arguments |= args.1 != 1,
             Special::Ufunc => {
                 let module = first.and_then(|module| view.string(module));
@@ -741,7 +816,7 @@ impl Observer for Recorder<'_> {
                         }
                     }
                     (Some(object), Some(name))
-                        if object.kind == Kind::Object
+                        if object.is_object()
                             && self.facts.attribute.is_some_and(|(at, _)| at == object.b) =>
                     {
                         self.facts.chained = true;
@@ -787,6 +862,7 @@ impl Observer for Recorder<'_> {
     }
 
     fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
+        self.changed(object);
         match object.kind {
             Kind::Global => {
                 if let Some(global) = self.global_of(object) {
@@ -794,11 +870,21 @@ impl Observer for Recorder<'_> {
                     self.facts.built_global = true;
                 }
             }
-            Kind::Object if object.a != NO_GLOBAL => {
+            Kind::Object | Kind::Stated if object.a != NO_GLOBAL => {
                 let class = &mut self.globals.list[object.a as usize];
                 class.dict_state |= state.kind == Kind::Dict;
                 let special = match class.special {
                     Special::Ordinary => return,
+                    Special::Getattr | Special::Subscript | Special::Reduce | Special::Type => {
+                        self.facts.built_global = true;
+                        return;
+                    }
+                    Special::Partial => {
+                        let function = view.elements(state).and_then(|(items, _)| items.first());
+                        self.facts.partial_of_result |=
+                            function.is_some_and(|&function| self.is_result(function));
+                        return;
+                    }
                     Special::Reconstructor => match self.facts.reconstructed {
                         Some((at, special)) if at == object.b => special,
                         _ => return,
@@ -815,6 +901,15 @@ impl Observer for Recorder<'_> {
             }
             _ => {}
         }
+    }
+
+    fn grown(&mut self, object: Node) {
+        self.changed(object);
+    }
+
+    fn dup(&mut self, _at: u32, node: Node) {
+        // Which of the two is changed is not followed: no pickler writes it.
+        self.facts.changed_again |= node.is_object();
     }
 
     #[inline]

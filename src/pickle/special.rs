@@ -171,7 +171,7 @@ bitflags::bitflags! {
 bitflags::bitflags! {
     /// Which of the strings that rules look for are in a pickle: keys of states.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-    pub(super) struct Said: u16 {
+    pub(super) struct Said: u32 {
         const DB = 1;
         const SAMESITE = 1 << 1;
         /// What Python 3 adds to the states of mails, log records and configurations.
@@ -191,6 +191,8 @@ bitflags::bitflags! {
         const EXTRA_CACHE = 1 << 13;
         const ALIAS_COLS = 1 << 14;
         const EXPLAIN_INFO = 1 << 15;
+        /// A name that Python itself looks for in objects, or what may be one.
+        const HOOK = 1 << 16;
     }
 }
 
@@ -223,9 +225,16 @@ impl Said {
             b"_extra_select_cache" => Self::EXTRA_CACHE,
             b"alias_cols" => Self::ALIAS_COLS,
             b"explain_info" => Self::EXPLAIN_INFO,
+            b"__main__" => Self::empty(),
+            [b'_', b'_', .., b'_', b'_'] => Self::HOOK,
             _ => Self::empty(),
         }
     }
+}
+
+/// Which argument of an iterator is a function, if one is.
+pub(super) fn takes_function_at(module: &[u8], name: &[u8]) -> usize {
+    usize::from(module == b"itertools" && matches!(name, b"accumulate" | b"groupby"))
 }
 
 /// A built-in type of which instances only hold what they are made from.

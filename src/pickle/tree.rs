@@ -85,7 +85,7 @@ impl Sharing<'_> {
                 Identity(0, node.a, node.b)
             }
             Kind::Tuple => Identity(1, node.a, node.b),
-            Kind::Object => Identity(2, node.b, 0),
+            Kind::Object | Kind::Stated => Identity(2, node.b, 0),
             Kind::Set => Identity(3, node.a, 0),
             // Begin at their own opcode or at a MARK, unless they are fetched.
             Kind::List | Kind::Dict | Kind::FrozenSet => {

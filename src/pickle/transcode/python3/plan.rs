@@ -111,7 +111,7 @@ fn str_at(node: Node, pickle: &[u8]) -> Option<u32> {
 impl Plan<'_> {
     fn role(&self, callee: Node) -> Role {
         let number = callee.a as usize;
-        let global = matches!(callee.kind, Kind::Global | Kind::Object) && callee.a != NO_GLOBAL;
+        let global = (callee.kind == Kind::Global || callee.is_object()) && callee.a != NO_GLOBAL;
         let role = global.then(|| self.notes.globals.get(number)).flatten();
         role.copied().unwrap_or(Role::Ordinary)
     }
@@ -166,7 +166,7 @@ impl Observer for Plan<'_> {
     }
 
     fn build(&mut self, at: u32, object: Node, state: Node, view: &View<'_>) {
-        if object.kind == Kind::Object {
+        if object.is_object() {
             match self.role(object) {
                 Role::Array => {
                     let (elements, _) = view.elements(state).unwrap_or_default();
