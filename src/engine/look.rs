@@ -140,7 +140,7 @@ pub enum Shown {
     AsIs,
     /// Nothing.
     Hidden,
-    /// [`Looker::rewritten`] in its place, with these client flags.
+    /// `Looker::rewritten` in its place, with these client flags.
     Rewritten(u32),
     /// Nothing yet: the look would keep others waiting. It was not counted, and has
     /// to be had apart.

@@ -265,7 +265,7 @@ enum Reading {
 impl Lane {
     // What waits -----------------------------------------------------------
 
-    /// Bytes to be written now: none while [`MAX_FLUSHES`] are under way. What
+    /// Bytes to be written now: none while `MAX_FLUSHES` are under way. What
     /// comes meanwhile goes in one piece later, which costs both ends less.
     pub fn unwritten(&mut self) -> &[u8] {
         if self.careful > 0 {

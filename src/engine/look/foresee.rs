@@ -22,7 +22,7 @@ pub struct Foreseen {
     pub no_form: Option<&'static str>,
 }
 
-/// What [`Looker::read`] makes of a value, told by what it counts. For people who
+/// What `Looker::read` makes of a value, told by what it counts. For people who
 /// ask beforehand: takes a looker of its own.
 pub fn foresee_read(
     snapshot: &Arc<Snapshot>,
@@ -55,7 +55,7 @@ pub fn foresee_read(
     }
 }
 
-/// Whether [`Looker::write`] rejects a value, and why, as metrics name it.
+/// Whether `Looker::write` rejects a value, and why, as metrics name it.
 pub fn foresee_write(
     snapshot: &Arc<Snapshot>,
     writer: Identity,
