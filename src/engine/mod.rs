@@ -98,8 +98,8 @@ pub struct Engine {
     made_lanes: u64,
     /// The first lane of each of the snapshot's servers.
     groups: Vec<usize>,
-    /// No further request is taken.
-    held: bool,
+    /// Since when no further request is taken, by the steady clock.
+    held_since_us: Option<u64>,
     /// What may be held for all clients before nothing more is taken for those that are
     /// owed much.
     max_buffered_bytes: usize,
@@ -107,6 +107,9 @@ pub struct Engine {
 
 /// Who holds less is never given up for what all hold: what one read of a client brings.
 const READ_BYTES: usize = 64 << 10;
+/// How long retrievals may ask for further keys while other settings wait to be
+/// adopted, and with them all clients: hundreds of keys are asked for in that time.
+const MAX_ASKING_US: u64 = 250_000;
 /// What an engine may hold unless it is told otherwise.
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
@@ -123,7 +126,7 @@ impl Engine {
             lanes: Vec::new(),
             made_lanes: 0,
             groups: Vec::new(),
-            held: false,
+            held_since_us: None,
             max_buffered_bytes: MAX_BUFFERED_BYTES,
         };
         engine.group_lanes();
@@ -169,7 +172,20 @@ impl Engine {
     /// Takes no further request until [`Engine::adopt`], so that each is carried
     /// out by the settings that decided about it.
     pub fn hold(&mut self) {
-        self.held = true;
+        self.held_since_us = Some(self.sessions.steady_us);
+    }
+
+    /// Ends what could keep other settings waiting for as long as clients like: once
+    /// they have waited for a while, retrievals ask for no further keys.
+    pub fn hasten(&mut self) {
+        let is_over = |since_us| self.sessions.steady_us - since_us >= MAX_ASKING_US;
+        if !self.held_since_us.is_some_and(is_over) {
+            return;
+        }
+        for ticket in self.sessions.end_all_asking() {
+            self.dispatch(ticket.client).ask_rest(ticket);
+        }
+        self.go_on_with_changes();
     }
 
     /// Whether nothing is under way: no lane owes a reply, no client is owed one.
@@ -188,7 +204,7 @@ impl Engine {
     pub fn adopt(&mut self, settings: Settings) {
         assert!(self.is_at_rest(), "settings change under a request");
         self.settings = settings;
-        self.held = false;
+        self.held_since_us = None;
         self.group_lanes();
         self.sessions.adopt(&self.settings);
     }
@@ -254,20 +270,6 @@ impl Engine {
             .collect();
         holders.sort_unstable_by(|a, b| b.cmp(a));
         holders
-    }
-
-    /// While other settings wait to be adopted, gives up clients that have had so long to
-    /// make room for what they still have to ask for.
-    pub fn end_asking(&mut self, timeout_us: u64) {
-        if !self.held {
-            return;
-        }
-        let tickets: Vec<Ticket> = self.sessions.asking.keys().copied().collect();
-        for ticket in tickets {
-            if self.sessions.since(ticket) + timeout_us <= self.sessions.steady_us {
-                self.sessions.give_up(ticket.client, Closed::SendTimeout);
-            }
-        }
     }
 
     /// What was counted so far.
@@ -406,7 +408,7 @@ impl Engine {
             if at == input.len() {
                 break;
             }
-            if session.is_full() || self.held {
+            if session.is_full() || self.held_since_us.is_some() {
                 session.paused = true;
                 break;
             }
@@ -525,7 +527,7 @@ impl Engine {
             self.go_on_with_changes();
         }
         let session = self.sessions.get(client);
-        if !session.paused || session.is_full() || self.held {
+        if !session.paused || session.is_full() || self.held_since_us.is_some() {
             return false;
         }
         session.paused = false;

@@ -708,8 +708,7 @@ impl Worker {
         for lane in &mut self.lanes {
             lane.tick(&mut self.engine, self.limits.request_timeout, self.now);
         }
-        let timeout_us = self.limits.request_timeout.as_micros() as u64;
-        self.engine.end_asking(timeout_us);
+        self.engine.hasten();
         self.give_up_stuck();
     }
 
@@ -790,6 +789,7 @@ impl Worker {
             return;
         }
         let waiting = self.patient_until.is_some()
+            || self.reload.is_some()
             || !self.stuck.is_empty()
             || self.full_since.is_some()
             || self.engine.is_full()

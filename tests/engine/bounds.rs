@@ -429,3 +429,47 @@ fn a_store_over_the_limit_deletes_what_it_replaces_if_it_is_right() {
         assert_eq!(ask("mg k\r\n"), left, "{flags}");
     }
 }
+
+/// Lets the upstream and, if it `takes`, the client have one turn each of 50 ms.
+fn take_turn(rig: &mut Rig, client: u32, turn: u64, takes: bool) {
+    rig.engine.set_now(turn * 50_000);
+    rig.engine.hasten();
+    for lane in 0..rig.lanes() {
+        rig.write_lane(lane, usize::MAX);
+        rig.read_on(lane, 64 << 10);
+    }
+    if takes {
+        rig.flush_some(client, 64 << 10);
+    }
+}
+
+#[test]
+fn other_settings_wait_for_no_line_of_keys_however_long_it_is() {
+    const KEYS: usize = 20_000;
+    let error = "SERVER_ERROR picklegate: timed out before all keys were asked for\r\n";
+    for (on_failure, end) in [("miss", "END\r\n"), ("error", error)] {
+        for takes in [true, false] {
+            let rule = format!("{ISOLATE}\non_upstream_failure = \"{on_failure}\"");
+            let mut rig = Rig::new(&config(1, &rule), 1);
+            let client = rig.open("py2");
+            let value = "v".repeat(1000);
+            let store = format!("set k 0 0 1000\r\n{value}\r\n");
+            assert_eq!(rig.ask(client, store.as_bytes()), b"STORED\r\n");
+            let line = format!("get{}\r\n", " k".repeat(KEYS));
+            rig.send(client, line.as_bytes());
+            rig.engine.hold();
+            let rests_at = (1..60).find(|&turn| {
+                take_turn(&mut rig, client, turn, takes);
+                rig.engine.is_at_rest()
+            });
+            assert!(rests_at.is_some_and(|turn| turn > 4), "{rests_at:?}");
+            rig.flush_clients();
+            let reply = String::from_utf8(rig.take_received(client)).expect("text");
+            let values = reply.strip_suffix(end).expect("an end");
+            let one = format!("VALUE k 0 1000\r\n{value}\r\n");
+            let came = values.len() / one.len();
+            assert!(came > 0 && came < KEYS, "{came}");
+            assert!(values == one.repeat(came));
+        }
+    }
+}

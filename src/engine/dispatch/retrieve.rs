@@ -10,6 +10,9 @@ use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::{Meta, Retrieve, Verb};
 
+/// Of a retrieval that asked for keys for too long.
+const TOO_LONG: &[u8] = b"SERVER_ERROR picklegate: timed out before all keys were asked for";
+
 impl<'e> Dispatch<'e> {
     pub(super) fn retrieve(&mut self, retrieve: &Retrieve<'_>) {
         let ring = &self.snapshot.ring;
@@ -71,8 +74,7 @@ impl<'e> Dispatch<'e> {
             return;
         };
         if unwanted {
-            let rest = asking.rest().count();
-            self.sessions.count_upstream_misses(ticket, rest);
+            self.leave_rest(ticket, &asking);
             self.sessions.end_asking(ticket);
             return self.sessions.finish(ticket);
         }
@@ -89,6 +91,21 @@ impl<'e> Dispatch<'e> {
         self.retrieve_part(how, ticket, server, keys);
         asking.exptime = exptime;
         self.sessions.keep_asking(ticket, asking);
+    }
+
+    /// Answers for keys that are not asked for any more.
+    fn leave_rest(&mut self, ticket: Ticket, asking: &Asking) {
+        let identity = self.sessions.who(ticket).identity;
+        let mut misses = 0;
+        for key in asking.rest() {
+            let decision = self.snapshot.decide(identity, key);
+            if !OnMiss::of(decision, asking.verb).contains(OnMiss::SOFT) {
+                self.sessions.fail(ticket, TOO_LONG);
+                return;
+            }
+            misses += 1;
+        }
+        self.sessions.count_upstream_misses(ticket, misses);
     }
 
     /// Asks a server for keys of its own.

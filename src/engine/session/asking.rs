@@ -127,6 +127,16 @@ impl Sessions {
         session.bulk |= session.slots.len() == 1 && now_us < session.bulk_until_us;
     }
 
+    /// Has no slot ask for more; those that wait for room are to be told.
+    pub fn end_all_asking(&mut self) -> Vec<Ticket> {
+        let mut all: Vec<Ticket> = self.asking.keys().copied().collect();
+        for &ticket in &all {
+            self.be_late(ticket);
+        }
+        all.retain(|&ticket| self.slot(ticket).pending == 1);
+        all
+    }
+
     /// The slots of a client whose keys wait for room.
     pub fn waiting_to_ask(&self, client: u32) -> Vec<Ticket> {
         let session = &self.slab[client as usize];
@@ -139,7 +149,7 @@ impl Sessions {
         waiting.map(|(at, _)| ticket(at)).collect()
     }
 
-    /// A slot's upstream took too long: what it has not asked for is not asked for.
+    /// Time is up for a slot: what it has not asked for is not asked for.
     pub fn be_late(&mut self, ticket: Ticket) {
         self.slot(ticket).is_late = true;
     }
