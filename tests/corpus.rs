@@ -11,10 +11,13 @@ mod targets;
 #[path = "fuzz/traffic.rs"]
 mod traffic;
 
+use std::fs::File;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use fastrand::Rng;
 use proptest::prelude::*;
+use tar::Archive;
 
 /// Inputs made of each corpus beside it.
 const MUTANTS: usize = 1_000;
@@ -43,16 +46,12 @@ fn replay(target: &str, run: fn(&[u8])) {
         );
         return;
     }
-    let mut inputs = Vec::new();
-    for entry in std::fs::read_dir(corpus.join(target)).expect("a corpus per target") {
-        let path = entry.expect("a readable directory").path();
-        inputs.push((path.clone(), std::fs::read(path).expect("a readable file")));
-    }
-    inputs.sort_unstable();
+    let inputs = unpacked(&corpus.join(target).with_extension("tar"));
     assert!(inputs.len() > 10, "the corpus of {target} is gone");
-    for (path, input) in &inputs {
+    println!("{} inputs of {target}", inputs.len());
+    for (name, input) in &inputs {
         // Shown if the test fails.
-        println!("{}", path.display());
+        println!("{name}");
         run(input);
     }
     let seed = std::env::var("PICKLEGATE_SEED").ok();
@@ -66,6 +65,21 @@ fn replay(target: &str, run: fn(&[u8])) {
         let input = Input(&mutant);
         run(input.0);
     }
+}
+
+/// The files of an archive with their names.
+fn unpacked(archive: &Path) -> Vec<(String, Vec<u8>)> {
+    let file = File::open(archive).expect("an archive per target");
+    let mut archive = Archive::new(BufReader::new(file));
+    let entries = archive.entries().expect("an archive");
+    let files = entries.map(|entry| {
+        let mut entry = entry.expect("a whole entry");
+        let name = entry.path().expect("a name").display().to_string();
+        let mut input = Vec::new();
+        entry.read_to_end(&mut input).expect("a whole file");
+        (name, input)
+    });
+    files.collect()
 }
 
 /// An input with some bytes changed, left out, repeated or from another one.
