@@ -231,7 +231,7 @@ impl Sessions {
         self.probed(ticket, Found::Nothing);
     }
 
-    /// A meta reply whose value is [`Looker::rewritten`], its line put right.
+    /// A meta reply whose value is `Looker::rewritten`, its line put right.
     pub fn rewritten(&mut self, ticket: Ticket, line: &[u8]) {
         let value = std::mem::take(&mut self.looker.rewritten);
         self.bytes(ticket, &[line, b"\r\n", &value, b"\r\n"]);

@@ -14,7 +14,7 @@ pub const MAX_HEADER_BYTES: usize = 4096;
 /// The type of the field with the runtime tag, the first that the protocol leaves
 /// to applications.
 const TAG: u8 = 0xe0;
-/// "<signature> <version and command> <family and transport> <length>"
+/// `<signature> <version and command> <family and transport> <length>`
 const HEAD_BYTES: usize = PROTOCOL_PREFIX.len() + 4;
 
 /// What the first bytes of a connection are.

@@ -120,7 +120,7 @@ fn holds(mut program: impl Read, (major, minor): Version) -> io::Result<bool> {
     }
 }
 
-/// "<addresses> <permissions> <offset> <device> <inode> <path>\n"; only files have a
+/// `<addresses> <permissions> <offset> <device> <inode> <path>\n`; only files have a
 /// path with a slash.
 fn mapped_files(maps: impl BufRead) -> impl Iterator<Item = String> {
     maps.split(b'\n')
