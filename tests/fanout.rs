@@ -344,7 +344,10 @@ fn a_hidden_value_is_no_raw_material_under_keys_that_only_base64_spells() {
             ("ms K 1 b MP\r\nx\r\n", "NS\r\n"),
             ("ms K 1 b MR F1\r\n7\r\n", "NS\r\n"),
             ("ms K 1 b ME\r\n7\r\n", "NS\r\n"),
-            ("ma K b\r\n", "NF\r\n"),
+            (
+                "ma K b\r\n",
+                "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n",
+            ),
         ] {
             let found = ask_text(&fleet.py2, &write.replace('K', key));
             assert_eq!(found, told.replace('K', key), "{write}");
@@ -359,6 +362,22 @@ fn a_hidden_value_is_no_raw_material_under_keys_that_only_base64_spells() {
         );
         assert_eq!(ask_text(&fleet.raw, &format!("md {key} b\r\n")), "HD\r\n");
         assert_eq!(ask_text(&fleet.py3, &append), "NS Oq\r\n");
+        // Who changes nothing does not take the token of a stale item either.
+        let stale = format!("ms {key} 1 b\r\nx\r\nmd {key} b I\r\n");
+        assert_eq!(ask_text(&fleet.raw, &stale), "HD\r\nHD\r\n");
+        let long = "x".repeat(65);
+        let write = format!(
+            "ma {key} b\r\nms {key} 1 b MA C1\r\nx\r\nms {key} 1 b MR Tx\r\nx\r\nms {key} 65 b ME\r\n{long}\r\n"
+        );
+        let told = ask_text(&fleet.py2, &write);
+        assert!(
+            told.contains("\r\nEX\r\nCLIENT_ERROR ") && told.ends_with("\r\nNS\r\n"),
+            "{told}"
+        );
+        assert_eq!(
+            ask_text(&fleet.py2, &format!("mg {key} b\r\n")),
+            "HD X W\r\n"
+        );
     }
 }
 

@@ -12,6 +12,9 @@
 //!   white space, and no pickle does. Only where a firewall hides what is flagged as a
 //!   pickle and is none, they look first. They are then asked for whatever is there: of
 //!   many that ask by a CAS id for one counter, most would be told that it is not there.
+//!
+//! A key that no text command can spell is looked at by `mg`, which takes the token of a
+//! stale item. There an `add` replaces nothing, and `ma` says what memcached says.
 
 use std::borrow::Cow;
 

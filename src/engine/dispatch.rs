@@ -15,7 +15,7 @@ use super::statistics::Gathering;
 use super::tally::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
 use super::upstream::{MetaCommands, Upstream};
 use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
-use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES};
+use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, is_token};
 use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
 
@@ -359,7 +359,11 @@ impl<'e> Dispatch<'e> {
         let original = || original_meta(meta, value);
         let on_hidden = match mode {
             _ if is_lock || !Look::of(decision).hides() => OnHidden::Ignore,
-            b'E' if asked.kind == WriteKind::Add => OnHidden::Replace(original()),
+            b'E' if asked.kind == WriteKind::Add && is_token(meta.key) => {
+                OnHidden::Replace(original())
+            }
+            // Who names a value by its id has seen or stored it, and an error changes none.
+            _ if !is_token(meta.key) && (meta.has(b'C') || meta.has_bad_flag()) => OnHidden::Ignore,
             b'R' | b'A' | b'P' => OnHidden::leave(original(), refusal(b"NS", meta)),
             _ => OnHidden::Ignore,
         };
@@ -773,11 +777,10 @@ impl<'e> Dispatch<'e> {
             kind: WriteKind::Conditional,
         };
         let look = Look::of(decision);
-        let on_hidden = if look.hides() {
+        let counts_hidden = look.hides_what_is_none();
+        let on_hidden = if look.hides() && (counts_hidden || is_token(meta.key)) {
             OnHidden::Count {
-                original: look
-                    .hides_what_is_none()
-                    .then(|| original_meta(meta, b"").bound()),
+                original: counts_hidden.then(|| original_meta(meta, b"").bound()),
                 refusal: refusal(b"NF", meta),
             }
         } else {

@@ -64,6 +64,11 @@ pub fn encode_base64_key(key: &[u8]) -> Option<KeyBuf> {
     KeyBuf::try_from(&text[..len]).ok()
 }
 
+/// Tells whether a text command can spell a key; others are spelled in base64 only.
+pub fn is_token(key: &[u8]) -> bool {
+    !key.iter().any(|b| matches!(b, b' ' | b'\n' | 0))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

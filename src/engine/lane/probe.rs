@@ -8,14 +8,16 @@ use crate::engine::change::Found;
 use crate::engine::look::{Look, Shown};
 use crate::engine::meta::{asked_key, asked_opaque};
 use crate::engine::session::{Sessions, Ticket};
+use crate::protocol::key::is_token;
 use crate::protocol::reply::{ReplyError, is_error, parse_va_len, parse_value_head};
 use crate::protocol::{Tokens, parse_u64};
 
 impl Lane {
     /// Asks for the value in the way of a change, to be looked at only: with `gets`,
     /// since a look with `mg` wins the token of a stale item. A key that no text command
-    /// can spell leaves no choice; its value is known by an opaque, since memcached may
-    /// answer with such a key as it is.
+    /// can spell leaves no choice: it is looked at only where something hidden would be
+    /// changed. The value is known by an opaque, since memcached may answer with such a
+    /// key as it is.
     pub fn probe(
         &mut self,
         sessions: &mut Sessions,
@@ -170,9 +172,4 @@ fn probed_by_meta(request: &[u8], text: &[u8]) -> Result<(u32, usize, u64), Repl
     let flags = flags.and_then(|flags| u32::try_from(flags).ok());
     let found = flags.zip(cas).ok_or(ReplyError::Malformed)?;
     Ok((found.0, len, found.1))
-}
-
-/// A key that a text command can spell.
-fn is_token(key: &[u8]) -> bool {
-    !key.iter().any(|b| matches!(b, b' ' | b'\n' | 0))
 }
