@@ -22,7 +22,8 @@
 //! | [`metrics`] | families, and how a worker's counts become theirs | the data path |
 //! | [`log`] | lines for standard error, and that nobody waits for its reader | what they are about |
 //! | [`embedded`] | an in-process memcached for trying things out | the proxy |
-//! | [`advice`], [`check`], [`explain`], [`inspect`], [`transcode`], [`demo`] | what people read | |
+//! | [`report`] | what people read: advice, check, explain, inspect, transcode | serving |
+//! | [`cli`] | the command line, what each command does, the demo | |
 //!
 //! Imports point one way: `protocol` and `pickle` under `policy`, that under
 //! `engine`, that under `server`.
@@ -80,18 +81,14 @@
 //!   it, which `get` neither says nor does.
 #![forbid(unsafe_code)]
 
-pub mod advice;
-pub mod check;
+pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod embedded;
 pub mod engine;
-pub mod explain;
-pub mod inspect;
 pub mod log;
 pub mod metrics;
 pub mod pickle;
 pub mod policy;
 pub mod protocol;
+pub mod report;
 pub mod server;
-pub mod transcode;

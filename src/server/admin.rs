@@ -22,8 +22,8 @@ use super::status::{Connected, Status};
 use super::stream::{ListenSocket, Listening};
 use super::upstream::Address;
 use super::worker::{self, Handle, Message, Silent};
-use crate::advice::{self, Counts};
 use crate::metrics::Registry;
+use crate::report::advice::{self, Counts};
 
 /// How long a server may take to say its version.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -21,10 +21,10 @@ use super::judges::Judges;
 use super::status::{self, Connected, Group};
 use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
-use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{Closed, Engine, Invalidation, LaneId, MAX_UNSENT, Upstream};
 use crate::metrics::{Gauges, Publisher};
+use crate::report::advice::Counts;
 pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 
 /// Bytes read at once.

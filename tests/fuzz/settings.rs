@@ -4,8 +4,8 @@
 // The fuzzers use one of these each.
 #![allow(dead_code)]
 
-use picklegate::check::{step, summary};
 use picklegate::config::Config;
+use picklegate::report::check::{step, summary};
 use picklegate::server::proxy::{MAX_HEADER_BYTES, Parsed, ProxyError, parse};
 
 /// Longer inputs find nothing new.

@@ -9,11 +9,11 @@ use std::sync::{Arc, mpsc};
 use mio::Waker;
 use tokio::sync::oneshot;
 
-use crate::advice::Counts;
 use crate::config::Limits;
 use crate::engine::{Family, Judged, LaneId, ListenerId, MetaCommands, Settings, Ticket};
 use crate::metrics::{Durations, Labels};
 use crate::policy::{Snapshot, Told};
+use crate::report::advice::Counts;
 use crate::server::status::Connected;
 use crate::server::stream::Detached;
 use crate::server::upstream::Address;

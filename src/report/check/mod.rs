@@ -10,11 +10,11 @@ pub use hazard::{Hazard, Side};
 pub use step::{Change, Step, step};
 
 use crate::config::{ClientAuth, Config, Word as _};
-use crate::explain::family;
 use crate::policy::{
     Coherence, Globals, Identify, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure,
     Rollout, Rule, RuntimeTag, Snapshot, Sniff, Untagged,
 };
+use crate::report::explain::family;
 
 /// The summary of a configuration: a paragraph for each of its parts.
 pub fn summary(config: &Config) -> String {

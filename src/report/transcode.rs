@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use crate::inspect::{Asked, inflate, printable};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{Broken, Extensions, InflateError, Inflater, Scan, Scanner, Verdict};
+use crate::report::inspect::{Asked, inflate, printable};
 
 /// The form that a reader is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]

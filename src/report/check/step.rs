@@ -17,8 +17,8 @@ use std::fmt::{self, Display};
 use super::columns;
 use super::hazard::{Hazard, Side};
 use crate::config::{Config, Word};
-use crate::explain::family;
 use crate::policy::{BUCKETS, Coherence, Mode, Rule, Sniff};
+use crate::report::explain::family;
 
 mod namespaces;
 mod settings;

@@ -88,7 +88,7 @@ impl fmt::Display for NameList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inspect::Inspector;
+    use crate::report::inspect::Inspector;
 
     #[test]
     fn names_are_sorted_and_counted() {

@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::{Foreseen, Look, Shown, foresee_read, foresee_write};
-use crate::inspect::{inflate, printable};
 use crate::pickle::{Encoding, Inflater, Scanner, Sniffer, Verdict};
 use crate::policy::{Decision, Identity, Mode, Pickles, Snapshot, Sniff, SpaceId};
+use crate::report::inspect::{inflate, printable};
 
 /// A value as clients store it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -195,8 +195,8 @@ fn told_through(foreseen: &Foreseen) -> String {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::explain::explain;
     use crate::policy::RuntimeTag;
+    use crate::report::explain::explain;
 
     /// `{'a': 1}` of protocol 4, and a call of `os.system`.
     const PROTOCOL_4: &[u8] = b"\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.";
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn flags_are_those_of_what_it_looks_like() {
-        let pickles = &Config::parse("test.toml", include_str!("../../config/default.toml"))
+        let pickles = &Config::parse("test.toml", include_str!("../../../config/default.toml"))
             .unwrap()
             .snapshot
             .pickles;

@@ -9,9 +9,9 @@ use toml_writer::{ToTomlValue as _, TomlStringBuilder};
 
 use crate::config::Word as _;
 use crate::engine::{Family, PROTOCOLS};
-use crate::explain;
-use crate::inspect::{acts, printable};
 use crate::policy::{Coherence, KeyCodec, Mode, Rollout, Rule, Rules, Sniff, SpaceId};
+use crate::report::explain;
+use crate::report::inspect::{acts, printable};
 
 /// The counts of one family, by all workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

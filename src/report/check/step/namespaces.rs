@@ -7,8 +7,8 @@ use std::fmt::Display;
 use super::super::hazard::Hazard;
 use super::{Comparison, isolated};
 use crate::config::Config;
-use crate::inspect::every_python;
 use crate::policy::{Identify, RuntimeTag, Snapshot, SpaceId, Untagged};
+use crate::report::inspect::every_python;
 
 impl Comparison<'_> {
     pub(super) fn namespaces(&mut self) {
