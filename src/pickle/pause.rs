@@ -99,12 +99,15 @@ mod tests {
 
     #[test]
     fn a_look_at_many_names_pauses_between_them() {
-        let names: String = (0..10_000).map(|nth| format!("cos\nn{nth}\n0")).collect();
-        let pickle = format!("{names}N.").into_bytes();
+        let mut pickle = Vec::new();
+        for nth in 0..10_000 {
+            pickle.extend_from_slice(format!("cos\nn{nth}\n0").as_bytes());
+        }
+        pickle.extend_from_slice(b"N.");
         let mut scanner = Scanner::pausing(Pause::with(count));
         let scan = scanner.scan(&pickle, Extensions::NONE).unwrap();
-        let (paused, named) = pauses(|| scan.globals().count());
-        assert_eq!((paused, named), (10_000 / NAMES, 10_000));
+        let (paused, globals) = pauses(|| scan.globals().count());
+        assert_eq!((paused, globals), (10_000 / NAMES, 10_000));
     }
 
     #[test]
