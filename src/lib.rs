@@ -56,9 +56,9 @@
 //! # Reading order
 //!
 //! [`protocol::request`], then `policy/key.rs`, then `engine/mod.rs`,
-//! `engine/dispatch.rs`, `engine/lane/` and `engine/session/`, then
+//! `engine/dispatch.rs`, `engine/upstream/` and `engine/downstream/`, then
 //! `server/worker.rs`. For pickles: `pickle/machine.rs`, `scan.rs`, `verdict.rs`,
-//! `transcode/mod.rs`, then `engine/look.rs`.
+//! `transcode/mod.rs`, then `engine/value/`.
 //!
 //! # What was tried and is not here
 //!

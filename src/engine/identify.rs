@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
+use super::counts::{Outcome, Untagged};
 use super::dispatch::{Dispatch, Taken};
+use super::downstream::{Known, Quiet, Sessions, Who};
 use super::listener::ListenerId;
 use super::meta::push_key;
 use super::notes::Kind;
-use super::session::{Known, Quiet, Sessions, Who};
-use super::tally::{Outcome, Untagged};
 use crate::policy::{Admission, Identity, RuntimeTag, Standing, Tag, Told};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 

@@ -1,9 +1,9 @@
 //! Replies of meta commands: put into the client's words, with its own key and
 //! without what was only asked to check them. Knows lines, not connections.
 
-use super::lane::OnMiss;
-use super::look::Look;
 use super::pool::Pool;
+use super::upstream::OnMiss;
+use super::value::Look;
 use crate::policy::Restore;
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use crate::protocol::reply::ReplyError;

@@ -6,46 +6,41 @@
 //! and [`Engine::lane_input`] for whatever was read; then write what
 //! [`Upstream::lane`] has unwritten, and what [`Engine::pop_dirty`] names.
 
-mod apart;
-mod change;
+mod counts;
 mod dispatch;
-mod families;
-mod fills;
+mod downstream;
 mod identify;
-mod lane;
 mod listener;
-mod look;
 mod meta;
 mod notes;
 mod pool;
-mod session;
 mod statistics;
-mod tally;
+mod steps;
 mod upstream;
+mod value;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use apart::{Apart, Job, Judge, Judged};
-pub use families::{Families, Family};
-pub use fills::{Fills, WINDOW_US as FILL_WINDOW_US};
-pub use lane::{Lane, Overdue, PIECE_TIMEOUTS};
-pub use listener::{ListenerId, ListenerIds};
-pub use look::{Foreseen, Inline, Look, Shown, foresee_read, foresee_write};
-pub use session::{Known, MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Ticket};
-pub use tally::{
+pub use counts::families::{Families, Family};
+pub use counts::fills::{Fills, WINDOW_US as FILL_WINDOW_US};
+pub use counts::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
     PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
 };
+pub use downstream::{Known, MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Ticket};
+pub use listener::{ListenerId, ListenerIds};
+pub use upstream::server::{LaneId, MetaCommands, Upstream, UpstreamCounts};
+pub use upstream::{Lane, Overdue, PIECE_TIMEOUTS};
+pub use value::apart::{Apart, Job, Judge, Judged};
+pub use value::{Foreseen, Inline, Look, Shown, foresee_read, foresee_write};
 
-pub use upstream::{LaneId, MetaCommands, Upstream, UpstreamCounts};
-
-use change::Next;
+use counts::fills::FillMemory;
 use dispatch::{Dispatch, Taken};
-use fills::FillMemory;
-use lane::Target;
+use downstream::Sessions;
 use notes::Kind;
-use session::Sessions;
+use steps::Next;
+use upstream::Target;
 
 use crate::policy::{Admission, Snapshot, Told};
 use crate::protocol::key::KeyBuf;
@@ -621,7 +616,7 @@ impl Engine {
     }
 
     /// Deletes the siblings of a change that took effect too late for its client.
-    fn finish_late(&mut self, change: &change::Change) {
+    fn finish_late(&mut self, change: &steps::Change) {
         let upstream = &mut self.lanes[change.lane];
         if upstream.refusal().is_some() {
             upstream.refused += 1;

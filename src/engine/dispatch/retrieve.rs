@@ -1,11 +1,11 @@
 //! Retrievals: which copies are asked for, at which servers, and how many keys at a time.
 
 use super::{BAD_FORMAT, Dispatch, meta_quiet, meta_reply};
-use crate::engine::lane::{OnMiss, Target};
-use crate::engine::look::Look;
+use crate::engine::counts::Outcome;
+use crate::engine::downstream::{Asking, Ticket};
 use crate::engine::meta::{MetaReply, OwedRestore, miss_line};
-use crate::engine::session::{Asking, Ticket};
-use crate::engine::tally::Outcome;
+use crate::engine::upstream::{OnMiss, Target};
+use crate::engine::value::Look;
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::{Meta, Retrieve, Verb};

@@ -1,5 +1,8 @@
 //! What one worker counted. Plain numbers: the shell publishes them as metrics.
 
+pub(super) mod families;
+pub(super) mod fills;
+
 use std::collections::BTreeMap;
 
 use crate::pickle::{self, Verdict};

@@ -6,12 +6,12 @@
 
 use super::apart::push_rewritten;
 use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
-use crate::engine::change::Next;
-use crate::engine::families::Families;
-use crate::engine::fills::FillMemory;
-use crate::engine::lane::OnMiss;
+use crate::engine::counts::families::Families;
+use crate::engine::counts::fills::FillMemory;
+use crate::engine::counts::{Outcome, Tally};
 use crate::engine::pool::Pool;
-use crate::engine::tally::{Outcome, Tally};
+use crate::engine::steps::Next;
+use crate::engine::upstream::OnMiss;
 use crate::policy::Identity;
 
 impl Sessions {

@@ -3,11 +3,11 @@
 
 use super::replies::came;
 use super::{Lane, Owed, Reading, Reply, Target};
-use crate::engine::apart::Awaits;
-use crate::engine::change::Found;
-use crate::engine::look::{Look, Shown};
+use crate::engine::downstream::{Sessions, Ticket};
 use crate::engine::meta::{asked_key, asked_opaque};
-use crate::engine::session::{Sessions, Ticket};
+use crate::engine::steps::Found;
+use crate::engine::value::apart::Awaits;
+use crate::engine::value::{Look, Shown};
 use crate::protocol::key::is_token;
 use crate::protocol::reply::{ReplyError, is_error, parse_va_len, parse_value_head};
 use crate::protocol::{Tokens, parse_u64};

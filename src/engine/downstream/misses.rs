@@ -2,9 +2,9 @@
 //! followed by questions for the copies of others.
 
 use super::{Sessions, Ticket};
-use crate::engine::change::Next;
-use crate::engine::lane::OnMiss;
 use crate::engine::meta::{MetaReply, asked_flags};
+use crate::engine::steps::Next;
+use crate::engine::upstream::OnMiss;
 
 impl Sessions {
     /// A client key was missed: a write that follows soon fills it.

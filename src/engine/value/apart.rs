@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::lane::OnMiss;
-use super::look::{self, Inline, Look, Looker};
-use super::meta::MetaReply;
-use super::session::Ticket;
+use crate::engine::downstream::Ticket;
+use crate::engine::meta::MetaReply;
+use crate::engine::upstream::OnMiss;
+use crate::engine::value::{self, Inline, Look, Looker};
 use crate::pickle::Pause;
 use crate::policy::{Identity, Snapshot};
 use crate::protocol::key::KeyBuf;
@@ -66,12 +66,12 @@ enum Asks {
 /// What came of a job.
 #[derive(Debug)]
 pub struct Judged {
-    pub(super) id: u32,
-    pub(super) look: look::Judged,
+    pub(in crate::engine) id: u32,
+    pub(in crate::engine) look: value::Judged,
     /// The job's.
-    pub(super) bytes: Vec<u8>,
-    pub(super) value: Range<usize>,
-    pub(super) key: Option<Box<KeyBuf>>,
+    pub(in crate::engine) bytes: Vec<u8>,
+    pub(in crate::engine) value: Range<usize>,
+    pub(in crate::engine) key: Option<Box<KeyBuf>>,
 }
 
 /// Does jobs, one after another; keeps the memory for it.
@@ -135,7 +135,7 @@ impl Job {
 
 /// What a value was on its way to.
 #[derive(Debug)]
-pub(super) enum Awaits {
+pub(in crate::engine) enum Awaits {
     /// A slot of a retrieval, where its line and itself go.
     Value {
         ticket: Ticket,
@@ -178,7 +178,7 @@ impl Awaits {
 
 /// All jobs of a worker.
 #[derive(Debug)]
-pub(super) struct Jobs {
+pub(in crate::engine) struct Jobs {
     snapshot: Arc<Snapshot>,
     limit: usize,
     /// By number.
@@ -188,13 +188,13 @@ pub(super) struct Jobs {
     /// Those that nobody has taken yet.
     new: Vec<Job>,
     /// What was found out about the stores that their clients go on with.
-    stores: HashMap<u32, look::Judged>,
+    stores: HashMap<u32, value::Judged>,
     /// Clients with a store that waits for room, and how much.
     waiting: VecDeque<(u32, usize)>,
 }
 
 impl Jobs {
-    pub(super) fn new(snapshot: Arc<Snapshot>, limit: usize) -> Self {
+    pub(in crate::engine) fn new(snapshot: Arc<Snapshot>, limit: usize) -> Self {
         Self {
             snapshot,
             limit,
@@ -207,18 +207,18 @@ impl Jobs {
     }
 
     /// Whether nothing is under way.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(in crate::engine) fn is_idle(&self) -> bool {
         self.under_way.is_empty()
     }
 
     /// Bytes of all that is under way.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::engine) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether a value of this size fits. One alone always does, so that nothing
     /// waits for nothing.
-    pub(super) fn has_room(&self, bytes: usize, is_large: bool) -> bool {
+    pub(in crate::engine) fn has_room(&self, bytes: usize, is_large: bool) -> bool {
         let kept = if is_large {
             self.limit / LARGE_SHARE
         } else {
@@ -228,7 +228,7 @@ impl Jobs {
     }
 
     /// Adds a look at a value on its way to a reader; its number.
-    pub(super) fn add_read(
+    pub(in crate::engine) fn add_read(
         &mut self,
         awaits: Awaits,
         (identity, look): (Identity, Look),
@@ -239,7 +239,7 @@ impl Jobs {
     }
 
     /// Adds a look at a value on its way in.
-    pub(super) fn add_write(
+    pub(in crate::engine) fn add_write(
         &mut self,
         client: u32,
         writer: Identity,
@@ -276,12 +276,12 @@ impl Jobs {
     }
 
     /// Takes those that nobody has taken yet.
-    pub(super) fn take_new(&mut self) -> Vec<Job> {
+    pub(in crate::engine) fn take_new(&mut self) -> Vec<Job> {
         std::mem::take(&mut self.new)
     }
 
     /// A job is done: what its value was on its way to, and how many bytes it had.
-    pub(super) fn done(&mut self, id: u32) -> (Awaits, usize) {
+    pub(in crate::engine) fn done(&mut self, id: u32) -> (Awaits, usize) {
         let (awaits, bytes) = self.under_way.remove(id as usize);
         self.bytes -= bytes;
         (awaits, bytes)
@@ -290,24 +290,24 @@ impl Jobs {
     // Stores ---------------------------------------------------------------
 
     /// What was found out about the store that a client goes on with.
-    pub(super) fn take_store(&mut self, client: u32) -> Option<look::Judged> {
+    pub(in crate::engine) fn take_store(&mut self, client: u32) -> Option<value::Judged> {
         self.stores.remove(&client)
     }
 
     /// Keeps that until the client goes on.
-    pub(super) fn keep_store(&mut self, client: u32, judged: look::Judged) {
+    pub(in crate::engine) fn keep_store(&mut self, client: u32, judged: value::Judged) {
         self.stores.insert(client, judged);
     }
 
     /// A client goes on with its store once there is room for it.
-    pub(super) fn wait(&mut self, client: u32, bytes: usize) {
+    pub(in crate::engine) fn wait(&mut self, client: u32, bytes: usize) {
         if !self.waiting.iter().any(|(known, _)| *known == client) {
             self.waiting.push_back((client, bytes));
         }
     }
 
     /// The clients that there is room for now, first come, first served.
-    pub(super) fn take_waiting(&mut self) -> Vec<u32> {
+    pub(in crate::engine) fn take_waiting(&mut self) -> Vec<u32> {
         let mut free = self.limit.saturating_sub(self.bytes);
         let mut taken = Vec::new();
         while let Some(&(client, bytes)) = self.waiting.front() {
@@ -322,7 +322,7 @@ impl Jobs {
     }
 
     /// A client is gone.
-    pub(super) fn forget(&mut self, client: u32) {
+    pub(in crate::engine) fn forget(&mut self, client: u32) {
         self.stores.remove(&client);
         self.waiting.retain(|(waits, _)| *waits != client);
     }

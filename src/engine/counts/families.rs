@@ -16,8 +16,8 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use super::look::Seen;
-use super::tally::{ByReason, COUNTS, PROTOCOLS, Split};
+use crate::engine::counts::{ByReason, COUNTS, PROTOCOLS, Split};
+use crate::engine::value::Seen;
 use crate::policy::{Separators, SpaceId};
 
 /// Families that one worker keeps.
@@ -104,7 +104,13 @@ impl Families {
 
     /// A key was read by somebody of a space: what was seen, if it was there.
     #[inline]
-    pub(super) fn read(&mut self, key: &[u8], reader: SpaceId, seen: Option<&Seen>, hidden: bool) {
+    pub(in crate::engine) fn read(
+        &mut self,
+        key: &[u8],
+        reader: SpaceId,
+        seen: Option<&Seen>,
+        hidden: bool,
+    ) {
         if !COUNTS {
             return;
         }
@@ -146,7 +152,7 @@ impl Families {
 
     /// A value was stored by somebody of a space.
     #[inline]
-    pub(super) fn wrote(&mut self, key: &[u8], writer: SpaceId, seen: &Seen) {
+    pub(in crate::engine) fn wrote(&mut self, key: &[u8], writer: SpaceId, seen: &Seen) {
         if !COUNTS {
             return;
         }
@@ -160,7 +166,7 @@ impl Families {
     }
 
     /// A key is used as what versions should share.
-    pub(super) fn splits(&mut self, key: &[u8], kind: Split) {
+    pub(in crate::engine) fn splits(&mut self, key: &[u8], kind: Split) {
         if let Some(family) = self.of(key) {
             match kind {
                 Split::Counter => family.counters += 1,

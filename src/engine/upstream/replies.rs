@@ -2,13 +2,13 @@
 
 use super::fence::{End, OUT_OF_MEMORY};
 use super::{CAREFUL, Lane, OnMiss, Owed, OwedKey, Reading, Reply};
-use crate::engine::apart::Awaits;
-use crate::engine::look::Shown;
+use crate::engine::downstream::{Came, LARGE_BYTES, Sessions, Ticket};
 use crate::engine::meta::{
     OwedRestore, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
     rewrite_meta, rewrite_unnamed,
 };
-use crate::engine::session::{Came, LARGE_BYTES, Sessions, Ticket};
+use crate::engine::value::Shown;
+use crate::engine::value::apart::Awaits;
 use crate::protocol::Tokens;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,

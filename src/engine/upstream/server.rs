@@ -1,6 +1,6 @@
 //! A lane and what the engine knows of its server.
 
-use super::lane::{Lane, OnMiss};
+use crate::engine::upstream::{Lane, OnMiss};
 
 /// One lane of an engine, as long as that lives: no other lane ever has its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,9 +51,9 @@ pub struct Upstream {
     /// before there was one.
     pub meta: MetaCommands,
     /// Requests that were answered for it at once, because it could not.
-    pub(super) refused: u64,
+    pub(in crate::engine) refused: u64,
     /// Keys of reads among them that were answered as misses.
-    pub(super) softened: u64,
+    pub(in crate::engine) softened: u64,
 }
 
 /// What one lane counted since the start.
@@ -69,7 +69,7 @@ pub struct UpstreamCounts {
 
 impl Upstream {
     /// Nothing was asked of it yet.
-    pub(super) fn new(id: LaneId, server: &str) -> Self {
+    pub(in crate::engine) fn new(id: LaneId, server: &str) -> Self {
         Self {
             id,
             lane: Lane::default(),
@@ -92,18 +92,18 @@ impl Upstream {
     }
 
     /// Why nothing can be asked of it now.
-    pub(super) fn refusal(&self) -> Option<&str> {
+    pub(in crate::engine) fn refusal(&self) -> Option<&str> {
         let full = || self.lane.is_full().then_some("has too much waiting for it");
         self.down.as_deref().or_else(full)
     }
 
     /// Whether a read is answered as a miss now, instead of asking for it.
-    pub(super) fn misses(&self, on_miss: OnMiss) -> bool {
+    pub(in crate::engine) fn misses(&self, on_miss: OnMiss) -> bool {
         on_miss.contains(OnMiss::SOFT) && !self.wants_login && self.refusal().is_some()
     }
 
     /// The error line for clients.
-    pub(super) fn error(&self, why: &str) -> Vec<u8> {
+    pub(in crate::engine) fn error(&self, why: &str) -> Vec<u8> {
         format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()
     }
 }

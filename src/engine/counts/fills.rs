@@ -128,7 +128,7 @@ impl Fills {
 
 /// The memory as one engine uses it: by the numbers of its namespaces.
 #[derive(Debug)]
-pub(super) struct FillMemory {
+pub(in crate::engine) struct FillMemory {
     fills: Arc<Fills>,
     /// Which number stands for which namespace. Under another layout nothing is
     /// found of what was missed before: it may have been another's miss.
@@ -136,23 +136,23 @@ pub(super) struct FillMemory {
 }
 
 impl FillMemory {
-    pub(super) fn new(fills: Arc<Fills>, namespaces: &[Namespace]) -> Self {
+    pub(in crate::engine) fn new(fills: Arc<Fills>, namespaces: &[Namespace]) -> Self {
         let layout = layout(namespaces);
         Self { fills, layout }
     }
 
     /// Other namespaces have the numbers from now on.
-    pub(super) fn renumber(&mut self, namespaces: &[Namespace]) {
+    pub(in crate::engine) fn renumber(&mut self, namespaces: &[Namespace]) {
         self.layout = layout(namespaces);
     }
 
     /// A client key was missed by somebody of a namespace.
-    pub(super) fn note(&self, space: SpaceId, key: &[u8], now_us: u64) {
+    pub(in crate::engine) fn note(&self, space: SpaceId, key: &[u8], now_us: u64) {
         self.fills.note(self.namespace(space), key, now_us);
     }
 
     /// Whether it was missed a moment ago; as many writes are told so as misses were.
-    pub(super) fn take(&self, space: SpaceId, key: &[u8], now_us: u64) -> bool {
+    pub(in crate::engine) fn take(&self, space: SpaceId, key: &[u8], now_us: u64) -> bool {
         self.fills.take(self.namespace(space), key, now_us)
     }
 

@@ -2,9 +2,9 @@
 //! slot has all that it waits for.
 
 use super::{END, Kind, Quiet, Sessions, Slot, Ticket, Who, Work};
-use crate::engine::change::{Change, Found, Next, Stage, replace_code};
-use crate::engine::look::{Look, Shown};
-use crate::engine::tally::{Closed, Invalidation, Outcome};
+use crate::engine::counts::{Closed, Invalidation, Outcome};
+use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
+use crate::engine::value::{Look, Shown};
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
 

@@ -18,9 +18,9 @@
 
 use std::borrow::Cow;
 
-use super::lane::OnMiss;
+use super::downstream::Ticket;
 use super::meta::MetaReply;
-use super::session::Ticket;
+use super::upstream::OnMiss;
 use crate::policy::SpaceId;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::Verb;

@@ -2,12 +2,12 @@
 //! is known. Counted as if they had been looked at where they came by.
 
 use super::{Desk, Look, Sessions, Shown, Ticket};
-use crate::engine::apart::{Awaits, Judged};
-use crate::engine::change::{Found, Next};
-use crate::engine::lane::OnMiss;
-use crate::engine::look::Admitted;
+use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
-use crate::engine::tally::Outcome;
+use crate::engine::steps::{Found, Next};
+use crate::engine::upstream::OnMiss;
+use crate::engine::value::Admitted;
+use crate::engine::value::apart::{Awaits, Judged};
 use crate::policy::Decision;
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{Session, Sessions};
 use crate::engine::Settings;
+use crate::engine::counts::Tally;
 use crate::engine::listener::ListenerId;
-use crate::engine::tally::Tally;
 use crate::policy::{
     Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,
 };

@@ -4,9 +4,9 @@
 use super::fence::End;
 use super::late::After;
 use super::{Lane, OnMiss, Open, Owed, OwedKey, Reply};
-use crate::engine::look::Look;
+use crate::engine::downstream::{Sessions, Ticket};
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
-use crate::engine::session::{Sessions, Ticket};
+use crate::engine::value::Look;
 use crate::policy::{KeyCodec, Restore, SpaceId};
 use crate::protocol::Tokens;
 use crate::protocol::key::{KeyBuf, encode_base64_key};

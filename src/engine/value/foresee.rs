@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Admitted, Inline, Look, Looker, PROTOCOL, Shown, plain};
-use crate::engine::tally::{Action, Direction, Tally, Writer};
+use crate::engine::counts::{Action, Direction, Tally, Writer};
 use crate::pickle::{Pause, Reason, Verdict};
 use crate::policy::{Decision, Identity, Snapshot};
 

@@ -1,13 +1,14 @@
 //! The look at a value on its way: at its first bytes, or at all of it. Says what
 //! becomes of it and counts that; sends nothing.
 
+pub(super) mod apart;
 mod foresee;
 
 pub use foresee::{Foreseen, foresee_read, foresee_write};
 
 use std::sync::Arc;
 
-use super::tally::{Action, Direction, Tally, Writer, place_of};
+use super::counts::{Action, Direction, Tally, Writer, place_of};
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{
     self, Broken, Encoding, Extensions, Firewall, Header, InflateError, InflateLimits, Inflater,

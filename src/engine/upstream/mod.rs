@@ -12,6 +12,7 @@ mod late;
 mod probe;
 mod replies;
 mod requests;
+pub(super) mod server;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,11 +24,11 @@ pub(super) use requests::{StoreHead, Target};
 use fence::Fence;
 use late::After;
 
-use super::change::Found;
-use super::look::Look;
+use super::counts::Closed;
+use super::downstream::{Sessions, Ticket};
 use super::meta::{MetaReply, OwedRestore, asked_flags, asked_key, miss_line};
-use super::session::{Sessions, Ticket};
-use super::tally::Closed;
+use super::steps::Found;
+use super::value::Look;
 use crate::policy::{Coherence, Decision, Mode, OnUpstreamFailure, SpaceId};
 use crate::protocol::Tokens;
 use crate::protocol::request::Verb;
