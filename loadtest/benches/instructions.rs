@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
 use picklegate::pickle::transcode::{Form, Transcoder, UnknownEnvironment};
-use picklegate::pickle::{Extensions, Scanner};
+use picklegate::pickle::{Extensions, Firewall, Scanner};
 
 use setup::{KEY, multi_get, pickle, recorded, set, sets, store, turn, turn_under};
 
@@ -85,6 +85,23 @@ fn scan(pickle: Vec<u8>) -> impl FnMut() {
     }
 }
 
+/// A scan, and the built-in deny list after it.
+fn deny(pickle: Vec<u8>) -> impl FnMut() {
+    let (mut scanner, firewall) = (Scanner::default(), Firewall::built_in());
+    move || {
+        let scan = scanner.scan(black_box(&pickle), Extensions::NONE);
+        let checked = firewall.check(&scan.expect("a pickle"));
+        checked.expect("nothing that is denied");
+    }
+}
+
+/// A list of this many classes of an application, each another.
+fn names(count: usize) -> Vec<u8> {
+    let names = (0..count).flat_map(|n| format!("cshop.models\nCart{n}\n").into_bytes());
+    let pickle = b"\x80\x02](".iter().copied();
+    pickle.chain(names).chain(*b"e.").collect()
+}
+
 /// A list of this many small integers.
 fn ints(count: usize) -> Vec<u8> {
     let ints = (0..count).flat_map(|n| [b'K', n as u8]);
@@ -121,5 +138,8 @@ scenarios! {
     md_with_sibling: 1 in ask(1, &set(KEY, 100), &line("md", ""));
     scan_1_kib: 1 in scan(recorded("users-py3"));
     scan_per_int: 640 in scan(ints(640));
+    scan_per_name: 640 in scan(names(640));
+    deny_1_kib: 1 in deny(recorded("users-py3"));
+    deny_per_name: 640 in deny(names(640));
     transcode_1_kib: 1 in transcode(recorded("users-py3"), Form::Python2);
 }
