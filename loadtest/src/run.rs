@@ -15,7 +15,7 @@ use crate::report::Report;
 use crate::stream::Stream;
 use crate::tally::{Extent, Meter, Tally};
 use crate::target::Target;
-use crate::watch::Watched;
+use crate::watch::{LOAD, Watched};
 use crate::workload::{Keyspace, Workload};
 
 /// Longest that a number of requests may take, unless --seconds says longer.
@@ -24,9 +24,6 @@ const MAX_FOR_REQUESTS: Duration = Duration::from_mins(1);
 const GRACE: Duration = Duration::from_secs(30);
 /// Writes under way while keys are preloaded.
 const PRELOAD_BATCH: usize = 64;
-
-/// Under which name this process is watched itself.
-pub(crate) const LOAD: &str = "load";
 
 /// Puts the load on, and says how it went.
 pub(crate) async fn run(args: &Run) -> Result<(), Failure> {

@@ -7,6 +7,9 @@ use std::str::FromStr;
 use procfs::ProcResult;
 use procfs::process::Process;
 
+/// Under which name this process is watched itself.
+pub(crate) const LOAD: &str = "load";
+
 /// `NAME=PID`: a process whose CPU is accounted to the load.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {

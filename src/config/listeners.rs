@@ -7,11 +7,11 @@ use arrayvec::ArrayVec;
 
 use super::Listener;
 use super::addr::ListenAddr;
-use super::compile::{parsed, some_of};
 use super::raw::RawListener;
 use super::report::{At, Report};
 use super::socket::{SocketAccess, access, refuse_obstacle};
 use super::tls::{self, ListenerTls};
+use super::values::{parsed, some_of};
 use super::words::known;
 use crate::policy::{Admission, Identify, Namespace, RuntimeTag, SOURCES, Source, Untagged};
 

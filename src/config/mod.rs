@@ -14,13 +14,16 @@ mod addr;
 mod compile;
 mod document;
 mod listeners;
+mod namespaces;
 mod pickles;
 mod raw;
 mod report;
+mod rules;
 mod shadow;
 mod socket;
 mod tls;
 mod validity;
+mod values;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +34,8 @@ pub use addr::{AddrError, ListenAddr, ServerAddr};
 pub use report::{ConfigError, ConfigErrors};
 pub use socket::SocketAccess;
 pub(crate) use socket::obstacle;
-pub use tls::{ClientAuth, ListenerTls, UpstreamTls, Written};
+pub use tls::{ListenerTls, UpstreamTls, Written};
+pub use words::ClientAuth;
 pub(crate) use words::Word;
 
 use crate::policy::{Admission, Distribution, Snapshot};

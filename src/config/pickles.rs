@@ -4,9 +4,9 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::compile::{number, size};
 use super::raw::RawPickle;
 use super::report::{At, Report};
+use super::values::{number, size};
 use super::words::{Detect, meaning};
 use crate::pickle::inventory::Inventory;
 use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, ListError};

@@ -8,8 +8,8 @@ use std::path::Path;
 use nix::unistd::{Gid, Group};
 
 use super::addr::ListenAddr;
-use super::compile::parsed;
 use super::report::{At, Report};
+use super::values::parsed;
 
 /// Permissions, without those of a program.
 const MAX_MODE: u32 = 0o777;

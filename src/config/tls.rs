@@ -12,11 +12,11 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 use super::addr::ServerAddr;
-use super::compile::parsed;
 use super::raw::{Raw, RawListenerTls, RawUpstreamTls};
 use super::report::{At, Report};
 use super::validity::{self, Purpose};
-use super::words::{Word as _, meaning};
+use super::values::parsed;
+use super::words::{ClientAuth, Word as _, meaning};
 
 /// Settings as they are written, by name.
 pub type Written = Vec<(&'static str, String)>;
@@ -41,15 +41,6 @@ pub struct ListenerTls {
     pub client_auth: Option<ClientAuth>,
     /// The settings that it was made of.
     pub written: Written,
-}
-
-/// The certificate that a listener asks of its clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// A certificate, if they have one.
-    Optional,
-    /// A certificate.
-    Required,
 }
 
 /// TLS to servers; `None` where none of them has it, or what is wrong was reported.

@@ -1,7 +1,6 @@
 //! The words that settings are written with, and what they stand for.
 
 use super::report::{At, Report};
-use super::tls::ClientAuth;
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure,
@@ -37,6 +36,15 @@ pub(super) enum Detect {
 pub(super) enum FlushAll {
     Deny,
     Forward,
+}
+
+/// The certificate that a listener asks of its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// A certificate, if they have one.
+    Optional,
+    /// A certificate.
+    Required,
 }
 
 impl Word for Mode {

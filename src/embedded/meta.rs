@@ -2,7 +2,7 @@
 //! answers them; `E` and `x`, which it lacks, as its successors do. Knows no
 //! framing: a body comes whole.
 
-use super::session::{Context, NOT_NUMERIC, TOO_LARGE, push_lines, push_number, say};
+use super::reply::{Context, NOT_NUMERIC, TOO_LARGE, push_lines, push_number, say};
 use super::store::{CasRule, Count, Counted, Item, Mode, Outcome, expiry, item_bytes, too_large};
 use crate::protocol::key::encode_base64_key;
 use crate::protocol::request::{Meta, Verb};

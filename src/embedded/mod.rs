@@ -6,6 +6,7 @@
 //! swallowed and that no slab classes are behind `me` and `stats`.
 
 mod meta;
+mod reply;
 mod session;
 mod store;
 
@@ -23,7 +24,7 @@ use tokio::runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use session::Context;
+use reply::Context;
 pub use session::Session;
 use store::Store;
 

@@ -2,7 +2,8 @@
 //! and no clock; what lasts longer than a request is the store's.
 
 use super::meta;
-use super::store::{CasRule, Counted, Item, Mode, Outcome, Store, expiry, too_large};
+use super::reply::{Context, NOT_NUMERIC, TOO_LARGE, push_lines, push_number, say};
+use super::store::{CasRule, Counted, Item, Mode, Outcome, expiry, too_large};
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::{Change, Head, Line, Retrieve, Verb, find_line, parse_head};
 use crate::protocol::{parse_i32, parse_u64};
@@ -12,19 +13,9 @@ const HIGH_WATER: usize = 256 << 10;
 /// The memcached whose answers these are; libmemcached wants three numbers.
 const VERSION: &str = "1.6.18-embedded";
 
-pub(super) const TOO_LARGE: &str = "SERVER_ERROR object too large for cache";
-pub(super) const NOT_NUMERIC: &str = "CLIENT_ERROR cannot increment or decrement non-numeric value";
 const BAD_CHUNK: &str = "CLIENT_ERROR bad data chunk";
 const BAD_EXPTIME: &str = "CLIENT_ERROR invalid exptime argument";
 const BAD_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument";
-
-/// The store, the time and the buffer that a request works on.
-pub(super) struct Context<'a> {
-    pub(super) store: &'a mut Store,
-    /// The unix second.
-    pub(super) now: u64,
-    pub(super) out: &'a mut Vec<u8>,
-}
 
 /// A connection between two requests, or within a long one.
 #[derive(Debug, Default)]
@@ -175,27 +166,6 @@ impl Session {
     }
 }
 
-/// Appends a reply of one line.
-pub(super) fn say(out: &mut Vec<u8>, silent: bool, line: &str) {
-    if !silent {
-        push_lines(out, &[line.as_bytes()]);
-    }
-}
-
-/// Appends lines with their ends.
-pub(super) fn push_lines(out: &mut Vec<u8>, lines: &[&[u8]]) {
-    for line in lines {
-        out.extend_from_slice(line);
-        out.extend_from_slice(b"\r\n");
-    }
-}
-
-/// Appends a number after what leads to it.
-pub(super) fn push_number(out: &mut Vec<u8>, lead: &[u8], number: u64) {
-    out.extend_from_slice(lead);
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
 /// The value of a store, once all of it is there.
 fn body(rest: &[u8], len: usize) -> Option<Result<&[u8], &'static str>> {
     let chunk = rest.get(..len + 2)?;
@@ -278,6 +248,7 @@ fn stats(context: &mut Context<'_>, section: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::store::Store;
 
     const NOW: u64 = 1_700_000_000;
 

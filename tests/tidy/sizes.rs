@@ -14,7 +14,6 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[(
 
 /// Longer files that are still to be cut, each with a bound that only becomes lower.
 const TO_CUT: &[(&str, usize)] = &[
-    ("src/config/compile.rs", 650),
     ("src/engine/dispatch.rs", 950),
     ("src/engine/upstream/mod.rs", 750),
     ("src/engine/upstream/replies.rs", 900),

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::contender::Kind;
-use super::ratio::Spread;
-use super::targets::Claim;
+use super::ratio::{Bound, Spread};
 use crate::report::Report;
-use crate::run::LOAD;
+use crate::watch::LOAD;
 
 /// The results to print, to plot and to keep.
 #[derive(Debug, Default, Serialize)]
@@ -155,6 +154,36 @@ impl Results {
             self.doubts.push(format!(
                 "{work}: {kind} missed {missing} keys that were written"
             ));
+        }
+    }
+}
+
+/// A target and how it was met.
+#[derive(Debug, Serialize)]
+pub(super) struct Claim {
+    pub(super) work: &'static str,
+    pub(super) what: String,
+    pub(super) unit: &'static str,
+    pub(super) target: Bound,
+    pub(super) measured: Spread,
+    pub(super) is_met: bool,
+}
+
+impl Claim {
+    pub(super) fn new(
+        work: &'static str,
+        what: String,
+        unit: &'static str,
+        target: Bound,
+        measured: Spread,
+    ) -> Self {
+        Self {
+            work,
+            what,
+            unit,
+            target,
+            measured,
+            is_met: target.is_met_by(measured.median),
         }
     }
 }

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 
 use super::contender::Kind;
 use super::ratio::{Bound, Spread};
-use super::results::{Figure, Results, WorkResult};
-use super::targets::Claim;
+use super::results::{Claim, Figure, Results, WorkResult};
 
 /// All there is to read.
 pub(super) fn text(results: &Results) -> String {

@@ -1,7 +1,5 @@
 //! The targets of picklegate, beside what was measured.
 
-use serde::Serialize;
-
 use super::contender::Kind::{
     self, Direct, Forwarder, Picklegate, PicklegateShared, PicklegateUncounted, PicklegateUnix,
     Twemproxy,
@@ -9,19 +7,8 @@ use super::contender::Kind::{
 use super::ratio::Bound::{self, AtLeast, AtMost};
 use super::ratio::Spread;
 use super::results::Figure::{self, MemcachedCpu, P50, P99, ProxyCpu, Throughput};
-use super::results::Results;
+use super::results::{Claim, Results};
 use super::work;
-
-/// A target and how it was met.
-#[derive(Debug, Serialize)]
-pub(super) struct Claim {
-    pub(super) work: &'static str,
-    pub(super) what: String,
-    pub(super) unit: &'static str,
-    pub(super) target: Bound,
-    pub(super) measured: Spread,
-    pub(super) is_met: bool,
-}
 
 /// A figure of one contender over that of another.
 struct Ratio(&'static str, Kind, Figure, Kind, Bound);
@@ -133,25 +120,6 @@ impl Ratio {
         )?;
         let what = format!("{}, {ours} to {theirs}", figure.name());
         Some(Claim::new(work, what, "x", *target, measured))
-    }
-}
-
-impl Claim {
-    fn new(
-        work: &'static str,
-        what: String,
-        unit: &'static str,
-        target: Bound,
-        measured: Spread,
-    ) -> Self {
-        Self {
-            work,
-            what,
-            unit,
-            target,
-            measured,
-            is_met: target.is_met_by(measured.median),
-        }
     }
 }
 
