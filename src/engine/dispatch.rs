@@ -7,10 +7,11 @@ use std::borrow::Cow;
 
 use super::Settings;
 use super::counts::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
-use super::downstream::{Quiet, Sessions, Ticket, Work};
+use super::downstream::{Sessions, Work};
 use super::meta::push_key;
 use super::statistics::Gathering;
 use super::steps::{Change as Stepwise, Found, OnHidden, Original, OriginalHead, Stage, Step};
+use super::ticket::{Quiet, Ticket};
 use super::upstream::server::{MetaCommands, Upstream};
 use super::upstream::{Lane, OnMiss, StoreHead, Target};
 use super::value::{Admitted, Look};

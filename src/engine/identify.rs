@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use super::counts::{Outcome, Untagged};
 use super::dispatch::{Dispatch, Taken};
-use super::downstream::{Known, Quiet, Sessions, Who};
+use super::downstream::Sessions;
 use super::listener::ListenerId;
 use super::meta::push_key;
 use super::notes::Kind;
+use super::ticket::Quiet;
+use super::who::{FlagTag, Who};
 use crate::policy::{Admission, Identity, RuntimeTag, Standing, Tag, Told};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 
@@ -18,16 +20,6 @@ pub(super) const HELLO: &[u8] = b"@hello/";
 const BAD_TAG: &[u8] = b"CLIENT_ERROR bad runtime tag: write for example python/3.11";
 /// Tags of `P` flags that are known without parsing them again.
 const MAX_FLAG_TAGS: usize = 64;
-
-/// A tag as some `P` flag spelled it, and what that stands for on connections of
-/// which so much is known.
-#[derive(Debug)]
-pub(super) struct FlagTag {
-    listener: ListenerId,
-    known: Option<Arc<Known>>,
-    text: Box<[u8]>,
-    standing: Standing,
-}
 
 /// Parses a tag from the wire, where keys and flags hold no spaces: a comma
 /// stands for one.

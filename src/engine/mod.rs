@@ -16,8 +16,10 @@ mod notes;
 mod pool;
 mod statistics;
 mod steps;
+mod ticket;
 mod upstream;
 mod value;
+mod who;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,12 +30,14 @@ pub use counts::{
     Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
     PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
 };
-pub use downstream::{Known, MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session, Ticket};
+pub use downstream::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
 pub use listener::{ListenerId, ListenerIds};
+pub use ticket::Ticket;
 pub use upstream::server::{LaneId, MetaCommands, Upstream, UpstreamCounts};
 pub use upstream::{Lane, Overdue, PIECE_TIMEOUTS};
 pub use value::apart::{Apart, Job, Judge, Judged};
 pub use value::{Foreseen, Inline, Look, Shown, foresee_read, foresee_write};
+pub use who::Known;
 
 use counts::fills::FillMemory;
 use dispatch::{Dispatch, Taken};

@@ -18,8 +18,8 @@
 
 use std::borrow::Cow;
 
-use super::downstream::Ticket;
 use super::meta::MetaReply;
+use super::ticket::Ticket;
 use super::upstream::OnMiss;
 use crate::policy::SpaceId;
 use crate::protocol::key::KeyBuf;

@@ -190,6 +190,15 @@ pub(super) struct Walked {
     pub(super) value: Node,
 }
 
+/// How far a walk has come.
+enum Walk {
+    /// To its pause, past opcodes of these protocols.
+    Paused {
+        protocols: u8,
+    },
+    Ended(Walked),
+}
+
 /// The machine's memory, reused from pickle to pickle.
 #[derive(Debug, Default)]
 pub(super) struct Machine {
@@ -430,17 +439,31 @@ impl Machine {
     }
 
     fn run<O: Observer>(&mut self, pickle: &[u8], observer: &mut O) -> Result<Walked, Flaw> {
-        let mut protocols = 0;
-        // Opcodes begin in this piece; their operands may lie behind it.
-        let mut piece = self.pause.piece(pickle, 0);
+        let mut walk = Walk::Paused { protocols: 0 };
+        loop {
+            let until = self.pause.piece(pickle, self.at).len();
+            walk = match walk {
+                Walk::Ended(walked) => return Ok(walked),
+                Walk::Paused { .. } if self.at >= pickle.len() => return Err(Flaw::NoStop),
+                Walk::Paused { protocols } => self.run_until(until, pickle, observer, protocols)?,
+            };
+        }
+    }
+
+    /// Goes on with the opcodes that begin before `until`. `protocols` are those of the
+    /// opcodes before.
+    fn run_until<O: Observer>(
+        &mut self,
+        until: usize,
+        pickle: &[u8],
+        observer: &mut O,
+        mut protocols: u8,
+    ) -> Result<Walk, Flaw> {
+        let piece = &pickle[..until];
         loop {
             let here = self.at;
             let Some(&op) = piece.get(here) else {
-                if here >= pickle.len() {
-                    return Err(Flaw::NoStop);
-                }
-                piece = self.pause.piece(pickle, here);
-                continue;
+                return Ok(Walk::Paused { protocols });
             };
             protocols |= SINCE[usize::from(op)];
             let mut args = Operands {
@@ -634,11 +657,11 @@ impl Machine {
                 STOP => {
                     let value = self.top()?;
                     let len = args.at;
-                    return Ok(Walked {
+                    return Ok(Walk::Ended(Walked {
                         len,
                         protocols,
                         value,
-                    });
+                    }));
                 }
                 _ => args.at = self.rarer(observer, op, args)?,
             }

@@ -8,7 +8,7 @@ const MOST: usize = 600;
 /// Files that may stay longer, and why.
 const EXCEPTIONS: &[(&str, usize, &str)] = &[(
     "src/pickle/machine.rs",
-    950,
+    1000,
     "one machine with an arm for every opcode, which is read as a table",
 )];
 
@@ -19,7 +19,7 @@ const TO_CUT: &[(&str, usize)] = &[
     ("src/engine/upstream/replies.rs", 900),
     ("src/engine/value/mod.rs", 950),
     ("src/engine/mod.rs", 700),
-    ("src/engine/downstream/mod.rs", 800),
+    ("src/engine/downstream/mod.rs", 750),
     ("src/engine/counts/mod.rs", 700),
     ("src/metrics.rs", 650),
     ("src/pickle/scan.rs", 1000),

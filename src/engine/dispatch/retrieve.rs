@@ -2,8 +2,9 @@
 
 use super::{BAD_FORMAT, Dispatch, meta_quiet, meta_reply};
 use crate::engine::counts::Outcome;
-use crate::engine::downstream::{Asking, Ticket};
+use crate::engine::downstream::Asking;
 use crate::engine::meta::{MetaReply, OwedRestore, miss_line};
+use crate::engine::ticket::Ticket;
 use crate::engine::upstream::{OnMiss, Target};
 use crate::engine::value::Look;
 use crate::protocol::Tokens;

@@ -1,13 +1,15 @@
 //! Values that are looked at apart: taken off their way, and put back when the look
 //! is known. Counted as if they had been looked at where they came by.
 
-use super::{Desk, Look, Sessions, Shown, Ticket};
+use super::{Desk, Sessions};
 use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
+use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
 use crate::engine::value::Admitted;
 use crate::engine::value::apart::{Awaits, Judged};
+use crate::engine::value::{Look, Shown};
 use crate::policy::Decision;
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;

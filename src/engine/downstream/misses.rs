@@ -1,9 +1,10 @@
 //! Misses: remembered, so that a write that follows is known to fill them, and
 //! followed by questions for the copies of others.
 
-use super::{Sessions, Ticket};
+use super::Sessions;
 use crate::engine::meta::{MetaReply, asked_flags};
 use crate::engine::steps::Next;
+use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
 
 impl Sessions {

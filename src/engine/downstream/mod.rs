@@ -25,21 +25,20 @@ use super::counts::{Closed, Outcome, Tally};
 use super::listener::ListenerId;
 use super::pool::Pool;
 use super::steps::{Change, Next};
+use super::value::Looker;
 use super::value::apart::Jobs;
-use super::value::{Look, Looker, Shown};
 use crate::engine::counts::families::Families;
 use crate::engine::counts::fills::FillMemory;
-use crate::engine::identify::FlagTag;
 use crate::engine::notes::Notes;
 use crate::engine::statistics::Gathering;
+use crate::engine::ticket::{Quiet, Ticket};
+use crate::engine::who::{FlagTag, Known, Who};
 use crate::pickle::Pause;
 use crate::protocol::request::Verb;
 pub(super) use apart::Came;
 pub(super) use asking::Asking;
 use held::Held;
 use queues::Queues;
-pub use standing::Known;
-pub(super) use standing::Who;
 use window::Window;
 
 /// Requests of one client under way, fewer for large replies; past it the client is
@@ -63,42 +62,6 @@ const END: &[u8] = b"END\r\n";
 /// The most that one turn counts for in how long somebody has waited: a process that
 /// was stopped did not listen meanwhile.
 const MAX_STEP_US: u64 = 250_000;
-
-/// Which slot of which client a reply belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    /// The client's place among the sessions.
-    pub client: u32,
-    /// The slot's number, counted from the session's start, wrapping.
-    pub slot: u32,
-}
-
-impl Ticket {
-    /// Of replies that nobody waits for any more.
-    pub const NOBODY: Self = Self {
-        client: u32::MAX,
-        slot: 0,
-    };
-
-    /// This slot and those that were opened after it.
-    pub fn onwards(self) -> impl Iterator<Item = Self> {
-        (0..).map(move |slots| Self {
-            slot: self.slot.wrapping_add(slots),
-            ..self
-        })
-    }
-}
-
-/// When a nominal reply is not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quiet {
-    /// Always sent.
-    No,
-    /// `noreply`: nothing is sent, errors neither.
-    Noreply,
-    /// The meta flag `q`: the nominal code of the verb is not sent.
-    Meta,
-}
 
 /// What a single reply is made of.
 #[derive(Debug)]

@@ -1,10 +1,12 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
-use super::{END, Kind, Quiet, Sessions, Slot, Ticket, Who, Work};
+use super::{END, Kind, Sessions, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
+use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::value::{Look, Shown};
+use crate::engine::who::Who;
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
 

@@ -4,40 +4,14 @@ use std::sync::Arc;
 
 use super::{Session, Sessions};
 use crate::engine::Settings;
-use crate::engine::counts::Tally;
 use crate::engine::listener::ListenerId;
+use crate::engine::who::{Known, Who};
 use crate::policy::{
     Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,
 };
 
 /// What a client is told whose listener went while its requests waited.
 const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Who {
-    /// Its namespace, and what it can load.
-    pub identity: Identity,
-    /// Row of the counters: its listener and namespace.
-    pub origin: u32,
-}
-
-impl Who {
-    /// A client whose listener is gone, and which may ask for nothing.
-    const NOBODY: Self = Self {
-        identity: Identity::UNTAGGED,
-        origin: Tally::NOBODY,
-    };
-}
-
-/// What is known of a connection that was asked about.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    /// By each source.
-    pub told: Told,
-    /// What that comes to at its listener.
-    pub tag: Option<Tag>,
-}
 
 impl Session {
     /// Its tag, if any source told one that its listener believes.

@@ -5,13 +5,15 @@
 //! that it saves.
 
 use super::apart::push_rewritten;
-use super::{Desk, END, Look, Looker, Sessions, Shown, Ticket};
+use super::{Desk, END, Sessions};
 use crate::engine::counts::families::Families;
 use crate::engine::counts::fills::FillMemory;
 use crate::engine::counts::{Outcome, Tally};
 use crate::engine::pool::Pool;
 use crate::engine::steps::Next;
+use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
+use crate::engine::value::{Look, Looker, Shown};
 use crate::policy::Identity;
 
 impl Sessions {

@@ -4,8 +4,9 @@
 
 use super::fence::End;
 use super::{Lane, Owed, Reading, Reply};
-use crate::engine::downstream::{Sessions, Ticket};
+use crate::engine::downstream::Sessions;
 use crate::engine::steps::{Change, Next};
+use crate::engine::ticket::Ticket;
 use crate::protocol::reply::{ReplyError, is_reply_to, parse_va_len, parse_value_head};
 use crate::protocol::request::Verb;
 

@@ -25,10 +25,11 @@ use fence::Fence;
 use late::After;
 
 use super::counts::Closed;
-use super::downstream::{Sessions, Ticket};
+use super::downstream::Sessions;
 use super::meta::{MetaReply, OwedRestore, asked_flags, asked_key, miss_line};
 use super::steps::Found;
 use super::value::Look;
+use crate::engine::ticket::Ticket;
 use crate::policy::{Coherence, Decision, Mode, OnUpstreamFailure, SpaceId};
 use crate::protocol::Tokens;
 use crate::protocol::request::Verb;

@@ -2,10 +2,12 @@
 //! what is asked, and what the reply says of it.
 
 use super::replies::came;
-use super::{Lane, Owed, Reading, Reply, Target};
-use crate::engine::downstream::{Sessions, Ticket};
+use super::requests::Target;
+use super::{Lane, Owed, Reading, Reply};
+use crate::engine::downstream::Sessions;
 use crate::engine::meta::{asked_key, asked_opaque};
 use crate::engine::steps::Found;
+use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Awaits;
 use crate::engine::value::{Look, Shown};
 use crate::protocol::key::is_token;

@@ -2,11 +2,12 @@
 
 use super::fence::{End, OUT_OF_MEMORY};
 use super::{CAREFUL, Lane, OnMiss, Owed, OwedKey, Reading, Reply};
-use crate::engine::downstream::{Came, LARGE_BYTES, Sessions, Ticket};
+use crate::engine::downstream::{Came, LARGE_BYTES, Sessions};
 use crate::engine::meta::{
     OwedRestore, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
     rewrite_meta, rewrite_unnamed,
 };
+use crate::engine::ticket::Ticket;
 use crate::engine::value::Shown;
 use crate::engine::value::apart::Awaits;
 use crate::protocol::Tokens;

@@ -4,8 +4,9 @@
 use super::fence::End;
 use super::late::After;
 use super::{Lane, OnMiss, Open, Owed, OwedKey, Reply};
-use crate::engine::downstream::{Sessions, Ticket};
+use crate::engine::downstream::Sessions;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
+use crate::engine::ticket::Ticket;
 use crate::engine::value::Look;
 use crate::policy::{KeyCodec, Restore, SpaceId};
 use crate::protocol::Tokens;

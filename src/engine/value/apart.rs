@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::engine::downstream::Ticket;
 use crate::engine::meta::MetaReply;
+use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
 use crate::engine::value::{self, Inline, Look, Looker};
 use crate::pickle::Pause;

@@ -1,0 +1,37 @@
+//! Who waits for a reply: which slot of which client, and whether it is sent.
+
+/// Which slot of which client a reply belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    /// The client's place among the sessions.
+    pub client: u32,
+    /// The slot's number, counted from the session's start, wrapping.
+    pub slot: u32,
+}
+
+impl Ticket {
+    /// Of replies that nobody waits for any more.
+    pub const NOBODY: Self = Self {
+        client: u32::MAX,
+        slot: 0,
+    };
+
+    /// This slot and those that were opened after it.
+    pub fn onwards(self) -> impl Iterator<Item = Self> {
+        (0..).map(move |slots| Self {
+            slot: self.slot.wrapping_add(slots),
+            ..self
+        })
+    }
+}
+
+/// When a nominal reply is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quiet {
+    /// Always sent.
+    No,
+    /// `noreply`: nothing is sent, errors neither.
+    Noreply,
+    /// The meta flag `q`: the nominal code of the verb is not sent.
+    Meta,
+}

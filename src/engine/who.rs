@@ -1,0 +1,43 @@
+//! Who asks: what is known of a client, and what it is taken for.
+
+use std::sync::Arc;
+
+use super::counts::Tally;
+use super::listener::ListenerId;
+use crate::policy::{Identity, Standing, Tag, Told};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    /// Its namespace, and what it can load.
+    pub identity: Identity,
+    /// Row of the counters: its listener and namespace.
+    pub origin: u32,
+}
+
+impl Who {
+    /// A client whose listener is gone, and which may ask for nothing.
+    pub const NOBODY: Self = Self {
+        identity: Identity::UNTAGGED,
+        origin: Tally::NOBODY,
+    };
+}
+
+/// What is known of a connection that was asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// By each source.
+    pub told: Told,
+    /// What that comes to at its listener.
+    pub tag: Option<Tag>,
+}
+
+/// A tag as some `P` flag spelled it, and what that stands for on connections of
+/// which so much is known.
+#[derive(Debug)]
+pub(super) struct FlagTag {
+    pub listener: ListenerId,
+    pub known: Option<Arc<Known>>,
+    pub text: Box<[u8]>,
+    pub standing: Standing,
+}
