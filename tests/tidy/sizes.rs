@@ -23,7 +23,6 @@ const TO_CUT: &[(&str, usize)] = &[
     ("src/engine/counts/mod.rs", 700),
     ("src/metrics.rs", 650),
     ("src/pickle/scan.rs", 1000),
-    ("src/protocol/request.rs", 800),
     ("src/server/mod.rs", 700),
     ("src/server/worker.rs", 900),
 ];
