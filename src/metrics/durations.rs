@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::DURATION;
+use super::families::{DURATION, meaning};
 use crate::engine::{LATENCY_BOUNDS_US, Latencies};
 use crate::protocol::request::Verb;
 
@@ -39,10 +39,8 @@ impl fmt::Display for Durations {
         if used.peek().is_none() {
             return Ok(());
         }
-        writeln!(
-            f,
-            "# HELP {DURATION} From the whole request to its whole reply"
-        )?;
+        let meaning = meaning(DURATION).unwrap_or_default();
+        writeln!(f, "# HELP {DURATION} {meaning}")?;
         writeln!(f, "# TYPE {DURATION} histogram")?;
         let bounds = LATENCY_BOUNDS_US.map(|us| (us as f64 / 1e6).to_string());
         for verb in used {

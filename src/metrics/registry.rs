@@ -17,6 +17,8 @@ use metrics_exporter_prometheus::formatting::{
 };
 use metrics_util::registry::{self, AtomicStorage};
 
+use super::families::meaning;
+
 /// The values that some labels may have; the values of other labels are free.
 #[derive(Debug, Clone, Default)]
 pub struct Names(BTreeMap<&'static str, BTreeSet<String>>);
@@ -51,7 +53,6 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     series: registry::Registry<Key, AtomicStorage>,
-    help: Mutex<BTreeMap<KeyName, SharedString>>,
     /// Held while a series is taken up or dropped.
     names: Mutex<Names>,
 }
@@ -60,7 +61,6 @@ impl Default for Registry {
     fn default() -> Self {
         Self(Arc::new(Inner {
             series: registry::Registry::atomic(),
-            help: Mutex::default(),
             names: Mutex::default(),
         }))
     }
@@ -99,10 +99,6 @@ impl Registry {
         self.0.series.retain_gauges(|key, _| stays(key));
     }
 
-    fn describe(&self, name: KeyName, help: SharedString) {
-        lock(&self.0.help).insert(name, help);
-    }
-
     /// A series, by `take`, or `nothing` if it names what is not there.
     fn series<T>(&self, key: &Key, take: impl FnOnce() -> T, nothing: impl FnOnce() -> T) -> T {
         let names = lock(&self.0.names);
@@ -116,14 +112,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Recorder for Registry {
-    fn describe_counter(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(name, help);
-    }
-
-    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, help: SharedString) {
-        self.describe(name, help);
-    }
-
+    // Families are described where they are named.
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
@@ -162,11 +153,10 @@ impl fmt::Display for Registry {
             let value = f64::from_bits(value.load(Ordering::Relaxed));
             add("gauge", key, value.to_string());
         });
-        let help = lock(&self.0.help);
         let mut text = String::new();
         for (name, (kind, series)) in families {
-            if let Some(help) = help.get(name.as_str()) {
-                write_help_line(&mut text, &name, None, None, help);
+            if let Some(meaning) = meaning(&name) {
+                write_help_line(&mut text, &name, None, None, meaning);
             }
             write_type_line(&mut text, &name, None, None, kind);
             for (labels, value) in series.values() {

@@ -1,8 +1,9 @@
-//! Reads what is shipped, and what the code says of its metrics. Knows of YAML only
+//! Reads what is shipped, beside what the code says of its metrics. Knows of YAML only
 //! what the files here need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use picklegate::metrics::FAMILIES;
 use serde_json::Value;
 
 pub(crate) const ALERTS: &str = "deploy/prometheus/alerts.yml";
@@ -11,8 +12,6 @@ pub(crate) const RULES: [&str; 2] = [RECORDING, ALERTS];
 pub(crate) const TESTS: &str = "deploy/prometheus/tests.yml";
 pub(crate) const GUIDE: &str = "deploy/prometheus/README.md";
 pub(crate) const DASHBOARD: &str = "deploy/grafana/picklegate.json";
-const CODE: &str = "src/metrics.rs";
-const DURATIONS: &str = "src/metrics/durations.rs";
 
 /// One family of metrics.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,42 +69,17 @@ pub(crate) fn is_series_of(families: &BTreeMap<String, Family>, name: &str) -> b
 
 /// All families that the code describes.
 pub(crate) fn described() -> BTreeMap<String, Family> {
-    let code = read(CODE);
-    let names: BTreeMap<&str, &str> = code
-        .lines()
-        .filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = \""))
-        .map(|(constant, rest)| (constant, rest.trim_end_matches("\";")))
-        .collect();
-    let (_, body) = code.split_once("pub fn install()").expect("it is there");
-    let calls = body.split("describe_").skip(1);
-    let mut families: BTreeMap<String, Family> = calls
-        .map(|call| {
-            let (kind, rest) = call.split_once("!(").expect("a macro");
-            let (constant, rest) = rest.split_once(',').expect("arguments");
-            let (unit, rest) = rest.split_once('"').expect("what it means");
-            let (meaning, _) = rest.split_once('"').expect("an end");
-            let unit = unit.trim().trim_end_matches(',');
-            let family = Family {
-                kind: kind.to_owned(),
-                unit: unit.trim_start_matches("metrics::Unit::").to_lowercase(),
-                labels: BTreeSet::new(),
-                meaning: meaning.to_owned(),
-            };
-            (names[constant.trim()].to_owned(), family)
-        })
-        .collect();
-    // The one that the library does not write.
-    let durations = read(DURATIONS);
-    let (_, rest) = durations.split_once("# HELP {DURATION} ").expect("a line");
-    let (meaning, _) = rest.split_once('"').expect("an end");
-    let family = Family {
-        kind: "histogram".to_owned(),
-        unit: "seconds".to_owned(),
-        labels: BTreeSet::new(),
-        meaning: meaning.to_owned(),
-    };
-    families.insert(names["DURATION"].to_owned(), family);
-    families
+    let families = FAMILIES.iter().map(|family| {
+        let is_of_time = family.name.ends_with("_seconds");
+        let told = Family {
+            kind: family.kind.to_owned(),
+            unit: if is_of_time { "seconds" } else { "" }.to_owned(),
+            labels: BTreeSet::new(),
+            meaning: family.meaning.to_owned(),
+        };
+        (family.name.to_owned(), told)
+    });
+    families.collect()
 }
 
 /// The labels of each family that a page of metrics has series of.

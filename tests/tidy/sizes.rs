@@ -21,7 +21,6 @@ const TO_CUT: &[(&str, usize)] = &[
     ("src/engine/mod.rs", 700),
     ("src/engine/downstream/mod.rs", 750),
     ("src/engine/counts/mod.rs", 700),
-    ("src/metrics.rs", 650),
     ("src/pickle/scan.rs", 1000),
     ("src/server/mod.rs", 700),
     ("src/server/worker.rs", 900),

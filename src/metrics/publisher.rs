@@ -1,233 +1,28 @@
-//! Metric families, and how a worker's plain counts become theirs. Nothing here
-//! runs while requests are served: counts are published when somebody looks.
-
-mod durations;
-mod registry;
+//! The counts of one worker, by the names of what they count. Runs when somebody
+//! looks, not while requests are served: adds what came since.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use durations::Durations;
-pub use registry::{Names, Registry};
+use metrics::{Label, counter, gauge};
 
-use metrics::{Label, SetRecorderError, counter, describe_counter, describe_gauge, gauge};
-
-use crate::config::{Config, Word as _};
+use super::durations::Durations;
+use super::families::{
+    CLOSED, CONNECTIONS, HANDSHAKE_FAILURES, INVALIDATIONS, NOT_LOADABLE, NOT_TRANSCODED, PICKLES,
+    READS, REFUSED, REJECTED, REQUESTS, SUSPECTED, UNTAGGED, UNTAGGED_WRITES, UPSTREAM_CONNECTIONS,
+    UPSTREAM_ERRORS, UPSTREAM_FAILURES, UPSTREAM_IN_FLIGHT, UPSTREAM_RECONNECTS, UPSTREAM_REQUESTS,
+    WORKER_CONNECTIONS,
+};
+use super::{BARE_KEYS, UNTAGGED_CLIENTS};
 use crate::engine::{
     Action, ByReason, Closed, Direction, Invalidation, LaneId, Outcome, PROTOCOLS, RequestCounts,
     Split, Tally, Untagged, UpstreamCounts, Writer,
 };
 use crate::pickle::Verdict;
-use crate::policy::{Rule, SpaceId};
+use crate::policy::SpaceId;
 use crate::protocol::request::Verb;
-
-const REQUESTS: &str = "picklegate_requests_total";
-const DURATION: &str = "picklegate_request_duration_seconds";
-const PICKLES: &str = "picklegate_pickle_values_total";
-const READS: &str = "picklegate_cross_version_reads_total";
-const REJECTED: &str = "picklegate_rejected_writes_total";
-const NOT_LOADABLE: &str = "picklegate_not_loadable_values_total";
-const NOT_TRANSCODED: &str = "picklegate_transcode_refusals_total";
-const INVALIDATIONS: &str = "picklegate_invalidations_total";
-const SUSPECTED: &str = "picklegate_suspected_split_total";
-const UNTAGGED: &str = "picklegate_untagged_connections_total";
-const UNTAGGED_WRITES: &str = "picklegate_untagged_writes_refused_total";
-const CONNECTIONS: &str = "picklegate_connections";
-const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
-const REFUSED: &str = "picklegate_refused_connections_total";
-const CLOSED: &str = "picklegate_closed_connections_total";
-const HANDSHAKE_FAILURES: &str = "picklegate_tls_handshake_failures_total";
-const UPSTREAM_CONNECTIONS: &str = "picklegate_upstream_connections";
-const UPSTREAM_REQUESTS: &str = "picklegate_upstream_requests_total";
-const UPSTREAM_ERRORS: &str = "picklegate_upstream_errors_total";
-const UPSTREAM_RECONNECTS: &str = "picklegate_upstream_reconnects_total";
-const UPSTREAM_FAILURES: &str = "picklegate_upstream_failures_total";
-const UPSTREAM_IN_FLIGHT: &str = "picklegate_upstream_in_flight";
-const ROLLOUT: &str = "picklegate_rollout_ratio";
-const MODE: &str = "picklegate_rule_mode";
-const GENERATION: &str = "picklegate_config_generation";
-const LAST_SUCCESS: &str = "picklegate_config_last_success_timestamp_seconds";
-const FAILURES: &str = "picklegate_config_failures_total";
-const LAST_SUCCESSFUL: &str = "picklegate_config_last_reload_successful";
-const HASH: &str = "picklegate_config_hash";
-const LOG_DROPPED: &str = "picklegate_log_lines_dropped_total";
-const BUILD_INFO: &str = "picklegate_build_info";
-
-/// The label in place of a namespace for clients that have none, and for keys.
-const UNTAGGED_CLIENTS: &str = "untagged";
-const BARE_KEYS: &str = "bare";
 
 /// The counts of an origin that is new.
 const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
-
-/// Installs the process's recorder and describes every family.
-///
-/// # Errors
-/// If a recorder is installed already.
-pub fn install() -> Result<Registry, SetRecorderError<Registry>> {
-    let registry = Registry::default().install()?;
-    describe_counter!(REQUESTS, "Requests answered; retrievals count once per key");
-    describe_counter!(
-        PICKLES,
-        "Pickles seen on their way, by the protocol they declare"
-    );
-    describe_counter!(
-        READS,
-        "Pickles read, by who wrote them and whether the reader loads them, if that was looked at"
-    );
-    describe_counter!(
-        NOT_LOADABLE,
-        "Pickles that their reader, or some reader of their key, cannot load, or that could not be understood"
-    );
-    describe_counter!(
-        NOT_TRANSCODED,
-        "Pickles that were wanted in another form and have none"
-    );
-    describe_counter!(
-        REJECTED,
-        "Stores refused because a reader of the key could not load them"
-    );
-    describe_counter!(
-        INVALIDATIONS,
-        "Copies in other namespaces deleted for coherence"
-    );
-    describe_counter!(
-        SUSPECTED,
-        "Requests that look like a counter or a lock, but of which each namespace has its own"
-    );
-    describe_counter!(
-        UNTAGGED,
-        "Connections that asked for something without a runtime tag that a namespace is for, by why"
-    );
-    describe_counter!(
-        UNTAGGED_WRITES,
-        "Writes refused because their connection has no runtime tag that a namespace is for"
-    );
-    describe_gauge!(CONNECTIONS, "Downstream connections");
-    describe_gauge!(
-        WORKER_CONNECTIONS,
-        "Downstream connections by the worker thread that serves them"
-    );
-    describe_counter!(
-        REFUSED,
-        "Downstream connections turned away at max_connections"
-    );
-    describe_counter!(
-        CLOSED,
-        "Downstream connections closed that had not asked for it, by why"
-    );
-    describe_counter!(
-        HANDSHAKE_FAILURES,
-        "Downstream connections whose TLS handshake failed or took too long"
-    );
-    describe_gauge!(UPSTREAM_CONNECTIONS, "Established upstream connections");
-    describe_counter!(
-        UPSTREAM_REQUESTS,
-        "Requests sent upstream, copies deleted for coherence included"
-    );
-    describe_counter!(
-        UPSTREAM_ERRORS,
-        "Requests that an upstream did not answer, those that were answered as misses included"
-    );
-    describe_counter!(UPSTREAM_RECONNECTS, "Upstream connections that were lost");
-    describe_counter!(
-        UPSTREAM_FAILURES,
-        "Upstream connections that failed or could not be made, by why"
-    );
-    describe_gauge!(
-        UPSTREAM_IN_FLIGHT,
-        "Requests sent upstream and not yet answered"
-    );
-    describe_gauge!(ROLLOUT, "Share of a rule's keys that is isolated");
-    describe_gauge!(MODE, "1 for the mode that a rule is in");
-    describe_gauge!(GENERATION, "Configurations loaded since the start");
-    describe_gauge!(
-        LAST_SUCCESS,
-        metrics::Unit::Seconds,
-        "When the configuration was last loaded"
-    );
-    describe_counter!(FAILURES, "Configurations that were not taken over");
-    describe_gauge!(
-        LAST_SUCCESSFUL,
-        "1 if the last configuration was taken over, 0 if an older one serves on"
-    );
-    describe_gauge!(
-        HASH,
-        "A hash of the configuration files, alike where these are; none without a file"
-    );
-    describe_counter!(
-        LOG_DROPPED,
-        "Lines of the log that were dropped because nobody read them in time"
-    );
-    describe_gauge!(BUILD_INFO, "Always 1; the version is in its label");
-    counter!(FAILURES).absolute(0);
-    log_dropped(0);
-    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    Ok(registry)
-}
-
-/// Returns the names that the series of a configuration may have.
-pub fn names(config: &Config) -> Names {
-    let mut names = Names::default();
-    let listeners = config.listeners.iter();
-    names.add("listener", listeners.map(|l| l.admission.name.to_string()));
-    let servers = config.upstream.servers.iter();
-    names.add("server", servers.map(ToString::to_string));
-    for label in ["namespace", "origin", "target", "reader"] {
-        let namespaces = config.snapshot.namespaces.iter();
-        names.add(label, namespaces.map(|n| n.name.to_string()));
-        names.add(label, [UNTAGGED_CLIENTS, BARE_KEYS].map(str::to_owned));
-    }
-    names
-}
-
-/// A configuration was loaded: its number, the hash of its files if it has any, and
-/// its rules, in whose place no other is left.
-pub fn configuration_loaded<'a>(
-    registry: &Registry,
-    generation: u32,
-    hash: Option<u64>,
-    rules: impl Iterator<Item = &'a Rule>,
-) {
-    gauge!(GENERATION).set(f64::from(generation));
-    gauge!(LAST_SUCCESSFUL).set(1.0);
-    if let Some(hash) = hash {
-        // A gauge holds 53 bits exactly.
-        gauge!(HASH).set((hash >> 16) as f64);
-    }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    gauge!(LAST_SUCCESS).set(now.as_secs_f64());
-    registry.clear(MODE);
-    registry.clear(ROLLOUT);
-    for rule in rules {
-        let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
-        gauge!(MODE, "rule" => prefix.clone(), "mode" => rule.mode.word()).set(1.0);
-        gauge!(ROLLOUT, "rule" => prefix).set(rule.isolated_share());
-    }
-}
-
-/// A configuration was not taken over.
-pub fn configuration_failed() {
-    counter!(FAILURES).increment(1);
-    gauge!(LAST_SUCCESSFUL).set(0.0);
-}
-
-/// A client was turned away.
-pub fn connection_refused(listener: &str) {
-    counter!(REFUSED, "listener" => listener.to_owned()).increment(1);
-}
-
-/// Publishes how many lines of the log were dropped so far.
-pub fn log_dropped(lines: u64) {
-    counter!(LOG_DROPPED).absolute(lines);
-}
-
-/// A client's TLS handshake failed.
-pub fn tls_handshake_failed(listener: &str) {
-    counter!(HANDSHAKE_FAILURES, "listener" => listener.to_owned()).increment(1);
-}
 
 /// The meanings of the numbers of a [`Tally`].
 #[derive(Debug, Clone)]
@@ -260,16 +55,6 @@ impl Labels {
         let listener = self.listeners[listener?].clone();
         Some((listener, self.client(space.index())))
     }
-}
-
-/// Labels, and why.
-fn with_reason(mut labels: Vec<Label>, reason: &'static str) -> Vec<Label> {
-    labels.push(Label::from_static_parts("reason", reason));
-    labels
-}
-
-fn named(name: &str, otherwise: &str) -> String {
-    if name.is_empty() { otherwise } else { name }.to_owned()
 }
 
 /// A reason why an upstream connection failed, or could not be made.
@@ -588,6 +373,16 @@ impl Publisher {
                 .increment(lane.in_flight as f64 - in_flight as f64);
         }
     }
+}
+
+/// Labels, and why.
+fn with_reason(mut labels: Vec<Label>, reason: &'static str) -> Vec<Label> {
+    labels.push(Label::from_static_parts("reason", reason));
+    labels
+}
+
+fn named(name: &str, otherwise: &str) -> String {
+    if name.is_empty() { otherwise } else { name }.to_owned()
 }
 
 /// Adds to a series that comes into being with its first count.
