@@ -6,4 +6,5 @@ pub mod advice;
 pub mod check;
 pub mod explain;
 pub mod inspect;
+mod table;
 pub mod transcode;

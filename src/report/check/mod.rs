@@ -15,6 +15,7 @@ use crate::policy::{
     Rollout, Rule, RuntimeTag, Snapshot, Sniff, Untagged,
 };
 use crate::report::explain::family;
+use crate::report::table::aligned;
 
 /// The summary of a configuration: a paragraph for each of its parts.
 pub fn summary(config: &Config) -> String {
@@ -22,7 +23,7 @@ pub fn summary(config: &Config) -> String {
     let mut paragraph = |title: &str, rows: &[Vec<String>]| {
         if !rows.is_empty() {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{title}\n{}", columns(rows));
+            let _ = writeln!(text, "{title}\n{}", aligned(rows));
         }
     };
     paragraph("listeners", &listeners(config));
@@ -186,23 +187,6 @@ fn servers(config: &Config) -> Vec<Vec<String>> {
         rows.push(vec![format!("keys are spread by {}", upstream.hash.word())]);
     }
     rows
-}
-
-/// Rows with their cells aligned, two spaces in front of each.
-fn columns(rows: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        for (i, cell) in row.iter().enumerate() {
-            let is_last = i + 1 == row.len();
-            let width = match rows.iter().map(|row| row[i].chars().count()).max() {
-                Some(width) if !is_last => width,
-                _ => 0,
-            };
-            let _ = write!(text, "  {cell:<width$}");
-        }
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@
 
 use std::fmt::{self, Display};
 
-use super::columns;
 use super::hazard::{Hazard, Side};
 use crate::config::{Config, Word};
 use crate::policy::{BUCKETS, Coherence, Mode, Rule, Sniff};
 use crate::report::explain::family;
+use crate::report::table::aligned;
 
 mod namespaces;
 mod settings;
@@ -88,7 +88,7 @@ impl Step {
 impl Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.changes.is_empty() {
-            writeln!(f, "changes\n{}", columns(&self.rows()))?;
+            writeln!(f, "changes\n{}", aligned(&self.rows()))?;
         }
         let refused: Vec<_> = self.refused().collect();
         let warnings: Vec<_> = self.warnings().collect();

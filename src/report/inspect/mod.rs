@@ -20,6 +20,7 @@ use crate::pickle::{
     Reader, Reason, Role, Roles, Scan, Scanner, Verdict,
 };
 use crate::policy::RuntimeTag;
+use crate::report::table::aligned;
 use render::{NotRendered, render};
 
 /// The limits of a compressed input.
@@ -367,7 +368,7 @@ fn is_helper(global: &GlobalRef<'_>) -> bool {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows: Vec<[String; 3]> = Vec::new();
-        let mut row = |a: &str, b: &str, c: &str| rows.push([a, b, c].map(str::to_owned));
+        let mut row = |a: &str, b: &str, c: &str| rows.push([a, b, c].map(printable));
         let mut size = format!("{} bytes", self.size);
         if self.compressed && self.complete {
             // Writing to a String cannot fail.
@@ -400,36 +401,13 @@ impl fmt::Display for Report {
             (None, Shown::Rendered(text) | Shown::Described(text)) => row("value", text, ""),
         }
         writeln!(f, "{}", printable(&self.input))?;
-        columns(f, &rows)?;
-        let readers: Vec<_> = self
-            .readers
-            .iter()
-            .map(|reader| {
-                let reason = printable(reader.reason.as_deref().unwrap_or_default());
-                [reader.tag.clone(), reader.verdict.name().to_owned(), reason]
-            })
-            .collect();
-        columns(f, &readers)
+        let readers = self.readers.iter().map(|reader| {
+            let reason = reader.reason.as_deref().unwrap_or_default();
+            [&reader.tag, reader.verdict.name(), reason].map(printable)
+        });
+        let readers: Vec<_> = readers.collect();
+        write!(f, "{}{}", aligned(&rows), aligned(&readers))
     }
-}
-
-/// Rows with their cells aligned as far as something follows them.
-fn columns(f: &mut fmt::Formatter<'_>, rows: &[[String; 3]]) -> fmt::Result {
-    let cells = |row: &[String; 3]| row.each_ref().map(|cell| printable(cell));
-    let rows: Vec<_> = rows.iter().map(cells).collect();
-    let width = |at: usize| {
-        let followed = rows.iter().filter(|row| !row[at + 1].is_empty());
-        followed
-            .map(|row| row[at].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let (first, second) = (width(0), width(1));
-    for [a, b, c] in &rows {
-        let line = format!("  {a:<first$}  {b:<second$}  {c}");
-        writeln!(f, "{}", line.trim_end())?;
-    }
-    Ok(())
 }
 
 /// Tells whether a character ends a line, commands a terminal or turns the order of the
