@@ -14,7 +14,8 @@ use super::steps::{Change as Stepwise, Found, OnHidden, Original, OriginalHead, 
 use super::ticket::{Quiet, Ticket};
 use super::upstream::server::{MetaCommands, Upstream};
 use super::upstream::{Lane, OnMiss, StoreHead, Target};
-use super::value::{Admitted, Look};
+use super::value::Look;
+use super::value::judged::Shown;
 use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, is_token};
 use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Store, Verb};
@@ -411,9 +412,9 @@ impl<'e> Dispatch<'e> {
             return Ok(());
         }
         match self.sessions.admit(self.client, decision, asked.key, value) {
-            Admitted::Accepted => Ok(()),
-            Admitted::Later => Err(Taken::Waits),
-            Admitted::Rejected(_) => {
+            Shown::AsIs | Shown::Rewritten(_) => Ok(()),
+            Shown::Later => Err(Taken::Waits),
+            Shown::Hidden => {
                 self.refuse_store(asked, Outcome::Rejected, &rejection());
                 Err(Taken::Body(value.1.len() + 2))
             }

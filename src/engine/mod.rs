@@ -27,8 +27,8 @@ use std::sync::Arc;
 pub use counts::families::{Families, Family};
 pub use counts::fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use counts::{
-    Action, ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome,
-    PROTOCOLS, RequestCounts, Split, Tally, Untagged, Writer,
+    ByReason, Closed, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies, Outcome, PROTOCOLS,
+    RequestCounts, Split, Tally, Untagged,
 };
 pub use downstream::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
 pub use listener::{ListenerId, ListenerIds};
@@ -36,7 +36,7 @@ pub use ticket::Ticket;
 pub use upstream::server::{LaneId, MetaCommands, Upstream, UpstreamCounts};
 pub use upstream::{Lane, Overdue, PIECE_TIMEOUTS};
 pub use value::apart::{Apart, Job, Judge, Judged};
-pub use value::{Foreseen, Inline, Look, Shown, foresee_read, foresee_write};
+pub use value::{Action, Foreseen, Inline, Look, Shown, Writer, foresee_read, foresee_write};
 pub use who::Known;
 
 use counts::fills::FillMemory;

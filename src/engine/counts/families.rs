@@ -16,8 +16,9 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher as _, Hasher as _};
 
-use crate::engine::counts::{ByReason, COUNTS, PROTOCOLS, Split};
-use crate::engine::value::Seen;
+use crate::engine::counts::{ByReason, COUNTS, PROTOCOLS, Split, place_of};
+use crate::engine::value::judged::{Judged, Pickle, Shown};
+use crate::pickle::Verdict;
 use crate::policy::{Separators, SpaceId};
 
 /// Families that one worker keeps.
@@ -102,20 +103,21 @@ impl Families {
         self.entries.iter()
     }
 
-    /// A key was read by somebody of a space: what was seen, if it was there.
+    /// A key was read by somebody of a space: what was judged, if it was there, and
+    /// what that names that is to blame.
     #[inline]
     pub(in crate::engine) fn read(
         &mut self,
         key: &[u8],
         reader: SpaceId,
-        seen: Option<&Seen>,
-        hidden: bool,
+        value: Option<(&Judged, &str)>,
     ) {
         if !COUNTS {
             return;
         }
         self.reads += 1;
-        let is_plain = seen.is_none_or(|seen| seen.reason.is_none());
+        let pickle = value.and_then(|(judged, _)| judged.pickle.as_ref());
+        let is_plain = pickle.is_none_or(|pickle| pickle.reason.is_none());
         let weight = if self.reads <= COUNTED || !is_plain {
             1
         } else if self.reads.wrapping_mul(SPREAD) < u64::MAX / SAMPLED {
@@ -123,7 +125,7 @@ impl Families {
         } else {
             return;
         };
-        self.count_read(key, reader, seen, (hidden, weight));
+        self.count_read(key, reader, value, weight);
     }
 
     #[inline(never)] // Most reads are not counted.
@@ -131,36 +133,38 @@ impl Families {
         &mut self,
         key: &[u8],
         reader: SpaceId,
-        seen: Option<&Seen>,
-        (hidden, weight): (bool, u64),
+        value: Option<(&Judged, &str)>,
+        weight: u64,
     ) {
         let Some(family) = self.of(key) else {
             return;
         };
         family.reads += weight;
         family.readers[reader.index()] += weight;
-        let Some(seen) = seen else {
+        let Some((judged, blamed)) = value else {
             return;
         };
-        if hidden {
+        if judged.shown == Shown::Hidden {
             family.hidden += weight;
         } else {
             family.hits += weight;
         }
-        family.see(seen, weight);
+        if let Some(pickle) = &judged.pickle {
+            family.see(pickle, blamed, weight);
+        }
     }
 
     /// A value was stored by somebody of a space.
     #[inline]
-    pub(in crate::engine) fn wrote(&mut self, key: &[u8], writer: SpaceId, seen: &Seen) {
+    pub(in crate::engine) fn wrote(&mut self, key: &[u8], writer: SpaceId, judged: &Judged) {
         if !COUNTS {
             return;
         }
         if let Some(family) = self.of(key) {
             family.writes += 1;
             family.writers[writer.index()] += 1;
-            if let Some(protocol) = seen.protocol {
-                family.protocols[protocol] += 1;
+            if let Some(pickle) = &judged.pickle {
+                family.protocols[place_of(pickle.protocol)] += 1;
             }
         }
     }
@@ -231,16 +235,14 @@ impl Families {
 }
 
 impl Family {
-    fn see(&mut self, seen: &Seen, weight: u64) {
-        if let Some(protocol) = seen.protocol {
-            self.protocols[protocol] += weight;
-        }
-        if seen.not_looked_at {
+    fn see(&mut self, pickle: &Pickle, blamed: &str, weight: u64) {
+        self.protocols[place_of(pickle.protocol)] += weight;
+        if pickle.verdict == Verdict::NotLookedAt {
             self.not_looked_at += weight;
-        } else if let Some(reason) = seen.reason {
+        } else if let Some(reason) = pickle.reason {
             self.unloadable.add(reason);
-            if !seen.global.is_empty() {
-                self.blame(&seen.global);
+            if !blamed.is_empty() {
+                self.blame(blamed);
             }
         }
     }
@@ -340,7 +342,7 @@ mod tests {
         for n in 0..100_000u32 {
             let (letter, other) = (n % 20, n.wrapping_mul(2_654_435_761) >> 8);
             let heavy = format!("heavy{}:1", (b'a' + letter as u8) as char);
-            families.read(heavy.as_bytes(), SpaceId(1), None, false);
+            families.read(heavy.as_bytes(), SpaceId(1), None);
             let letters = other.to_string().replace(|c: char| c.is_ascii_digit(), "x");
             let light: String = other
                 .to_string()
@@ -348,7 +350,7 @@ mod tests {
                 .map(|digit| (digit - b'0' + b'a') as char)
                 .collect();
             assert_eq!(letters.len(), light.len());
-            families.read(format!("{light}:1").as_bytes(), SpaceId(2), None, false);
+            families.read(format!("{light}:1").as_bytes(), SpaceId(2), None);
         }
         assert_eq!(families.iter().count(), MAX_FAMILIES);
         let mut most: Vec<_> = families.iter().collect();
@@ -359,7 +361,7 @@ mod tests {
             assert!((4_000..=6_000).contains(&family.reads), "{}", family.reads);
         }
         let off = &mut Families::new(None, 3);
-        off.read(b"user:1", SpaceId(1), None, false);
+        off.read(b"user:1", SpaceId(1), None);
         assert_eq!(off.iter().count(), 0);
     }
 }

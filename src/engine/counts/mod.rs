@@ -5,7 +5,8 @@ pub(super) mod fills;
 
 use std::collections::BTreeMap;
 
-use crate::pickle::{self, Verdict};
+use super::value::judged::{Action, Judged, Shown, Writer};
+use crate::pickle::Verdict;
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
@@ -105,84 +106,6 @@ impl Direction {
         match self {
             Self::Read => "read",
             Self::Write => "write",
-        }
-    }
-}
-
-/// What was done with a value that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Action {
-    Served,
-    Hidden,
-    Transcoded,
-    /// It was another namespace's copy.
-    ReadThrough,
-}
-
-impl Action {
-    /// All actions.
-    pub const ALL: [Self; 4] = [
-        Self::Served,
-        Self::Hidden,
-        Self::Transcoded,
-        Self::ReadThrough,
-    ];
-
-    /// As metrics name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::Hidden => "hidden",
-            Self::Transcoded => "transcoded",
-            Self::ReadThrough => "read_through",
-        }
-    }
-}
-
-/// Who wrote a value, where its bytes are certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Writer {
-    Unknown,
-    /// Byte strings, or small numbers as longs: only Python 2 writes them.
-    Python2,
-    /// Protocol 3 and later, and others' signs: only Python 3 writes them.
-    Python3,
-}
-
-impl Writer {
-    /// All writers.
-    pub const ALL: [Self; 3] = [Self::Unknown, Self::Python2, Self::Python3];
-
-    /// The writer of a pickle of which only the header's protocol is known.
-    #[inline]
-    pub fn of_protocol(protocol: Option<u8>) -> Self {
-        if protocol.is_some_and(|protocol| protocol >= 3) {
-            Self::Python3
-        } else {
-            Self::Unknown
-        }
-    }
-
-    /// As metrics name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Python2 => "python/2",
-            Self::Python3 => "python/3",
-        }
-    }
-}
-
-impl From<pickle::Writer> for Writer {
-    fn from(writer: pickle::Writer) -> Self {
-        match writer {
-            pickle::Writer::Unknown => Self::Unknown,
-            pickle::Writer::Python2 => Self::Python2,
-            pickle::Writer::Python3 | pickle::Writer::Python34 | pickle::Writer::Python38 => {
-                Self::Python3
-            }
         }
     }
 }
@@ -577,47 +500,54 @@ impl Tally {
         bucket.sum_us += us;
     }
 
-    /// Counts a pickle on its way to memcached.
-    pub fn write(&mut self, writer: SpaceId, protocol: Option<u8>) {
-        if !COUNTS {
+    /// Counts what was judged on its way to memcached, if it is a pickle.
+    pub(super) fn count_write(&mut self, writer: SpaceId, judged: &Judged) {
+        let Some(pickle) = &judged.pickle else {
             return;
+        };
+        if COUNTS {
+            self.written[writer.index()][place_of(pickle.protocol)] += 1;
         }
-        self.written[writer.index()][place_of(protocol)] += 1;
+        if let Some(reason) = pickle.reason {
+            self.not_loadable(writer, Direction::Write, reason);
+            if judged.shown == Shown::Hidden {
+                self.rejected[writer.index()].add(reason);
+            }
+        }
     }
 
-    /// Counts a pickle on its way to a client, and what the client got.
+    /// Counts what was judged on its way to a client, if it is a pickle, and what the
+    /// client got.
     #[inline]
-    pub fn read(
-        &mut self,
-        reader: SpaceId,
-        protocol: Option<u8>,
-        writer: Writer,
-        verdict: Verdict,
-        action: Action,
-    ) {
-        if !COUNTS {
+    pub(super) fn count_read(&mut self, reader: SpaceId, judged: &Judged) {
+        let Some(pickle) = &judged.pickle else {
             return;
+        };
+        // Nobody asked for another's copy.
+        if let Some(reason) = pickle.reason
+            && !pickle.of_another
+        {
+            self.not_loadable(reader, Direction::Read, reason);
         }
-        let counts = &mut self.read[reader.index()][place_of(protocol)];
-        counts[writer as usize][verdict as usize][action as usize] += 1;
+        if let Some(reason) = pickle.no_form {
+            self.not_transcoded(reader, reason);
+        }
+        if let Some(action) = judged.action()
+            && COUNTS
+        {
+            let counts = &mut self.read[reader.index()][place_of(pickle.protocol)];
+            counts[pickle.writer as usize][pickle.verdict as usize][action as usize] += 1;
+        }
     }
 
-    /// Counts a value that was not loadable.
     #[cold]
-    pub fn not_loadable(&mut self, space: SpaceId, direction: Direction, reason: &'static str) {
+    fn not_loadable(&mut self, space: SpaceId, direction: Direction, reason: &'static str) {
         self.not_loadable[space.index()][direction as usize].add(reason);
     }
 
-    /// Counts a value that was wanted in another form and has none.
     #[cold]
-    pub fn not_transcoded(&mut self, reader: SpaceId, reason: &'static str) {
+    fn not_transcoded(&mut self, reader: SpaceId, reason: &'static str) {
         self.not_transcoded[reader.index()].add(reason);
-    }
-
-    /// Counts a store that was rejected.
-    #[cold]
-    pub fn rejected(&mut self, writer: SpaceId, reason: &'static str) {
-        self.rejected[writer.index()].add(reason);
     }
 
     /// Pickles by the place of a space, direction and the place in [`PROTOCOLS`].

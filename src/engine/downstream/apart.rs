@@ -7,9 +7,9 @@ use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
 use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
-use crate::engine::value::Admitted;
+use crate::engine::value::Look;
 use crate::engine::value::apart::{Awaits, Judged};
-use crate::engine::value::{Look, Shown};
+use crate::engine::value::judged::{self, Shown};
 use crate::policy::Decision;
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
@@ -97,30 +97,23 @@ impl Sessions {
         decision: Decision<'_>,
         client_key: &[u8],
         value: (u32, &[u8]),
-    ) -> Admitted {
+    ) -> Shown {
         let writer = self.slab[client as usize].who.identity;
         let known = match Look::of(decision) {
             Look::Whole(_) => self.jobs.take_store(client),
             Look::Away | Look::Count | Look::Hide => None,
         };
-        let admitted = match known {
-            Some(mut judged) => {
-                self.looker
-                    .count(&mut self.tally, writer.space, &mut judged);
-                let written = judged.written;
-                written.map_or(Admitted::Accepted, |written| {
-                    written.count(&mut self.tally, writer.space)
-                })
-            }
-            None => self.looker.write(&mut self.tally, writer, decision, value),
+        let judged = match known {
+            Some(findings) => self.looker.take(findings),
+            None => self.looker.judge_write(decision, value),
         };
-        if admitted == Admitted::Later {
+        if judged.shown == Shown::Later {
             self.defer_store(client, client_key, value);
         } else {
-            self.families
-                .wrote(client_key, writer.space, &self.looker.seen);
+            self.tally.count_write(writer.space, &judged);
+            self.families.wrote(client_key, writer.space, &judged);
         }
-        admitted
+        judged.shown
     }
 
     // Back -----------------------------------------------------------------
@@ -138,14 +131,16 @@ impl Sessions {
                 on_miss,
             } => {
                 self.arrives(ticket, bytes);
-                let (shown, bytes) = self.judged_value(ticket, &client_key, judged);
-                let outcome = match shown {
-                    Shown::Hidden => Outcome::Hidden,
-                    _ => Outcome::Hit,
+                let (judged, bytes) = self.judged_value(ticket, &client_key, judged);
+                let is_hidden = judged.shown == Shown::Hidden;
+                let outcome = if is_hidden {
+                    Outcome::Hidden
+                } else {
+                    Outcome::Hit
                 };
-                self.count_value(ticket, &client_key, shown);
+                self.count_value(ticket, &client_key, &judged);
                 self.count_slot(ticket, outcome);
-                if shown == Shown::Hidden && on_miss.contains(OnMiss::NOTE) {
+                if is_hidden && on_miss.contains(OnMiss::NOTE) {
                     self.note_miss(ticket, &client_key);
                 }
                 self.pool.give_key(client_key);
@@ -159,14 +154,14 @@ impl Sessions {
                 next,
             } => {
                 self.arrives(ticket, bytes);
-                let (shown, bytes) = self.judged_value(ticket, &client_key, judged);
+                let (judged, bytes) = self.judged_value(ticket, &client_key, judged);
                 self.fill(ticket, id, bytes);
-                if shown == Shown::Hidden {
+                if judged.shown == Shown::Hidden {
                     // The slot goes on waiting, for the next.
                     let next = Next::Through(ticket, client_key, on_miss, next);
                     self.steps.push(next);
                 } else {
-                    self.count_value(ticket, &client_key, shown);
+                    self.count_value(ticket, &client_key, &judged);
                     self.count_slot(ticket, Outcome::Hit);
                     self.pool.give_key(client_key);
                     self.finish(ticket);
@@ -185,16 +180,11 @@ impl Sessions {
             }
             Awaits::Probe { ticket, cas } => {
                 self.arrives(ticket, bytes);
-                self.probed(
-                    ticket,
-                    match judged.look.shown {
-                        Shown::Hidden => Found::Hidden(cas),
-                        _ => Found::Seen(cas),
-                    },
-                );
-                for note in judged.look.notes {
-                    self.looker.note(note);
-                }
+                let found = match self.looker.take(judged.findings).shown {
+                    Shown::Hidden => Found::Hidden(cas),
+                    _ => Found::Seen(cas),
+                };
+                self.probed(ticket, found);
                 self.pool.give(judged.bytes);
                 self.finish(ticket);
             }
@@ -217,7 +207,7 @@ impl Sessions {
         if let Some(key) = judged.key {
             self.pool.give_key(key);
         }
-        self.jobs.keep_store(client, judged.look);
+        self.jobs.keep_store(client, judged.findings);
         self.get(client).holding_up -= 1;
         self.mark_dirty(client);
     }
@@ -227,28 +217,28 @@ impl Sessions {
         &mut self,
         ticket: Ticket,
         client_key: &[u8],
-        mut judged: Judged,
-    ) -> (Shown, Vec<u8>) {
+        done: Judged,
+    ) -> (judged::Judged, Vec<u8>) {
         let space = self.slot(ticket).who.identity.space;
-        self.looker.count(&mut self.tally, space, &mut judged.look);
-        let shown = judged.look.shown;
-        let bytes = match shown {
-            Shown::AsIs => judged.bytes,
+        let judged = self.looker.take(done.findings);
+        self.tally.count_read(space, &judged);
+        let bytes = match judged.shown {
+            Shown::AsIs => done.bytes,
             Shown::Hidden | Shown::Later => {
-                self.pool.give(judged.bytes);
+                self.pool.give(done.bytes);
                 Vec::new()
             }
             Shown::Rewritten(flags) => {
                 let mut bytes = self.pool.take();
-                let value = self.looker.rewritten();
+                let value = &self.looker.rewritten;
                 let start = b"VALUE ".len() + client_key.len();
-                let tail = &judged.bytes[start..judged.value.start - 2];
+                let tail = &done.bytes[start..done.value.start - 2];
                 push_rewritten(&mut bytes, client_key, flags, tail, value);
-                self.pool.give(judged.bytes);
+                self.pool.give(done.bytes);
                 bytes
             }
         };
-        (shown, bytes)
+        (judged, bytes)
     }
 
     /// Puts bytes where a job's value belongs, and what came behind it after them.
@@ -280,24 +270,24 @@ impl Sessions {
         &mut self,
         ticket: Ticket,
         (client_key, meta, flags): (&KeyBuf, &MetaReply, Option<Vec<u8>>),
-        mut judged: Judged,
+        done: Judged,
     ) {
         let space = self.slot(ticket).who.identity.space;
-        self.looker.count(&mut self.tally, space, &mut judged.look);
-        let shown = judged.look.shown;
+        let judged = self.looker.take(done.findings);
+        self.tally.count_read(space, &judged);
         let mut line = self.pool.take_line();
-        line.extend_from_slice(&judged.bytes[..judged.value.start - 2]);
-        if let (Shown::Hidden, Some(flags)) = (shown, flags) {
+        line.extend_from_slice(&done.bytes[..done.value.start - 2]);
+        if let (Shown::Hidden, Some(flags)) = (judged.shown, flags) {
             self.expect(ticket);
             let key = self.pool.keep(client_key);
             let meta = meta.of_another();
             self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
-        } else if self.show_meta(ticket, (meta, client_key), &mut line, shown) {
-            let behind = judged.value.start..judged.value.end + 2;
-            self.bytes(ticket, &[&judged.bytes[behind]]);
+        } else if self.show_meta(ticket, (meta, client_key), &mut line, &judged) {
+            let behind = done.value.start..done.value.end + 2;
+            self.bytes(ticket, &[&done.bytes[behind]]);
         }
         self.pool.give(line);
-        self.pool.give(judged.bytes);
+        self.pool.give(done.bytes);
     }
 
     /// Counts a value that an `mg` asked for, and answers as far as that goes without
@@ -307,9 +297,10 @@ impl Sessions {
         ticket: Ticket,
         (meta, client_key): (&MetaReply, &[u8]),
         line: &mut Vec<u8>,
-        shown: Shown,
+        judged: &judged::Judged,
     ) -> bool {
-        self.count_value(ticket, client_key, shown);
+        let shown = judged.shown;
+        self.count_value(ticket, client_key, judged);
         let notes = meta.verb == Verb::Mg && meta.on_miss.contains(OnMiss::NOTE);
         if notes && (shown == Shown::Hidden || is_won(line)) {
             self.note_miss(ticket, client_key);
@@ -326,7 +317,7 @@ impl Sessions {
                 }
             }
             Shown::Rewritten(flags) => {
-                resize_meta(line, self.looker.rewritten().len(), flags);
+                resize_meta(line, self.looker.rewritten.len(), flags);
                 self.tell(ticket, line);
                 self.rewritten(ticket, line);
             }

@@ -17,7 +17,7 @@ impl Sessions {
     /// A client key was read that was not there.
     pub(in crate::engine) fn count_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
         let space = self.slot(ticket).who.identity.space;
-        self.families.read(client_key, space, None, false);
+        self.families.read(client_key, space, None);
     }
 
     /// Whether a write of a client fills what was missed a moment ago.

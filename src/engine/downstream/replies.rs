@@ -5,7 +5,8 @@ use super::{END, Kind, Sessions, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
-use crate::engine::value::{Look, Shown};
+use crate::engine::value::Look;
+use crate::engine::value::judged::Shown;
 use crate::engine::who::Who;
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
@@ -212,7 +213,8 @@ impl Sessions {
     /// client flags, first bytes and length.
     pub fn probe(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
         let identity = self.slot(ticket).who.identity;
-        self.looker.probe(identity, look, value)
+        // Nobody asked for it: it is not counted.
+        self.looker.judge_read(identity, look, value).shown
     }
 
     /// The value in the way of a change was looked at.

@@ -13,7 +13,9 @@ use crate::engine::pool::Pool;
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
-use crate::engine::value::{Look, Looker, Shown};
+use crate::engine::value::Look;
+use crate::engine::value::judge::Looker;
+use crate::engine::value::judged::{Judged, Shown};
 use crate::policy::Identity;
 
 impl Sessions {
@@ -28,9 +30,11 @@ impl Sessions {
 
     /// Looks at a value for the client of a ticket and counts the look: its client
     /// flags, the bytes that a look needs, and its length.
-    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
+    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Judged {
         let identity = self.slot(ticket).who.identity;
-        self.looker.read(&mut self.tally, identity, look, value)
+        let judged = self.looker.judge_read(identity, look, value);
+        self.tally.count_read(identity.space, &judged);
+        judged
     }
 
     /// A client key was read, and this is what its client gets of the value that was
@@ -39,12 +43,11 @@ impl Sessions {
         &mut self,
         ticket: Ticket,
         client_key: &[u8],
-        shown: Shown,
+        judged: &Judged,
     ) {
         let space = self.slot(ticket).who.identity.space;
-        let seen = Some(&self.looker.seen);
-        let hidden = shown == Shown::Hidden;
-        self.families.read(client_key, space, seen, hidden);
+        let value = Some((judged, &self.looker.blamed[..]));
+        self.families.read(client_key, space, value);
     }
 
     /// Lets values of one retrieval be passed on to its slot, and maybe its end.
@@ -164,20 +167,14 @@ impl Values<'_> {
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
-        let shown = self.looker.read(self.tally, self.identity, look, value);
-        if shown == Shown::Later {
-            return shown;
+        let judged = self.looker.judge_read(self.identity, look, value);
+        match judged.shown {
+            Shown::Later => return Shown::Later,
+            Shown::Hidden => self.hidden += 1,
+            Shown::AsIs | Shown::Rewritten(_) => self.hits += 1,
         }
-        let hidden = shown == Shown::Hidden;
-        let seen = Some(&self.looker.seen);
-        self.families
-            .read(client_key, self.identity.space, seen, hidden);
-        if hidden {
-            self.hidden += 1;
-        } else {
-            self.hits += 1;
-        }
-        shown
+        self.count(client_key, &judged);
+        judged.shown
     }
 
     /// Looks at the copy of another, which is a hit or nothing.
@@ -188,14 +185,23 @@ impl Values<'_> {
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
-        let shown = self.looker.read(self.tally, self.identity, look, value);
-        if !matches!(shown, Shown::Hidden | Shown::Later) {
+        let judged = self.looker.judge_read(self.identity, look, value);
+        if matches!(judged.shown, Shown::Hidden | Shown::Later) {
+            self.tally.count_read(self.identity.space, &judged);
+        } else {
             self.hits += 1;
-            let seen = Some(&self.looker.seen);
-            self.families
-                .read(client_key, self.identity.space, seen, false);
+            self.count(client_key, &judged);
         }
-        shown
+        judged.shown
+    }
+
+    /// Counts the value of a key that is passed on.
+    #[inline]
+    fn count(&mut self, client_key: &[u8], judged: &Judged) {
+        let reader = self.identity.space;
+        self.tally.count_read(reader, judged);
+        let value = Some((judged, &self.looker.blamed[..]));
+        self.families.read(client_key, reader, value);
     }
 
     /// A hidden value is a miss to its client.
@@ -211,7 +217,7 @@ impl Values<'_> {
     #[cold]
     pub(in crate::engine) fn write_rewritten(&mut self, key: &[u8], flags: u32, tail: &[u8]) {
         if !self.deaf {
-            push_rewritten(self.buffer, key, flags, tail, self.looker.rewritten());
+            push_rewritten(self.buffer, key, flags, tail, &self.looker.rewritten);
         }
     }
 

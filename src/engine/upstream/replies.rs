@@ -8,8 +8,8 @@ use crate::engine::meta::{
     rewrite_meta, rewrite_unnamed,
 };
 use crate::engine::ticket::Ticket;
-use crate::engine::value::Shown;
 use crate::engine::value::apart::Awaits;
+use crate::engine::value::judged::Shown;
 use crate::protocol::Tokens;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,
@@ -598,9 +598,9 @@ impl Lane {
             return Ok(None);
         }
         let client_key = meta.restore.client_key(physical);
-        let shown = sessions.inspect(ticket, meta.look, (flags, body, len));
+        let judged = sessions.inspect(ticket, meta.look, (flags, body, len));
         let mut visible = false;
-        if shown == Shown::Later {
+        if judged.shown == Shown::Later {
             let came = came([line, b"", b""], (flags, len), body)?;
             let flags = self.asks_on(sessions).map(asked_flags);
             let deferred = sessions.defer(ticket, meta.look, came, |sessions| Awaits::Meta {
@@ -617,12 +617,12 @@ impl Lane {
                 self.parked = true;
                 return Ok(None);
             }
-        } else if shown == Shown::Hidden
+        } else if judged.shown == Shown::Hidden
             && let Some(request) = self.asks_on(sessions)
         {
             sessions.ask_on(ticket, meta, client_key, request);
         } else {
-            visible = sessions.show_meta(ticket, (meta, client_key), line, shown);
+            visible = sessions.show_meta(ticket, (meta, client_key), line, &judged);
         }
         sessions.comes(ticket, len);
         self.reading = Reading::Body {

@@ -11,7 +11,8 @@ use slab::Slab;
 use crate::engine::meta::MetaReply;
 use crate::engine::ticket::Ticket;
 use crate::engine::upstream::OnMiss;
-use crate::engine::value::{self, Inline, Look, Looker};
+use crate::engine::value::Look;
+use crate::engine::value::judge::{Findings, Inline, Looker};
 use crate::pickle::Pause;
 use crate::policy::{Identity, Snapshot};
 use crate::protocol::key::KeyBuf;
@@ -67,7 +68,7 @@ enum Asks {
 #[derive(Debug)]
 pub struct Judged {
     pub(in crate::engine) id: u32,
-    pub(in crate::engine) look: value::Judged,
+    pub(in crate::engine) findings: Findings,
     /// The job's.
     pub(in crate::engine) bytes: Vec<u8>,
     pub(in crate::engine) value: Range<usize>,
@@ -107,17 +108,20 @@ impl Judge {
         let looker =
             known.unwrap_or_else(|| Looker::new(Arc::clone(&snapshot), Inline::ALL, self.pause));
         let looker = self.looker.insert(looker);
-        let seen = (flags, &bytes[value.clone()]);
-        let (look, key) = match asks {
-            Asks::Read(look) => (looker.judge_read(identity, look, seen), None),
+        let whole = &bytes[value.clone()];
+        let (judged, key) = match asks {
+            Asks::Read(look) => {
+                let seen = (flags, whole, whole.len());
+                (looker.judge_read(identity, look, seen), None)
+            }
             Asks::Write(key) => {
                 let decision = snapshot.decide(identity, &key);
-                (looker.judge_write(decision, seen), Some(key))
+                (looker.judge_write(decision, (flags, whole)), Some(key))
             }
         };
         Judged {
             id,
-            look,
+            findings: looker.give(judged),
             bytes,
             value,
             key,
@@ -188,7 +192,7 @@ pub(in crate::engine) struct Jobs {
     /// Those that nobody has taken yet.
     new: Vec<Job>,
     /// What was found out about the stores that their clients go on with.
-    stores: HashMap<u32, value::Judged>,
+    stores: HashMap<u32, Findings>,
     /// Clients with a store that waits for room, and how much.
     waiting: VecDeque<(u32, usize)>,
 }
@@ -290,13 +294,13 @@ impl Jobs {
     // Stores ---------------------------------------------------------------
 
     /// What was found out about the store that a client goes on with.
-    pub(in crate::engine) fn take_store(&mut self, client: u32) -> Option<value::Judged> {
+    pub(in crate::engine) fn take_store(&mut self, client: u32) -> Option<Findings> {
         self.stores.remove(&client)
     }
 
     /// Keeps that until the client goes on.
-    pub(in crate::engine) fn keep_store(&mut self, client: u32, judged: value::Judged) {
-        self.stores.insert(client, judged);
+    pub(in crate::engine) fn keep_store(&mut self, client: u32, findings: Findings) {
+        self.stores.insert(client, findings);
     }
 
     /// A client goes on with its store once there is room for it.

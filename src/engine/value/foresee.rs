@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Admitted, Inline, Look, Looker, PROTOCOL, Shown, plain};
-use crate::engine::counts::{Action, Direction, Tally, Writer};
+use super::Look;
+use super::judge::{Inline, Looker, plain};
+use super::judged::{Judged, PROTOCOL, Shown};
 use crate::pickle::{Pause, Reason, Verdict};
 use crate::policy::{Decision, Identity, Snapshot};
 
@@ -22,8 +23,7 @@ pub struct Foreseen {
     pub no_form: Option<&'static str>,
 }
 
-/// What `Looker::read` makes of a value, told by what it counts. For people who
-/// ask beforehand: takes a looker of its own.
+/// What a client would get of a value.
 pub fn foresee_read(
     snapshot: &Arc<Snapshot>,
     identity: Identity,
@@ -31,43 +31,26 @@ pub fn foresee_read(
     (flags, value): (u32, &[u8]),
 ) -> Foreseen {
     let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
-    let mut tally = Tally::new(snapshot.codec.spaces().len());
-    let shown = looker.read(&mut tally, identity, look, (flags, value, value.len()));
-    let space = identity.space.index();
-    let was_counted = |verdict: &Verdict| {
-        let counts = Writer::ALL.into_iter().flat_map(|writer| {
-            Action::ALL.map(|action| tally.reads(space, writer, *verdict, action))
-        });
-        counts.sum::<u64>() > 0
-    };
-    let counted = tally.unloadable(space, Direction::Read).iter().next();
-    let name = counted.map(|(name, _)| name);
+    let Judged { shown, pickle } = looker.judge_read(identity, look, (flags, value, value.len()));
+    let reason = pickle.and_then(|pickle| pickle.reason);
     Foreseen {
         shown,
         rewritten_bytes: looker.rewritten.len(),
-        verdict: Verdict::ALL.into_iter().find(was_counted),
-        reason: name.map(|name| looker.in_full(name, identity, look, (flags, value))),
-        no_form: tally
-            .untranscodable(space)
-            .iter()
-            .next()
-            .map(|(name, _)| name),
+        verdict: pickle.map(|pickle| pickle.verdict),
+        reason: reason.map(|name| looker.in_full(name, identity, look, (flags, value))),
+        no_form: pickle.and_then(|pickle| pickle.no_form),
     }
 }
 
-/// Whether `Looker::write` rejects a value, and why, as metrics name it.
+/// Whether a store of a value would be rejected, and why, as metrics name it.
 pub fn foresee_write(
     snapshot: &Arc<Snapshot>,
-    writer: Identity,
     decision: Decision<'_>,
     value: (u32, &[u8]),
 ) -> Option<&'static str> {
-    let mut tally = Tally::new(snapshot.codec.spaces().len());
     let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
-    match looker.write(&mut tally, writer, decision, value) {
-        Admitted::Rejected(reason) => Some(reason),
-        Admitted::Accepted | Admitted::Later => None,
-    }
+    let Judged { shown, pickle } = looker.judge_write(decision, value);
+    pickle.filter(|_| shown == Shown::Hidden)?.reason
 }
 
 impl Looker {
@@ -85,7 +68,7 @@ impl Looker {
         let snapshot = &self.snapshot;
         let header = self.sniffer.sniff(&self.encoding, flags, value);
         let needs = header.and_then(|header| header.protocol);
-        if let (Look::Whole(_), true) = (look, self.is_held(flags, value.len())) {
+        if let (Look::Whole(_), true) = (look, self.is_held(value.len())) {
             let plain = plain(
                 &self.inflater,
                 self.inflated,

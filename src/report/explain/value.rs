@@ -106,7 +106,7 @@ impl Fate {
             sniff: rule.sniff,
             read: read(identity, Look::of(decision)),
             through: reads_through.then(|| read(identity, Look::through(decision))),
-            write: match foresee_write(snapshot, identity, decision, given) {
+            write: match foresee_write(snapshot, decision, given) {
                 _ if value.bytes.len() > most => Write::TooLarge(most),
                 None => Write::Stored,
                 Some(reason) => Write::Rejected(reason),

@@ -1,0 +1,455 @@
+//! The judge of values on their way: looks at the first bytes of one, or at all of it,
+//! and says what becomes of it. One door for what is read, one for what is written.
+//! Counts nothing, sends nothing.
+
+use std::sync::Arc;
+
+use super::judged::{FIREWALL, Judged, Pickle, Shown};
+use super::scanned::Scanned;
+use super::show::rewrite;
+use super::{Look, Whole, is_guarded};
+use crate::pickle::transcode::{Pool, Transcoder};
+use crate::pickle::{
+    Encoding, Header, InflateError, InflateLimits, Inflater, Pause, Scanner, Sniffer, Verdict,
+};
+use crate::policy::{Decision, Identity, OnUnloadableWrite, Snapshot};
+
+/// Refusals of the firewall that wait to be logged, at most.
+const MAX_NOTES: usize = 8;
+
+/// How much is looked at among other work, in bytes as they are when inflated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inline {
+    /// The longest value.
+    pub value_bytes: usize,
+    /// All values between two looks at the clock.
+    pub turn_bytes: usize,
+}
+
+impl Inline {
+    /// Everything, however long it takes.
+    pub const ALL: Self = Self {
+        value_bytes: usize::MAX,
+        turn_bytes: usize::MAX,
+    };
+}
+
+impl Default for Inline {
+    /// The worst pickle of 16 KiB takes a tenth of a millisecond or so.
+    fn default() -> Self {
+        Self {
+            value_bytes: 16 << 10,
+            turn_bytes: 256 << 10,
+        }
+    }
+}
+
+/// Looks at the values of a worker; keeps the memory for it.
+#[derive(Debug)]
+pub struct Looker {
+    pub(super) snapshot: Arc<Snapshot>,
+    /// How clients mark pickles.
+    pub(super) encoding: Encoding,
+    pub(super) sniffer: Sniffer,
+    pub(super) inflater: Inflater,
+    pub(super) scanner: Scanner,
+    transcoder: Transcoder,
+    /// What came of inflating the value that is looked at, if it was compressed.
+    pub(super) inflated: Result<(), InflateError>,
+    inline: Inline,
+    /// Bytes that may still be looked at before the clock is.
+    left: usize,
+    /// What the last value that was not loadable named, if that is to blame.
+    pub(in crate::engine) blamed: String,
+    /// The value that takes the place of one that was [`Shown::Rewritten`].
+    pub(in crate::engine) rewritten: Vec<u8>,
+    /// What the firewall refused so far.
+    refused: u64,
+    /// The refusals that are worth a line in the log: the first, the second, the
+    /// fourth, ... of this worker.
+    pub(super) notes: Vec<String>,
+}
+
+/// What was judged, with all that the look left in its looker.
+#[derive(Debug)]
+pub(in crate::engine) struct Findings {
+    judged: Judged,
+    blamed: String,
+    rewritten: Vec<u8>,
+    notes: Vec<String>,
+}
+
+impl Looker {
+    /// Looks as the snapshot says, at no more than this, and pauses.
+    pub fn new(snapshot: Arc<Snapshot>, inline: Inline, pause: Pause) -> Self {
+        Self {
+            inflated: Ok(()),
+            inline,
+            left: inline.turn_bytes,
+            encoding: snapshot.pickles.encoding,
+            snapshot,
+            sniffer: Sniffer::default(),
+            inflater: Inflater::pausing(pause),
+            scanner: Scanner::pausing(pause),
+            transcoder: Transcoder::pausing(pause),
+            blamed: String::new(),
+            rewritten: Vec::new(),
+            refused: 0,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Whether it looks as this snapshot says.
+    pub(super) fn is_of(&self, snapshot: &Arc<Snapshot>) -> bool {
+        Arc::ptr_eq(&self.snapshot, snapshot)
+    }
+
+    /// How many namespaces there are.
+    pub fn namespaces(&self) -> usize {
+        self.snapshot.namespaces.len()
+    }
+
+    /// The clock was looked at.
+    #[inline]
+    pub(in crate::engine) fn begin_turn(&mut self) {
+        self.left = self.inline.turn_bytes;
+    }
+
+    /// How many of the bytes after a value's line a look at it needs: its first
+    /// ones, or all and its line end.
+    pub fn bytes_needed(&self, look: Look, flags: u32, len: usize) -> usize {
+        match look {
+            Look::Away => 0,
+            // Most values are told by their flags alone.
+            _ if !self.encoding.may_be_pickle(flags) => 0,
+            Look::Whole(_) if self.is_held(len) => len + 2,
+            _ => self.encoding.bytes_needed(flags, len),
+        }
+    }
+
+    /// Whether a value that may be a pickle is held until it is whole.
+    pub(super) fn is_held(&self, len: usize) -> bool {
+        len <= self.snapshot.max_value_bytes
+    }
+
+    // The doors ------------------------------------------------------------
+
+    /// Judges a value on its way to a reader. `start` holds the
+    /// [`Looker::bytes_needed`] of a value of `len` bytes.
+    // Once for each value: a call would take as many instructions as the look.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
+    pub fn judge_read(
+        &mut self,
+        reader: Identity,
+        look: Look,
+        (flags, start, len): (u32, &[u8], usize),
+    ) -> Judged {
+        if !self.encoding.may_be_pickle(flags) {
+            return Judged::PLAIN;
+        }
+        let hides = match look {
+            Look::Away => return Judged::PLAIN,
+            Look::Count => false,
+            Look::Hide => true,
+            Look::Whole(whole) => return self.judge_held(reader, whole, (flags, start, len)),
+        };
+        self.judge_header(reader, hides, flags, &start[..start.len().min(len)])
+    }
+
+    /// Judges a value on its way in, for all readers of its key.
+    pub fn judge_write(&mut self, decision: Decision<'_>, (flags, value): (u32, &[u8])) -> Judged {
+        let look = Look::of(decision);
+        if look == Look::Away {
+            return Judged::PLAIN;
+        }
+        let Some(header) = self.sniffer.sniff(&self.encoding, flags, value) else {
+            return Judged::PLAIN;
+        };
+        let by_header = self.verdict_of_all(decision, header);
+        let mut judged = match look {
+            Look::Whole(_) if self.is_long(flags, value) => return Judged::unseen(Shown::Later),
+            Look::Whole(whole) => {
+                let pickle =
+                    self.judge_for_all(decision, whole, (header, by_header), (flags, value));
+                Judged::pickle(Shown::AsIs, pickle)
+            }
+            _ => Judged::pickle(Shown::AsIs, Pickle::by_header(header, by_header)),
+        };
+        let Decision { rule, mode, .. } = decision;
+        let rejects = is_guarded(mode) && rule.on_unloadable_write == OnUnloadableWrite::Reject;
+        let pickle = judged.pickle.as_ref();
+        if rejects && pickle.is_some_and(|pickle| pickle.verdict == Verdict::Unloadable) {
+            judged.shown = Shown::Hidden;
+        }
+        judged
+    }
+
+    // What looks leave -----------------------------------------------------
+
+    /// Takes the lines for the log.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    #[cold]
+    fn note(&mut self, note: String) {
+        self.refused += 1;
+        if self.refused.is_power_of_two() && self.notes.len() < MAX_NOTES {
+            self.notes.push(note);
+        }
+    }
+
+    /// Gives what was just judged away, for another looker.
+    pub(super) fn give(&mut self, judged: Judged) -> Findings {
+        let rewritten = match judged.shown {
+            Shown::Rewritten(_) => std::mem::take(&mut self.rewritten),
+            Shown::AsIs | Shown::Hidden | Shown::Later => Vec::new(),
+        };
+        Findings {
+            judged,
+            blamed: std::mem::take(&mut self.blamed),
+            rewritten,
+            notes: self.take_notes(),
+        }
+    }
+
+    /// Takes what another looker saw, as if the value had just been looked at here.
+    #[cold]
+    pub(in crate::engine) fn take(&mut self, findings: Findings) -> Judged {
+        let Findings {
+            judged,
+            blamed,
+            rewritten,
+            notes,
+        } = findings;
+        self.blamed = blamed;
+        self.rewritten = rewritten;
+        for note in notes {
+            self.note(note);
+        }
+        judged
+    }
+
+    // Looks ----------------------------------------------------------------
+
+    #[inline]
+    fn judge_header(
+        &mut self,
+        Identity { reader, .. }: Identity,
+        hides: bool,
+        flags: u32,
+        start: &[u8],
+    ) -> Judged {
+        let Some(header) = self.sniffer.sniff(&self.encoding, flags, start) else {
+            return Judged::PLAIN;
+        };
+        self.blamed.clear();
+        let verdict = reader.verdict(header);
+        let shown = if hides && verdict == Verdict::Unloadable {
+            Shown::Hidden
+        } else {
+            Shown::AsIs
+        };
+        Judged::pickle(shown, Pickle::by_header(header, verdict))
+    }
+
+    /// Judges a value by all of it, or by its first bytes if it is not held.
+    fn judge_held(
+        &mut self,
+        identity: Identity,
+        whole: Whole,
+        (flags, start, len): (u32, &[u8], usize),
+    ) -> Judged {
+        if self.is_held(len) {
+            let value = &start[..len];
+            if self.is_long(flags, value) {
+                return Judged::unseen(Shown::Later);
+            }
+            return self.judge_whole(identity, whole, flags, value);
+        }
+        if whole.contains(Whole::THROUGH) {
+            return Judged::unseen(Shown::Hidden);
+        }
+        let start = &start[..start.len().min(len)];
+        if !whole.intersects(Whole::FIREWALL) {
+            return self.judge_header(identity, whole.contains(Whole::HIDE), flags, start);
+        }
+        // What is too large to be looked at whole passes no firewall.
+        let mut judged = self.judge_header(identity, false, flags, start);
+        if let Some(pickle) = &mut judged.pickle {
+            pickle.verdict = Verdict::Unloadable;
+            pickle.reason = Some(FIREWALL);
+            judged.shown = whole.shows(pickle);
+        }
+        judged
+    }
+
+    /// Judges a value by all of it, inflated for that.
+    fn judge_whole(
+        &mut self,
+        Identity { space, reader }: Identity,
+        whole: Whole,
+        flags: u32,
+        value: &[u8],
+    ) -> Judged {
+        let pickles = &self.snapshot.pickles;
+        let encoding = &self.encoding;
+        let plain = plain(&self.inflater, self.inflated, encoding, (flags, value));
+        let header = match plain {
+            // What was inflated needs no second look through zlib.
+            Ok(bytes) => {
+                let flags = flags & !encoding.compressed_flag;
+                self.sniffer.sniff(encoding, flags, bytes)
+            }
+            Err(_) => self.sniffer.sniff(encoding, flags, value),
+        };
+        let Some(header) = header else {
+            return Judged::PLAIN;
+        };
+        let inventory = self.snapshot.inventory(space);
+        let Scanned {
+            mut pickle,
+            global,
+            scan,
+            note,
+        } = Scanned::within(
+            plain,
+            (header, reader.verdict(header)),
+            (&mut self.scanner, &pickles.extensions),
+            whole.firewall(pickles),
+            |scan| scan.judge(reader, inventory),
+        );
+        pickle.of_another = whole.contains(Whole::THROUGH);
+        self.blamed.clear();
+        if let Some((module, name)) = global {
+            self.blamed.extend([module, ".", name]);
+        }
+        let mut shown = whole.shows(&pickle);
+        let form = scan.and_then(|scan| whole.form(reader, &scan, &pickle));
+        if let (Some(form), Ok(bytes)) = (form, plain) {
+            let pool = Pool { reader, inventory };
+            let tools = (&mut self.transcoder, &mut self.scanner, &pickles.extensions);
+            let done =
+                form.and_then(|form| rewrite(bytes, form, &pool, tools, &mut self.rewritten));
+            match done {
+                // Every client can read what is not compressed.
+                Ok(()) => shown = Shown::Rewritten(flags & !encoding.compressed_flag),
+                Err(reason) => pickle.no_form = Some(reason),
+            }
+        }
+        if let Some(note) = note {
+            self.note(note);
+        }
+        Judged::pickle(shown, pickle)
+    }
+
+    /// The worst that a header says to the readers of a key.
+    fn verdict_of_all(&self, decision: Decision<'_>, header: Header) -> Verdict {
+        let readers = self.snapshot.readers(decision.space);
+        readers
+            .map(|n| n.reader.verdict(header))
+            .max_by_key(|verdict| *verdict == Verdict::Unloadable)
+            .unwrap_or(Verdict::NotLookedAt)
+    }
+
+    /// What all of a value, inflated for that, is to the readers of a key.
+    fn judge_for_all(
+        &mut self,
+        decision: Decision<'_>,
+        whole: Whole,
+        by_header: (Header, Verdict),
+        (flags, value): (u32, &[u8]),
+    ) -> Pickle {
+        let snapshot = &self.snapshot;
+        let pickles = &snapshot.pickles;
+        let Scanned { pickle, note, .. } = Scanned::within(
+            plain(
+                &self.inflater,
+                self.inflated,
+                &self.encoding,
+                (flags, value),
+            ),
+            by_header,
+            (&mut self.scanner, &pickles.extensions),
+            whole.firewall(pickles),
+            |scan| {
+                let mut unsure = Ok(());
+                for n in snapshot.readers(decision.space) {
+                    match scan.judge(n.reader, n.inventory.as_deref()) {
+                        Err(reason) if reason.verdict() == Verdict::Unloadable => {
+                            return Err(reason);
+                        }
+                        judged => unsure = unsure.and(judged),
+                    }
+                }
+                unsure
+            },
+        );
+        if let Some(note) = note {
+            self.note(note);
+        }
+        pickle
+    }
+
+    /// Whether a look at all of a value would keep others waiting for too long. If
+    /// not, it was inflated for the look.
+    fn is_long(&mut self, flags: u32, value: &[u8]) -> bool {
+        let limits = self.snapshot.pickles.inflate;
+        if self.inline == Inline::ALL {
+            // Whatever comes of it is told by the look.
+            let _ = self.inflate(flags, value, limits);
+            return false;
+        }
+        let most = self.inline.value_bytes;
+        if value.len() > most.min(self.left) {
+            return true;
+        }
+        let own = limits.most_of(value.len());
+        let limits = InflateLimits {
+            max_bytes: most.min(limits.max_bytes),
+            ..limits
+        };
+        let bytes = match self.inflate(flags, value, limits) {
+            Ok(bytes) => bytes,
+            Err(InflateError::TooLarge(most)) if most < own => {
+                self.left = self.left.saturating_sub(most);
+                return true;
+            }
+            Err(_) => value.len(),
+        };
+        let is_long = bytes > self.left;
+        self.left = self.left.saturating_sub(bytes);
+        is_long
+    }
+
+    /// Inflates a value for a look, if it is compressed: what is looked at then.
+    fn inflate(
+        &mut self,
+        flags: u32,
+        value: &[u8],
+        limits: InflateLimits,
+    ) -> Result<usize, InflateError> {
+        self.inflated = Ok(());
+        if flags & self.encoding.compressed_flag == 0 {
+            return Ok(value.len());
+        }
+        let inflated = self.inflater.inflate(value, limits).map(<[u8]>::len);
+        self.inflated = inflated.map(|_| ());
+        inflated
+    }
+}
+
+/// A value as it was before its client compressed it, if it did.
+pub(super) fn plain<'v>(
+    inflater: &'v Inflater,
+    done: Result<(), InflateError>,
+    encoding: &Encoding,
+    (flags, value): (u32, &'v [u8]),
+) -> Result<&'v [u8], InflateError> {
+    if flags & encoding.compressed_flag == 0 {
+        Ok(value)
+    } else {
+        done.map(|()| inflater.inflated())
+    }
+}

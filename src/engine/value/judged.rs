@@ -1,0 +1,195 @@
+//! What a look at a value says of it: what becomes of it, and what was found. Plain
+//! facts, which the counts and whoever passes the value on read alike.
+
+use crate::pickle::{self, Header, Verdict};
+
+/// Of the reasons that are no [`pickle::Reason`]: the one that a header gives, ...
+pub(super) const PROTOCOL: &str = "protocol";
+/// ... the one of what a list refuses, ...
+pub(super) const FIREWALL: &str = "firewall";
+/// ... and the one of what is no whole pickle.
+pub(super) const BROKEN: &str = "broken";
+
+/// What becomes of a value that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Its reader gets all of it; a store of it goes on.
+    AsIs,
+    /// Its reader gets nothing; a store of it is rejected.
+    Hidden,
+    /// `Looker::rewritten` in its place, with these client flags.
+    Rewritten(u32),
+    /// Nothing yet: the look would keep others waiting, and has to be had apart.
+    Later,
+}
+
+/// What a look at a value says. Nothing of it is counted yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// What becomes of it.
+    pub shown: Shown,
+    /// What it is, if it was looked at and is a pickle.
+    pub pickle: Option<Pickle>,
+}
+
+/// What a pickle is to its reader; one on its way in, to all readers of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pickle {
+    /// The protocol that it declares or needs, if that is known.
+    pub protocol: Option<u8>,
+    /// Who wrote it.
+    pub writer: Writer,
+    /// Whether it can be loaded.
+    pub verdict: Verdict,
+    /// Why it may not be loadable, as metrics name it.
+    pub reason: Option<&'static str>,
+    /// Why it has no other form, if one was wanted, as metrics name it.
+    pub no_form: Option<&'static str>,
+    /// It is another namespace's copy, which nobody asked for unless it is shown.
+    pub of_another: bool,
+}
+
+/// Who wrote a value, where its bytes are certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Writer {
+    Unknown,
+    /// Byte strings, or small numbers as longs: only Python 2 writes them.
+    Python2,
+    /// Protocol 3 and later, and others' signs: only Python 3 writes them.
+    Python3,
+}
+
+/// What was done with a value that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Action {
+    Served,
+    Hidden,
+    Transcoded,
+    /// It was another namespace's copy.
+    ReadThrough,
+}
+
+impl Judged {
+    /// What was not looked at, or is no pickle.
+    pub(super) const PLAIN: Self = Self::unseen(Shown::AsIs);
+
+    /// A value of which nothing is known.
+    #[inline]
+    pub(super) const fn unseen(shown: Shown) -> Self {
+        Self {
+            shown,
+            pickle: None,
+        }
+    }
+
+    /// A pickle.
+    #[inline]
+    pub(super) fn pickle(shown: Shown, pickle: Pickle) -> Self {
+        Self {
+            shown,
+            pickle: Some(pickle),
+        }
+    }
+
+    /// What is done with a pickle that is read; `None` if nobody asked for it.
+    #[inline]
+    pub fn action(&self) -> Option<Action> {
+        let pickle = self.pickle.as_ref()?;
+        match self.shown {
+            Shown::Rewritten(_) => Some(Action::Transcoded),
+            Shown::AsIs if pickle.of_another => Some(Action::ReadThrough),
+            Shown::AsIs => Some(Action::Served),
+            Shown::Hidden if pickle.of_another => None,
+            Shown::Hidden => Some(Action::Hidden),
+            Shown::Later => None,
+        }
+    }
+}
+
+impl Pickle {
+    /// A pickle of whose writer no more is known than its protocol tells.
+    #[inline]
+    pub(super) fn new(
+        protocol: Option<u8>,
+        verdict: Verdict,
+        reason: Option<&'static str>,
+    ) -> Self {
+        Self {
+            protocol,
+            writer: Writer::of_protocol(protocol),
+            verdict,
+            reason,
+            no_form: None,
+            of_another: false,
+        }
+    }
+
+    /// A pickle by its header alone.
+    #[inline]
+    pub(super) fn by_header(header: Header, verdict: Verdict) -> Self {
+        let reason = match verdict {
+            Verdict::Unloadable => Some(PROTOCOL),
+            Verdict::Unknown => Some(BROKEN),
+            Verdict::Loadable | Verdict::NotLookedAt => None,
+        };
+        Self::new(header.protocol, verdict, reason)
+    }
+}
+
+impl Writer {
+    /// All writers.
+    pub const ALL: [Self; 3] = [Self::Unknown, Self::Python2, Self::Python3];
+
+    /// The writer of a pickle of which only the header's protocol is known.
+    #[inline]
+    pub fn of_protocol(protocol: Option<u8>) -> Self {
+        if protocol.is_some_and(|protocol| protocol >= 3) {
+            Self::Python3
+        } else {
+            Self::Unknown
+        }
+    }
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Python2 => "python/2",
+            Self::Python3 => "python/3",
+        }
+    }
+}
+
+impl From<pickle::Writer> for Writer {
+    fn from(writer: pickle::Writer) -> Self {
+        match writer {
+            pickle::Writer::Unknown => Self::Unknown,
+            pickle::Writer::Python2 => Self::Python2,
+            pickle::Writer::Python3 | pickle::Writer::Python34 | pickle::Writer::Python38 => {
+                Self::Python3
+            }
+        }
+    }
+}
+
+impl Action {
+    /// All actions.
+    pub const ALL: [Self; 4] = [
+        Self::Served,
+        Self::Hidden,
+        Self::Transcoded,
+        Self::ReadThrough,
+    ];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Hidden => "hidden",
+            Self::Transcoded => "transcoded",
+            Self::ReadThrough => "read_through",
+        }
+    }
+}

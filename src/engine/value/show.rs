@@ -1,0 +1,64 @@
+//! What a reader is shown of a pickle that was looked at whole: all of it, nothing, or
+//! another form that was judged again. Knows what was found, and counts nothing.
+
+use super::Whole;
+use super::judged::{FIREWALL, Pickle, Shown};
+use super::scanned::Scanned;
+use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
+use crate::pickle::{Extensions, Reader, Scan, Scanner, Verdict, Writer};
+
+impl Whole {
+    /// What becomes of a pickle as it is.
+    pub(super) fn shows(self, pickle: &Pickle) -> Shown {
+        let hiding = if pickle.reason == Some(FIREWALL) {
+            Self::ENFORCE
+        } else {
+            Self::HIDE
+        };
+        let hidden = match pickle.verdict {
+            Verdict::Loadable => false,
+            _ if pickle.of_another => true,
+            Verdict::Unloadable => self.contains(hiding),
+            Verdict::Unknown | Verdict::NotLookedAt => false,
+        };
+        if hidden { Shown::Hidden } else { Shown::AsIs }
+    }
+
+    /// The form that a reader is to get a pickle in, if it is not as it is; an error if
+    /// there is none.
+    pub(super) fn form(
+        self,
+        reader: Reader,
+        scan: &Scan<'_>,
+        pickle: &Pickle,
+    ) -> Option<Result<Form, &'static str>> {
+        let py2_str = if self.contains(Self::STR_AS_BYTES) {
+            Py2Str::Bytes
+        } else {
+            Py2Str::Text
+        };
+        let as_bytes = py2_str == Py2Str::Bytes && scan.writer() == Writer::Python2;
+        let wanted = self.contains(Self::TRANSCODE)
+            && pickle.reason != Some(FIREWALL)
+            && (pickle.verdict == Verdict::Unloadable || as_bytes && reader.is_python3());
+        wanted.then(|| Form::of(reader, scan, py2_str).ok_or("writer"))
+    }
+}
+
+/// Writes a pickle in another form. Whatever it is then, it must be a pickle, and none
+/// that its reader surely cannot load.
+pub(super) fn rewrite(
+    bytes: &[u8],
+    form: Form,
+    pool: &Pool<'_>,
+    (transcoder, scanner, extensions): (&mut Transcoder, &mut Scanner, &Extensions),
+    rewritten: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    transcoder
+        .transcode(bytes, form, pool, rewritten)
+        .map_err(Refusal::name)?;
+    let again = scanner.scan(rewritten, extensions);
+    let again = Scanned::of(again, None, |scan| scan.judge(pool.reader, pool.inventory));
+    let refused = again.pickle.verdict == Verdict::Unloadable || again.scan.is_none();
+    again.pickle.reason.filter(|_| refused).map_or(Ok(()), Err)
+}
