@@ -72,7 +72,7 @@ impl Memcached {
             let mut args = vec!["-l", "127.0.0.1", "-p", &number];
             args.extend(extra);
             let mut child = spawn_memcached(&args);
-            if wait_for(&mut child, || connect_tcp(&format!("127.0.0.1:{port}"))) {
+            if wait_for(&mut child, |id| listens_on(id, port)) {
                 return Self { port, child };
             }
         }
@@ -100,7 +100,7 @@ impl Memcached {
         args.extend(extra);
         let mut child = spawn_memcached(&args);
         assert!(
-            wait_for(&mut child, || connect_tcp(&format!("{host}:{port}"))),
+            wait_for(&mut child, |id| listens_on(id, port)),
             "memcached does not start on {host}:{port}"
         );
         Self { port, child }
@@ -111,7 +111,7 @@ impl Memcached {
         let path = path.as_ref();
         let mut child = spawn_memcached(&["-s", path.to_str().expect("a UTF-8 path")]);
         assert!(
-            wait_for(&mut child, || UnixStream::connect(path).is_ok()),
+            wait_for(&mut child, |_| UnixStream::connect(path).is_ok()),
             "memcached does not start on {}",
             path.display()
         );
@@ -256,7 +256,7 @@ impl Picklegate {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut gate = Self { child, dir };
         for listen in listens {
-            let accepts = wait_for(&mut gate.child, || accepts(listen));
+            let accepts = wait_for(&mut gate.child, |id| accepts(id, listen));
             assert!(
                 accepts,
                 "picklegate {args:?} does not listen on {listen} ({:?}); stderr:\n{}",
@@ -364,22 +364,44 @@ fn listens_of(toml: &str) -> Vec<String> {
         .collect()
 }
 
-fn accepts(listen: &str) -> bool {
-    match listen.strip_prefix("unix:") {
-        Some(path) => UnixStream::connect(path).is_ok(),
-        None => connect_tcp(listen),
+fn accepts(process: u32, listen: &str) -> bool {
+    if let Some(path) = listen.strip_prefix("unix:") {
+        return UnixStream::connect(path).is_ok();
     }
+    let port = listen.rsplit(':').next().and_then(|port| port.parse().ok());
+    listens_on(process, port.expect("an address ends with its port"))
 }
 
-fn connect_tcp(addr: &str) -> bool {
-    TcpStream::connect(addr).is_ok()
+/// Whether a process itself listens on a port of TCP. Whoever only connects may reach
+/// another that took the same free port a moment before, is served by that one, and
+/// cut off when its test ends.
+pub(crate) fn listens_on(process: u32, port: u16) -> bool {
+    let Ok(files) = std::fs::read_dir(format!("/proc/{process}/fd")) else {
+        return false;
+    };
+    let sockets: HashSet<PathBuf> = files
+        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+        .collect();
+    let is_own = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [_, local, _, "0A", .., _] = words[..] else {
+            return false;
+        };
+        let inode = words.get(9).map(|inode| format!("socket:[{inode}]"));
+        local.ends_with(&format!(":{port:04X}"))
+            && inode.is_some_and(|inode| sockets.contains(Path::new(&inode)))
+    };
+    ["tcp", "tcp6"].iter().any(|table| {
+        let table = std::fs::read_to_string(format!("/proc/{process}/net/{table}"));
+        table.is_ok_and(|table| table.lines().any(is_own))
+    })
 }
 
 /// Polls until `ready`; false if the child exits or patience ends first.
-fn wait_for(child: &mut Child, ready: impl Fn() -> bool) -> bool {
+fn wait_for(child: &mut Child, ready: impl Fn(u32) -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
-        if ready() {
+        if ready(child.id()) {
             return true;
         }
         thread::sleep(Duration::from_millis(5));
