@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,13 @@ const ACTS: [(&str, Act); 7] = [
     ("one that sends 1 MiB values", store_large),
     ("one that reads 1 MiB values", read_large),
 ];
+
+/// What a measurement holds while it runs: those that run beside others measure those.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static MEASURES: Mutex<()> = Mutex::new(());
+    // One that failed is over as well.
+    MEASURES.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn until(over: &AtomicBool, mut act: impl FnMut()) {
     while !over.load(Ordering::Relaxed) {
@@ -198,6 +206,7 @@ fn compare(at: &str, act: Act) -> (f64, f64, f64) {
 #[test]
 #[ignore = "takes four minutes of a quiet machine: run it with --release and --nocapture"]
 fn what_hostile_clients_cost_the_others() {
+    let _alone = alone();
     assert!(may_open(10_500), "too few open files allowed");
     let memcached = Memcached::start_with(&["-I", "2m", "-c", "12000"]);
     let scene = Scene::with(
