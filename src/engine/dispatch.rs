@@ -820,11 +820,11 @@ impl<'e> Dispatch<'e> {
             return;
         }
         let (client, servers) = (self.client, self.snapshot.ring.servers());
+        let name = |server: usize| self.lanes[self.groups[server]].server.clone();
         let ticket = if servers == 1 {
-            self.sessions.open_stream(client, Verb::Stats, Quiet::No)
+            self.sessions.open_statistics(client, name(0))
         } else {
-            let names = (0..servers).map(|server| &self.lanes[self.groups[server]].server);
-            let gathering = Box::new(Gathering::new(section, names.cloned()));
+            let gathering = Box::new(Gathering::new(section, (0..servers).map(name)));
             let work = Work::Gather(gathering);
             self.sessions.open(client, Verb::Stats, Quiet::No, work)
         };

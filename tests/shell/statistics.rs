@@ -122,3 +122,44 @@ fn a_server_that_stands_still_leaves_the_others_figures_in_time() {
     assert_eq!(ends.len(), 4, "{both}");
     assert!(ends[1].starts_with("VERSION "), "{both}");
 }
+
+/// python-memcached waits for END, whatever else is said.
+#[test]
+fn get_stats_of_real_clients_say_that_the_only_server_is_down() {
+    let dead = free_addr();
+    let listen = free_addr();
+    let servers = [dead.clone()];
+    let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, SHARED));
+    let check = |stats: &Value| {
+        assert_eq!(figure(stats, "servers"), 1);
+        assert_eq!(figure(stats, "servers_down"), 1);
+        assert_eq!(figure(stats, &format!("down@{dead}")), 1);
+    };
+    for section in ["", " settings", " items", " slabs", " conns"] {
+        check(&seen(&listen, section));
+    }
+    let pythons = Python::all();
+    if pythons.is_empty() {
+        eprintln!("tests/shell: skipped: clients (no Python environments: run tests/setup)");
+    }
+    for python in pythons.iter().take(1).chain(pythons.last()) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shell/statistics.py");
+        let asked = Instant::now();
+        let ran = python.run(&script, &[&listen], Duration::from_secs(60));
+        let ran = ran.expect("it ends");
+        assert!(ran.success, "{}", ran.stderr);
+        // python-memcached would have waited for 3 s, four times.
+        assert!(asked.elapsed() < Duration::from_secs(10));
+        let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let found = found.as_object().expect("clients");
+        assert!(found.len() >= 2, "{found:?}");
+        for (name, sections) in found {
+            println!("Python {}: {name}", python.version());
+            // pylibmc's library gives what it knows the names of.
+            if name != "pylibmc" {
+                let sections = sections.as_array().expect("four of them");
+                sections.iter().for_each(check);
+            }
+        }
+    }
+}

@@ -1,8 +1,11 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
+use std::iter;
+
 use super::{END, Kind, Sessions, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
+use crate::engine::statistics;
 use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::value::Look;
@@ -188,7 +191,10 @@ impl Sessions {
             Kind::Single(Work::Delete { .. } | Work::Change(_)) => {
                 self.stash(ticket, &[text, b"\r\n"]);
             }
-            Kind::Stream | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
+            Kind::Stream
+            | Kind::Statistics(_)
+            | Kind::Retrieve { .. }
+            | Kind::Single(Work::Pass) => {
                 if session.tell(at, text, desk.tally) {
                     session.write(at, &[text, b"\r\n"], &mut desk);
                 }
@@ -284,7 +290,7 @@ impl Sessions {
         slot.failed = true;
         slot.told = true;
         let silent = slot.quiet == Quiet::Noreply;
-        match slot.kind {
+        match &slot.kind {
             Kind::Retrieve { .. } => {
                 // Whole values may be out already; an error line in place of
                 // END is how memcached itself ends such a reply.
@@ -292,6 +298,11 @@ impl Sessions {
                 self.fail_rest(ticket);
             }
             Kind::Stream => self.write(ticket, &[error, b"\r\n"]),
+            Kind::Statistics(server) => {
+                // Some clients wait for END, whatever else is said.
+                let end = statistics::end(1, iter::once(server.as_str()));
+                self.write(ticket, &[&end]);
+            }
             Kind::Single(_) if silent => self.stash(ticket, &[]),
             Kind::Single(_) => self.stash(ticket, &[error, b"\r\n"]),
         }
