@@ -199,18 +199,24 @@ fn the_first_namespace_and_a_listener_go_and_nothing_ends() {
     let file = reloaded.gate.config_file();
     fs::write(&file, with_admin(&next, &reloaded.admin)).unwrap();
     reloaded.gate.hang_up();
-    admin::await_that("the listener to go", || TcpStream::connect(&py2).is_err());
-    // The workers are told right behind that, which nothing shows.
-    thread::sleep(std::time::Duration::from_millis(500));
+    let waits = admin::await_status(&reloaded.admin, "both workers to wait", |status| {
+        status["reloading"] == 2
+    });
+    assert_eq!(admin::generation(&waits), generation);
+    let waiting_workers = || admin::metric(&reloaded.admin, "picklegate_worker_reloading", &[]);
+    assert_eq!(waiting_workers(), 2);
+    assert!(TcpStream::connect(&py2).is_err());
     for client in &clients {
         (&*client).write_all(waiting).unwrap();
     }
     // They are read while the workers wait.
     admin::page(&reloaded.admin, "/metrics");
     memcached.thaw();
-    admin::await_status(&reloaded.admin, "a new configuration", |status| {
+    let taken_over = admin::await_status(&reloaded.admin, "a new configuration", |status| {
         admin::generation(status) > generation
     });
+    assert_eq!(taken_over["reloading"], 0);
+    assert_eq!(waiting_workers(), 0);
     let hit = "VALUE k 0 1\r\n1\r\nEND\r\n";
     let ends = [0, 2].map(|n| {
         let mut text = String::new();

@@ -570,6 +570,11 @@ impl Engine {
         self.go_on_with_changes();
     }
 
+    /// How many values were looked at apart, or are.
+    pub fn apart_count(&self) -> u64 {
+        self.sessions.jobs.count()
+    }
+
     /// Bytes of values that are looked at apart.
     pub fn apart_bytes(&self) -> usize {
         self.sessions.jobs.bytes()

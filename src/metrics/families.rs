@@ -13,6 +13,9 @@ pub(super) const UNTAGGED: &str = "picklegate_untagged_connections_total";
 pub(super) const UNTAGGED_WRITES: &str = "picklegate_untagged_writes_refused_total";
 pub(super) const CONNECTIONS: &str = "picklegate_connections";
 pub(super) const WORKER_CONNECTIONS: &str = "picklegate_worker_connections";
+pub(super) const WORKER_RELOADING: &str = "picklegate_worker_reloading";
+pub(super) const LOOKS_APART: &str = "picklegate_looks_apart_total";
+pub(super) const LOOKS_APART_BYTES: &str = "picklegate_looks_apart_bytes";
 pub(super) const REFUSED: &str = "picklegate_refused_connections_total";
 pub(super) const CLOSED: &str = "picklegate_closed_connections_total";
 pub(super) const HANDSHAKE_FAILURES: &str = "picklegate_tls_handshake_failures_total";
@@ -105,6 +108,21 @@ pub const FAMILIES: [Family; 31] = [
         WORKER_CONNECTIONS,
         "gauge",
         "Downstream connections by the worker thread that serves them",
+    ),
+    Family::new(
+        WORKER_RELOADING,
+        "gauge",
+        "1 while a worker thread has another configuration to take over, and waits for what is under way",
+    ),
+    Family::new(
+        LOOKS_APART,
+        "counter",
+        "Values looked at beside the worker thread that they came to, as the look takes long",
+    ),
+    Family::new(
+        LOOKS_APART_BYTES,
+        "gauge",
+        "Values that are looked at beside the worker thread that they came to, in bytes",
     ),
     Family::new(
         REFUSED,

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use durations::Durations;
 pub use families::{FAMILIES, Family};
-pub use publisher::{Failure, Failures, Gauges, Labels, Publisher};
+pub use publisher::{Condition, Failure, Failures, Gauges, Labels, Publisher};
 pub use registry::{Names, Registry};
 
 use metrics::{SetRecorderError, counter, gauge};

@@ -7,10 +7,10 @@ use metrics::{Label, counter, gauge};
 
 use super::durations::Durations;
 use super::families::{
-    CLOSED, CONNECTIONS, HANDSHAKE_FAILURES, INVALIDATIONS, NOT_LOADABLE, NOT_TRANSCODED, PICKLES,
-    READS, REFUSED, REJECTED, REQUESTS, SUSPECTED, UNTAGGED, UNTAGGED_WRITES, UPSTREAM_CONNECTIONS,
-    UPSTREAM_ERRORS, UPSTREAM_FAILURES, UPSTREAM_IN_FLIGHT, UPSTREAM_RECONNECTS, UPSTREAM_REQUESTS,
-    WORKER_CONNECTIONS,
+    CLOSED, CONNECTIONS, HANDSHAKE_FAILURES, INVALIDATIONS, LOOKS_APART, LOOKS_APART_BYTES,
+    NOT_LOADABLE, NOT_TRANSCODED, PICKLES, READS, REFUSED, REJECTED, REQUESTS, SUSPECTED, UNTAGGED,
+    UNTAGGED_WRITES, UPSTREAM_CONNECTIONS, UPSTREAM_ERRORS, UPSTREAM_FAILURES, UPSTREAM_IN_FLIGHT,
+    UPSTREAM_RECONNECTS, UPSTREAM_REQUESTS, WORKER_CONNECTIONS, WORKER_RELOADING,
 };
 use super::{BARE_KEYS, UNTAGGED_CLIENTS};
 use crate::engine::{
@@ -119,6 +119,17 @@ pub struct Gauges<'a> {
     pub counts: UpstreamCounts,
 }
 
+/// How one worker is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Condition {
+    /// It has other settings to take over.
+    pub is_reloading: bool,
+    /// Values that were looked at beside it, or are.
+    pub looks_apart: u64,
+    /// Bytes of those that are.
+    pub looks_apart_bytes: usize,
+}
+
 /// Publishes what one worker counted.
 #[derive(Debug)]
 pub struct Publisher {
@@ -159,10 +170,12 @@ impl Publisher {
     /// that is connected.
     pub fn publish<'a>(
         &mut self,
+        condition: Condition,
         tally: &Tally,
         lanes: impl Iterator<Item = Gauges<'a>>,
         clients: impl Iterator<Item = usize>,
     ) {
+        self.publish_condition(condition);
         self.publish_connections(tally, clients);
         self.publish_requests(tally);
         self.publish_pickles(tally);
@@ -174,6 +187,13 @@ impl Publisher {
     /// Returns how long all took that was published.
     pub fn durations(&self) -> Durations {
         self.durations.clone()
+    }
+
+    fn publish_condition(&self, condition: Condition) {
+        let labels = || vec![Label::new("worker", self.worker.clone())];
+        gauge!(WORKER_RELOADING, labels()).set(f64::from(u8::from(condition.is_reloading)));
+        gauge!(LOOKS_APART_BYTES, labels()).set(condition.looks_apart_bytes as f64);
+        counter!(LOOKS_APART, labels()).absolute(condition.looks_apart);
     }
 
     fn publish_connections(&mut self, tally: &Tally, clients: impl Iterator<Item = usize>) {

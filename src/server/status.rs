@@ -11,6 +11,8 @@
 //!             values can be loaded), on_unloadable_read, on_unloadable_write,
 //!             coherence, read_through; sorted by prefix
 //! upstream    the servers
+//! reloading   how many workers have another configuration to take over, and wait for
+//!             what is under way; generation is the one that all have
 //! connections how many there are
 //! admitted    listener, runtime, told_by, namespace, refused, connections: how many
 //!             were taken for the same; the most first, 100 at most
@@ -129,6 +131,8 @@ struct AdmittedCount {
 /// Who is connected, to one worker or to all.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Connected {
+    /// Workers that have other settings to take over.
+    reloading: usize,
     /// How many there are.
     connections: usize,
     admitted: Vec<AdmittedCount>,
@@ -138,9 +142,10 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    /// So many, of whom nothing is known yet.
-    pub(super) fn new(connections: usize) -> Self {
+    /// So many with one worker, of whom nothing is known yet.
+    pub(super) fn new(connections: usize, is_reloading: bool) -> Self {
         Self {
+            reloading: usize::from(is_reloading),
             connections,
             ..Self::default()
         }
@@ -159,6 +164,7 @@ impl Connected {
 
     /// Those of another worker as well.
     pub(super) fn merge(mut self, other: Self) -> Self {
+        self.reloading += other.reloading;
         self.connections += other.connections;
         self.some.extend(other.some);
         for group in other.admitted {

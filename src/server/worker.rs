@@ -23,7 +23,8 @@ use super::stream::Detached;
 use super::upstream::{Address, Connector, LaneConnection};
 use crate::config::Limits;
 use crate::engine::{Closed, Engine, Invalidation, LaneId, MAX_UNSENT, Upstream};
-use crate::metrics::{Gauges, Publisher};
+use crate::log::Pace;
+use crate::metrics::{Condition, Gauges, Publisher};
 use crate::report::advice::Counts;
 pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 
@@ -131,6 +132,8 @@ pub(super) struct Worker {
     serving: Arc<AtomicUsize>,
     limits: Limits,
     publisher: Publisher,
+    /// How often clients that cannot be served are told.
+    unserved: Pace,
     scratch: Vec<u8>,
     started: Instant,
     /// When this turn began.
@@ -181,6 +184,7 @@ impl Worker {
             serving: Arc::clone(&handle.clients),
             limits,
             publisher,
+            unserved: Pace::default(),
             scratch: vec![0; SCRATCH_BYTES],
             started,
             now: Instant::now(),
@@ -449,7 +453,8 @@ impl Worker {
     }
 
     fn connections(&self) -> Connected {
-        let mut connected = Connected::new(self.serving.load(Ordering::Relaxed));
+        let serving = self.serving.load(Ordering::Relaxed);
+        let mut connected = Connected::new(serving, self.reload.is_some());
         let mut groups: HashMap<Group<'_>, usize> = HashMap::new();
         for (id, session) in self.engine.sessions() {
             let Some(client) = self.clients.get(id as usize).and_then(Option::as_ref) else {
@@ -486,7 +491,13 @@ impl Worker {
         let origins = clients
             .filter(|(id, _)| matches!(self.clients.get(*id as usize), Some(Some(_))))
             .map(|(_, session)| session.who.origin as usize);
-        self.publisher.publish(self.engine.tally(), lanes, origins);
+        let condition = Condition {
+            is_reloading: self.reload.is_some(),
+            looks_apart: self.engine.apart_count(),
+            looks_apart_bytes: self.engine.apart_bytes(),
+        };
+        self.publisher
+            .publish(condition, self.engine.tally(), lanes, origins);
     }
 
     // Clients --------------------------------------------------------------
@@ -494,7 +505,9 @@ impl Worker {
     fn admit(&mut self, arrival: Arrival) {
         let id = self.engine.open(arrival.listener, arrival.told);
         if let Err(error) = self.watch(arrival.socket, id as usize) {
-            tracing::warn!(%error, "client could not be served");
+            if let Some(before) = self.unserved.go(self.now) {
+                tracing::warn!(%error, before, "client could not be served");
+            }
             self.engine.close(id);
             self.serving.fetch_sub(1, Ordering::Relaxed);
             return;

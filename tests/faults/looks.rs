@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::measure::{median, small_reads};
+use crate::admin;
+use crate::measure::{alone, median, small_reads};
 use crate::process::ms;
 use crate::support::{Memcached, Picklegate, ask, config, connect, free_addr};
 
@@ -71,12 +72,13 @@ struct Scene {
     _gate: Picklegate,
     py2: String,
     py3: String,
+    admin: String,
 }
 
 impl Scene {
     fn start() -> Self {
         let memcached = Memcached::start_with(&["-I", "2m"]);
-        let (py2, py3) = (free_addr(), free_addr());
+        let (py2, py3, admin) = (free_addr(), free_addr(), free_addr());
         let rules = "mode = \"guard\"\nsniff = \"header\"\n\
              [[rules]]\nprefix = \"full:\"\nmode = \"guard\"\nsniff = \"full\"\n\
              [[rules]]\nprefix = \"transcode:\"\nmode = \"guard\"\nsniff = \"full\"\n\
@@ -84,7 +86,8 @@ impl Scene {
              [[rules]]\nprefix = \"firewall:\"\nmode = \"guard\"\nsniff = \"full\"\n\
              globals = \"deny\"\n\
              [limits]\nrequest_timeout_ms = 20000\nmax_value_bytes = \"2MiB\"\n\
-             [server]\nworkers = 1\n";
+             [server]\nworkers = 1\n[admin]\nlisten = ";
+        let rules = &format!("{rules}\"{admin}\"\n");
         let listeners = [(&*py2, "python/2.7"), (&*py3, "python/3.11")];
         let gate = Picklegate::with_config(&config(&listeners, &[memcached.addr()], rules));
         let client = connect(&py3);
@@ -94,6 +97,7 @@ impl Scene {
             _gate: gate,
             py2,
             py3,
+            admin,
         }
     }
 }
@@ -130,6 +134,28 @@ fn small_reads_are_answered_while_a_long_look_is_under_way() {
         let fence = ask(&reader, b"mn\r\n");
         assert!(fence.ends_with(b"MN\r\n"), "{}", fence.len());
     }
+}
+
+#[test]
+fn metrics_tell_of_looks_that_are_under_way_and_of_those_that_were() {
+    let scene = Scene::start();
+    let client = connect(&scene.py3);
+    let value = compressed(4);
+    assert_eq!(ask(&client, &set("full:long", 9, &value)), b"STORED\r\n");
+    let bytes = || admin::metric(&scene.admin, "picklegate_looks_apart_bytes", &[]);
+    let mut looks = 1;
+    admin::await_that("a look under way", || {
+        looks += 1;
+        (&client)
+            .write_all(b"get full:long\r\n")
+            .expect("it is read");
+        let under_way = bytes();
+        assert!(ask(&client, b"").len() > value.len());
+        under_way > value.len() as u64
+    });
+    assert_eq!(bytes(), 0);
+    let all = admin::metric(&scene.admin, "picklegate_looks_apart_total", &[]);
+    assert_eq!(all, looks);
 }
 
 #[test]
@@ -179,6 +205,7 @@ fn waits(at: &str, by: &str, request: &[u8]) -> Waits {
 #[test]
 #[ignore = "takes three minutes of a quiet machine: run it with --release and --nocapture"]
 fn what_long_looks_cost_the_others() {
+    let _alone = alone();
     let scene = Scene::start();
     let loads: [(&str, &str, u32, Vec<u8>, bool); 8] = [
         ("a list of small integers", "full", 1, small_ints(2), false),
@@ -255,6 +282,7 @@ fn what_long_looks_cost_the_others() {
 #[test]
 #[ignore = "prints how long each look takes: run it with --release and --nocapture"]
 fn how_long_the_worst_looks_take() {
+    let _alone = alone();
     let scene = Scene::start();
     let client = connect(&scene.py3);
     for (name, rule, flags, value, by) in [

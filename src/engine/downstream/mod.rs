@@ -573,7 +573,7 @@ impl Sessions {
         self.families = Families::new(snapshot.families, spaces);
         // What was found out about stores that their clients go on with was by the
         // old settings.
-        self.jobs = Jobs::new(Arc::clone(snapshot), apart.max_bytes);
+        self.jobs.adopt(Arc::clone(snapshot), apart.max_bytes);
         self.looker = Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE);
         self.flag_tags.clear();
         for client in 0..self.slab.capacity() as u32 {

@@ -189,6 +189,8 @@ pub(in crate::engine) struct Jobs {
     under_way: Slab<(Awaits, usize)>,
     /// The bytes of those.
     bytes: usize,
+    /// Jobs since the start.
+    all: u64,
     /// Those that nobody has taken yet.
     new: Vec<Job>,
     /// What was found out about the stores that their clients go on with.
@@ -204,6 +206,7 @@ impl Jobs {
             limit,
             under_way: Slab::new(),
             bytes: 0,
+            all: 0,
             new: Vec::new(),
             stores: HashMap::new(),
             waiting: VecDeque::new(),
@@ -218,6 +221,18 @@ impl Jobs {
     /// Bytes of all that is under way.
     pub(in crate::engine) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many there have been.
+    pub(super) fn count(&self) -> u64 {
+        self.all
+    }
+
+    /// Works by other settings, while nothing is under way.
+    pub(super) fn adopt(&mut self, snapshot: Arc<Snapshot>, limit: usize) {
+        let all = self.all;
+        *self = Self::new(snapshot, limit);
+        self.all = all;
     }
 
     /// Whether a value of this size fits. One alone always does, so that nothing
@@ -263,6 +278,7 @@ impl Jobs {
         (bytes, value): (Vec<u8>, Range<usize>),
     ) -> u32 {
         self.bytes += bytes.len();
+        self.all += 1;
         let client = awaits.client();
         // Each has a byte at least, and those are bounded far below 2^32.
         let id = self.under_way.insert((awaits, bytes.len())) as u32;
