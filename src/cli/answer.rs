@@ -26,10 +26,11 @@ pub(super) enum Failure {
 
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
-        if error.is_refusal() {
-            Self::Refused(error.to_string())
-        } else {
-            Self::Internal(error.to_string())
+        let message = error.to_string();
+        match error {
+            ServeError::Config(_) => Self::Usage(message),
+            _ if error.is_refusal() => Self::Refused(message),
+            _ => Self::Internal(message),
         }
     }
 }

@@ -10,6 +10,7 @@ mod offline;
 mod pickles;
 mod serve;
 
+use std::panic;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -23,7 +24,8 @@ use args::{Cli, Command};
 #[must_use]
 pub fn run() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => run_parsed(cli),
+        // Whatever panicked has said so.
+        Ok(cli) => panic::catch_unwind(|| run_parsed(cli)).unwrap_or(ExitCode::from(70)),
         Err(error) => {
             // If nobody can be told, the exit code still says it.
             let _ = error.print();
@@ -34,7 +36,7 @@ pub fn run() -> ExitCode {
 
 fn run_parsed(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        Command::Serve(args) => serve::serve(&args),
+        Command::Serve(args) => serve::serve(args),
         Command::Demo(args) => serve::demo(&args),
         Command::Check(args) => offline::check(&args),
         Command::Explain(args) => offline::explain(&args),

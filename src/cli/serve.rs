@@ -9,20 +9,17 @@ use super::args;
 use super::demo::{self, Addresses};
 use crate::config::Config;
 use crate::log;
-use crate::server::{self, Server};
+use crate::server::{self, Server, Signals};
 
 /// Serves a configuration.
-pub(super) fn serve(args: &args::Serve) -> Result<(), Failure> {
-    let config = match &args.config {
+pub(super) fn serve(args: args::Serve) -> Result<(), Failure> {
+    log_to_stderr(LevelFilter::INFO);
+    let file = args.config.clone();
+    let load = move || match &args.config {
         Some(path) => Config::load(path),
         None => Config::from_flags(&args.listen, &args.upstream, args.admin.as_deref()),
     };
-    let config = config.map_err(usage)?;
-    log_to_stderr(LevelFilter::INFO);
-    for warning in &config.warnings {
-        tracing::warn!("{warning}");
-    }
-    server::serve(config, args.config.as_deref()).map_err(Failure::from)
+    server::serve(load, file.as_deref()).map_err(Failure::from)
 }
 
 /// Serves the demo, and shows what it is a demo of.
@@ -53,8 +50,9 @@ pub(super) fn demo(args: &args::Demo) -> Result<(), Failure> {
             let _ = demo::traffic(&config).await;
             std::future::pending::<()>().await;
         };
+        let signals = Signals::listen()?;
         tokio::select! {
-            ran = server.run(None) => ran,
+            ran = server.run(signals, None) => ran,
             () = traffic => unreachable!("it waits for ever"),
         }
     });

@@ -1,22 +1,16 @@
 //! Accepts the clients of one listener, finds out what they are where the listener
 //! has to ask, and hands each to the worker with the fewest.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustls::ServerConfig;
-use tokio_util::sync::CancellationToken;
-
-use super::identity::{self, ProcessFinder};
+use super::identity::{self, Reception};
 use super::stream::{BACKLOG, Detached, Listening, Stream};
-use super::tls::Handshakes;
 use super::worker::{Arrival, FIRST_WORD, Handle, Message};
 use crate::engine::ListenerId;
-use crate::log::Pace;
 use crate::metrics;
-use crate::policy::{Admission, Source, Told};
+use crate::policy::{Source, Told};
 
 /// What memcached says to a connection too many.
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
@@ -26,24 +20,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// One listener and where its clients go.
 pub(super) struct Acceptor {
     pub(super) listening: Arc<Listening>,
-    pub(super) admission: Arc<Admission>,
-    /// There if its clients are spoken to by TLS.
-    pub(super) tls: Option<(Arc<ServerConfig>, Handshakes)>,
+    pub(super) reception: Reception,
     /// The listener's.
     pub(super) id: ListenerId,
     pub(super) max_connections: usize,
     pub(super) workers: Vec<Handle>,
-    pub(super) processes: ProcessFinder,
-    /// Ends accepting, and the waiting for who says nothing.
-    pub(super) stopping: CancellationToken,
-    /// How often refusals are told.
-    pub(super) refusals: Pace,
 }
 
 impl Acceptor {
     /// Accepts until told to stop; then only what the system had accepted already.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         while let Some(accepted) = self
+            .reception
             .stopping
             .run_until_cancelled(self.listening.accept())
             .await
@@ -51,7 +39,7 @@ impl Acceptor {
             match accepted {
                 Ok(client) => self.admit(client),
                 Err(error) => {
-                    self.warn_of(&error);
+                    self.reception.complaints.failed(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -62,25 +50,22 @@ impl Acceptor {
             match self.listening.accept_leftover() {
                 Ok(Some(client)) => self.admit(client),
                 Ok(None) => break,
-                Err(error) => return self.warn_of(&error),
+                Err(error) => return self.reception.complaints.failed(&error),
             }
         }
     }
 
-    fn warn_of(&self, error: &io::Error) {
-        let listener = &self.admission.name;
-        tracing::warn!(%listener, %error, "client not accepted");
-    }
-
-    fn admit(&mut self, client: Stream) {
+    fn admit(&self, client: Stream) {
+        let Reception {
+            admission,
+            tls,
+            complaints,
+            ..
+        } = &self.reception;
         let Some(seat) = self.seat() else {
-            let listener = &self.admission.name;
-            if let Some(before) = self.refusals.go(Instant::now()) {
-                let limit = self.max_connections;
-                tracing::warn!(%listener, limit, before, "connections refused: max_connections");
-            }
-            metrics::connection_refused(listener);
-            if self.tls.is_none() {
+            complaints.refused(self.max_connections);
+            metrics::connection_refused(&admission.name);
+            if tls.is_none() {
                 client.refuse(TOO_MANY);
             }
             return;
@@ -88,19 +73,18 @@ impl Acceptor {
         let mut asked = Source::ALL
             .into_iter()
             .filter(|&source| identity::is_asked_here(source));
-        if self.tls.is_none() && !asked.any(|source| self.admission.asks(source)) {
+        if tls.is_none() && !asked.any(|source| admission.asks(source)) {
             seat.take(client, Told::default(), Vec::new());
             return;
         }
-        let (admission, stopping) = (Arc::clone(&self.admission), self.stopping.clone());
-        let (tls, processes) = (self.tls.clone(), self.processes.clone());
+        let reception = self.reception.clone();
         tokio::spawn(async move {
             let over = async {
-                stopping.cancelled().await;
+                reception.stopping.cancelled().await;
                 tokio::time::sleep(FIRST_WORD).await;
             };
             tokio::select! {
-                () = identity::identify(client, &admission, tls, &processes, &stopping, seat) => {}
+                () = reception.identify(client, seat) => {}
                 () = over => {}
             }
         });

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::supervise::Supervisor;
 use super::worker::{Mailbox, Message};
 use crate::engine::{Job, Judge};
 use crate::pickle::Pause;
@@ -45,7 +44,7 @@ impl Judges {
     ///
     /// # Errors
     /// Where the system has none left.
-    pub(super) fn start(threads: usize, supervisor: &Supervisor) -> io::Result<Self> {
+    pub(super) fn start(threads: usize) -> io::Result<Self> {
         let (tasks, come) = mpsc::channel();
         let queue = Arc::new(Mutex::new(Queue {
             come,
@@ -53,13 +52,9 @@ impl Judges {
         }));
         for number in 0..threads {
             let queue = Arc::clone(&queue);
-            let alarm = supervisor.alarm(format!("judge {number}"));
             thread::Builder::new()
                 .name(format!("judge-{number}"))
-                .spawn(move || {
-                    let _alarm = alarm;
-                    work(&queue);
-                })?;
+                .spawn(move || work(&queue))?;
         }
         Ok(Self { tasks })
     }

@@ -1,52 +1,168 @@
-//! Tells a service manager how it goes, where one asked for it (`NOTIFY_SOCKET`).
+//! Tells a service manager how it goes, where one asked for it (`NOTIFY_SOCKET`), and
+//! waits for none that does not listen.
 
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram as StdUnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::net::UnixDatagram;
+use tokio::sync::mpsc;
 
 use super::worker::{self, Mailbox, Message};
 
-/// Everything listens and is served by a configuration, which `status` names.
-pub(super) fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
-}
+/// Messages that wait until the manager has taken those before: a reload is two.
+const MAX_WAITING: usize = 16;
 
-/// A configuration is read; [`ready`] follows.
-pub(super) fn reloading() {
-    // Who asked for the reload wants to know when it began.
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => tracing::warn!(%error, "no clock to tell of the reload by"),
+/// The service manager, if there is one.
+#[derive(Debug, Clone)]
+pub(super) struct Manager(Option<mpsc::Sender<String>>);
+
+impl Manager {
+    /// The one in the environment. Call it within a runtime.
+    pub(super) fn find() -> Self {
+        Self(env::var_os("NOTIFY_SOCKET").map(listener))
     }
-}
 
-/// The end has begun.
-pub(super) fn stopping() {
-    tell(&[
-        NotifyState::Stopping,
-        NotifyState::Status("finishing what is owed"),
-    ]);
-}
+    /// Everything listens and is served by a configuration, which `status` names.
+    pub(super) fn ready(&self, status: &str) {
+        self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    }
 
-/// Says that all workers are alive, twice in each of the manager's intervals and only
-/// if they are, until dropped.
-pub(super) async fn watch(workers: Vec<Mailbox>) {
-    let Some(interval) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    // A watchdog of 0 is none, but a timer of 0 would not be a timer.
-    let mut due = tokio::time::interval((interval / 2).max(Duration::from_millis(1)));
-    loop {
-        due.tick().await;
-        match worker::ask(workers.iter(), Message::Ping).await {
-            Ok(_) => tell(&[NotifyState::Watchdog]),
-            Err(silent) => tracing::error!("the watchdog is not told: {silent}"),
+    /// A configuration is read; [`Self::ready`] follows.
+    pub(super) fn reloading(&self) {
+        // Who asked for the reload wants to know when it began.
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::warn!(%error, "no clock to tell of the reload by"),
+        }
+    }
+
+    /// The end has begun.
+    pub(super) fn stopping(&self) {
+        self.tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status("finishing what is owed"),
+        ]);
+    }
+
+    /// Says that all workers are alive, twice in each of the manager's intervals and
+    /// only if they are, until dropped.
+    pub(super) async fn watch(self, workers: Vec<Mailbox>) {
+        let Some(interval) = sd_notify::watchdog_enabled() else {
+            return;
+        };
+        // A watchdog of 0 is none, but a timer of 0 would not be a timer.
+        let mut due = tokio::time::interval((interval / 2).max(Duration::from_millis(1)));
+        loop {
+            due.tick().await;
+            match worker::ask(workers.iter(), Message::Ping).await {
+                Ok(_) => self.alive(),
+                Err(silent) => tracing::error!("the watchdog is not told: {silent}"),
+            }
+        }
+    }
+
+    /// Said behind something that waits, it would say nothing of the moment when it is
+    /// heard.
+    fn alive(&self) {
+        let waits = |messages: &mpsc::Sender<String>| messages.capacity() < MAX_WAITING;
+        if !self.0.as_ref().is_some_and(waits) {
+            self.tell(&[NotifyState::Watchdog]);
+        }
+    }
+
+    fn tell(&self, states: &[NotifyState<'_>]) {
+        let Some(messages) = &self.0 else {
+            return;
+        };
+        let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+        if messages.try_send(lines).is_err() {
+            tracing::warn!("the service manager was not told: it does not listen");
         }
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager could not be told");
+/// What is sent here, a task of its own tells at a socket.
+fn listener(at: OsString) -> mpsc::Sender<String> {
+    let (messages, mut waiting) = mpsc::channel::<String>(MAX_WAITING);
+    tokio::spawn(async move {
+        while let Some(message) = waiting.recv().await {
+            if let Err(error) = send(&at, message.as_bytes()).await {
+                tracing::warn!(%error, "the service manager could not be told");
+            }
+        }
+    });
+    messages
+}
+
+async fn send(at: &OsString, message: &[u8]) -> io::Result<()> {
+    let addr = match at.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(at)?,
+    };
+    let socket = StdUnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect_addr(&addr)?;
+    UnixDatagram::from_std(socket)?.send(message).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manager_that_does_not_listen_is_not_waited_for_and_hears_of_what_matters() {
+        let dir = TempDir::new().unwrap();
+        let at = dir.path().join("notify");
+        let socket = StdUnixDatagram::bind(&at).unwrap();
+        let manager = Manager(Some(listener(at.into())));
+        // The system holds some in advance.
+        for _ in 0..1000 {
+            manager.alive();
+            tokio::task::yield_now().await;
+        }
+        manager.ready("listening");
+        manager.stopping();
+        let socket = UnixDatagram::from_std({
+            socket.set_nonblocking(true).unwrap();
+            socket
+        });
+        let socket = socket.unwrap();
+        let mut pings = 0;
+        let rest = loop {
+            let mut message = [0; 256];
+            let length = socket.recv(&mut message).await.unwrap();
+            match std::str::from_utf8(&message[..length]).unwrap() {
+                "WATCHDOG=1\n" => pings += 1,
+                other => break other.to_owned(),
+            }
+        };
+        assert!(pings > 0 && pings < 900, "{pings}");
+        assert_eq!(rest, "READY=1\nSTATUS=listening\n");
+        let mut message = [0; 256];
+        let length = socket.recv(&mut message).await.unwrap();
+        assert!(message[..length].starts_with(b"STOPPING=1\n"));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_dropped_and_a_manager_that_is_gone_is_no_end() {
+        let manager = Manager(Some(listener("/nowhere/notify".into())));
+        for _ in 0..2 * MAX_WAITING {
+            manager.ready("listening");
+        }
+        let Some(messages) = &manager.0 else { panic!() };
+        assert_eq!(messages.capacity(), 0);
+        while messages.capacity() < MAX_WAITING {
+            tokio::task::yield_now().await;
+        }
+        Manager(None).ready("listening");
     }
 }

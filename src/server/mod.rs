@@ -18,6 +18,7 @@
 mod acceptor;
 mod admin;
 mod ask;
+mod complaints;
 mod connection;
 mod descriptors;
 mod identity;
@@ -27,6 +28,7 @@ mod manager;
 mod page;
 mod passed;
 mod reload;
+mod signals;
 mod socket_file;
 mod status;
 mod stream;
@@ -37,12 +39,13 @@ mod worker;
 
 use std::future::Future;
 use std::io;
+use std::panic;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -50,15 +53,17 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr, SocketAccess};
 use crate::embedded::Embedded;
 use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
-use crate::log::Pace;
 use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
 pub use ask::{AskError, ask_admin};
 pub use identity::proxy;
+pub use signals::Signals;
 
 use acceptor::Acceptor;
-use identity::ProcessFinder;
+use complaints::Complaints;
+use identity::{ProcessFinder, Reception};
 use judges::Judges;
+use manager::Manager;
 use passed::Passed;
 use reload::Watch;
 use socket_file::SocketFile;
@@ -76,6 +81,9 @@ const LAST_WORD: Duration = Duration::from_millis(200);
 /// Why serving did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// What it is to serve by is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// An address that cannot be listened on.
     #[error("cannot listen on {addr}: {source}")]
     Bind {
@@ -115,16 +123,49 @@ enum ReloadError {
     NoFile,
 }
 
-/// Serves until SIGTERM or SIGINT, then finishes what is owed. On SIGHUP, and
-/// when it changes, `file` is read again.
+/// Serves by what `load` gives until SIGTERM or SIGINT, then finishes what is owed. On
+/// SIGHUP, and when it changes, `file` is read again.
 ///
 /// # Errors
 /// Why serving could not start.
-pub fn serve(config: Config, file: Option<&Path>) -> Result<(), ServeError> {
+pub fn serve(
+    load: impl FnOnce() -> Result<Config, ConfigErrors> + Send + 'static,
+    file: Option<&Path>,
+) -> Result<(), ServeError> {
     block_on(async {
-        let server = Server::start(config).await?;
-        server.run(file).await
+        // Before anything that takes time.
+        let mut signals = Signals::listen()?;
+        let start = async {
+            let config = loaded(load).await?;
+            warn_of(&config);
+            Server::start(config).await
+        };
+        let server = tokio::select! {
+            started = start => started?,
+            () = signals.end.asked() => {
+                tracing::info!("told to end before it served");
+                return Ok(());
+            }
+        };
+        server.run(signals, file).await
     })
+}
+
+/// What reading files comes to, which may take long: a file may be a pipe, or far away.
+async fn loaded(
+    load: impl FnOnce() -> Result<Config, ConfigErrors> + Send + 'static,
+) -> Result<Config, ConfigErrors> {
+    match tokio::task::spawn_blocking(load).await {
+        Ok(loaded) => loaded,
+        // Nobody else ends it.
+        Err(panicked) => panic::resume_unwind(panicked.into_panic()),
+    }
+}
+
+fn warn_of(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// Runs a future on a runtime of this thread.
@@ -162,6 +203,7 @@ pub struct Server {
     passed: Passed,
     processes: ProcessFinder,
     handshakes: Handshakes,
+    manager: Manager,
     /// Ends accepting, and the waiting for who says nothing.
     stopping: CancellationToken,
     status: watch::Sender<Status>,
@@ -193,6 +235,8 @@ impl Server {
     /// # Errors
     /// What could not be bound or started.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
+        let (supervisor, ends) = supervision();
+        supervisor.hear_panics();
         let registry = metrics::install()?;
         registry.limit_to(metrics::names(&config));
         let passed = Passed::take()?;
@@ -203,7 +247,6 @@ impl Server {
             let name = listener.admission.name.clone();
             listeners.push(Bound::new(listener_ids.mint(), name, listening));
         }
-        let (supervisor, ends) = supervision();
         let mut server = Self {
             addresses: Vec::new(),
             workers: Vec::new(),
@@ -212,8 +255,9 @@ impl Server {
             answering: JoinSet::new(),
             admin_file: None,
             passed,
-            processes: ProcessFinder::start(&supervisor)?,
-            handshakes: Handshakes::start(&supervisor)?,
+            processes: ProcessFinder::start()?,
+            handshakes: Handshakes::start()?,
+            manager: Manager::find(),
             supervisor,
             stopping: CancellationToken::new(),
             status: watch::Sender::new(Status::new(&config)),
@@ -239,14 +283,14 @@ impl Server {
             };
             let supervisor = server.supervisor.clone();
             server.answering.spawn(async move {
-                let _alarm = supervisor.alarm("admin listener");
                 if let Err(error) = admin::serve(listening, state).await {
                     supervisor.tell("admin listener", error.to_string());
                 }
             });
         }
         let workers = server.workers.iter().map(Handle::mailbox).cloned();
-        server.answering.spawn(manager::watch(workers.collect()));
+        let watching = server.manager.clone().watch(workers.collect());
+        server.answering.spawn(watching);
         server.warn_of_strangers(admin);
         server.publish_configuration();
         server.accept();
@@ -257,7 +301,7 @@ impl Server {
         let fills = Arc::new(Fills::default());
         let started = Instant::now();
         let colleagues = Arc::new(OnceLock::new());
-        let judges = Judges::start(self.config.workers, &self.supervisor)?;
+        let judges = Judges::start(self.config.workers)?;
         for number in 0..self.config.workers {
             let engine = Engine::new(self.settings(&self.config), Arc::clone(&fills));
             let publisher = Publisher::new(number, self.labels(&self.config));
@@ -280,7 +324,7 @@ impl Server {
             std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn(move || {
-                    supervisor.run(&format!("worker {number}"), || worker.run());
+                    supervisor.run(&format!("worker-{number}"), || worker.run());
                     // Nobody waits for it before the end.
                     let _ = end.send(());
                 })?;
@@ -315,23 +359,21 @@ impl Server {
             };
             let acceptor = Acceptor {
                 listening: Arc::clone(&bound.listening),
-                admission: Arc::clone(&listener.admission),
-                tls: listener
-                    .tls
-                    .as_ref()
-                    .map(|tls| (Arc::clone(&tls.server), self.handshakes.clone())),
+                reception: Reception {
+                    admission: Arc::clone(&listener.admission),
+                    tls: listener
+                        .tls
+                        .as_ref()
+                        .map(|tls| (Arc::clone(&tls.server), self.handshakes.clone())),
+                    processes: self.processes.clone(),
+                    stopping: self.stopping.clone(),
+                    complaints: Complaints::new(&bound.name),
+                },
                 id: bound.id,
                 max_connections,
                 workers: self.workers.clone(),
-                processes: self.processes.clone(),
-                stopping: self.stopping.clone(),
-                refusals: Pace::default(),
             };
-            let alarm = self.supervisor.alarm(format!("listener {}", bound.name));
-            bound.accepting.spawn(async move {
-                let _alarm = alarm;
-                acceptor.run().await;
-            });
+            bound.accepting.spawn(acceptor.run());
         }
     }
 
@@ -339,17 +381,14 @@ impl Server {
     /// changes, `file` is read again.
     ///
     /// # Errors
-    /// If signals cannot be waited for, or some part of it ended unasked: at once,
-    /// as who is left would serve half of the clients, or none.
-    pub async fn run(mut self, file: Option<&Path>) -> Result<(), ServeError> {
+    /// If some part of it ended unasked: at once, as who is left would serve half of
+    /// the clients, or none.
+    pub async fn run(mut self, signals: Signals, file: Option<&Path>) -> Result<(), ServeError> {
         let mut ends = std::mem::take(&mut self.ends);
+        let Signals { mut end, hang_up } = signals;
         let served = async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            let hang_up = signal(SignalKind::hangup())?;
             tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                () = end.asked() => {}
                 () = self.follow(file, hang_up) => {}
             }
             self.drain().await;
@@ -367,7 +406,7 @@ impl Server {
 
     /// Reads the file again whenever it is to be, for ever.
     async fn follow(&mut self, file: Option<&Path>, mut hang_up: Signal) {
-        manager::ready(&self.summary());
+        self.manager.ready(&self.summary());
         let mut watch =
             file.map(|file| Watch::new(file, &self.config.text, &self.config.watched()));
         loop {
@@ -376,10 +415,10 @@ impl Server {
                 () = reload::changed(&mut watch) => {}
             }
             let read = watch.as_ref().map(Watch::digest);
-            manager::reloading();
+            self.manager.reloading();
             // It may wait for a resolver, or for what is under way in a worker.
             self.reload(file).await;
-            manager::ready(&self.summary());
+            self.manager.ready(&self.summary());
             if let Some((watch, read)) = watch.as_mut().zip(read) {
                 watch.follow(&self.config.watched(), read);
             }
@@ -402,8 +441,10 @@ impl Server {
 
     /// Reads the file again and serves by what it says now, or goes on as before.
     async fn reload(&mut self, file: Option<&Path>) {
-        let loaded = match file {
-            Some(file) => Config::load(file).map_err(ReloadError::from),
+        let loaded = match file.map(Path::to_owned) {
+            Some(file) => loaded(move || Config::load(&file))
+                .await
+                .map_err(ReloadError::from),
             None => Err(ReloadError::NoFile),
         };
         let taken = match loaded {
@@ -424,9 +465,7 @@ impl Server {
                 return;
             }
         }
-        for warning in &self.config.warnings {
-            tracing::warn!("{warning}");
-        }
+        warn_of(&self.config);
         self.publish_configuration();
         let generation = self.status.borrow().generation();
         tracing::info!(generation, "configuration taken over");
@@ -591,7 +630,7 @@ impl Server {
     /// client is waited for any more that still sends.
     pub async fn drain(mut self) {
         tracing::info!("draining");
-        manager::stopping();
+        self.manager.stopping();
         let timeout: Duration = self.config.limits.drain_timeout;
         self.stopping.cancel();
         for bound in &mut self.listeners {

@@ -1,8 +1,9 @@
-//! Notices when a part of the process ends that serves until it is told to end: who
-//! is left would look healthy, and serve nobody.
+//! Notices when a part of the process ends that serves until it is told to end, and
+//! every panic, wherever it is: who is left would look healthy, and serve nobody, or
+//! leave somebody waiting for ever.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic;
 use std::thread;
 
 use tokio::sync::mpsc;
@@ -27,7 +28,7 @@ pub(super) struct Ends(Option<mpsc::UnboundedReceiver<Ended>>);
 
 /// Both sides.
 pub(super) fn supervision() -> (Supervisor, Ends) {
-    // One message for each part at most.
+    // With the first message, the end begins.
     let (sender, receiver) = mpsc::unbounded_channel();
     (Supervisor(sender), Ends(Some(receiver)))
 }
@@ -45,21 +46,26 @@ impl Ends {
 }
 
 impl Supervisor {
-    /// Runs a part that returns once it is told to end; tells of any other end.
-    pub(super) fn run(&self, part: &str, work: impl FnOnce() -> io::Result<()>) {
-        let why = match panic::catch_unwind(AssertUnwindSafe(work)) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(payload) => format!("it panicked: {}", panic_text(&*payload)),
-        };
-        self.tell(part, why);
+    /// Tells of every panic from now on, also of those that a runtime or a library
+    /// catches: of a task that nobody waits for, nobody else would ever hear.
+    pub(super) fn hear_panics(&self) {
+        let supervisor = self.clone();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            before(panic);
+            let thread = thread::current();
+            let part = thread.name().unwrap_or("a thread");
+            let place = panic.location().map(ToString::to_string);
+            let place = place.as_deref().unwrap_or("nowhere");
+            let text = panic_text(panic.payload());
+            supervisor.tell(part, format!("it panicked at {place}: {text}"));
+        }));
     }
 
-    /// Tells of the end of a task that panics while it holds this.
-    pub(super) fn alarm(&self, part: impl Into<String>) -> Alarm {
-        Alarm {
-            part: part.into(),
-            supervisor: self.clone(),
+    /// Runs a part that returns once it is told to end; tells of a failure.
+    pub(super) fn run(&self, part: &str, work: impl FnOnce() -> io::Result<()>) {
+        if let Err(error) = work() {
+            self.tell(part, error.to_string());
         }
     }
 
@@ -71,75 +77,44 @@ impl Supervisor {
     }
 }
 
-/// See [`Supervisor::alarm`].
-#[derive(Debug)]
-pub(super) struct Alarm {
-    part: String,
-    supervisor: Supervisor,
-}
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.supervisor.tell(&self.part, "it panicked".to_owned());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    /// What is told of a part that does this on a thread of its own.
-    fn told_of(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Option<String> {
+    #[tokio::test]
+    async fn a_failure_is_told_and_an_end_that_was_asked_for_is_not() {
         let (supervisor, mut ends) = supervision();
-        let worker = thread::spawn(move || supervisor.run("worker 0", work));
-        worker.join().expect("a panic goes no further");
-        let ended = ends.0.as_mut()?.try_recv().ok()?;
-        Some(ended.to_string())
+        supervisor.run("worker-0", || Ok(()));
+        supervisor.run("worker-1", || Err(io::ErrorKind::BrokenPipe.into()));
+        let told = ends.first().await;
+        assert_eq!(told.to_string(), "worker-1 ended: broken pipe");
     }
 
-    #[test]
-    fn an_end_that_was_not_asked_for_is_told_with_its_cause() {
-        assert_eq!(told_of(|| Ok(())), None);
-        let failed = told_of(|| Err(io::ErrorKind::BrokenPipe.into()));
-        assert_eq!(failed.unwrap(), "worker 0 ended: broken pipe");
-        let out_of_bounds = told_of(|| {
-            let none: Vec<u8> = Vec::new();
-            Err(io::Error::from_raw_os_error(none[7].into()))
-        });
-        let told = out_of_bounds.unwrap();
+    /// The hook is the whole process's: other tests panic as well.
+    #[tokio::test]
+    async fn panics_of_threads_and_of_tasks_that_nobody_waits_for_are_told() {
+        let (supervisor, mut ends) = supervision();
+        supervisor.hear_panics();
+        let mut told_of = async |text: &str| loop {
+            let told = ends.first().await.to_string();
+            if told.ends_with(text) {
+                break told;
+            }
+        };
+        let threads = thread::Builder::new().name("worker-7".to_owned());
+        let thread = threads.spawn(|| panic!("of a thread, {}", 7)).unwrap();
+        let told = told_of(": of a thread, 7").await;
+        let place = concat!("it panicked at ", file!(), ":");
         assert!(
-            told.starts_with("worker 0 ended: it panicked: index out of bounds: "),
+            told.starts_with(&format!("worker-7 ended: {place}")),
             "{told}"
         );
-        assert_eq!(
-            told_of(|| panic!("{}", 7)).unwrap(),
-            "worker 0 ended: it panicked: 7"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_task_that_panics_is_told_of_and_one_that_ends_is_not() {
-        let (supervisor, mut ends) = supervision();
-        let alarm = |part: &str| supervisor.alarm(part);
-        let [done, stopped, broken] = ["done", "stopped", "broken"].map(alarm);
-        tokio::spawn(async move { drop(done) }).await.unwrap();
-        let task = tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(600)).await;
-            drop(stopped);
-        });
-        task.abort();
-        assert!(task.await.unwrap_err().is_cancelled());
-        let task = tokio::spawn(async move {
-            let _alarm = broken;
-            tokio::task::yield_now().await;
-            panic!("of this test");
-        });
-        assert!(task.await.unwrap_err().is_panic());
-        assert_eq!(ends.first().await.to_string(), "broken ended: it panicked");
-        assert!(ends.0.unwrap().try_recv().is_err());
+        thread.join().unwrap_err();
+        drop(tokio::spawn(async { panic!("of a task") }));
+        let told = told_of(": of a task").await;
+        assert!(told.contains(place), "{told}");
+        drop(tokio::task::spawn_blocking(|| panic!("of a resolver")));
+        told_of(": of a resolver").await;
+        let _ = panic::take_hook();
     }
 }

@@ -15,7 +15,6 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::supervise::Supervisor;
 use crate::config::UpstreamTls;
 
 /// How long a client may take from its connection to the end of the handshake, the
@@ -64,8 +63,7 @@ impl Handshakes {
     ///
     /// # Errors
     /// Where the system has no thread or poller left.
-    pub(super) fn start(supervisor: &Supervisor) -> io::Result<Self> {
-        let alarm = supervisor.alarm("shaking hands");
+    pub(super) fn start() -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .event_interval(STEPS_PER_LOOK)
@@ -75,10 +73,7 @@ impl Handshakes {
         let alive = Arc::new(ended.clone().drop_guard());
         std::thread::Builder::new()
             .name("handshakes".to_owned())
-            .spawn(move || {
-                let _alarm = alarm;
-                runtime.block_on(ended.cancelled());
-            })?;
+            .spawn(move || runtime.block_on(ended.cancelled()))?;
         Ok(Self {
             runtime: handle,
             _alive: alive,

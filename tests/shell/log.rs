@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 
+use tempfile::TempDir;
+
 use crate::support::{
     FENCE, FENCE_REPLY, Memcached, Picklegate, ask, ask_text, config, connect, exchange, free_addr,
 };
-use crate::{Gate, PATIENCE, admin, await_listener};
+use crate::{Gate, PATIENCE, admin, await_listener, certificate};
 
 const SHARED: &str = "mode = \"shared\"\n";
 const DROPPED: &str = "picklegate_log_lines_dropped_total";
@@ -133,7 +135,7 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
     while exchange(&one, [FENCE], FENCE_REPLY).is_err() {
         one = connect(&listen);
     }
-    let refused = " WARN picklegate::server::acceptor: connections refused: max_connections";
+    let refused = " WARN picklegate::server::complaints: connections refused: max_connections";
     let before = count(refused);
     let mut turned_away = 0;
     while turned_away < 50 || count(refused) == before {
@@ -145,6 +147,10 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
         turned_away += 1;
     }
     assert!(count(refused) < turned_away / 2, "{}", gate.stderr());
+    // All are told of, though no other comes.
+    admin::await_that("a line about the last of them", || {
+        told(&gate, refused) >= turned_away as u64
+    });
 
     drop(memcached);
     admin::await_that("a line about the loss", || {
@@ -154,4 +160,45 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
     let back = " INFO picklegate::server::upstream: upstream is connected again";
     admin::await_that("a line about the recovery", || count(back) > 0);
     admin::await_that("an answer", || ask_text(&one, "get k\r\n") == "END\r\n");
+}
+
+/// How many events the lines of a kind tell of.
+fn told(gate: &Picklegate, what: &str) -> u64 {
+    let log = gate.stderr();
+    let lines = log.lines().filter(|line| line.contains(what));
+    let before = lines.map(|line| {
+        let before = line.split("before=").nth(1).expect("how many before it");
+        before.split(' ').next().expect("a word").parse::<u64>()
+    });
+    before.map(|before| 1 + before.expect("a number")).sum()
+}
+
+#[test]
+fn clients_that_are_not_accepted_are_told_of_not_too_often_and_all() {
+    let memcached = Memcached::start();
+    let dir = TempDir::new().unwrap();
+    let (headers, secured) = (free_addr(), free_addr());
+    let by_header = "identify = [\"proxy-protocol\"]\nuntagged = \"pass\"";
+    let toml = config(&[], &[memcached.addr()], SHARED);
+    let gate = Picklegate::with_config(&format!(
+        "{toml}\n[[listeners]]\nlisten = \"{headers}\"\n{by_header}\n\
+         [[listeners]]\nlisten = \"{secured}\"\nruntime = \"py3\"\n[listeners.tls]\n{}",
+        certificate(dir.path())
+    ));
+    // Version 15 of the header, and no TLS.
+    let header = b"\r\n\r\n\0\r\nQUIT\n\xff\x11\0\0";
+    let said = [&header[..], b"get k\r\n"];
+    for (listen, said) in [&headers, &secured].into_iter().zip(said) {
+        let what = format!("client not accepted listener={listen}");
+        for _ in 0..100 {
+            let mut client = connect(listen);
+            client.write_all(said).unwrap();
+            // It closes, or resets, as something is unread.
+            let _ = client.read_to_end(&mut Vec::new());
+        }
+        admin::await_that("lines about all of them", || told(&gate, &what) >= 100);
+        assert_eq!(told(&gate, &what), 100);
+        let lines = gate.stderr().matches(&what).count();
+        assert!(lines < 50, "{}", gate.stderr());
+    }
 }

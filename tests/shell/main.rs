@@ -1,6 +1,6 @@
 //! What is around the data path, by the real process where something outside of it
-//! fails: nobody reads the log, a burst shakes hands, a resolver is silent, a file is
-//! where a socket should be.
+//! fails: nobody reads the log or listens to a service, a burst shakes hands, a resolver
+//! is silent, a signal comes early, a file is where a socket should be.
 
 #![allow(missing_docs)]
 
@@ -13,6 +13,7 @@ mod log;
 #[path = "../support/pythons.rs"]
 mod pythons;
 mod sockets;
+mod starting;
 mod statistics;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,5 +1,5 @@
-//! A worker that ends, or does not come back: the process says so by ending, or by
-//! being unhealthy. The faults are real to it: they come from a library between it
+//! A worker that ends, or does not come back, and whatever panics: the process says so
+//! by ending, or by being unhealthy. The faults are real to it: they come from a library between it
 //! and the system (`faults.c`).
 
 #[path = "../support/admin.rs"]
@@ -41,7 +41,9 @@ struct Failing {
     admin: String,
     /// What the service manager was told.
     notices: mpsc::Receiver<String>,
-    _memcached: Memcached,
+    /// By TLS.
+    secured: String,
+    memcached: Option<Memcached>,
 }
 
 impl Failing {
@@ -61,15 +63,17 @@ impl Failing {
         };
         assert!(compiled.success());
         let memcached = Memcached::start();
-        let (listen, admin) = (free_addr(), free_addr());
-        let rule =
-            format!("mode = \"shared\"\n[server]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n");
+        // A name, which has to be looked up.
+        let upstream = format!("localhost:{}", memcached.port);
+        let (listen, secured, admin) = (free_addr(), free_addr(), free_addr());
+        let rule = format!(
+            "mode = \"shared\"\n[server]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n\
+             [[listeners]]\nlisten = \"{secured}\"\nruntime = \"py3\"\n[listeners.tls]\n{}",
+            certificate(dir.path())
+        );
         let file = dir.path().join("picklegate.toml");
-        fs::write(
-            &file,
-            config(&[(&listen, "py3")], &[memcached.addr()], &rule),
-        )
-        .expect("a writable directory");
+        fs::write(&file, config(&[(&listen, "py3")], &[upstream], &rule))
+            .expect("a writable directory");
         let socket = dir.path().join("notify");
         let notices = listen_at(&socket);
         let gate = Picklegate::with_args_in(
@@ -87,7 +91,8 @@ impl Failing {
             listen,
             admin,
             notices,
-            _memcached: memcached,
+            secured,
+            memcached: Some(memcached),
         };
         assert!(failing.is_told("READY=1"), "{}", failing.gate.stderr());
         Some(failing)
@@ -135,6 +140,17 @@ fn health(admin: &str, args: &[&str]) -> Option<i32> {
         .code()
 }
 
+/// A certificate for nobody, as settings of TLS.
+fn certificate(dir: &Path) -> String {
+    let signed = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]);
+    let signed = signed.expect("a name");
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| dir.join(name));
+    fs::write(&certificate, signed.cert.pem()).expect("a writable directory");
+    fs::write(&key, signed.signing_key.serialize_pem()).expect("a writable directory");
+    let [certificate, key] = [certificate.display(), key.display()];
+    format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n")
+}
+
 /// What is told at a socket, taken at once: whoever tells would wait.
 fn listen_at(socket: &Path) -> mpsc::Receiver<String> {
     let (sender, notices) = mpsc::channel();
@@ -155,11 +171,8 @@ fn listen_at(socket: &Path) -> mpsc::Receiver<String> {
 #[test]
 fn a_worker_that_ends_ends_the_process_at_once_with_70_and_says_why() {
     for (fault, why) in [
-        ("poller", "worker 0 ended: Bad file descriptor"),
-        (
-            "clock",
-            "worker 0 ended: it panicked: called `Result::unwrap()`",
-        ),
+        ("poller", "worker-0 ended: Bad file descriptor"),
+        ("clock", "worker-0 ended: it panicked at "),
     ] {
         let Some(mut failing) = Failing::start() else {
             return;
@@ -177,6 +190,8 @@ fn a_worker_that_ends_ends_the_process_at_once_with_70_and_says_why() {
         let stderr = failing.gate.stderr();
         let last = stderr.lines().last().unwrap_or_default();
         assert!(last.starts_with(why), "{fault}: {stderr}");
+        let is_panic = last.contains(": called `Result::unwrap()`");
+        assert_eq!(is_panic, fault == "clock", "{stderr}");
         // In the log as well.
         let logged = stderr.lines().filter(|line| line.contains(" ERROR "));
         assert!(logged.clone().any(|line| line.contains(why)), "{stderr}");
@@ -185,6 +200,39 @@ fn a_worker_that_ends_ends_the_process_at_once_with_70_and_says_why() {
             let _ = client.read_to_end(&mut rest);
             assert!(b"END\r\n".starts_with(&rest));
         }
+    }
+}
+
+/// None of these is waited for by anybody who would tell: a lane would be connecting, a
+/// client shaking hands, a name looked up for ever.
+#[test]
+fn a_panic_in_any_task_ends_the_process_with_70_and_says_where() {
+    for (fault, thread) in [
+        ("connecting", "main"),
+        ("shaking", "handshakes"),
+        ("resolving", "tokio-rt-worker"),
+    ] {
+        let Some(mut failing) = Failing::start() else {
+            return;
+        };
+        let _clients = failing.clients();
+        failing.fail(fault);
+        let mut hello = None;
+        if fault == "shaking" {
+            let mut client = connect(&failing.secured);
+            client.write_all(b"\x16\x03\x01").expect("it is read");
+            hello = Some(client);
+        } else {
+            let port = failing.memcached.take().expect("it was started").port;
+            failing.memcached = Some(Memcached::on(port));
+        }
+        let ended = failing.gate.exit_code();
+        let stderr = failing.gate.stderr();
+        assert_eq!(ended, Some(70), "{fault}: {stderr}");
+        let last = stderr.lines().last().unwrap_or_default();
+        let why = format!("{thread} ended: it panicked at ");
+        assert!(last.starts_with(&why), "{fault}: {stderr}");
+        drop(hello);
     }
 }
 

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 
 use super::process::{Answer, Peer, Processes, Search, Wanted, since_boot};
 use crate::policy::RuntimeTag;
-use crate::server::supervise::Supervisor;
 
 /// Questions that are answered before a search goes on.
 const QUESTIONS_PER_TURN: usize = 64;
@@ -42,15 +41,11 @@ impl LookUp {
 
 impl ProcessFinder {
     /// Starts the thread, which ends with the last finder.
-    pub(in crate::server) fn start(supervisor: &Supervisor) -> io::Result<Self> {
+    pub(in crate::server) fn start() -> io::Result<Self> {
         let (questions, asked) = mpsc::channel();
-        let alarm = supervisor.alarm("looking up processes");
         std::thread::Builder::new()
             .name("processes".to_owned())
-            .spawn(move || {
-                let _alarm = alarm;
-                Desk::default().serve(&asked);
-            })?;
+            .spawn(move || Desk::default().serve(&asked))?;
         Ok(Self { questions })
     }
 

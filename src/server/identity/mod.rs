@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::acceptor::Seat;
+use super::complaints::Complaints;
 use super::stream::Stream;
 use super::tls::{self, Handshakes};
 use crate::metrics;
@@ -38,85 +39,93 @@ pub(super) fn is_asked_here(source: Source) -> bool {
     source != Source::Hello
 }
 
-/// Finds out what connects, and hands it over: by TLS, if that is what the listener
-/// speaks, behind the header of a proxy. Who says nothing before `stopping` is let go.
-pub(super) async fn identify(
-    mut client: Stream,
-    admission: &Admission,
-    tls: Option<(Arc<ServerConfig>, Handshakes)>,
-    processes: &ProcessFinder,
-    stopping: &CancellationToken,
-    seat: Seat,
-) {
-    // First of all: it may close before anything else is done.
-    let peer = admission.asks(Source::Process).then(|| client.local_peer());
-    let process = peer.flatten().map(|peer| processes.look_up(peer));
-    let mut input = Vec::new();
-    let mut told = Told::default();
-    // In all: the header is a part of it.
-    let deadline = Instant::now() + tls::HANDSHAKE_TIMEOUT;
-    if admission.asks(Source::ProxyProtocol) {
-        let reading = read_header(&mut client, &mut input, stopping);
-        let read = match tls {
-            Some(_) => tokio::time::timeout_at(deadline, reading).await,
-            None => Ok(reading.await),
-        };
-        let too_slow = |_| {
-            metrics::tls_handshake_failed(&admission.name);
-            Err(tls::too_slow().into())
-        };
-        match read.unwrap_or_else(too_slow) {
-            Ok(Some(runtime)) => told.tell(Tag {
-                runtime,
-                source: Source::ProxyProtocol,
-            }),
-            Ok(None) => {}
-            // As a health check does.
-            Err(HeaderError::Closed) => return,
-            Err(error) => {
-                let listener = &admission.name;
-                tracing::warn!(%listener, %error, "client not accepted");
-                return;
-            }
-        }
-    }
-    if let Some((config, handshakes)) = tls {
-        let listener = &admission.name;
-        let securing = client.secure(&input, config, &handshakes, deadline);
-        let secured = stopping.run_until_cancelled(securing);
-        client = match secured.await {
-            Some(Ok(client)) => client,
-            // Nothing is owed yet.
-            None => return,
-            // As a health check does.
-            Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
-            Some(Err(error)) => {
-                metrics::tls_handshake_failed(listener);
-                tracing::warn!(%listener, %error, "client not accepted");
-                return;
-            }
-        };
-        input.clear();
-        if admission.asks(Source::Certificate) {
-            match client.certified_tag() {
-                Ok(None) => {}
+/// How the clients of a listener come in.
+#[derive(Debug, Clone)]
+pub(super) struct Reception {
+    pub(super) admission: Arc<Admission>,
+    /// There if its clients are spoken to by TLS.
+    pub(super) tls: Option<(Arc<ServerConfig>, Handshakes)>,
+    pub(super) processes: ProcessFinder,
+    /// Ends accepting, and the waiting for who says nothing.
+    pub(super) stopping: CancellationToken,
+    pub(super) complaints: Complaints,
+}
+
+impl Reception {
+    /// Finds out what connects, and hands it over: by TLS, if that is what the listener
+    /// speaks, behind the header of a proxy. Who says nothing before the end is let go.
+    pub(super) async fn identify(&self, mut client: Stream, seat: Seat) {
+        let Self {
+            admission,
+            tls,
+            stopping,
+            complaints,
+            ..
+        } = self;
+        // First of all: it may close before anything else is done.
+        let peer = admission.asks(Source::Process).then(|| client.local_peer());
+        let process = peer.flatten().map(|peer| self.processes.look_up(peer));
+        let mut input = Vec::new();
+        let mut told = Told::default();
+        // In all: the header is a part of it.
+        let deadline = Instant::now() + tls::HANDSHAKE_TIMEOUT;
+        if admission.asks(Source::ProxyProtocol) {
+            let reading = read_header(&mut client, &mut input, stopping);
+            let read = match tls {
+                Some(_) => tokio::time::timeout_at(deadline, reading).await,
+                None => Ok(reading.await),
+            };
+            let too_slow = |_| {
+                metrics::tls_handshake_failed(&admission.name);
+                Err(tls::too_slow().into())
+            };
+            match read.unwrap_or_else(too_slow) {
                 Ok(Some(runtime)) => told.tell(Tag {
                     runtime,
-                    source: Source::Certificate,
+                    source: Source::ProxyProtocol,
                 }),
-                Err(error) => tracing::warn!(%listener, %error, "client without a tag"),
+                Ok(None) => {}
+                // As a health check does.
+                Err(HeaderError::Closed) => return,
+                Err(error) => return complaints.failed(&error),
             }
         }
+        if let Some((config, handshakes)) = tls {
+            let securing = client.secure(&input, Arc::clone(config), handshakes, deadline);
+            let secured = stopping.run_until_cancelled(securing);
+            client = match secured.await {
+                Some(Ok(client)) => client,
+                // Nothing is owed yet.
+                None => return,
+                // As a health check does.
+                Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+                Some(Err(error)) => {
+                    metrics::tls_handshake_failed(&admission.name);
+                    return complaints.failed(&error);
+                }
+            };
+            input.clear();
+            if admission.asks(Source::Certificate) {
+                match client.certified_tag() {
+                    Ok(None) => {}
+                    Ok(Some(runtime)) => told.tell(Tag {
+                        runtime,
+                        source: Source::Certificate,
+                    }),
+                    Err(error) => complaints.untagged(&error),
+                }
+            }
+        }
+        if let Some(process) = process
+            && let Some(runtime) = process.tag().await
+        {
+            told.tell(Tag {
+                runtime,
+                source: Source::Process,
+            });
+        }
+        seat.take(client, told, input);
     }
-    if let Some(process) = process
-        && let Some(runtime) = process.tag().await
-    {
-        told.tell(Tag {
-            runtime,
-            source: Source::Process,
-        });
-    }
-    seat.take(client, told, input);
 }
 
 /// Why the first bytes of a connection are no header.
