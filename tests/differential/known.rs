@@ -428,6 +428,17 @@ fn the_binary_protocol_is_not_spoken() {
     assert_eq!(ask(&upstream.connect(), b"get k\r\n"), b"END\r\n");
 }
 
+/// A close that memcached does not do was one of these: the server that a test reached
+/// was another's, whose test ended.
+#[test]
+fn no_test_takes_the_server_of_another_for_its_own() {
+    let anothers = Memcached::start();
+    let port = anothers.port;
+    let taken = std::panic::catch_unwind(|| Memcached::on(port));
+    assert!(taken.is_err(), "its own cannot listen there");
+    assert_eq!(ask(&anothers.connect(), b"get k\r\n"), b"END\r\n");
+}
+
 fn row(name: &str) -> &'static Difference {
     DIFFERENCES
         .iter()
