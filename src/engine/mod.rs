@@ -570,14 +570,9 @@ impl Engine {
         self.go_on_with_changes();
     }
 
-    /// How many values were looked at apart, or are.
-    pub fn apart_count(&self) -> u64 {
-        self.sessions.jobs.count()
-    }
-
-    /// Bytes of values that are looked at apart.
-    pub fn apart_bytes(&self) -> usize {
-        self.sessions.jobs.bytes()
+    /// How many values were looked at apart, or are, and the bytes of those that are.
+    pub fn apart(&self) -> (u64, usize) {
+        (self.sessions.jobs.count(), self.sessions.jobs.bytes())
     }
 
     // Lanes ----------------------------------------------------------------

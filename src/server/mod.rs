@@ -21,6 +21,7 @@ mod ask;
 mod complaints;
 mod connection;
 mod descriptors;
+mod error;
 mod identity;
 mod judges;
 mod lookup;
@@ -56,11 +57,13 @@ use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
 use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
 pub use ask::{AskError, ask_admin};
+pub use error::ServeError;
 pub use identity::proxy;
 pub use signals::Signals;
 
 use acceptor::Acceptor;
 use complaints::Complaints;
+use error::ReloadError;
 use identity::{ProcessFinder, Reception};
 use judges::Judges;
 use manager::Manager;
@@ -69,7 +72,7 @@ use reload::Watch;
 use socket_file::SocketFile;
 use status::Status;
 use stream::Listening;
-use supervise::{Ended, Ends, Supervisor, supervision};
+use supervise::{Ends, Supervisor, supervision};
 use tls::Handshakes;
 use upstream::Address;
 use worker::{Colleagues, Handle, Message, Reload, Worker};
@@ -77,51 +80,6 @@ use worker::{Colleagues, Handle, Message, Reload, Worker};
 /// How long a worker may take to say whom it cut off at the end: none does unless it
 /// is stuck.
 const LAST_WORD: Duration = Duration::from_millis(200);
-
-/// Why serving did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// What it is to serve by is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
-    /// An address that cannot be listened on.
-    #[error("cannot listen on {addr}: {source}")]
-    Bind {
-        /// As configured.
-        addr: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The process's metrics are taken.
-    #[error("cannot install metrics: {0}")]
-    Metrics(#[from] ::metrics::SetRecorderError<Registry>),
-    /// Threads, signals, runtimes.
-    #[error(transparent)]
-    System(#[from] io::Error),
-    /// A worker, or what accepts clients, ended while it was needed.
-    #[error(transparent)]
-    Ended(#[from] Ended),
-}
-
-impl ServeError {
-    /// Whether the system refused something, rather than picklegate failing.
-    pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Bind { .. } | Self::System(_))
-    }
-}
-
-/// Why a configuration was not taken over; everything is as before.
-#[derive(Debug, thiserror::Error)]
-enum ReloadError {
-    #[error(transparent)]
-    Config(#[from] ConfigErrors),
-    #[error(transparent)]
-    Serve(#[from] ServeError),
-    #[error("{0} cannot change while serving: restart picklegate for that")]
-    Fixed(&'static str),
-    #[error("there is no file to read: everything was said by flags")]
-    NoFile,
-}
 
 /// Serves by what `load` gives until SIGTERM or SIGINT, then finishes what is owed. On
 /// SIGHUP, and when it changes, `file` is read again.

@@ -2,10 +2,10 @@
 //! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
+mod ask;
 mod mail;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Write as _;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -26,6 +26,7 @@ use crate::engine::{Closed, Engine, Invalidation, LaneId, MAX_UNSENT, Upstream};
 use crate::log::Pace;
 use crate::metrics::{Condition, Gauges, Publisher};
 use crate::report::advice::Counts;
+pub(super) use ask::{Silent, ask};
 pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 
 /// Bytes read at once.
@@ -34,9 +35,6 @@ const SCRATCH_BYTES: usize = 64 << 10;
 const READS_PER_TURN: usize = 4;
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
-/// How long a worker may take to answer: none does unless it is stuck. Probes wait a
-/// little longer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a client may take nothing, and how long it may be behind at all, while as
 /// much is held as may be.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -491,10 +489,11 @@ impl Worker {
         let origins = clients
             .filter(|(id, _)| matches!(self.clients.get(*id as usize), Some(Some(_))))
             .map(|(_, session)| session.who.origin as usize);
+        let (looks_apart, looks_apart_bytes) = self.engine.apart();
         let condition = Condition {
             is_reloading: self.reload.is_some(),
-            looks_apart: self.engine.apart_count(),
-            looks_apart_bytes: self.engine.apart_bytes(),
+            looks_apart,
+            looks_apart_bytes,
         };
         self.publisher
             .publish(condition, self.engine.tally(), lanes, origins);
@@ -702,7 +701,7 @@ impl Worker {
             let workers = self.colleagues.workers.get().cloned().unwrap_or_default();
             let own = self.connector.mailbox.clone();
             self.connector.runtime.spawn(async move {
-                let lines = statistics(&workers).await;
+                let lines = ask::statistics(&workers).await;
                 own.send(Message::Statistics(ticket, lines));
             });
         }
@@ -817,59 +816,6 @@ impl Worker {
             self.tick = Some(self.now + TICK);
         }
     }
-}
-
-/// A worker that does not answer: it ended, or is stuck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("worker {worker} has not answered for {} ms", ANSWER_TIMEOUT.as_millis())]
-pub(super) struct Silent {
-    worker: usize,
-}
-
-/// Asks all workers.
-///
-/// # Errors
-/// If one does not answer in time: what the others say is not all.
-pub(super) async fn ask<'w, T>(
-    workers: impl Iterator<Item = &'w Mailbox>,
-    question: impl Fn(oneshot::Sender<T>) -> Message,
-) -> Result<Vec<T>, Silent> {
-    let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
-    let asked = workers.map(|worker| {
-        let (answer, answered) = oneshot::channel();
-        worker.send(question(answer));
-        answered
-    });
-    let mut answers = Vec::new();
-    for (worker, answered) in asked.collect::<Vec<_>>().into_iter().enumerate() {
-        match tokio::time::timeout_at(deadline, answered).await {
-            Ok(Ok(answer)) => answers.push(answer),
-            Ok(Err(_)) | Err(_) => return Err(Silent { worker }),
-        }
-    }
-    Ok(answers)
-}
-
-/// The sums of all workers, as `STAT` lines.
-async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
-    let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
-    let summaries = match ask(workers.iter(), Message::Summary).await {
-        Ok(summaries) => summaries,
-        Err(silent) => {
-            // Writing to a String cannot fail.
-            let _ = write!(lines, "STAT unknown {silent}\r\n");
-            Vec::new()
-        }
-    };
-    let mut sums = BTreeMap::new();
-    for (name, count) in summaries.into_iter().flatten() {
-        *sums.entry(name).or_insert(0) += count;
-    }
-    for (name, count) in sums {
-        // Writing to a String cannot fail.
-        let _ = write!(lines, "STAT {name} {count}\r\n");
-    }
-    lines.into_bytes()
 }
 
 /// Has a client served in the next turn.

@@ -178,7 +178,7 @@ fn clients_that_go_leave_nothing_behind() {
         assert!(rig.engine.session(client).is_finished());
         rig.engine.close(client);
     }
-    assert_eq!(rig.engine.apart_bytes(), 0);
+    assert_eq!(rig.engine.apart().1, 0);
     let next = rig.open("py3.11");
     assert_eq!(rig.ask(next, b"get b\r\n"), b"END\r\n");
 }
@@ -229,7 +229,7 @@ fn bytes_that_are_looked_at_apart_are_bounded() {
     let mut most = 0;
     loop {
         move_all(&mut rig);
-        most = most.max(rig.engine.apart_bytes());
+        most = most.max(rig.engine.apart().1);
         if rig.jobs() == 0 {
             break;
         }

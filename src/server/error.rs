@@ -1,0 +1,52 @@
+//! Why there is no server, and why it stays with the configuration that it has.
+
+use std::io;
+
+use super::supervise::Ended;
+use crate::config::ConfigErrors;
+use crate::metrics::Registry;
+
+/// Why serving did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// What it is to serve by is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {addr}: {source}")]
+    Bind {
+        /// As configured.
+        addr: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The process's metrics are taken.
+    #[error("cannot install metrics: {0}")]
+    Metrics(#[from] ::metrics::SetRecorderError<Registry>),
+    /// Threads, signals, runtimes.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// A worker, or what accepts clients, ended while it was needed.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+}
+
+impl ServeError {
+    /// Whether the system refused something, rather than picklegate failing.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Bind { .. } | Self::System(_))
+    }
+}
+
+/// Why a configuration was not taken over; everything is as before.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("{0} cannot change while serving: restart picklegate for that")]
+    Fixed(&'static str),
+    #[error("there is no file to read: everything was said by flags")]
+    NoFile,
+}

@@ -1,0 +1,66 @@
+//! Asks all workers, and waits for none that is stuck.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::{Mailbox, Message};
+
+/// How long a worker may take to answer: none does unless it is stuck. Probes wait a
+/// little longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A worker that does not answer: it ended, or is stuck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("worker {worker} has not answered for {} ms", ANSWER_TIMEOUT.as_millis())]
+pub(in crate::server) struct Silent {
+    worker: usize,
+}
+
+/// Asks all workers.
+///
+/// # Errors
+/// If one does not answer in time: what the others say is not all.
+pub(in crate::server) async fn ask<'w, T>(
+    workers: impl Iterator<Item = &'w Mailbox>,
+    question: impl Fn(oneshot::Sender<T>) -> Message,
+) -> Result<Vec<T>, Silent> {
+    let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
+    let asked = workers.map(|worker| {
+        let (answer, answered) = oneshot::channel();
+        worker.send(question(answer));
+        answered
+    });
+    let mut answers = Vec::new();
+    for (worker, answered) in asked.collect::<Vec<_>>().into_iter().enumerate() {
+        match tokio::time::timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => answers.push(answer),
+            Ok(Err(_)) | Err(_) => return Err(Silent { worker }),
+        }
+    }
+    Ok(answers)
+}
+
+/// The sums of all workers, as `STAT` lines.
+pub(super) async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
+    let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
+    let summaries = match ask(workers.iter(), Message::Summary).await {
+        Ok(summaries) => summaries,
+        Err(silent) => {
+            // Writing to a String cannot fail.
+            let _ = write!(lines, "STAT unknown {silent}\r\n");
+            Vec::new()
+        }
+    };
+    let mut sums = BTreeMap::new();
+    for (name, count) in summaries.into_iter().flatten() {
+        *sums.entry(name).or_insert(0) += count;
+    }
+    for (name, count) in sums {
+        // Writing to a String cannot fail.
+        let _ = write!(lines, "STAT {name} {count}\r\n");
+    }
+    lines.into_bytes()
+}
