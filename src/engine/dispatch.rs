@@ -821,13 +821,8 @@ impl<'e> Dispatch<'e> {
         }
         let (client, servers) = (self.client, self.snapshot.ring.servers());
         let name = |server: usize| self.lanes[self.groups[server]].server.clone();
-        let ticket = if servers == 1 {
-            self.sessions.open_statistics(client, name(0))
-        } else {
-            let gathering = Box::new(Gathering::new(section, (0..servers).map(name)));
-            let work = Work::Gather(gathering);
-            self.sessions.open(client, Verb::Stats, Quiet::No, work)
-        };
+        let gathering = Gathering::new(section, (0..servers).map(name));
+        let ticket = self.sessions.open_statistics(client, gathering, servers);
         for server in 0..servers {
             self.send(self.lane_at(server), ticket, |lane, sessions| {
                 lane.stats(sessions, ticket, server, section);

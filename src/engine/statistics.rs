@@ -1,6 +1,6 @@
 //! The statistics of several servers as those of one: what adds up is added, what does
 //! not is told of each server where they differ, and a server that is silent is told
-//! to be down. The statistics of a single one are its own, unless it is down.
+//! to be down. The lines of a single server are passed on as they come, up to a failure.
 //!
 //! ```text
 //! STAT curr_items 12              the sum
@@ -122,24 +122,19 @@ impl Gathering {
             write_merged(&mut reply, self.section, name, &values[name]);
         }
         let down = self.servers.iter().filter(|server| !server.is_whole);
-        let down = down.map(|server| &*server.name);
-        reply.extend_from_slice(&end(self.servers.len(), down));
+        stat(
+            &mut reply,
+            b"servers",
+            self.servers.len().to_string().as_bytes(),
+        );
+        let count = down.clone().count().to_string();
+        stat(&mut reply, b"servers_down", count.as_bytes());
+        for server in down {
+            stat(&mut reply, &of_server(b"down", &server.name), b"1");
+        }
+        reply.extend_from_slice(b"END\r\n");
         reply
     }
-}
-
-/// What the statistics of so many servers, of which some are down, end with.
-pub(super) fn end<'s>(servers: usize, down: impl Iterator<Item = &'s str> + Clone) -> Vec<u8> {
-    let mut lines = Vec::new();
-    let count = down.clone().count();
-    for (name, count) in [(&b"servers"[..], servers), (b"servers_down", count)] {
-        stat(&mut lines, name, count.to_string().as_bytes());
-    }
-    for server in down {
-        stat(&mut lines, &of_server(b"down", server), b"1");
-    }
-    lines.extend_from_slice(b"END\r\n");
-    lines
 }
 
 fn write_merged(reply: &mut Vec<u8>, section: Section, name: &[u8], values: &[(&str, &[u8])]) {

@@ -2,7 +2,7 @@
 //! waits for none that does not listen.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -80,8 +80,8 @@ impl Manager {
         let Some(messages) = &self.0 else {
             return;
         };
-        let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
-        if messages.try_send(lines).is_err() {
+        let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+        if messages.try_send(lines.join("\n")).is_err() {
             tracing::warn!("the service manager was not told: it does not listen");
         }
     }
@@ -100,7 +100,7 @@ fn listener(at: OsString) -> mpsc::Sender<String> {
     messages
 }
 
-async fn send(at: &OsString, message: &[u8]) -> io::Result<()> {
+async fn send(at: &OsStr, message: &[u8]) -> io::Result<()> {
     let addr = match at.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => SocketAddr::from_pathname(at)?,
@@ -141,12 +141,12 @@ mod tests {
             let mut message = [0; 256];
             let length = socket.recv(&mut message).await.unwrap();
             match std::str::from_utf8(&message[..length]).unwrap() {
-                "WATCHDOG=1\n" => pings += 1,
+                "WATCHDOG=1" => pings += 1,
                 other => break other.to_owned(),
             }
         };
         assert!(pings > 0 && pings < 900, "{pings}");
-        assert_eq!(rest, "READY=1\nSTATUS=listening\n");
+        assert_eq!(rest, "READY=1\nSTATUS=listening");
         let mut message = [0; 256];
         let length = socket.recv(&mut message).await.unwrap();
         assert!(message[..length].starts_with(b"STOPPING=1\n"));

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
 use tokio::runtime;
-use tokio::sync::oneshot;
 
 use super::connection::Connection;
 use super::judges::Judges;

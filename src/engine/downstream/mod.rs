@@ -88,9 +88,8 @@ enum Kind {
     Retrieve { more: bool },
     /// One reply that is passed on as it comes.
     Stream,
-    /// The same, of the statistics of a server of this name: its end, too, tells of a
-    /// server that fails.
-    Statistics(Box<String>),
+    /// The same, of the statistics of one server: one that fails has an end, too.
+    Statistics(Box<Gathering>),
     /// One reply that is known only when all is in.
     Single(Work),
 }
@@ -685,12 +684,6 @@ impl Sessions {
     /// Opens the slot of a request whose one reply may hold a large value.
     pub fn open_stream(&mut self, client: u32, verb: Verb, quiet: Quiet) -> Ticket {
         self.push(client, verb, quiet, Kind::Stream)
-    }
-
-    /// Opens the slot of a request for the statistics of the only server.
-    pub fn open_statistics(&mut self, client: u32, server: String) -> Ticket {
-        let kind = Kind::Statistics(Box::new(server));
-        self.push(client, Verb::Stats, Quiet::No, kind)
     }
 
     /// Opens a slot of a retrieval; `more` if the request goes on in the next.

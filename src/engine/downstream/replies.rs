@@ -1,11 +1,9 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
-use std::iter;
-
 use super::{END, Kind, Sessions, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
-use crate::engine::statistics;
+use crate::engine::statistics::Gathering;
 use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::value::Look;
@@ -13,6 +11,7 @@ use crate::engine::value::judged::Shown;
 use crate::engine::who::Who;
 use crate::policy::SpaceId;
 use crate::protocol::reply::is_error;
+use crate::protocol::request::Verb;
 
 impl Sessions {
     pub(super) fn slot(&mut self, ticket: Ticket) -> &mut Slot {
@@ -75,6 +74,16 @@ impl Sessions {
         if !self.is_deaf(ticket) {
             self.write(ticket, parts);
         }
+    }
+
+    /// Opens the slot of a request for statistics.
+    pub fn open_statistics(&mut self, client: u32, gathering: Gathering, servers: usize) -> Ticket {
+        let gathering = Box::new(gathering);
+        if servers == 1 {
+            let kind = Kind::Statistics(gathering);
+            return self.push(client, Verb::Stats, Quiet::No, kind);
+        }
+        self.open(client, Verb::Stats, Quiet::No, Work::Gather(gathering))
     }
 
     /// A line of the statistics of the server of this number.
@@ -298,9 +307,9 @@ impl Sessions {
                 self.fail_rest(ticket);
             }
             Kind::Stream => self.write(ticket, &[error, b"\r\n"]),
-            Kind::Statistics(server) => {
+            Kind::Statistics(gathering) => {
                 // Some clients wait for END, whatever else is said.
-                let end = statistics::end(1, iter::once(server.as_str()));
+                let end = gathering.reply();
                 self.write(ticket, &[&end]);
             }
             Kind::Single(_) if silent => self.stash(ticket, &[]),

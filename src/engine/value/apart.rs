@@ -224,12 +224,12 @@ impl Jobs {
     }
 
     /// How many there have been.
-    pub(super) fn count(&self) -> u64 {
+    pub(in crate::engine) fn count(&self) -> u64 {
         self.all
     }
 
     /// Works by other settings, while nothing is under way.
-    pub(super) fn adopt(&mut self, snapshot: Arc<Snapshot>, limit: usize) {
+    pub(in crate::engine) fn adopt(&mut self, snapshot: Arc<Snapshot>, limit: usize) {
         let all = self.all;
         *self = Self::new(snapshot, limit);
         self.all = all;
