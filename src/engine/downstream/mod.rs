@@ -86,10 +86,8 @@ pub enum Work {
 enum Kind {
     /// Values, then `END`, unless the request goes on in the next slot.
     Retrieve { more: bool },
-    /// One reply that is passed on as it comes.
-    Stream,
-    /// The same, of the statistics of one server: one that fails has an end, too.
-    Statistics(Box<Gathering>),
+    /// One reply that is passed on as it comes; behind statistics, what tells of a failure.
+    Stream(Option<Box<Gathering>>),
     /// One reply that is known only when all is in.
     Single(Work),
 }
@@ -683,7 +681,7 @@ impl Sessions {
 
     /// Opens the slot of a request whose one reply may hold a large value.
     pub fn open_stream(&mut self, client: u32, verb: Verb, quiet: Quiet) -> Ticket {
-        self.push(client, verb, quiet, Kind::Stream)
+        self.push(client, verb, quiet, Kind::Stream(None))
     }
 
     /// Opens a slot of a retrieval; `more` if the request goes on in the next.

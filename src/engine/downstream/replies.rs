@@ -80,7 +80,7 @@ impl Sessions {
     pub fn open_statistics(&mut self, client: u32, gathering: Gathering, servers: usize) -> Ticket {
         let gathering = Box::new(gathering);
         if servers == 1 {
-            let kind = Kind::Statistics(gathering);
+            let kind = Kind::Stream(Some(gathering));
             return self.push(client, Verb::Stats, Quiet::No, kind);
         }
         self.open(client, Verb::Stats, Quiet::No, Work::Gather(gathering))
@@ -200,10 +200,7 @@ impl Sessions {
             Kind::Single(Work::Delete { .. } | Work::Change(_)) => {
                 self.stash(ticket, &[text, b"\r\n"]);
             }
-            Kind::Stream
-            | Kind::Statistics(_)
-            | Kind::Retrieve { .. }
-            | Kind::Single(Work::Pass) => {
+            Kind::Stream(_) | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
                 if session.tell(at, text, desk.tally) {
                     session.write(at, &[text, b"\r\n"], &mut desk);
                 }
@@ -306,8 +303,8 @@ impl Sessions {
                 self.write(ticket, &[error, b"\r\n"]);
                 self.fail_rest(ticket);
             }
-            Kind::Stream => self.write(ticket, &[error, b"\r\n"]),
-            Kind::Statistics(gathering) => {
+            Kind::Stream(None) => self.write(ticket, &[error, b"\r\n"]),
+            Kind::Stream(Some(gathering)) => {
                 // Some clients wait for END, whatever else is said.
                 let end = gathering.reply();
                 self.write(ticket, &[&end]);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Mailbox, Message};
+use super::mail::{Mailbox, Message};
 
 /// How long a worker may take to answer: none does unless it is stuck. Probes wait a
 /// little longer.
