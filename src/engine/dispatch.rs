@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::Settings;
 use super::counts::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
+use super::downstream::life::Life;
 use super::downstream::{Sessions, Work};
 use super::meta::push_key;
 use super::statistics::Gathering;
@@ -131,7 +132,7 @@ impl<'e> Dispatch<'e> {
             Head::Version => self.version(),
             Head::Stats(section) => self.stats(section),
             Head::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
-            Head::Quit => self.sessions.get(self.client).closing = true,
+            Head::Quit => self.sessions.get(self.client).come_to(Life::Quitting),
             Head::Refused { command, noreply } => {
                 let reply = format!("CLIENT_ERROR {command} not allowed");
                 self.refuse(Verb::Other, noreply, reply.as_bytes());

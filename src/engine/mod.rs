@@ -42,6 +42,7 @@ pub use who::Known;
 use counts::fills::FillMemory;
 use dispatch::{Dispatch, Taken};
 use downstream::Sessions;
+use downstream::life::Life;
 use notes::Kind;
 use steps::Next;
 use upstream::Target;
@@ -327,7 +328,7 @@ impl Engine {
                 slab, pool, held, ..
             } = &mut self.sessions;
             let session = &mut slab[client as usize];
-            if !session.closing {
+            if !session.is_closing() {
                 session.inbox = pool.take();
                 session.inbox.reserve(session.need.max(rest.len()));
                 session.inbox.extend_from_slice(rest);
@@ -366,7 +367,7 @@ impl Engine {
             slab, pool, held, ..
         } = &mut self.sessions;
         let session = &mut slab[client as usize];
-        if taken < inbox.len() && !session.closing {
+        if taken < inbox.len() && !session.is_closing() {
             inbox.drain(..taken);
             session.inbox = inbox;
         } else {
@@ -374,7 +375,7 @@ impl Engine {
         }
         session.count_held(held);
         let session = self.session(client);
-        if (session.eof || session.leaving && taken > 0) && !session.paused {
+        if (session.has_ended() || session.is_leaving() && taken > 0) && !session.paused {
             self.client_eof(client);
         }
     }
@@ -399,7 +400,7 @@ impl Engine {
                 }
             }
             let session = self.sessions.get(client);
-            if session.closing {
+            if session.is_closing() {
                 // It may be owed nothing that would bring it up.
                 self.sessions.mark_dirty(client);
                 break;
@@ -479,9 +480,12 @@ impl Engine {
     /// The client sends no more: what it asked for is still answered.
     pub fn client_eof(&mut self, client: u32) {
         let session = self.sessions.get(client);
-        session.eof = true;
         // What waits in the inbox of a paused client is still to be taken.
-        session.closing |= !session.paused;
+        session.come_to(if session.paused {
+            Life::Ended
+        } else {
+            Life::Closing
+        });
         self.sessions.mark_dirty(client);
     }
 
@@ -492,7 +496,7 @@ impl Engine {
         if session.inbox.is_empty() && session.swallow == 0 {
             self.client_eof(client);
         } else {
-            session.leaving = true;
+            session.come_to(Life::Leaving);
         }
     }
 

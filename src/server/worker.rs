@@ -371,7 +371,7 @@ impl Worker {
         let session = self.engine.session(number as u32);
         if self.draining
             && !session.paused
-            && !session.eof
+            && !session.has_ended()
             && let Some(client) = &self.clients[number]
             && !client.connection.is_readable()
             && (client.has_spoken || self.patient_until.is_none())
@@ -635,13 +635,13 @@ impl Worker {
         self.watch_patience(number, took);
         let session = self.engine.session(id);
         if session.is_finished() {
-            if session.eof && !session.dead && self.lingers(number) {
+            if session.is_heard_out() && self.lingers(number) {
                 return;
             }
             self.clients[number] = None;
             self.engine.close(id);
             self.serving.fetch_sub(1, Ordering::Relaxed);
-        } else if session.dead {
+        } else if session.is_dead() {
             self.clients[number] = None;
         } else if !session.paused
             && let Some(client) = &mut self.clients[number]
@@ -746,7 +746,7 @@ impl Worker {
             let is_in_the_way = match self.stuck.get(&(client as usize)) {
                 Some(stuck) => stuck.is_in_the_way(self.now),
                 // Half a request.
-                None => is_long && !self.engine.session(client).dead,
+                None => is_long && !self.engine.session(client).is_dead(),
             };
             if is_in_the_way {
                 self.give_up(client as usize, Closed::Backlog);

@@ -103,7 +103,7 @@ fn store_large(rig: &mut Rig, servers: usize, keys: &[String]) {
 
 /// What a client makes the engine hold for it.
 fn pump_unread(rig: &mut Rig, client: u32, lane: usize) {
-    while !rig.engine.session(client).dead {
+    while !rig.engine.session(client).is_dead() {
         let moved = rig.write_lane(lane, usize::MAX) + rig.read_on(lane, READ_BYTES);
         assert!(rig.engine.session(client).unsent().len() <= MAX_BACKLOG + READ_BYTES);
         assert!(moved > 0, "it is not given up");
@@ -318,7 +318,7 @@ fn a_client_is_given_up_for_all_that_waits_for_its_turn() {
     let request = format!("get{}\r\n", format!(" {second}").repeat(20)).repeat(20);
     rig.send(client, format!("get {first}\r\n{request}").as_bytes());
     let mut delivered = 0;
-    while !rig.engine.session(client).dead {
+    while !rig.engine.session(client).is_dead() {
         let lane = rig.lane_to(1);
         let moved = rig.write_lane(lane, usize::MAX);
         let read = rig.read_on(lane, READ_BYTES);

@@ -41,7 +41,7 @@ fn check_wrong(request: &str, wrong: &str) {
     let first = if shares { error } else { "END\\r\\n" };
     let context = format!("{request:?} answered by {wrong:?}");
     assert_eq!(text(rig.received(before)), first, "{context}");
-    if rig.engine.session(wronged).dead {
+    if rig.engine.session(wronged).is_dead() {
         assert!(wrong.contains(SECRET), "{context}: nothing was out");
     } else {
         let told = match request {
@@ -323,11 +323,11 @@ fn losing_a_lane_within_a_value_closes_those_who_saw_half_of_it() {
     rig.read_on(0, half);
     rig.lose_lane(0, "is lost", true);
     rig.flush_clients();
-    assert!(rig.engine.session(seer).dead);
+    assert!(rig.engine.session(seer).is_dead());
     assert!(rig.engine.session(seer).is_finished());
     // Reads are asked again, writes are not.
     rig.settle();
-    assert!(!rig.engine.session(sharer).dead);
+    assert!(!rig.engine.session(sharer).is_dead());
     assert_eq!(
         text(rig.received(sharer)),
         "VALUE a 0 6\\r\\nsecret\\r\\nVALUE b 0 1\\r\\nb\\r\\nEND\\r\\nVA 1\\r\\nb\\r\\n"

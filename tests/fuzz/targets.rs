@@ -215,7 +215,7 @@ pub(crate) fn reply(data: &[u8]) {
     for (client, (runtime, requests)) in clients.into_iter().zip(OWED) {
         let session = rig.engine.session(client);
         assert!(session.is_idle(), "something is still owed");
-        let is_dead = session.dead;
+        let is_dead = session.is_dead();
         let (all, rest) = replies(rig.received(client));
         assert!(all.len() <= requests.len(), "a request is answered twice");
         if !is_dead {
@@ -340,7 +340,7 @@ pub(crate) fn session(data: &[u8]) {
         rig.feed(client, stream, downstream, upstream)
             .expect("a cache answers what it is asked");
         let session = rig.engine.session(client);
-        assert!(session.is_idle() && !session.dead);
+        assert!(session.is_idle() && !session.is_dead());
         assert!(session.inbox.len() <= MAX_INPUT);
         rig.take_received(client)
     };

@@ -532,7 +532,7 @@ impl World<'_> {
         let client = &self.clients[client];
         let session = self.rig.engine.session(client.id);
         assert!(session.is_idle());
-        if session.dead || client.owed.is_none() {
+        if session.is_dead() || client.owed.is_none() {
             return;
         }
         let (all, rest) = replies(self.rig.received(client.id));

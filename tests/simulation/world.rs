@@ -424,7 +424,7 @@ impl World {
         if !session.is_finished() {
             return moved;
         }
-        let (is_dead, number) = (session.dead, client.number);
+        let (is_dead, number) = (session.is_dead(), client.number);
         if !is_dead {
             let answered = client.is_answered();
             reference.claim(

@@ -59,7 +59,7 @@ impl Sessions {
             self.slot(ticket).held.get_or_insert_default().wait(job);
         }
         let (session, mut desk) = self.visit(ticket.client);
-        if !session.dead {
+        if !session.is_dead() {
             session.waiting += bytes;
             session.wrote(false, &mut desk);
         }
@@ -197,7 +197,7 @@ impl Sessions {
     /// A value waits no longer.
     fn arrives(&mut self, ticket: Ticket, bytes: usize) {
         let session = &mut self.slab[ticket.client as usize];
-        if !session.dead {
+        if !session.is_dead() {
             session.waiting -= bytes;
         }
     }
@@ -245,7 +245,7 @@ impl Sessions {
     fn fill(&mut self, ticket: Ticket, job: u32, bytes: Vec<u8>) {
         let (session, mut desk) = self.visit(ticket.client);
         let at = session.place(ticket);
-        let (dead, slot) = (session.dead, &mut session.slots[at]);
+        let (dead, slot) = (session.is_dead(), &mut session.slots[at]);
         let Some(mut held) = slot.held.take() else {
             return;
         };
@@ -330,7 +330,7 @@ impl super::Session {
     /// Writes for a slot what is in a buffer of its own, which is passed on as it is
     /// where nothing is before it.
     fn take_over(&mut self, at: usize, bytes: Vec<u8>, desk: &mut Desk<'_>) {
-        if bytes.is_empty() || self.dead {
+        if bytes.is_empty() || self.is_dead() {
             return desk.pool.give(bytes);
         }
         let front = at == 0;

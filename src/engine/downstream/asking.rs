@@ -89,7 +89,7 @@ impl Sessions {
         let session = &self.slab[ticket.client as usize];
         let place = session.place(ticket);
         let slot = &session.slots[place];
-        let unwanted = session.dead || slot.failed || slot.is_late;
+        let unwanted = session.is_dead() || slot.failed || slot.is_late;
         // What waits behind the front slot cannot make room for it.
         let held = if place == 0 {
             session.unsent().len()

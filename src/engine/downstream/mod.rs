@@ -8,6 +8,7 @@
 mod apart;
 mod asking;
 mod held;
+pub(super) mod life;
 mod misses;
 mod queues;
 mod replies;
@@ -38,6 +39,7 @@ use crate::protocol::request::Verb;
 pub(super) use apart::Came;
 pub(super) use asking::Asking;
 use held::Held;
+use life::Life;
 use queues::Queues;
 use window::Window;
 
@@ -171,14 +173,7 @@ pub struct Session {
     pub need: usize,
     /// It has sent something.
     pub(super) has_spoken: bool,
-    /// The client sends no more than what is in the inbox.
-    pub eof: bool,
-    /// Asked to go: ends with the request that is half in the inbox.
-    pub leaving: bool,
-    /// No more requests are taken; closes once all is sent.
-    pub closing: bool,
-    /// Nothing more can be sent.
-    pub dead: bool,
+    life: Life,
     /// Stopped reading because too much is under way.
     pub paused: bool,
     /// Its requests go to the lane for large values.
@@ -222,10 +217,7 @@ impl Session {
             searched: 0,
             need: 0,
             has_spoken: false,
-            eof: false,
-            leaving: false,
-            closing: false,
-            dead: false,
+            life: Life::Open,
             paused: false,
             bulk: false,
             moving: false,
@@ -306,7 +298,37 @@ impl Session {
     pub fn is_finished(&self) -> bool {
         self.slots.is_empty()
             && self.holding_up == 0
-            && (self.dead || (self.closing && self.unsent().is_empty()))
+            && (self.is_dead() || (self.is_closing() && self.unsent().is_empty()))
+    }
+
+    /// Comes so far, if it was not there yet.
+    pub(in crate::engine) fn come_to(&mut self, life: Life) {
+        self.life = self.life.max(life);
+    }
+
+    /// Whether it was asked to go, and goes with the request that is half here.
+    pub(in crate::engine) fn is_leaving(&self) -> bool {
+        self.life == Life::Leaving
+    }
+
+    /// Whether it sends no more than what is here.
+    pub fn has_ended(&self) -> bool {
+        self.life >= Life::Ended
+    }
+
+    /// Whether no more of its requests are taken.
+    pub(in crate::engine) fn is_closing(&self) -> bool {
+        self.life >= Life::Closing
+    }
+
+    /// Whether what it still sends is to be taken off its connection and dropped.
+    pub fn is_heard_out(&self) -> bool {
+        self.life == Life::Closing
+    }
+
+    /// Whether nothing more can be sent to it.
+    pub fn is_dead(&self) -> bool {
+        self.life == Life::Dead
     }
 }
 
@@ -342,8 +364,7 @@ impl Session {
 
     /// Gives up on the client: nothing more is sent to it.
     fn abort(&mut self, desk: &mut Desk<'_>) {
-        self.dead = true;
-        self.closing = true;
+        self.come_to(Life::Dead);
         self.out = Vec::new();
         self.sent = 0;
         self.inbox = Vec::new();
@@ -436,10 +457,11 @@ impl Session {
 
     /// Moves what is complete from the front slots to the client.
     fn advance(&mut self, desk: &mut Desk<'_>) {
+        let is_dead = self.is_dead();
         while let Some(front) = self.slots.front_mut() {
             let complete = front.pending == 0;
             let is_line = matches!(front.kind, Kind::Single(_));
-            if (complete || !is_line) && !front.stash.is_empty() && !self.dead {
+            if (complete || !is_line) && !front.stash.is_empty() && !is_dead {
                 let stash = std::mem::take(&mut front.stash);
                 if !is_line {
                     self.waiting -= stash.len();

@@ -1,6 +1,7 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
+use super::life::Life;
 use super::{END, Kind, Sessions, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::statistics::Gathering;
@@ -48,7 +49,7 @@ impl Sessions {
 
     /// The same, where it did not go by itself.
     pub fn give_up(&mut self, client: u32, why: Closed) {
-        if !self.get(client).dead {
+        if !self.get(client).is_dead() {
             self.tally.close(self.slab[client as usize].who.origin, why);
         }
         self.abort(client);
@@ -58,15 +59,14 @@ impl Sessions {
     /// or the reset that it leads to could overtake the error.
     pub fn hang_up(&mut self, client: u32, why: Closed) {
         let session = self.get(client);
-        session.closing = true;
-        session.eof = true;
+        session.come_to(Life::Closing);
         let origin = session.who.origin;
         self.tally.close(origin, why);
     }
 
     /// Whether what is written for a slot still reaches anybody.
     pub(super) fn is_deaf(&mut self, ticket: Ticket) -> bool {
-        self.slab[ticket.client as usize].dead || self.slot(ticket).failed
+        self.slab[ticket.client as usize].is_dead() || self.slot(ticket).failed
     }
 
     /// Bytes of a reply that streams through.
@@ -118,7 +118,7 @@ impl Sessions {
     pub fn count_upstream_misses(&mut self, ticket: Ticket, keys: usize) {
         let session = &self.slab[ticket.client as usize];
         let slot = &session.slots[session.place(ticket)];
-        if slot.failed || session.dead {
+        if slot.failed || session.is_dead() {
             return;
         }
         let origin = slot.who.origin as usize;
@@ -172,7 +172,7 @@ impl Sessions {
         let (session, mut desk) = self.visit(ticket.client);
         let at = session.place(ticket);
         let slot = &session.slots[at];
-        if slot.kind.ends_values() && !slot.failed && !session.dead {
+        if slot.kind.ends_values() && !slot.failed && !session.is_dead() {
             session.write(at, &[END], &mut desk);
         }
         session.complete(at, &mut desk);
@@ -183,7 +183,7 @@ impl Sessions {
         let (session, mut desk) = self.visit(ticket.client);
         let at = session.place(ticket);
         let slot = &session.slots[at];
-        let deaf = session.dead || slot.failed;
+        let deaf = session.is_dead() || slot.failed;
         let alone = slot.pending == 1;
         match slot.kind {
             // What took effect reaches the siblings, whoever listens.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::life::Life;
 use super::{Session, Sessions};
 use crate::engine::Settings;
 use crate::engine::listener::ListenerId;
@@ -76,7 +77,7 @@ impl Sessions {
     fn send_away(&mut self, client: u32) {
         let session = &mut self.slab[client as usize];
         let inbox = std::mem::take(&mut session.inbox);
-        if !inbox.is_empty() && !session.closing {
+        if !inbox.is_empty() && !session.is_closing() {
             if session.out.capacity() == 0 {
                 session.out = self.pool.take();
             }
@@ -86,8 +87,7 @@ impl Sessions {
         session.swallow = 0;
         session.need = 0;
         session.paused = false;
-        session.eof = true;
-        session.closing = true;
+        session.come_to(Life::Closing);
         self.mark_dirty(client);
     }
 }

@@ -72,8 +72,9 @@ impl Sessions {
         } = self;
         let session = &mut slab[ticket.client as usize];
         let at = session.place(ticket);
+        let is_dead = session.is_dead();
         let slot = &mut session.slots[at];
-        let deaf = session.dead || slot.failed;
+        let deaf = is_dead || slot.failed;
         let to_client = at == 0 && slot.held.is_none();
         let buffer = match &mut slot.held {
             Some(held) => held.tail(),
