@@ -5,11 +5,11 @@ mod retrieve;
 
 use std::borrow::Cow;
 
-use super::Settings;
 use super::counts::{Closed, Invalidation, Outcome, Split, TOO_LARGE};
 use super::downstream::life::Life;
 use super::downstream::{Sessions, Work};
 use super::meta::push_key;
+use super::settings::Settings;
 use super::statistics::Gathering;
 use super::steps::{Change as Stepwise, Found, OnHidden, Original, OriginalHead, Stage, Step};
 use super::ticket::{Quiet, Ticket};

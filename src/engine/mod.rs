@@ -14,6 +14,7 @@ mod listener;
 mod meta;
 mod notes;
 mod pool;
+mod settings;
 mod statistics;
 mod steps;
 mod ticket;
@@ -32,6 +33,7 @@ pub use counts::{
 };
 pub use downstream::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};
 pub use listener::{ListenerId, ListenerIds};
+pub use settings::Settings;
 pub use ticket::Ticket;
 pub use upstream::server::{LaneId, MetaCommands, Upstream, UpstreamCounts};
 pub use upstream::{Lane, Overdue, PIECE_TIMEOUTS};
@@ -47,45 +49,13 @@ use notes::Kind;
 use steps::Next;
 use upstream::Target;
 
-use crate::policy::{Admission, Snapshot, Told};
+use crate::policy::Told;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Line, find_line, parse_head};
 
 /// The first byte of whatever speaks the binary protocol, which no text begins with.
 const BINARY_MAGIC: u8 = 0x80;
-
-/// What an engine works by.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// What decides about each request.
-    pub snapshot: Arc<Snapshot>,
-    /// Who may connect to each listener that there is. Their places are those of
-    /// the metrics' labels.
-    pub listeners: Vec<(ListenerId, Arc<Admission>)>,
-    /// The names of the snapshot's servers, in its order.
-    pub servers: Vec<String>,
-    /// Connections to each server, without the one for large values; never
-    /// changes.
-    pub connections: usize,
-    /// What is looked at apart.
-    pub apart: Apart,
-}
-
-impl Settings {
-    /// The place of a listener and who may connect to it; `None` if it is gone.
-    pub fn listener(&self, id: ListenerId) -> Option<(usize, &Arc<Admission>)> {
-        let mut places = self.listeners.iter().enumerate();
-        let (at, (_, admission)) = places.find(|(_, (known, _))| *known == id)?;
-        Some((at, admission))
-    }
-
-    /// The name of a listener; none if it is gone.
-    pub fn listener_name(&self, id: ListenerId) -> &str {
-        self.listener(id)
-            .map_or("", |(_, admission)| &admission.name)
-    }
-}
 
 /// Clients and lanes of one worker.
 #[derive(Debug)]

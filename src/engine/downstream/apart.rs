@@ -1,7 +1,8 @@
 //! Values that are looked at apart: taken off their way, and put back when the look
 //! is known. Counted as if they had been looked at where they came by.
 
-use super::{Desk, Sessions};
+use super::Sessions;
+use super::session::{Desk, LARGE_BYTES, Session};
 use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
@@ -40,7 +41,7 @@ impl Sessions {
         let Came { line, flags, value } = came;
         let parts = [line[0], line[1], line[2], b"\r\n", value];
         let bytes = parts.iter().map(|part| part.len()).sum();
-        if !self.jobs.has_room(bytes, value.len() >= super::LARGE_BYTES) {
+        if !self.jobs.has_room(bytes, value.len() >= LARGE_BYTES) {
             return false;
         }
         let mut whole = self.pool.take();
@@ -75,10 +76,7 @@ impl Sessions {
         client_key: &[u8],
         (flags, value): (u32, &[u8]),
     ) {
-        if !self
-            .jobs
-            .has_room(value.len(), value.len() >= super::LARGE_BYTES)
-        {
+        if !self.jobs.has_room(value.len(), value.len() >= LARGE_BYTES) {
             return self.jobs.wait(client, value.len());
         }
         let mut bytes = self.pool.take();
@@ -326,7 +324,7 @@ impl Sessions {
     }
 }
 
-impl super::Session {
+impl Session {
     /// Writes for a slot what is in a buffer of its own, which is passed on as it is
     /// where nothing is before it.
     fn take_over(&mut self, at: usize, bytes: Vec<u8>, desk: &mut Desk<'_>) {

@@ -1,8 +1,9 @@
 //! Retrievals of so many keys that these are asked for bit by bit, as their client
 //! takes the values: what one line may ask for is far more than may wait for it.
 
+use super::Sessions;
+use super::session::MAX_UNSENT;
 use super::window::Window;
-use super::{MAX_UNSENT, Sessions};
 use crate::engine::ticket::Ticket;
 use crate::protocol::Tokens;
 use crate::protocol::request::{Retrieve, Verb};

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Slot;
+use super::slot::Slot;
 
 /// Slots kept for clients that have something under way again.
 const MAX_IDLE_SLOTS: usize = 64 << 10;

@@ -1,8 +1,9 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
+use super::Sessions;
 use super::life::Life;
-use super::{END, Kind, Sessions, Slot, Work};
+use super::slot::{END, Kind, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::statistics::Gathering;
 use crate::engine::steps::{Change, Found, Next, Stage, replace_code};

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Sessions;
 use super::life::Life;
-use super::{Session, Sessions};
-use crate::engine::Settings;
+use super::session::Session;
 use crate::engine::listener::ListenerId;
+use crate::engine::settings::Settings;
 use crate::engine::who::{Known, Who};
 use crate::policy::{
     Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,

@@ -4,8 +4,10 @@
 //! them from where they were read was tried: the copy costs less than the writes
 //! that it saves.
 
+use super::Sessions;
 use super::apart::push_rewritten;
-use super::{Desk, END, Sessions};
+use super::session::Desk;
+use super::slot::END;
 use crate::engine::counts::families::Families;
 use crate::engine::counts::fills::FillMemory;
 use crate::engine::counts::{Outcome, Tally};

@@ -2,7 +2,9 @@
 //! keep other clients of a lane waiting, and are held for a client that does not
 //! read.
 
-use super::MAX_IN_FLIGHT;
+/// Requests of one client under way, fewer for large replies; past it the client is
+/// not read.
+pub const MAX_IN_FLIGHT: usize = 256;
 
 /// Of a client that nothing has come for yet.
 const FIRST: u16 = 64;
