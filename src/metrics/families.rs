@@ -47,7 +47,7 @@ pub struct Family {
 }
 
 /// All families.
-pub const FAMILIES: [Family; 31] = [
+pub const FAMILIES: [Family; 34] = [
     Family::new(
         REQUESTS,
         "counter",

@@ -57,7 +57,7 @@ impl Watch {
             seen: 0,
         };
         watch.follow(files, digest(&[]));
-        if std::fs::read(file).is_ok_and(|held| held != text.as_bytes()) {
+        if held(file).is_some_and(|held| held != text.as_bytes()) {
             watch.look_again();
         }
         watch
@@ -157,11 +157,18 @@ pub(super) async fn changed(watch: &mut Option<Watch>) {
     }
 }
 
+/// What a file holds; nothing where there is none, nor of a pipe or the like, whose
+/// writer may take for ever.
+fn held(file: &Path) -> Option<Vec<u8>> {
+    let is_file = std::fs::metadata(file).is_ok_and(|file| file.is_file());
+    is_file.then(|| std::fs::read(file).ok()).flatten()
+}
+
 /// Of what the files hold, and of which are there.
 pub(super) fn digest(files: &[PathBuf]) -> u64 {
     let mut hasher = XxHash64::with_seed(0);
     for file in files {
-        let held = std::fs::read(file).unwrap_or_default();
+        let held = held(file).unwrap_or_default();
         hasher.write_usize(held.len());
         hasher.write(&held);
     }
@@ -207,6 +214,15 @@ mod tests {
     async fn a_change_is_seen_while_others_write_beside_it() {
         let writes = |dir: &Path| fs::write(dir.join("log"), "line").unwrap();
         assert!(is_seen_beside(writes).await);
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
+        let dir = TempDir::new().unwrap();
+        let pipe = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        assert_eq!(held(&pipe), None);
     }
 
     #[test]
