@@ -5,6 +5,7 @@ mod denied;
 mod django;
 mod extensions;
 mod firewall;
+mod flaw;
 mod inflate;
 pub mod inventory;
 mod machine;
@@ -15,6 +16,7 @@ mod operands;
 mod paths;
 mod pause;
 mod reader;
+mod reason;
 mod refusals;
 mod scan;
 mod sniff;
@@ -25,14 +27,14 @@ mod verdict;
 
 pub use extensions::Extensions;
 pub use firewall::{Firewall, ListError, Refused, Role};
+pub use flaw::{Broken, Flaw};
 pub use inflate::{InflateError, InflateLimits, Inflater};
-pub use machine::{Broken, Flaw};
 pub use pause::Pause;
 pub use reader::Reader;
+pub use reason::{Doubt, Reason};
 pub use scan::{GlobalRef, Outermost, Roles, Scan, Scanner, Writer};
 pub use sniff::{Encoding, Header, SNIFF_BYTES, Sniffer};
 pub use tree::{NotPlain, tree_bytes};
-pub use verdict::{Doubt, Reason};
 
 /// Whether a reader can load a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

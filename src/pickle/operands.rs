@@ -3,7 +3,7 @@
 
 use memchr::memchr;
 
-use super::machine::Flaw;
+use super::flaw::Flaw;
 use super::node::Span;
 
 /// What a STRING opcode's literal stands for, as Python 2's repr writes it: bytes,

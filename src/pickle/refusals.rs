@@ -4,9 +4,9 @@
 use super::django::Series;
 use super::names::{PythonVersion, Versions};
 use super::reader::Reader;
+use super::reason::Reason;
 use super::scan::Facts;
 use super::special::{Said, Shapes};
-use super::verdict::Reason;
 
 /// A pickle with all of these shapes is nothing for readers that are surely among
 /// these versions.

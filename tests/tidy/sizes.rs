@@ -18,7 +18,6 @@ const TO_CUT: &[(&str, usize)] = &[
     ("src/engine/upstream/mod.rs", 750),
     ("src/engine/upstream/replies.rs", 900),
     ("src/engine/mod.rs", 700),
-    ("src/pickle/scan.rs", 1000),
     ("src/server/mod.rs", 700),
     ("src/server/worker.rs", 900),
 ];

@@ -18,7 +18,8 @@ mod python3;
 
 pub use pool::Pool;
 
-use super::machine::{Broken, Machine};
+use super::flaw::Broken;
+use super::machine::Machine;
 use super::pause::Pause;
 
 /// Capacity (in elements) that each buffer keeps between pickles.

@@ -4,7 +4,8 @@ use super::names;
 use super::ops::{Op, op};
 use super::output::{Output, push_global, push_len};
 use super::{Edit, Edits, Environment, Obstacle, Obstacles, Refusal, refuse};
-use crate::pickle::machine::{Flaw, Machine, Named, Observer};
+use crate::pickle::flaw::{Broken, Flaw};
+use crate::pickle::machine::{Machine, Named, Observer};
 use crate::pickle::node::Span;
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
@@ -56,7 +57,7 @@ pub(super) fn transcode(
 pub(super) fn truncated(at: usize) -> Refusal {
     let at = at as u32;
     let flaw = Flaw::Truncated;
-    Refusal::Broken(crate::pickle::machine::Broken { flaw, at })
+    Refusal::Broken(Broken { flaw, at })
 }
 
 /// `bytearray` of bytes. The memo is numbered by how much is in it, so that the

@@ -6,6 +6,7 @@
 //! numbered anew.
 
 mod array;
+mod own;
 mod plan;
 mod write;
 

@@ -4,7 +4,7 @@ use super::super::names;
 use super::super::ops::{next_but_frames, next_but_puts, op};
 use super::super::{Edit, Environment, Obstacle, Obstacles, Refusal, empty};
 use super::array;
-use super::write::Own;
+use super::own::Own;
 use crate::pickle::machine::{Machine, Named, Observer, View};
 use crate::pickle::node::{Kind, Node, Span};
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
