@@ -77,7 +77,7 @@ fn defaults_are_as_documented() {
     assert!(!config.snapshot.forward_flush_all);
     assert_eq!(config.warnings, Vec::<String>::new());
     assert_eq!(spaces(&config), [SpaceId(1), SpaceId(2)]);
-    let rule = config.snapshot.rules.find(b"any");
+    let rule = &config.snapshot.rules.find(b"any").rule;
     assert_eq!(rule.mode, Mode::Isolate);
     assert_eq!(rule.sniff, Sniff::Full);
     assert_eq!(rule.coherence, Coherence::FillAware);
@@ -141,9 +141,9 @@ fn keys_outside_the_rollout_are_guarded() {
         // Of the buckets 2684 and 8507.
         let found = [&b"abc"[..], b"user:1"].map(|key| {
             let decision = config.snapshot.decide(identity, key);
-            let isolated = decision.mode == Mode::Isolate;
+            let isolated = decision.plan.isolates();
             assert_eq!(decision.space == identity.space, isolated);
-            assert!(isolated || decision.mode == Mode::Guard);
+            assert!(isolated || decision.plan.mode == Mode::Guard);
             isolated
         });
         assert_eq!(found, isolated, "{rollout}");
@@ -499,7 +499,7 @@ fn slips_are_warned_of() {
          [[rules]]\nprefix = 'lock:'\nmode = 'shared'\nrollout = 0\nsniff = 'header'\n\
          [[rules]]\nprefix = 'page:'\nmode = 'observe'\non_unloadable_read = 'pass'",
     );
-    assert_eq!(config.snapshot.rules.find(b"lock:1").sniff, Sniff::Off);
+    assert_eq!(config.snapshot.rules.find(b"lock:1").rule.sniff, Sniff::Off);
     insta::assert_snapshot!(config.warnings.join("\n"), @r"
     t:10: admin.listen: 0.0.0.0:9151 can be reached from other machines
     t:12: rules[0].coherence: a delete leaves the other copies, which are then stale
@@ -561,7 +561,7 @@ proptest! {
 fn the_whole_value_is_looked_at_unless_a_rule_says_otherwise() {
     let rule = |rule: &str| {
         let config = parse_after_base(&format!("[[rules]]\nprefix = ''\n{rule}"));
-        config.snapshot.rules.find(b"k").clone()
+        config.snapshot.rules.find(b"k").rule.clone()
     };
     for mode in ["", "mode = 'observe'", "mode = 'guard'", "mode = 'isolate'"] {
         assert_eq!(rule(mode).sniff, Sniff::Full, "{mode}");
@@ -623,7 +623,7 @@ fn reads_of_a_server_that_failed_are_misses_unless_the_rule_says_error() {
     ] {
         let rule = format!("{BASE}[[rules]]\nprefix = ''\nmode = 'shared'\n{setting}\n");
         let config = Config::parse("t", &rule).unwrap();
-        let rule = config.snapshot.rules.find(b"k");
+        let rule = &config.snapshot.rules.find(b"k").rule;
         assert_eq!(rule.on_upstream_failure, expected, "{setting}");
     }
 }

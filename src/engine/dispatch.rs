@@ -14,10 +14,9 @@ use super::statistics::Gathering;
 use super::steps::{Change as Stepwise, Found, OnHidden, Original, OriginalHead, Stage, Step};
 use super::ticket::{Quiet, Ticket};
 use super::upstream::server::{MetaCommands, Upstream};
-use super::upstream::{Lane, OnMiss, StoreHead, Target};
-use super::value::Look;
+use super::upstream::{Lane, StoreHead, Target};
 use super::value::judged::Shown;
-use crate::policy::{Coherence, Decision, Mode, Snapshot, SpaceId};
+use crate::policy::{Decision, Look, OnMiss, Reach, Snapshot, SpaceId, WriteKind};
 use crate::protocol::key::{KeyBuf, MAX_KEY_BYTES, is_token};
 use crate::protocol::request::{Change, Head, Meta, OWN_STATS, Store, Verb};
 use crate::protocol::{Tokens, parse_u64};
@@ -64,31 +63,6 @@ struct Asked<'k> {
     key: &'k [u8],
     base64: bool,
     kind: WriteKind,
-}
-
-/// What a write may be beside a change.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WriteKind {
-    /// A `set`: it takes effect whatever is there, and may fill what was missed.
-    Plain,
-    /// An `add`: it may fill what was missed.
-    Add,
-    /// Whatever works on a value that is there: it fills nothing.
-    Conditional,
-    /// The same by a part of a value, which is none by itself: an `append` or `prepend`.
-    Part,
-}
-
-impl WriteKind {
-    /// Of a store in one of the modes of `ms`, each of which has a verb.
-    fn of(verb: Verb) -> Self {
-        match verb {
-            Verb::Set => Self::Plain,
-            Verb::Add => Self::Add,
-            Verb::Append | Verb::Prepend => Self::Part,
-            _ => Self::Conditional,
-        }
-    }
 }
 
 impl<'e> Dispatch<'e> {
@@ -287,7 +261,7 @@ impl<'e> Dispatch<'e> {
             value: value.into(),
         };
         let on_hidden = match verb {
-            _ if is_lock || !Look::of(decision).hides() => OnHidden::Ignore,
+            _ if is_lock || !decision.plan.look.hides() => OnHidden::Ignore,
             Verb::Add => OnHidden::Replace(original()),
             Verb::Replace | Verb::Append | Verb::Prepend => {
                 OnHidden::leave(original(), Cow::Borrowed(b"NOT_STORED\r\n"))
@@ -361,7 +335,7 @@ impl<'e> Dispatch<'e> {
         let is_lock = self.suspect_lock(asked, decision, meta.len);
         let original = || original_meta(meta, value);
         let on_hidden = match mode {
-            _ if is_lock || !Look::of(decision).hides() => OnHidden::Ignore,
+            _ if is_lock || !decision.plan.look.hides() => OnHidden::Ignore,
             b'E' if asked.kind == WriteKind::Add && is_token(meta.key) => {
                 OnHidden::Replace(original())
             }
@@ -394,7 +368,7 @@ impl<'e> Dispatch<'e> {
 
     fn suspect(&mut self, decision: Decision<'_>, key: &[u8], kind: Split) {
         self.sessions.families.splits(key, kind);
-        if decision.mode == Mode::Isolate {
+        if decision.plan.isolates() {
             self.sessions.tally.suspected(decision.space, kind);
         }
     }
@@ -524,7 +498,7 @@ impl<'e> Dispatch<'e> {
         let target = self.target(space, key, base64);
         self.send(lane, ticket, |lane, sessions| {
             if looks_first {
-                lane.probe(sessions, ticket, target, Look::of(decision));
+                lane.probe(sessions, ticket, target, decision.plan.look);
             } else {
                 write(lane, sessions, ticket, target);
             }
@@ -539,23 +513,16 @@ impl<'e> Dispatch<'e> {
     /// Whether a write reaches the copies of others, once it took effect.
     fn reaches_siblings(&mut self, decision: Decision<'_>, key: &[u8], kind: WriteKind) -> bool {
         let is_fill = self.uses_up_miss(decision, key, kind);
-        // One that only stores where nothing is changes nothing. That others keep what
-        // they have lets a lock of each namespace be one.
-        let is_add = kind == WriteKind::Add && decision.mode == Mode::Isolate;
-        decision.rule.mode != Mode::Shared
-            && match decision.rule.coherence {
-                Coherence::None | Coherence::Deletes => false,
-                Coherence::FillAware => !is_fill && !is_add,
-                Coherence::Strict => !is_add,
-            }
+        match decision.plan.reach(kind) {
+            Reach::Never => false,
+            Reach::UnlessFill => !is_fill,
+            Reach::Always => true,
+        }
     }
 
     /// Whether a write fills what was missed a moment ago, which is then used up.
     fn uses_up_miss(&mut self, decision: Decision<'_>, key: &[u8], kind: WriteKind) -> bool {
-        matches!(kind, WriteKind::Plain | WriteKind::Add)
-            && decision.rule.mode != Mode::Shared
-            && decision.rule.coherence == Coherence::FillAware
-            && self.sessions.is_fill(self.client, key)
+        decision.plan.fills(kind) && self.sessions.is_fill(self.client, key)
     }
 
     /// Sends the next step of a change.
@@ -572,7 +539,7 @@ impl<'e> Dispatch<'e> {
                 return;
             }
             Step::Probe => {
-                let look = Look::of(self.decide_for(ticket, &change.key));
+                let look = self.decide_for(ticket, &change.key).plan.look;
                 self.send(lane, ticket, |lane, sessions| {
                     lane.probe(sessions, ticket, target, look);
                 });
@@ -710,7 +677,7 @@ impl<'e> Dispatch<'e> {
         self.send(lane, ticket, |lane, sessions| {
             own(lane, sessions, ticket, target);
         });
-        let reaches = self.is_anybody || decision.rule.coherence != Coherence::None;
+        let reaches = self.is_anybody || decision.plan.deletes_reach;
         let others = decision.others(&self.snapshot.codec);
         let siblings = others.filter(|_| reaches);
         self.delete_copies(ticket, lane, siblings, key, base64, meta);
@@ -749,7 +716,7 @@ impl<'e> Dispatch<'e> {
                 base64: false,
                 kind: WriteKind::Conditional,
             };
-            let look = Look::of(decision);
+            let look = decision.plan.look;
             let original = || Original {
                 head: OriginalHead::Count {
                     verb,
@@ -779,7 +746,7 @@ impl<'e> Dispatch<'e> {
             base64: meta.base64,
             kind: WriteKind::Conditional,
         };
-        let look = Look::of(decision);
+        let look = decision.plan.look;
         let counts_hidden = look.hides_what_is_none();
         let on_hidden = if look.hides() && (counts_hidden || is_token(meta.key)) {
             OnHidden::Count {

@@ -2,9 +2,7 @@
 //! without what was only asked to check them. Knows lines, not connections.
 
 use super::pool::Pool;
-use super::upstream::OnMiss;
-use super::value::Look;
-use crate::policy::Restore;
+use crate::policy::{Look, OnMiss, Restore};
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use crate::protocol::reply::ReplyError;
 use crate::protocol::request::{Meta, Verb};

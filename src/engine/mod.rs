@@ -38,7 +38,7 @@ pub use ticket::Ticket;
 pub use upstream::server::{LaneId, MetaCommands, Upstream, UpstreamCounts};
 pub use upstream::{Lane, Overdue, PIECE_TIMEOUTS};
 pub use value::apart::{Apart, Job, Judge, Judged};
-pub use value::{Action, Foreseen, Inline, Look, Shown, Writer, foresee_read, foresee_write};
+pub use value::{Action, Foreseen, Inline, Shown, Writer, foresee_read, foresee_write};
 pub use who::Known;
 
 use counts::fills::FillMemory;

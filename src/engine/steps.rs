@@ -20,8 +20,7 @@ use std::borrow::Cow;
 
 use super::meta::MetaReply;
 use super::ticket::Ticket;
-use super::upstream::OnMiss;
-use crate::policy::SpaceId;
+use crate::policy::{OnMiss, SpaceId};
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::Verb;
 

@@ -18,7 +18,7 @@ pub use registry::{Names, Registry};
 use metrics::{SetRecorderError, counter, gauge};
 
 use crate::config::{Config, Word as _};
-use crate::policy::Rule;
+use crate::policy::{BUCKETS, Compiled};
 use families::{
     BUILD_INFO, FAILURES, GENERATION, HANDSHAKE_FAILURES, HASH, LAST_SUCCESS, LAST_SUCCESSFUL,
     LOG_DROPPED, MODE, REFUSED, ROLLOUT,
@@ -61,7 +61,7 @@ pub fn configuration_loaded<'a>(
     registry: &Registry,
     generation: u32,
     hash: Option<u64>,
-    rules: impl Iterator<Item = &'a Rule>,
+    rules: impl Iterator<Item = &'a Compiled>,
 ) {
     gauge!(GENERATION).set(f64::from(generation));
     gauge!(LAST_SUCCESSFUL).set(1.0);
@@ -75,10 +75,10 @@ pub fn configuration_loaded<'a>(
     gauge!(LAST_SUCCESS).set(now.as_secs_f64());
     registry.clear(MODE);
     registry.clear(ROLLOUT);
-    for rule in rules {
+    for Compiled { rule, plans } in rules {
         let prefix = String::from_utf8_lossy(&rule.prefix).into_owned();
         gauge!(MODE, "rule" => prefix.clone(), "mode" => rule.mode.word()).set(1.0);
-        gauge!(ROLLOUT, "rule" => prefix).set(rule.isolated_share());
+        gauge!(ROLLOUT, "rule" => prefix).set(plans.isolated() as f64 / BUCKETS as f64);
     }
 }
 

@@ -3,19 +3,22 @@
 
 mod admission;
 mod key;
+mod plan;
 mod ring;
 mod rollout;
+mod rule;
 mod rules;
 mod runtime;
 
 pub use admission::{Admission, Identify, SOURCES, Source, Standing, Tag, Told, Untagged};
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
+pub use plan::{Look, OnMiss, Plan, Plans, Reach, Whole, WriteKind};
 pub use ring::{Distribution, Ring};
 pub use rollout::{BUCKETS, Rollout, bucket};
-pub use rules::{
-    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rule, Rules,
-    Sniff,
+pub use rule::{
+    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rule, Sniff,
 };
+pub use rules::{Compiled, Rules};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
 
 use std::fmt;
@@ -99,6 +102,17 @@ pub struct Pickles {
     pub allow: Firewall,
 }
 
+impl Pickles {
+    /// The list that counts for what is looked at whole.
+    pub fn firewall(&self, whole: Whole) -> Option<&Firewall> {
+        if whole.contains(Whole::ALLOW) {
+            Some(&self.allow)
+        } else {
+            whole.contains(Whole::DENY).then_some(&self.deny)
+        }
+    }
+}
+
 /// A named key space for some runtimes.
 #[derive(Debug, Clone)]
 pub struct Namespace {
@@ -162,11 +176,8 @@ impl Identity {
 /// The decision about one key of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'s> {
-    /// The rule that applies.
-    pub rule: &'s Rule,
-    /// The rule's mode, or guard for keys outside its rollout; observe for those
-    /// who bear no tag, unless the family is shared.
-    pub mode: Mode,
+    /// What its rule means for it.
+    pub plan: &'s Plan,
     /// The space in which the key lives for this runtime.
     pub space: SpaceId,
 }
@@ -188,16 +199,18 @@ impl Snapshot {
     /// Decides for a client key.
     #[inline]
     pub fn decide(&self, identity: Identity, key: &[u8]) -> Decision<'_> {
-        let rule = self.rules.find(key);
-        let (mode, space) = match rule.mode {
-            Mode::Guard | Mode::Isolate if identity.space == SpaceId::BARE => {
-                (Mode::Observe, SpaceId::BARE)
-            }
-            Mode::Isolate if rule.rollout.includes(key) => (Mode::Isolate, identity.space),
-            Mode::Isolate => (Mode::Guard, SpaceId::BARE),
-            mode => (mode, SpaceId::BARE),
+        let plans = &self.rules.find(key).plans;
+        if identity.space == SpaceId::BARE {
+            let (plan, space) = (&plans.untagged, SpaceId::BARE);
+            return Decision { plan, space };
+        }
+        let plan = plans.of(key);
+        let space = if plan.isolates() {
+            identity.space
+        } else {
+            SpaceId::BARE
         };
-        Decision { rule, mode, space }
+        Decision { plan, space }
     }
 
     /// The copies that whoever has none of its own may read: the bare one, then
@@ -229,14 +242,14 @@ impl Snapshot {
 impl Decision<'_> {
     /// The other copies that a delete must reach.
     pub fn siblings(self, codec: &KeyCodec) -> impl Iterator<Item = SpaceId> + use<> {
-        let none = self.rule.coherence == Coherence::None;
-        self.others(codec).filter(move |_| !none)
+        let all = self.plan.deletes_reach;
+        self.others(codec).filter(move |_| all)
     }
 
     /// The other copies that there may be, whatever the rule says of coherence.
     pub fn others(self, codec: &KeyCodec) -> impl Iterator<Item = SpaceId> + use<> {
-        let none = self.rule.mode == Mode::Shared;
+        let all = self.plan.has_others();
         let own = self.space;
-        codec.spaces().filter(move |&space| !none && space != own)
+        codec.spaces().filter(move |&space| all && space != own)
     }
 }

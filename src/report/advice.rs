@@ -9,7 +9,9 @@ use toml_writer::{ToTomlValue as _, TomlStringBuilder};
 
 use crate::config::Word as _;
 use crate::engine::{Family, PROTOCOLS};
-use crate::policy::{Coherence, KeyCodec, Mode, Rollout, Rule, Rules, Sniff, SpaceId};
+use crate::policy::{
+    Coherence, Compiled, KeyCodec, Mode, Plan, Rollout, Rule, Rules, Sniff, SpaceId,
+};
 use crate::report::explain;
 use crate::report::inspect::{acts, printable};
 
@@ -184,7 +186,7 @@ impl Report {
             .collect();
         families.sort_by_key(|family| std::cmp::Reverse(family.reads + family.writes));
         let against = objections(&families, rules, counts, failed_reload);
-        let next = Next::after(rules.find(b""));
+        let next = Next::after(&rules.find(b"").rule);
         let toml = toml(&families, rules, next);
         let go = against.is_empty();
         let reasons = if go { vec![next.words()] } else { against };
@@ -316,8 +318,8 @@ fn objections(
             against.push(format!("{count} {what}"));
         }
     }
-    for rule in rules.iter() {
-        if rule.mode != Mode::Shared && rule.sniff != Sniff::Full {
+    for Compiled { rule, plans } in rules.iter() {
+        if plans.inside.is_blind() {
             against.push(format!(
                 "{} has sniff = \"{}\": only \"full\" tells who can load its values",
                 explain::family(&rule.prefix),
@@ -329,10 +331,10 @@ fn objections(
         against.push("the configuration file was changed and not taken over".to_owned());
     }
     for family in families {
-        let rule = rules.find(family.family.as_bytes());
+        let plan = &rules.find(family.family.as_bytes()).plans.inside;
         let needs = match family.advice {
-            Advice::Share if rule.mode != Mode::Shared => Mode::Shared,
-            Advice::Guard if family.locks > 0 && rule.mode == Mode::Isolate => Mode::Guard,
+            Advice::Share if plan.has_others() => Mode::Shared,
+            Advice::Guard if family.locks > 0 && plan.isolates() => Mode::Guard,
             _ => continue,
         };
         against.push(format!(
@@ -342,10 +344,8 @@ fn objections(
             family.why
         ));
     }
-    if rules
-        .iter()
-        .any(|rule| rule.mode == Mode::Isolate && rule.coherence == Coherence::None)
-    {
+    let is_stale = |plan: &Plan| plan.isolates() && !plan.deletes_reach;
+    if rules.iter().any(|rule| is_stale(&rule.plans.inside)) {
         against.push("a rule isolates without coherence".to_owned());
     }
     against
@@ -413,7 +413,7 @@ fn toml(families: &[FamilyReport], rules: &Rules, next: Next) -> String {
         let Some(mode) = family.advice.mode() else {
             continue;
         };
-        let present = rules.find(family.family.as_bytes());
+        let present = &rules.find(family.family.as_bytes()).rule;
         let has_own = *present.prefix == *family.family.as_bytes();
         // What everything else becomes needs no rule of its own.
         let is_covered = mode == Mode::Isolate || mode == Mode::Guard && !isolates;
@@ -433,11 +433,12 @@ fn toml(families: &[FamilyReport], rules: &Rules, next: Next) -> String {
         };
         push_rule(&mut text, &format!("{kept}{}", family.why), &rule);
     }
-    let unseen = rules.iter().filter(|rule| !rule.prefix.is_empty());
+    let rules_there = rules.iter().map(|compiled| &compiled.rule);
+    let unseen = rules_there.filter(|rule| !rule.prefix.is_empty());
     for rule in unseen.filter(|rule| !told.contains(&rule.prefix)) {
         push_rule(&mut text, "as it is: nothing speaks against it", rule);
     }
-    push_rule(&mut text, &next.words(), &next.rule(rules.find(b"")));
+    push_rule(&mut text, &next.words(), &next.rule(&rules.find(b"").rule));
     text
 }
 

@@ -4,6 +4,7 @@
 
 pub mod advice;
 pub mod check;
+mod consequences;
 pub mod explain;
 pub mod inspect;
 mod table;

@@ -280,7 +280,12 @@ impl Status {
                 prefix: String::from_utf8_lossy(codec.prefix(space)).into_owned(),
             })
             .collect();
-        self.rules = config.snapshot.rules.iter().map(rule).collect();
+        self.rules = config
+            .snapshot
+            .rules
+            .iter()
+            .map(|c| rule(&c.rule))
+            .collect();
         let servers = config.upstream.servers.iter();
         self.upstream = servers.map(ToString::to_string).collect();
     }

@@ -60,7 +60,7 @@ fn read(text: &str) -> Option<Config> {
             let limits = config.limits;
             assert!(config.workers > 0 && limits.max_connections > 0 && limits.max_value_bytes > 0);
             for key in [&b"k"[..], b"lock:1", b"~", b"@py2//k"] {
-                assert!(key.starts_with(&config.snapshot.rules.find(key).prefix));
+                assert!(key.starts_with(&config.snapshot.rules.find(key).rule.prefix));
                 assert!(config.snapshot.ring.server(key) < config.upstream.servers.len());
             }
             Some(config)

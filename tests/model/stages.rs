@@ -280,11 +280,11 @@ fn plan(
     let cas = replaces(record(config, tag, &by_id, record::success));
     let missed_cas = replaces(record_fill(config, tag, client_key, &by_id));
     let reaches = fill.ops.len() > 1;
-    let strict = coherence == Coherence::Strict && decision.rule.mode != Mode::Shared;
+    let strict = coherence == Coherence::Strict && decision.plan.has_others();
     assert_eq!(reaches, strict, "only under strict a fill deletes siblings");
     check_against(config, decision, (&delete, &set), client_key, keys);
     Plan {
-        mode: decision.mode,
+        mode: decision.plan.mode,
         shown,
         delete,
         set,

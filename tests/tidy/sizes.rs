@@ -14,8 +14,8 @@ const EXCEPTIONS: &[(&str, usize, &str)] = &[(
 
 /// Longer files that are still to be cut, each with a bound that only becomes lower.
 const TO_CUT: &[(&str, usize)] = &[
-    ("src/engine/dispatch.rs", 950),
-    ("src/engine/upstream/mod.rs", 750),
+    ("src/engine/dispatch.rs", 900),
+    ("src/engine/upstream/mod.rs", 700),
     ("src/engine/upstream/replies.rs", 900),
     ("src/engine/mod.rs", 700),
     ("src/server/mod.rs", 700),

@@ -5,8 +5,8 @@ use crate::engine::counts::Outcome;
 use crate::engine::downstream::Asking;
 use crate::engine::meta::{MetaReply, OwedRestore, miss_line};
 use crate::engine::ticket::Ticket;
-use crate::engine::upstream::{OnMiss, Target};
-use crate::engine::value::Look;
+use crate::engine::upstream::Target;
+use crate::policy::{Look, OnMiss};
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::{Meta, Retrieve, Verb};
@@ -100,7 +100,7 @@ impl<'e> Dispatch<'e> {
         let mut misses = 0;
         for key in asking.rest() {
             let decision = self.snapshot.decide(identity, key);
-            if !OnMiss::of(decision, asking.verb).contains(OnMiss::SOFT) {
+            if !decision.plan.on_miss(asking.verb).contains(OnMiss::SOFT) {
                 self.sessions.fail(ticket, TOO_LONG);
                 return;
             }
@@ -131,7 +131,7 @@ impl<'e> Dispatch<'e> {
                 key,
                 base64: false,
             };
-            (target, Look::of(decision), OnMiss::of(decision, verb))
+            (target, decision.plan.look, decision.plan.on_miss(verb))
         });
         let upstream = &mut self.lanes[lane];
         if let Some(why) = upstream.refusal() {
@@ -190,7 +190,7 @@ impl<'e> Dispatch<'e> {
             return self.sessions.finish(ticket);
         }
         let copies = (&self.snapshot.codec, others());
-        let what = (key, Look::through(decision), on_miss, next);
+        let what = (key, decision.plan.through, on_miss, next);
         upstream.lane.through(self.sessions, ticket, what, copies);
     }
 
@@ -203,7 +203,7 @@ impl<'e> Dispatch<'e> {
         flags: Vec<u8>,
     ) {
         let decision = self.decide_for(ticket, &key);
-        meta.look = Look::through(decision);
+        meta.look = decision.plan.through;
         let nth = usize::from(meta.others) - 1;
         let next = self.snapshot.others(decision.space).nth(nth);
         let lane = self.lane_of(&key);
@@ -239,11 +239,11 @@ impl<'e> Dispatch<'e> {
         let decision = self.decide(meta.key);
         // Without the value there is nothing to look at.
         let look = if meta.has(b'v') {
-            Look::of(decision)
+            decision.plan.look
         } else {
             Look::Away
         };
-        let mut on_miss = OnMiss::of(decision, meta.verb);
+        let mut on_miss = decision.plan.on_miss(meta.verb);
         // A CAS id is of the own copy only, and other copies are not touched.
         if !meta.has(b'v') || b"cENRT".iter().any(|&flag| meta.has(flag)) {
             on_miss.remove(OnMiss::THROUGH);

@@ -7,11 +7,9 @@ use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
 use crate::engine::ticket::Ticket;
-use crate::engine::upstream::OnMiss;
-use crate::engine::value::Look;
 use crate::engine::value::apart::{Awaits, Judged};
 use crate::engine::value::judged::{self, Shown};
-use crate::policy::Decision;
+use crate::policy::{Decision, Look, OnMiss};
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::Verb;
@@ -97,7 +95,7 @@ impl Sessions {
         value: (u32, &[u8]),
     ) -> Shown {
         let writer = self.slab[client as usize].who.identity;
-        let known = match Look::of(decision) {
+        let known = match decision.plan.look {
             Look::Whole(_) => self.jobs.take_store(client),
             Look::Away | Look::Count | Look::Hide => None,
         };

@@ -5,7 +5,7 @@ use super::Sessions;
 use crate::engine::meta::{MetaReply, asked_flags};
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
-use crate::engine::upstream::OnMiss;
+use crate::policy::OnMiss;
 
 impl Sessions {
     /// A client key was missed: a write that follows soon fills it.

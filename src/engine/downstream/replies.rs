@@ -8,10 +8,9 @@ use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::statistics::Gathering;
 use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
-use crate::engine::value::Look;
 use crate::engine::value::judged::Shown;
 use crate::engine::who::Who;
-use crate::policy::SpaceId;
+use crate::policy::{Look, SpaceId};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 

@@ -14,11 +14,9 @@ use crate::engine::counts::{Outcome, Tally};
 use crate::engine::pool::Pool;
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
-use crate::engine::upstream::OnMiss;
-use crate::engine::value::Look;
 use crate::engine::value::judge::Looker;
 use crate::engine::value::judged::{Judged, Shown};
-use crate::policy::Identity;
+use crate::policy::{Identity, Look, OnMiss};
 
 impl Sessions {
     /// A value of this size comes for a client.

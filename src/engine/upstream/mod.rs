@@ -28,9 +28,8 @@ use super::counts::Closed;
 use super::downstream::Sessions;
 use super::meta::{MetaReply, OwedRestore, asked_flags, asked_key, miss_line};
 use super::steps::Found;
-use super::value::Look;
 use crate::engine::ticket::Ticket;
-use crate::policy::{Coherence, Decision, Mode, OnUpstreamFailure, SpaceId};
+use crate::policy::{Look, OnMiss, SpaceId};
 use crate::protocol::Tokens;
 use crate::protocol::request::Verb;
 
@@ -164,42 +163,6 @@ enum Reply {
         served: bool,
         end: fence::End,
     },
-}
-
-bitflags::bitflags! {
-    /// What a miss leads to, and what becomes one.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct OnMiss: u8 {
-        /// It is remembered: a write that follows fills it.
-        const NOTE = 1;
-        /// The copies of others are asked for.
-        const THROUGH = 1 << 1;
-        /// So is a failure of the server, but that it is no miss to anybody else.
-        const SOFT = 1 << 2;
-    }
-}
-
-impl OnMiss {
-    /// What a decision says of a retrieval by `verb`.
-    #[inline]
-    pub fn of(Decision { rule, mode, .. }: Decision<'_>, verb: Verb) -> Self {
-        let mut on_miss = Self::empty();
-        let noted = rule.coherence == Coherence::FillAware && mode != Mode::Shared;
-        on_miss.set(Self::NOTE, noted);
-        // A CAS id is of the own copy only, and other copies are not touched.
-        let reads_on = rule.read_through && mode == Mode::Isolate;
-        let only_reads = matches!(verb, Verb::Get | Verb::Mg);
-        on_miss.set(Self::THROUGH, reads_on && only_reads);
-        let is_read = matches!(verb, Verb::Get | Verb::Gets | Verb::Mg);
-        let is_soft = rule.on_upstream_failure == OnUpstreamFailure::Miss;
-        on_miss.set(Self::SOFT, is_soft && is_read);
-        on_miss
-    }
-
-    /// Whether anything follows from a miss.
-    fn acts(self) -> bool {
-        self.intersects(Self::NOTE.union(Self::THROUGH))
-    }
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The replies of a lane: checked against what is owed, and delivered.
 
 use super::fence::{End, OUT_OF_MEMORY};
-use super::{CAREFUL, Lane, OnMiss, Owed, OwedKey, Reading, Reply};
+use super::{CAREFUL, Lane, Owed, OwedKey, Reading, Reply};
 use crate::engine::downstream::{Came, LARGE_BYTES, Sessions};
 use crate::engine::meta::{
     OwedRestore, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
@@ -10,6 +10,7 @@ use crate::engine::meta::{
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Awaits;
 use crate::engine::value::judged::Shown;
+use crate::policy::OnMiss;
 use crate::protocol::Tokens;
 use crate::protocol::reply::{
     ReplyError, ValueHead, find_reply_line, is_error, is_reply_to, parse_va_len, parse_value_head,

@@ -3,12 +3,11 @@
 
 use super::fence::End;
 use super::late::After;
-use super::{Lane, OnMiss, Open, Owed, OwedKey, Reply};
+use super::{Lane, Open, Owed, OwedKey, Reply};
 use crate::engine::downstream::Sessions;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::ticket::Ticket;
-use crate::engine::value::Look;
-use crate::policy::{KeyCodec, Restore, SpaceId};
+use crate::policy::{KeyCodec, Look, OnMiss, Restore, SpaceId};
 use crate::protocol::Tokens;
 use crate::protocol::key::{KeyBuf, encode_base64_key};
 use crate::protocol::request::{Meta, Verb};

@@ -1,6 +1,7 @@
 //! A lane and what the engine knows of its server.
 
-use crate::engine::upstream::{Lane, OnMiss};
+use crate::engine::upstream::Lane;
+use crate::policy::OnMiss;
 
 /// One lane of an engine, as long as that lives: no other lane ever has its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

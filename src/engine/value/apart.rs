@@ -10,11 +10,9 @@ use slab::Slab;
 
 use crate::engine::meta::MetaReply;
 use crate::engine::ticket::Ticket;
-use crate::engine::upstream::OnMiss;
-use crate::engine::value::Look;
 use crate::engine::value::judge::{Findings, Inline, Looker};
 use crate::pickle::Pause;
-use crate::policy::{Identity, Snapshot};
+use crate::policy::{Identity, Look, OnMiss, Snapshot};
 use crate::protocol::key::KeyBuf;
 
 /// The part of the bytes of all jobs that large values may take: the others are on

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Look;
 use super::judge::{Inline, Looker, plain};
 use super::judged::{Judged, PROTOCOL, Shown};
 use crate::pickle::{Pause, Reason, Verdict};
-use crate::policy::{Decision, Identity, Snapshot};
+use crate::policy::{Decision, Identity, Look, Snapshot};
 
 /// What a client would get of a value, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]

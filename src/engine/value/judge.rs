@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::judged::{FIREWALL, Judged, Pickle, Shown};
 use super::scanned::Scanned;
 use super::show::rewrite;
-use super::{Look, Whole, is_guarded};
 use crate::pickle::transcode::{Pool, Transcoder};
 use crate::pickle::{
     Encoding, Header, InflateError, InflateLimits, Inflater, Pause, Scanner, Sniffer, Verdict,
 };
-use crate::policy::{Decision, Identity, OnUnloadableWrite, Snapshot};
+use crate::policy::{Decision, Identity, Look, Snapshot, Whole};
 
 /// Refusals of the firewall that wait to be logged, at most.
 const MAX_NOTES: usize = 8;
@@ -159,7 +158,7 @@ impl Looker {
 
     /// Judges a value on its way in, for all readers of its key.
     pub fn judge_write(&mut self, decision: Decision<'_>, (flags, value): (u32, &[u8])) -> Judged {
-        let look = Look::of(decision);
+        let look = decision.plan.look;
         if look == Look::Away {
             return Judged::PLAIN;
         }
@@ -176,10 +175,10 @@ impl Looker {
             }
             _ => Judged::pickle(Shown::AsIs, Pickle::by_header(header, by_header)),
         };
-        let Decision { rule, mode, .. } = decision;
-        let rejects = is_guarded(mode) && rule.on_unloadable_write == OnUnloadableWrite::Reject;
         let pickle = judged.pickle.as_ref();
-        if rejects && pickle.is_some_and(|pickle| pickle.verdict == Verdict::Unloadable) {
+        if decision.plan.rejects
+            && pickle.is_some_and(|pickle| pickle.verdict == Verdict::Unloadable)
+        {
             judged.shown = Shown::Hidden;
         }
         judged
@@ -317,7 +316,7 @@ impl Looker {
             plain,
             (header, reader.verdict(header)),
             (&mut self.scanner, &pickles.extensions),
-            whole.firewall(pickles),
+            pickles.firewall(whole),
             |scan| scan.judge(reader, inventory),
         );
         pickle.of_another = whole.contains(Whole::THROUGH);
@@ -372,7 +371,7 @@ impl Looker {
             ),
             by_header,
             (&mut self.scanner, &pickles.extensions),
-            whole.firewall(pickles),
+            pickles.firewall(whole),
             |scan| {
                 let mut unsure = Ok(());
                 for n in snapshot.readers(decision.space) {

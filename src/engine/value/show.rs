@@ -1,11 +1,11 @@
 //! What a reader is shown of a pickle that was looked at whole: all of it, nothing, or
 //! another form that was judged again. Knows what was found, and counts nothing.
 
-use super::Whole;
 use super::judged::{FIREWALL, Pickle, Shown};
 use super::scanned::Scanned;
 use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
 use crate::pickle::{Extensions, Reader, Scan, Scanner, Verdict, Writer};
+use crate::policy::Whole;
 
 impl Whole {
     /// What becomes of a pickle as it is.

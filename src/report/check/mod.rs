@@ -10,10 +10,8 @@ pub use hazard::{Hazard, Side};
 pub use step::{Change, Step, step};
 
 use crate::config::{ClientAuth, Config, Word as _};
-use crate::policy::{
-    Coherence, Globals, Identify, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure,
-    Rollout, Rule, RuntimeTag, Snapshot, Sniff, Untagged,
-};
+use crate::policy::{Compiled, Identify, RuntimeTag, Snapshot, Untagged};
+use crate::report::consequences;
 use crate::report::explain::family;
 use crate::report::table::aligned;
 
@@ -104,76 +102,16 @@ fn rules(config: &Config) -> Vec<Vec<String>> {
         .snapshot
         .rules
         .iter()
-        .map(|rule| {
+        .map(|Compiled { rule, plans }| {
             vec![
                 family(&rule.prefix),
                 rule.mode.word().to_owned(),
-                consequences(rule),
+                consequences::of_rule(plans),
             ]
         })
         .collect();
     rows.rotate_left(1);
     rows
-}
-
-/// Says what a rule means for keys, values and deletes.
-fn consequences(rule: &Rule) -> String {
-    let keys = match rule.mode {
-        Mode::Isolate if rule.rollout == Rollout::ALL => "a copy for each namespace".to_owned(),
-        Mode::Isolate => {
-            let percent = rule.rollout.percent();
-            format!(
-                "a copy for each namespace of {percent} % of the keys, one for all of the others"
-            )
-        }
-        _ => "one copy for all".to_owned(),
-    };
-    let mut parts = vec![&*keys];
-    match rule.mode {
-        Mode::Shared => parts.push("nothing is looked at"),
-        _ if rule.sniff == Sniff::Off => parts
-            .push("values are not looked at: everybody gets them, and nothing is known of them"),
-        Mode::Observe => parts.push("values are counted"),
-        Mode::Guard | Mode::Isolate => {
-            parts.push(match rule.on_unloadable_read {
-                OnUnloadableRead::Miss => "unloadable values are misses",
-                OnUnloadableRead::Transcode => "unloadable values are transcoded, or misses",
-                OnUnloadableRead::Pass => "unloadable values are served",
-            });
-            parts.push(match rule.on_unloadable_write {
-                OnUnloadableWrite::Accept => "unloadable stores are accepted",
-                OnUnloadableWrite::Reject => "unloadable stores are rejected",
-            });
-        }
-    }
-    if rule.mode != Mode::Shared {
-        if rule.sniff == Sniff::Header {
-            parts.push(
-                "only the protocol of values is looked at: dates of Python 2, and classes that \
-                 the reader lacks, are not seen",
-            );
-        }
-        match rule.globals {
-            Globals::Any => {}
-            Globals::Deny => parts.push("pickles that name what is denied are refused"),
-            Globals::Allow => parts.push("pickles that name what is not allowed are refused"),
-        }
-        parts.push(match rule.coherence {
-            Coherence::None => "deletes reach no other copy",
-            Coherence::Deletes => "deletes reach every copy",
-            Coherence::FillAware => {
-                "deletes reach every copy, stores delete the others unless they fill a miss"
-            }
-            Coherence::Strict => "deletes reach every copy, stores delete the others",
-        });
-        if rule.mode == Mode::Isolate && rule.read_through {
-            parts.push("a miss reads another copy that can be loaded");
-        }
-    }
-    if rule.on_upstream_failure == OnUpstreamFailure::Error {
-        parts.push("a read whose server failed is an error");
-    }
-    parts.join("; ")
 }
 
 fn servers(config: &Config) -> Vec<Vec<String>> {

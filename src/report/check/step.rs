@@ -16,7 +16,8 @@ use std::fmt::{self, Display};
 
 use super::hazard::{Hazard, Side};
 use crate::config::{Config, Word};
-use crate::policy::{BUCKETS, Coherence, Mode, Rule, Sniff};
+use crate::policy::{BUCKETS, Compiled, OnMiss, Plan, Reach, Rule, Sniff, WriteKind};
+use crate::protocol::request::Verb;
 use crate::report::explain::family;
 use crate::report::table::aligned;
 
@@ -132,28 +133,25 @@ impl Step {
 
 /// The changes through one copy that reach the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
+enum Reached {
     Nothing,
     Deletes,
     Writes,
 }
 
-impl Reach {
-    fn of(rule: &Rule) -> Self {
-        match (rule.mode, rule.coherence) {
-            (Mode::Shared, _) | (_, Coherence::None) => Self::Nothing,
-            (_, Coherence::Deletes) => Self::Deletes,
-            (_, Coherence::FillAware | Coherence::Strict) => Self::Writes,
+impl Reached {
+    fn by(plan: &Plan) -> Self {
+        match plan.reach(WriteKind::Plain) {
+            Reach::Never if !plan.deletes_reach => Self::Nothing,
+            Reach::Never => Self::Deletes,
+            Reach::UnlessFill | Reach::Always => Self::Writes,
         }
     }
 }
 
-/// The buckets whose keys a rule isolates are those below this one.
-fn isolated(rule: &Rule) -> u64 {
-    match rule.mode {
-        Mode::Isolate => u64::from(rule.rollout.percent()) * BUCKETS / 100,
-        Mode::Shared | Mode::Observe | Mode::Guard => 0,
-    }
+/// Tells whether a miss of an isolated key is answered with another copy.
+fn reads_on(plan: &Plan) -> bool {
+    plan.on_miss(Verb::Get).contains(OnMiss::THROUGH)
 }
 
 struct Comparison<'c> {
@@ -190,7 +188,7 @@ impl Comparison<'_> {
     fn families(&mut self) {
         let (old, new) = (&self.old.snapshot.rules, &self.new.snapshot.rules);
         let rules = old.iter().chain(new.iter());
-        let mut prefixes: Vec<&[u8]> = rules.map(|rule| &*rule.prefix).collect();
+        let mut prefixes: Vec<&[u8]> = rules.map(|compiled| &*compiled.rule.prefix).collect();
         prefixes.sort_unstable();
         prefixes.dedup();
         prefixes.rotate_left(1);
@@ -199,9 +197,16 @@ impl Comparison<'_> {
         }
     }
 
-    fn family(&mut self, name: &str, old: &Rule, new: &Rule) {
+    fn family(&mut self, name: &str, old: &Compiled, new: &Compiled) {
+        let isolated = (old.plans.isolated(), new.plans.isolated());
+        self.words(name, &old.rule, &new.rule, isolated);
+        self.stale_copies(name, old, new);
+    }
+
+    /// Tells which settings are not what they were, and which keys move.
+    fn words(&mut self, name: &str, old: &Rule, new: &Rule, isolated: (u64, u64)) {
         self.word(name, "mode", old.mode, new.mode);
-        self.moved(name, isolated(old), isolated(new));
+        self.moved(name, isolated.0, isolated.1);
         self.look(name, old.sniff, new.sniff);
         let (reads, writes) = ("on_unloadable_read", "on_unloadable_write");
         self.word(name, reads, old.on_unloadable_read, new.on_unloadable_read);
@@ -221,7 +226,6 @@ impl Comparison<'_> {
         self.setting(name, "read_through", old.read_through, new.read_through);
         self.word(name, "globals", old.globals, new.globals);
         self.word(name, "py2_str", old.py2_str, new.py2_str);
-        self.stale_copies(name, old, new);
     }
 
     /// Tells what is seen of values from now on, or no more.
@@ -254,33 +258,34 @@ impl Comparison<'_> {
 
     /// Checks whether the copies of a family that are read under either rule are
     /// reached under both.
-    fn stale_copies(&mut self, name: &str, old: &Rule, new: &Rule) {
+    fn stale_copies(&mut self, name: &str, old: &Compiled, new: &Compiled) {
         let family = name.to_owned();
-        let (isolates, isolated_before) = (isolated(new), isolated(old));
-        let (before, after) = (Reach::of(old), Reach::of(new));
-        let grows = before > Reach::Nothing || isolates > isolated_before;
-        let reads_on = new.read_through && !old.read_through;
+        let (isolates, isolated_before) = (new.plans.isolated(), old.plans.isolated());
+        let (plan_before, plan) = (&old.plans.inside, &new.plans.inside);
+        let (before, after) = (Reached::by(plan_before), Reached::by(plan));
+        let grows = before > Reached::Nothing || isolates > isolated_before;
+        let reads_on = reads_on(plan) && !reads_on(plan_before);
         let moves = isolates != isolated_before || (isolates > 0 && (reads_on || self.relocates()));
         let hazards = &mut self.step.hazards;
-        if isolates > 0 && after == Reach::Nothing && grows {
+        if isolates > 0 && after == Reached::Nothing && grows {
             hazards.push(Hazard::Uncovered { family });
             return;
         }
         if moves {
             let (side, reach, rule) = if before <= after {
-                (Side::Old, before, old)
+                (Side::Old, before, &old.rule)
             } else {
-                (Side::New, after, new)
+                (Side::New, after, &new.rule)
             };
             let why = Hazard::why_unreached(rule);
             match reach {
-                Reach::Nothing => hazards.push(Hazard::Unreached { family, side, why }),
-                Reach::Deletes => hazards.push(Hazard::Unwritten { family, side }),
-                Reach::Writes => {}
+                Reached::Nothing => hazards.push(Hazard::Unreached { family, side, why }),
+                Reached::Deletes => hazards.push(Hazard::Unwritten { family, side }),
+                Reached::Writes => {}
             }
         } else if before < after {
             let missed = match before {
-                Reach::Nothing => "deletes",
+                Reached::Nothing => "deletes",
                 _ => "writes",
             };
             hazards.push(Hazard::LeftBehind { family, missed });
@@ -288,17 +293,14 @@ impl Comparison<'_> {
         self.weaker(name, old, new);
     }
 
-    fn weaker(&mut self, name: &str, old: &Rule, new: &Rule) {
-        let rank = |rule: &Rule| {
-            Coherence::WORDS
-                .iter()
-                .position(|(_, c)| *c == rule.coherence)
-        };
-        if old.mode != Mode::Shared && new.mode != Mode::Shared && rank(new) < rank(old) {
+    fn weaker(&mut self, name: &str, old: &Compiled, new: &Compiled) {
+        let rank = |plan: &Plan| (plan.deletes_reach, plan.reach(WriteKind::Plain));
+        let (before, after) = (&old.plans.inside, &new.plans.inside);
+        if after.has_others() && rank(after) < rank(before) {
             self.step.hazards.push(Hazard::Weaker {
                 family: name.to_owned(),
-                old: old.coherence,
-                new: new.coherence,
+                old: old.rule.coherence,
+                new: new.rule.coherence,
             });
         }
     }

@@ -7,12 +7,12 @@ mod value;
 use std::fmt;
 
 use crate::config::{Config, Word};
-use crate::engine::FILL_WINDOW_US;
 use crate::policy::{
-    BUCKETS, Coherence, Decision, KeyCodec, Mode, OnUpstreamFailure, Restore, Rollout, Rule,
-    RuntimeTag, SpaceId, bucket, physical_limit,
+    BUCKETS, Decision, KeyCodec, Mode, Plan, Restore, Rollout, Rule, RuntimeTag, SpaceId, bucket,
+    physical_limit,
 };
 use crate::protocol::key::{MAX_KEY_BYTES, encode_base64_key};
+use crate::report::consequences;
 pub use value::{Fate, Value};
 
 /// The answer for one key and one runtime; its display is for people.
@@ -26,22 +26,14 @@ pub struct Explanation {
     pub namespace: String,
     /// The rule's family of keys.
     pub rule: String,
-    /// The mode that applies.
-    pub mode: &'static str,
+    /// What the rule means for the key.
+    pub plan: Plan,
     /// In a rule that isolates: the rollout, and where the key stands in it.
     pub rollout: Option<Place>,
     /// The copy that this runtime reads and writes.
     pub copy: StoredCopy,
     /// The copies of the others, the bare key included.
     pub siblings: Vec<StoredCopy>,
-    /// True if a delete reaches the siblings.
-    pub deletes_reach_siblings: bool,
-    /// The writes that reach them.
-    pub coherence: Coherence,
-    /// True if a miss is answered with a sibling.
-    pub reads_through: bool,
-    /// The answer to a read while the server fails.
-    pub on_upstream_failure: OnUpstreamFailure,
     /// The server that holds all copies.
     pub server: String,
     /// The fate of the value that was given.
@@ -113,22 +105,16 @@ pub fn explain(
         .identify(tag)
         .ok_or_else(|| ExplainError::NoNamespace(tag.to_string()))?;
     let decision = snapshot.decide(identity, key.as_bytes());
+    let rule = &snapshot.rules.find(key.as_bytes()).rule;
     Ok(Explanation {
         key: key.to_owned(),
         runtime: tag.to_string(),
         namespace: codec.name(identity.space).to_owned(),
-        rule: family(&decision.rule.prefix),
-        mode: decision.mode.word(),
-        rollout: rollout(decision.rule, key),
+        rule: family(&rule.prefix),
+        plan: *decision.plan,
+        rollout: rollout(rule, key),
         copy: copy(codec, decision.space, key),
         siblings: siblings(codec, decision, key),
-        deletes_reach_siblings: decision.siblings(codec).next().is_some(),
-        coherence: match decision.rule.mode {
-            Mode::Shared => Coherence::None,
-            _ => decision.rule.coherence,
-        },
-        reads_through: decision.rule.read_through && decision.mode == Mode::Isolate,
-        on_upstream_failure: decision.rule.on_upstream_failure,
         server: config.upstream.servers[snapshot.ring.server(key.as_bytes())].to_string(),
         fate: value.map(|value| Fate::of(snapshot, identity, key, value)),
     })
@@ -201,12 +187,17 @@ const DIGEST_BYTES: usize = 44;
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { copy, siblings, .. } = self;
+        let Self {
+            copy,
+            siblings,
+            plan,
+            ..
+        } = self;
         writeln!(f, "{}", self.key)?;
         writeln!(f, "  runtime    {}", self.runtime)?;
         writeln!(f, "  namespace  {}", self.namespace)?;
         writeln!(f, "  rule       {}", self.rule)?;
-        writeln!(f, "  mode       {}", self.mode)?;
+        writeln!(f, "  mode       {}", plan.mode.word())?;
         if let Some(place) = self.rollout {
             writeln!(f, "  rollout    {place}")?;
         }
@@ -230,36 +221,14 @@ impl fmt::Display for Explanation {
                 sibling.space, sibling.key
             )?;
         }
-        let reached = if self.deletes_reach_siblings {
-            "reach every sibling"
-        } else {
-            "reach no sibling"
-        };
-        writeln!(f, "  deletes    {reached}")?;
-        writeln!(f, "  stores     {}", stores(self.coherence))?;
-        if self.reads_through {
-            writeln!(
-                f,
-                "  misses     are answered with a sibling that can be loaded"
-            )?;
+        for (what, told) in consequences::of_key(plan) {
+            writeln!(f, "  {what:<9}  {told}")?;
         }
         writeln!(f, "  server     {}", self.server)?;
-        if self.on_upstream_failure == OnUpstreamFailure::Error {
-            writeln!(f, "  failures   of the server are errors to reads, too")?;
+        if let Some((what, told)) = consequences::of_failures(plan) {
+            writeln!(f, "  {what:<9}  {told}")?;
         }
         self.fate.iter().try_for_each(|fate| fate.fmt(f))
-    }
-}
-
-/// Says which siblings a store reaches.
-fn stores(coherence: Coherence) -> String {
-    match coherence {
-        Coherence::None | Coherence::Deletes => "reach no sibling".to_owned(),
-        Coherence::FillAware => {
-            let seconds = FILL_WINDOW_US as f64 / 1e6;
-            format!("delete every sibling, unless they fill a miss of the last {seconds:.2} s")
-        }
-        Coherence::Strict => "delete every sibling".to_owned(),
     }
 }
 

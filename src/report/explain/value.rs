@@ -4,9 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::engine::{Foreseen, Look, Shown, foresee_read, foresee_write};
+use crate::engine::{Foreseen, Shown, foresee_read, foresee_write};
 use crate::pickle::{Encoding, Inflater, Scanner, Sniffer, Verdict};
-use crate::policy::{Decision, Identity, Mode, Pickles, Snapshot, Sniff, SpaceId};
+use crate::policy::{Decision, Identity, Look, OnMiss, Pickles, Snapshot, SpaceId};
+use crate::protocol::request::Verb;
 use crate::report::inspect::{inflate, printable};
 
 /// A value as clients store it.
@@ -54,8 +55,8 @@ pub struct Fate {
     pub bytes: usize,
     /// Its client flags.
     pub flags: u32,
-    /// The part of it that is looked at.
-    pub sniff: Sniff,
+    /// How it is looked at.
+    pub look: Look,
     /// The answer to a read by this runtime.
     pub read: Foreseen,
     /// The answer if this runtime has no copy of its own, and a sibling is this value.
@@ -85,27 +86,26 @@ impl Fate {
         value: &Value,
     ) -> Self {
         let decision = snapshot.decide(identity, key.as_bytes());
-        let Decision { rule, mode, space } = decision;
+        let Decision { plan, space } = decision;
         let given = (value.flags, &value.bytes[..]);
         let read = |identity, look| foresee_read(snapshot, identity, look, given);
-        let reads_through = rule.read_through && mode == Mode::Isolate;
+        let reads_through = plan.on_miss(Verb::Get).contains(OnMiss::THROUGH);
         let readers = (1..).map(SpaceId).zip(&snapshot.namespaces);
         let readers = readers.filter(|(own, _)| [SpaceId::BARE, *own].contains(&space));
         let readers = readers.map(|(space, namespace)| {
             let reader = namespace.reader;
-            let look = Look::of(decision);
             (
                 namespace.name.to_string(),
-                read(Identity { space, reader }, look),
+                read(Identity { space, reader }, plan.look),
             )
         });
         let most = snapshot.max_value_bytes;
         Self {
             bytes: value.bytes.len(),
             flags: value.flags,
-            sniff: rule.sniff,
-            read: read(identity, Look::of(decision)),
-            through: reads_through.then(|| read(identity, Look::through(decision))),
+            look: plan.look,
+            read: read(identity, plan.look),
+            through: reads_through.then(|| read(identity, plan.through)),
             write: match foresee_write(snapshot, decision, given) {
                 _ if value.bytes.len() > most => Write::TooLarge(most),
                 None => Write::Stored,
@@ -118,7 +118,7 @@ impl Fate {
 
 impl fmt::Display for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = |foreseen| told(foreseen, self.sniff);
+        let told = |foreseen| told(foreseen, self.look);
         writeln!(f, "  value      {} bytes, flags {}", self.bytes, self.flags)?;
         writeln!(f, "  read       {}", told(&self.read))?;
         if let Some(through) = &self.through {
@@ -152,7 +152,7 @@ impl fmt::Display for Write {
 }
 
 /// Says what a reader gets, and why.
-fn told(foreseen: &Foreseen, sniff: Sniff) -> String {
+fn told(foreseen: &Foreseen, look: Look) -> String {
     let got = match foreseen.shown {
         Shown::AsIs | Shown::Later => "served".to_owned(),
         Shown::Hidden => "hidden, an ordinary miss".to_owned(),
@@ -161,8 +161,8 @@ fn told(foreseen: &Foreseen, sniff: Sniff) -> String {
             format!("transcoded, {bytes} bytes, flags {flags}")
         }
     };
-    let why = match (foreseen.verdict, sniff) {
-        (None, Sniff::Off) => "not looked at".to_owned(),
+    let why = match (foreseen.verdict, look) {
+        (None, Look::Away) => "not looked at".to_owned(),
         (None, _) => "no pickle".to_owned(),
         (Some(Verdict::Loadable), _) => "loadable".to_owned(),
         (Some(Verdict::NotLookedAt), _) => with_reason("not looked at beyond its header", foreseen),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::super::hazard::Hazard;
-use super::{Comparison, isolated};
+use super::{Comparison, reads_on};
 use crate::config::Config;
 use crate::policy::{Identify, RuntimeTag, Snapshot, SpaceId, Untagged};
 use crate::report::inspect::every_python;
@@ -205,13 +205,14 @@ fn knows(snapshot: &Snapshot, other: &Snapshot, space: SpaceId) -> bool {
 
 /// Tells whether the copies of namespaces are used at all.
 fn isolates(snapshot: &Snapshot) -> bool {
-    snapshot.rules.iter().any(|rule| isolated(rule) > 0)
+    let mut rules = snapshot.rules.iter();
+    rules.any(|rule| rule.plans.isolated() > 0)
 }
 
 /// Tells whether the copies of namespaces without clients are read.
 fn reads_through(snapshot: &Snapshot) -> bool {
     let mut rules = snapshot.rules.iter();
-    rules.any(|rule| isolated(rule) > 0 && rule.read_through)
+    rules.any(|rule| rule.plans.isolated() > 0 && reads_on(&rule.plans.inside))
 }
 
 /// Tells whether some client may be of a namespace.

@@ -648,7 +648,7 @@ fn read(config: &Config) -> Copies {
     let clients = identities(config);
     let spaces = clients.iter().flat_map(|&who| {
         let decision = config.snapshot.decide(who, b"user:1");
-        let through = decision.rule.read_through && decision.mode == Mode::Isolate;
+        let through = decision.plan.on_miss(Verb::Get).contains(OnMiss::THROUGH);
         let others = config.snapshot.others(decision.space);
         // What nobody stores is empty.
         let stored = others.filter(|&s| s == SpaceId::BARE || clients.iter().any(|w| w.space == s));
@@ -663,8 +663,7 @@ fn reached(config: &Config, by_write: bool) -> Vec<Copies> {
     let reached = identities(config).into_iter().map(|who| {
         let decision = config.snapshot.decide(who, b"user:1");
         let siblings = decision.siblings(&config.snapshot.codec);
-        let coherence = decision.rule.coherence;
-        let all = !by_write || matches!(coherence, Coherence::FillAware | Coherence::Strict);
+        let all = !by_write || decision.plan.reach(WriteKind::Plain) > Reach::Never;
         copies(
             config,
             std::iter::once(decision.space).chain(siblings.filter(|_| all)),

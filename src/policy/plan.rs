@@ -1,0 +1,301 @@
+//! The consequences of a rule, by who asks, whether the key is isolated, and the verb:
+//! where it lives, what is looked at, what a miss and a failure lead to, and which
+//! changes delete other copies. Compiled once per rule; whoever acts by a rule or tells
+//! of one reads them here. Knows no key.
+
+use super::rollout::{BUCKETS, Rollout};
+use super::rule::{
+    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rule, Sniff,
+};
+use crate::pickle::transcode::Py2Str;
+use crate::protocol::request::Verb;
+
+/// What one rule means for a key of a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// The mode that applies: guard for keys outside the rollout, observe for those who
+    /// bear no tag, unless the family is shared.
+    pub mode: Mode,
+    /// How values are looked at on their way to a reader.
+    pub look: Look,
+    /// How the copies of others are looked at for a reader that has none: whole,
+    /// whatever the rule says of its own.
+    pub through: Look,
+    /// True if a store that some reader of its key cannot load is rejected.
+    pub rejects: bool,
+    /// True if a delete reaches the copies of others.
+    pub deletes_reach: bool,
+    /// Whether other writes do that take effect.
+    stores_reach: Reach,
+    /// The same of those that only store where nothing is.
+    adds_reach: Reach,
+    /// Of a plain read.
+    on_miss: OnMiss,
+}
+
+/// Whether a write that took effect deletes the copies of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// It leaves them.
+    Never,
+    /// It does, unless it fills what was just missed.
+    UnlessFill,
+    /// It does.
+    Always,
+}
+
+/// What a write may be beside a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// A `set`: it takes effect whatever is there, and may fill what was missed.
+    Plain,
+    /// An `add`: it may fill what was missed.
+    Add,
+    /// Whatever works on a value that is there: it fills nothing.
+    Conditional,
+    /// The same by a part of a value, which is none by itself: an `append` or `prepend`.
+    Part,
+}
+
+/// How a value is looked at on its way to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Not at all.
+    Away,
+    /// Counted and served.
+    Count,
+    /// Counted, and a miss if the client cannot load it.
+    Hide,
+    /// Held whole and looked at from end to end.
+    Whole(Whole),
+}
+
+bitflags::bitflags! {
+    /// What becomes of a value that was looked at whole.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Whole: u8 {
+        /// It is a miss if the client cannot load it.
+        const HIDE = 1;
+        /// It is transcoded before that.
+        const TRANSCODE = 1 << 1;
+        /// A transcoded `str` becomes bytes.
+        const STR_AS_BYTES = 1 << 2;
+        /// The firewall's deny list counts.
+        const DENY = 1 << 3;
+        /// The firewall's allow list counts.
+        const ALLOW = 1 << 4;
+        /// What the firewall refuses is a miss; else, it is only counted.
+        const ENFORCE = 1 << 5;
+        /// It is another reader's copy: nobody gets it unless it is loadable.
+        const THROUGH = 1 << 6;
+        /// One of the lists counts.
+        const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
+    }
+}
+
+bitflags::bitflags! {
+    /// What a miss leads to, and what becomes one.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct OnMiss: u8 {
+        /// It is remembered: a write that follows fills it.
+        const NOTE = 1;
+        /// The copies of others are asked for.
+        const THROUGH = 1 << 1;
+        /// So is a failure of the server, but that it is no miss to anybody else.
+        const SOFT = 1 << 2;
+    }
+}
+
+impl Plan {
+    /// What a rule means where a mode applies.
+    fn new(rule: &Rule, mode: Mode) -> Self {
+        let isolates = mode == Mode::Isolate;
+        let guards = isolates || mode == Mode::Guard;
+        let whole = whole(rule, guards);
+        let hides = whole.contains(Whole::HIDE);
+        let (deletes_reach, stores_reach) = match rule.coherence {
+            // There is one copy for all.
+            _ if mode == Mode::Shared => (false, Reach::Never),
+            Coherence::None => (false, Reach::Never),
+            Coherence::Deletes => (true, Reach::Never),
+            Coherence::FillAware => (true, Reach::UnlessFill),
+            Coherence::Strict => (true, Reach::Always),
+        };
+        let mut on_miss = OnMiss::empty();
+        on_miss.set(OnMiss::NOTE, stores_reach == Reach::UnlessFill);
+        on_miss.set(OnMiss::THROUGH, isolates && rule.read_through);
+        let is_soft = rule.on_upstream_failure == OnUpstreamFailure::Miss;
+        on_miss.set(OnMiss::SOFT, is_soft);
+        Self {
+            mode,
+            look: match rule.sniff {
+                Sniff::Off => Look::Away,
+                Sniff::Header if hides => Look::Hide,
+                Sniff::Header => Look::Count,
+                Sniff::Full => Look::Whole(whole),
+            },
+            through: Look::Whole(whole | Whole::HIDE | Whole::THROUGH),
+            rejects: guards && rule.on_unloadable_write == OnUnloadableWrite::Reject,
+            deletes_reach,
+            stores_reach,
+            // Where nothing was, it changes nothing. That others keep what they have lets
+            // a lock of each namespace be one.
+            adds_reach: if isolates { Reach::Never } else { stores_reach },
+            on_miss,
+        }
+    }
+
+    /// Whether each namespace has a copy of its own.
+    #[inline]
+    pub fn isolates(&self) -> bool {
+        self.mode == Mode::Isolate
+    }
+
+    /// Whether values are kept from whom they are not for.
+    pub fn guards(&self) -> bool {
+        matches!(self.mode, Mode::Guard | Mode::Isolate)
+    }
+
+    /// Whether there may be other copies than the one that is read, by this rule or the
+    /// one before it.
+    #[inline]
+    pub fn has_others(&self) -> bool {
+        self.mode != Mode::Shared
+    }
+
+    /// Whether a write of this kind that took effect deletes the copies of others.
+    #[inline]
+    pub fn reach(&self, kind: WriteKind) -> Reach {
+        match kind {
+            WriteKind::Add => self.adds_reach,
+            WriteKind::Plain | WriteKind::Conditional | WriteKind::Part => self.stores_reach,
+        }
+    }
+
+    /// Whether a write of this kind fills what was missed a moment ago, which is then
+    /// used up, also where it is refused.
+    #[inline]
+    pub fn fills(&self, kind: WriteKind) -> bool {
+        self.on_miss.contains(OnMiss::NOTE) && matches!(kind, WriteKind::Plain | WriteKind::Add)
+    }
+
+    /// What a miss leads to, and what becomes one, of a retrieval by this verb.
+    #[inline]
+    pub fn on_miss(&self, verb: Verb) -> OnMiss {
+        self.on_miss.intersection(match verb {
+            Verb::Get | Verb::Mg => OnMiss::all(),
+            // A CAS id is of the own copy only.
+            Verb::Gets => OnMiss::NOTE.union(OnMiss::SOFT),
+            // It may change something: what became of that is no miss, and other copies
+            // are not touched.
+            _ => OnMiss::NOTE,
+        })
+    }
+
+    /// Whether values pass of which nobody knows who can load them: they are looked at
+    /// in part, or not at all.
+    pub fn is_blind(&self) -> bool {
+        self.has_others() && !matches!(self.look, Look::Whole(_))
+    }
+}
+
+/// What becomes of a value that is looked at whole.
+fn whole(rule: &Rule, guards: bool) -> Whole {
+    let hides = rule.on_unloadable_read != OnUnloadableRead::Pass;
+    let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
+    let mut whole = Whole::empty();
+    whole.set(Whole::HIDE, guards && hides);
+    whole.set(Whole::TRANSCODE, guards && transcodes);
+    whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
+    whole.set(Whole::ENFORCE, guards && rule.globals != Globals::Any);
+    whole.set(Whole::DENY, rule.globals == Globals::Deny);
+    whole.set(Whole::ALLOW, rule.globals == Globals::Allow);
+    whole
+}
+
+impl Look {
+    /// Whether some values are hidden.
+    #[inline]
+    pub fn hides(self) -> bool {
+        match self {
+            Self::Away | Self::Count => false,
+            Self::Hide => true,
+            Self::Whole(whole) => whole.intersects(Whole::HIDE | Whole::ENFORCE),
+        }
+    }
+
+    /// Whether what is flagged as a pickle and is none is hidden.
+    #[inline]
+    pub fn hides_what_is_none(self) -> bool {
+        matches!(self, Self::Whole(whole) if whole.contains(Whole::ENFORCE))
+    }
+}
+
+impl OnMiss {
+    /// Whether anything follows from a miss.
+    pub fn acts(self) -> bool {
+        self.intersects(Self::NOTE.union(Self::THROUGH))
+    }
+}
+
+impl WriteKind {
+    /// Of a store in one of the modes of `ms`, each of which has a verb.
+    pub fn of(verb: Verb) -> Self {
+        match verb {
+            Verb::Set => Self::Plain,
+            Verb::Add => Self::Add,
+            Verb::Append | Verb::Prepend => Self::Part,
+            _ => Self::Conditional,
+        }
+    }
+}
+
+/// The plans of one rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plans {
+    /// For those who bear no tag: they get all, and nothing is kept from them.
+    pub untagged: Plan,
+    /// For keys outside the rollout.
+    pub outside: Plan,
+    /// For keys inside; where nothing is isolated, it is the same.
+    pub inside: Plan,
+    /// The keys that are isolated.
+    rollout: Rollout,
+}
+
+impl Plans {
+    /// Compiles a rule.
+    pub fn new(rule: &Rule) -> Self {
+        let (untagged, outside) = match rule.mode {
+            Mode::Shared => (Mode::Shared, Mode::Shared),
+            Mode::Observe => (Mode::Observe, Mode::Observe),
+            Mode::Guard | Mode::Isolate => (Mode::Observe, Mode::Guard),
+        };
+        let isolates = rule.mode == Mode::Isolate;
+        Self {
+            untagged: Plan::new(rule, untagged),
+            outside: Plan::new(rule, outside),
+            inside: Plan::new(rule, rule.mode),
+            rollout: if isolates {
+                rule.rollout
+            } else {
+                Rollout::NONE
+            },
+        }
+    }
+
+    /// The plan for a key of a client that bears a tag.
+    #[inline]
+    pub fn of(&self, key: &[u8]) -> &Plan {
+        if self.rollout.includes(key) {
+            &self.inside
+        } else {
+            &self.outside
+        }
+    }
+
+    /// Buckets of [`BUCKETS`] whose keys are isolated: those below this one.
+    pub fn isolated(&self) -> u64 {
+        u64::from(self.rollout.percent()) * BUCKETS / 100
+    }
+}

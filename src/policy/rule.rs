@@ -1,0 +1,111 @@
+//! One rule as people write it: each setting, and the words that it may have. What they
+//! lead to is the plan's.
+
+use super::rollout::Rollout;
+use crate::pickle::transcode::Py2Str;
+
+/// A rule for a family of client keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Client keys that start with this; empty for the catch-all.
+    pub prefix: Box<[u8]>,
+    /// The place of keys, and the treatment of values.
+    pub mode: Mode,
+    /// The keys that are isolated in [`Mode::Isolate`]; the others are guarded.
+    pub rollout: Rollout,
+    /// The part of each value that is looked at.
+    pub sniff: Sniff,
+    /// The answer to a reader that cannot load a value (guard, isolate).
+    pub on_unloadable_read: OnUnloadableRead,
+    /// The answer to a store that some reader of the key cannot load.
+    pub on_unloadable_write: OnUnloadableWrite,
+    /// The answer to a read whose server failed; writes always get the error.
+    pub on_upstream_failure: OnUpstreamFailure,
+    /// The writes that reach the siblings.
+    pub coherence: Coherence,
+    /// The firewall on what pickles name.
+    pub globals: Globals,
+    /// The type that a transcoded Python 2 `str` gets where nothing tells.
+    pub py2_str: Py2Str,
+    /// True if a miss in a namespace is answered with another copy that its reader can
+    /// load.
+    pub read_through: bool,
+}
+
+/// The place of a rule's keys, and whether values are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Bare keys, untouched.
+    Shared,
+    /// Bare keys, values sniffed and counted.
+    Observe,
+    /// Bare keys, unloadable values hidden or rejected.
+    Guard,
+    /// Each runtime its own namespace.
+    Isolate,
+}
+
+/// The part of each value that is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sniff {
+    /// Not at all.
+    Off,
+    /// The first bytes.
+    Header,
+    /// All of them: values are held whole.
+    Full,
+}
+
+/// The answer to a reader that cannot load a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnloadableRead {
+    /// An ordinary miss.
+    Miss,
+    /// The value in a form that it can load, or a miss where there is none.
+    Transcode,
+    /// The value as it is.
+    Pass,
+}
+
+/// The answer to a store that some reader of its key cannot load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnloadableWrite {
+    /// Stored.
+    Accept,
+    /// `NOT_STORED`, and every copy deleted.
+    Reject,
+}
+
+/// The answer to a read whose server failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUpstreamFailure {
+    /// A miss, beside the values of the other servers.
+    Miss,
+    /// The error, in place of all that is not out yet.
+    Error,
+}
+
+/// The writes that reach the siblings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coherence {
+    /// None.
+    None,
+    /// Deletes.
+    Deletes,
+    /// Deletes, and every write that took effect, but for those that fill what
+    /// was just missed.
+    FillAware,
+    /// Deletes, and every write that took effect.
+    Strict,
+}
+
+/// The pickles that the firewall refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Globals {
+    /// Nothing.
+    Any,
+    /// Pickles that name what is on the deny list.
+    Deny,
+    /// Pickles that name anything but what is on the allow list.
+    Allow,
+}
