@@ -57,7 +57,7 @@
 //!
 //! [`protocol::request`], then `policy/key.rs`, then `engine/mod.rs`,
 //! `engine/dispatch.rs`, `engine/upstream/` and `engine/downstream/`, then
-//! `server/worker.rs`. For pickles: `pickle/machine.rs`, `scan/`, `verdict.rs`,
+//! `server/worker/`. For pickles: `pickle/machine.rs`, `scan/`, `verdict.rs`,
 //! `transcode/mod.rs`, then `engine/value/`.
 //!
 //! # What was tried and is not here

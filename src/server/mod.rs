@@ -15,27 +15,16 @@
 //! in it, works by the new settings. Until then it takes no further requests,
 //! which is for as long as an upstream may take to answer.
 
-mod acceptor;
 mod admin;
-mod ask;
-mod complaints;
-mod connection;
-mod descriptors;
 mod error;
-mod identity;
-mod judges;
+mod listen;
 mod lookup;
-mod manager;
-mod page;
-mod passed;
 mod reload;
 mod signals;
-mod socket_file;
-mod status;
 mod stream;
 mod supervise;
+mod systemd;
 mod tls;
-mod upstream;
 mod worker;
 
 use std::future::Future;
@@ -56,25 +45,25 @@ use crate::embedded::Embedded;
 use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
 use crate::metrics::{self, Labels, Publisher, Registry};
 use crate::policy::Identify;
-pub use ask::{AskError, ask_admin};
+pub use admin::client::{AskError, ask_admin};
 pub use error::ServeError;
-pub use identity::proxy;
+pub use listen::identity::proxy;
 pub use signals::Signals;
 
-use acceptor::Acceptor;
-use complaints::Complaints;
+use admin::status::Status;
 use error::ReloadError;
-use identity::{ProcessFinder, Reception};
-use judges::Judges;
-use manager::Manager;
-use passed::Passed;
+use listen::acceptor::Acceptor;
+use listen::complaints::Complaints;
+use listen::identity::{ProcessFinder, Reception};
+use listen::passed::Passed;
+use listen::socket_file::SocketFile;
 use reload::Watch;
-use socket_file::SocketFile;
-use status::Status;
 use stream::Listening;
 use supervise::{Ends, Supervisor, supervision};
+use systemd::Manager;
 use tls::Handshakes;
-use upstream::Address;
+use worker::address::Address;
+use worker::judges::Judges;
 use worker::{Colleagues, Handle, Message, Reload, Worker};
 
 /// How long a worker may take to say whom it cut off at the end: none does unless it
@@ -304,7 +293,7 @@ impl Server {
 
     /// Accepts, as the configuration says, on all listeners that there are.
     fn accept(&mut self) {
-        let max_connections = descriptors::room_for_clients(&self.config);
+        let max_connections = listen::descriptors::room_for_clients(&self.config);
         for bound in &mut self.listeners {
             let listener = self
                 .config

@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lo
 use tokio::time::Instant;
 use tokio_rustls::TlsStream;
 
+use super::listen::socket_file::{BACKLOG, SocketFile};
 use super::lookup::{self, Lookup};
-use super::socket_file::SocketFile;
 use super::tls::{self, Handshakes, Session};
 use crate::config::{ListenAddr, ServerAddr, SocketAccess, UpstreamTls};
 use crate::embedded::Embedded;
@@ -151,9 +151,6 @@ impl AsRawFd for Detached {
         }
     }
 }
-
-/// Clients that the system accepts before this process does, of each listener.
-pub(super) const BACKLOG: u32 = 1024;
 
 /// A listener.
 #[derive(Debug)]

@@ -9,14 +9,14 @@ use std::sync::{Arc, mpsc};
 use mio::Waker;
 use tokio::sync::oneshot;
 
+use super::address::Address;
+use super::connected::Connected;
 use crate::config::Limits;
 use crate::engine::{Family, Judged, LaneId, ListenerId, MetaCommands, Settings, Ticket};
 use crate::metrics::{Durations, Labels};
 use crate::policy::{Snapshot, Told};
 use crate::report::advice::Counts;
-use crate::server::status::Connected;
 use crate::server::stream::Detached;
-use crate::server::upstream::Address;
 
 /// What the rest of the process tells a worker.
 #[derive(Debug)]

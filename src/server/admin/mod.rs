@@ -1,5 +1,9 @@
 //! The admin listener: the page, metrics and health over HTTP. Read-only.
 
+pub(super) mod client;
+mod page;
+pub(super) mod status;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
@@ -17,13 +21,13 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::page;
-use super::status::{Connected, Status};
 use super::stream::{ListenSocket, Listening};
-use super::upstream::Address;
+use super::worker::address::Address;
+use super::worker::connected::Connected;
 use super::worker::{self, Handle, Message, Silent};
 use crate::metrics::Registry;
 use crate::report::advice::{self, Counts};
+use status::Status;
 
 /// How long a server may take to say its version.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);

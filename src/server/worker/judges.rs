@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::worker::{Mailbox, Message};
+use super::mail::{Mailbox, Message};
 use crate::engine::{Job, Judge};
 use crate::pickle::Pause;
 
@@ -35,7 +35,7 @@ struct Task {
 
 /// Where workers leave jobs. The threads end once all of these are gone.
 #[derive(Debug, Clone)]
-pub(super) struct Judges {
+pub(in crate::server) struct Judges {
     tasks: mpsc::Sender<(Client, Task)>,
 }
 
@@ -44,7 +44,7 @@ impl Judges {
     ///
     /// # Errors
     /// Where the system has none left.
-    pub(super) fn start(threads: usize) -> io::Result<Self> {
+    pub(in crate::server) fn start(threads: usize) -> io::Result<Self> {
         let (tasks, come) = mpsc::channel();
         let queue = Arc::new(Mutex::new(Queue {
             come,
@@ -60,7 +60,7 @@ impl Judges {
     }
 
     /// Has a worker's job done.
-    pub(super) fn submit(&self, worker: usize, job: Job, mailbox: &Mailbox) {
+    pub(in crate::server) fn submit(&self, worker: usize, job: Job, mailbox: &Mailbox) {
         let (client, mailbox) = ((worker, job.client()), mailbox.clone());
         // The threads end after the workers.
         let _ = self.tasks.send((client, Task { job, mailbox }));

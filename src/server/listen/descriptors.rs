@@ -12,7 +12,7 @@ const OTHERS: usize = 128;
 
 /// Raises the limit of open files, as far as the system allows, so that
 /// `max_connections` fit beside all else; gives how many do, 1 at least.
-pub(super) fn room_for_clients(config: &Config) -> usize {
+pub(in crate::server) fn room_for_clients(config: &Config) -> usize {
     let lanes = config.upstream.servers.len() * (config.upstream.connections + 1);
     let others = OTHERS + config.listeners.len() + config.workers * lanes;
     let asked = config.limits.max_connections;

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::identity::{self, Reception};
-use super::stream::{BACKLOG, Detached, Listening, Stream};
-use super::worker::{Arrival, FIRST_WORD, Handle, Message};
+use super::seat::Seat;
+use super::socket_file::BACKLOG;
 use crate::engine::ListenerId;
 use crate::metrics;
 use crate::policy::{Source, Told};
+use crate::server::stream::{Listening, Stream};
+use crate::server::worker::{FIRST_WORD, Handle};
 
 /// What memcached says to a connection too many.
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
@@ -18,18 +20,18 @@ const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One listener and where its clients go.
-pub(super) struct Acceptor {
-    pub(super) listening: Arc<Listening>,
-    pub(super) reception: Reception,
+pub(in crate::server) struct Acceptor {
+    pub(in crate::server) listening: Arc<Listening>,
+    pub(in crate::server) reception: Reception,
     /// The listener's.
-    pub(super) id: ListenerId,
-    pub(super) max_connections: usize,
-    pub(super) workers: Vec<Handle>,
+    pub(in crate::server) id: ListenerId,
+    pub(in crate::server) max_connections: usize,
+    pub(in crate::server) workers: Vec<Handle>,
 }
 
 impl Acceptor {
     /// Accepts until told to stop; then only what the system had accepted already.
-    pub(super) async fn run(self) {
+    pub(in crate::server) async fn run(self) {
         while let Some(accepted) = self
             .reception
             .stopping
@@ -102,41 +104,5 @@ impl Acceptor {
             worker: Some(worker.clone()),
             listener: self.id,
         })
-    }
-}
-
-/// A place for a client, free again when dropped.
-#[derive(Debug)]
-pub(super) struct Seat {
-    /// `None` once it is taken.
-    worker: Option<Handle>,
-    listener: ListenerId,
-}
-
-impl Seat {
-    /// Hands a client over, with what it sent so far.
-    pub(super) fn take(mut self, client: Stream, told: Told, input: Vec<u8>) {
-        let socket: Detached = match client.detach() {
-            Ok(socket) => socket,
-            Err(error) => return tracing::warn!(%error, "client could not be served"),
-        };
-        if let Some(worker) = self.worker.take() {
-            worker.send(Message::Client(Arrival {
-                socket,
-                listener: self.listener,
-                told,
-                input,
-            }));
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if let Some(worker) = &self.worker {
-            worker.clients.fetch_sub(1, Ordering::Relaxed);
-            // It may wait for the last of them to end.
-            worker.mailbox().wake();
-        }
     }
 }

@@ -11,13 +11,13 @@ use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 use tokio::net::lookup_host;
 
-use super::stream::Listening;
 use crate::config::ListenAddr;
+use crate::server::stream::Listening;
 
 /// What was passed, kept for as long as the process runs: a listener that a
 /// configuration drops may return with the next.
 #[derive(Debug)]
-pub(super) struct Passed(Vec<Socket>);
+pub(in crate::server) struct Passed(Vec<Socket>);
 
 #[derive(Debug)]
 enum Socket {
@@ -30,14 +30,14 @@ impl Passed {
     ///
     /// # Errors
     /// If some of it is nothing to listen on, or has no name.
-    pub(super) fn take() -> io::Result<Self> {
+    pub(in crate::server) fn take() -> io::Result<Self> {
         let mut passed = ListenFd::from_env();
         let sockets = (0..passed.len()).filter_map(|at| Socket::take(&mut passed, at).transpose());
         sockets.collect::<io::Result<_>>().map(Self)
     }
 
     /// The socket of an address, if it was passed.
-    pub(super) async fn find(&self, addr: &ListenAddr) -> io::Result<Option<Listening>> {
+    pub(in crate::server) async fn find(&self, addr: &ListenAddr) -> io::Result<Option<Listening>> {
         if self.0.is_empty() {
             return Ok(None);
         }
@@ -67,7 +67,7 @@ impl Passed {
     }
 
     /// The addresses of all.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = String> {
+    pub(in crate::server) fn addresses(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|socket| match socket {
             Socket::Tcp(_, at) => at.to_string(),
             Socket::Unix(_, at) => format!("unix:{}", at.display()),

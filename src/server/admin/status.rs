@@ -25,17 +25,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::config::{Config, Word as _};
-use crate::engine::{Session, Settings};
-use crate::policy::{Identify, Rule, RuntimeTag, Untagged};
-
-/// Connections that are listed one by one, at most.
-pub(super) const MAX_CONNECTIONS: usize = 1_000;
-/// Groups of connections that are listed, at most: clients choose their tags.
-const MAX_ADMITTED: usize = 100;
+use crate::policy::{Identify, Rule, Untagged};
 
 /// What changes with configurations.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Status {
+pub(in crate::server) struct Status {
     version: &'static str,
     /// Unix time, in seconds.
     started_at: u64,
@@ -99,138 +93,9 @@ struct RuleReport {
     read_through: bool,
 }
 
-/// What connections are taken for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Admitted {
-    listener: String,
-    /// Its tag; `None` where nothing told it.
-    runtime: Option<String>,
-    /// What told it: `listener`, or a source as configured.
-    told_by: Option<&'static str>,
-    /// `None` for those without a tag, and those that no namespace is for.
-    namespace: Option<String>,
-    refused: bool,
-}
-
-/// One connection.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Connection {
-    /// Its address, where it has one.
-    pub(super) peer: Option<String>,
-    #[serde(flatten)]
-    pub(super) as_what: Admitted,
-}
-
-#[derive(Debug, Clone, Serialize)]
-struct AdmittedCount {
-    #[serde(flatten)]
-    as_what: Admitted,
-    connections: usize,
-}
-
-/// Who is connected, to one worker or to all.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Connected {
-    /// Workers that have other settings to take over.
-    reloading: usize,
-    /// How many there are.
-    connections: usize,
-    admitted: Vec<AdmittedCount>,
-    /// The first of them.
-    #[serde(rename = "connected")]
-    pub(super) some: Vec<Connection>,
-}
-
-impl Connected {
-    /// So many with one worker, of whom nothing is known yet.
-    pub(super) fn new(connections: usize, is_reloading: bool) -> Self {
-        Self {
-            reloading: usize::from(is_reloading),
-            connections,
-            ..Self::default()
-        }
-    }
-
-    /// Some of them are taken for the same.
-    pub(super) fn add(&mut self, as_what: Admitted, connections: usize) {
-        match self.admitted.iter_mut().find(|a| a.as_what == as_what) {
-            Some(known) => known.connections += connections,
-            None => self.admitted.push(AdmittedCount {
-                as_what,
-                connections,
-            }),
-        }
-    }
-
-    /// Those of another worker as well.
-    pub(super) fn merge(mut self, other: Self) -> Self {
-        self.reloading += other.reloading;
-        self.connections += other.connections;
-        self.some.extend(other.some);
-        for group in other.admitted {
-            self.add(group.as_what, group.connections);
-        }
-        self
-    }
-
-    /// As many as are listed, in an order that stays.
-    pub(super) fn listed(mut self) -> Self {
-        let rank = |group: &AdmittedCount| {
-            let as_what = &group.as_what;
-            let names = (as_what.listener.clone(), as_what.runtime.clone());
-            (std::cmp::Reverse(group.connections), names)
-        };
-        self.admitted.sort_by_cached_key(rank);
-        self.admitted.truncate(MAX_ADMITTED);
-        self.some.truncate(MAX_CONNECTIONS);
-        self
-    }
-}
-
-/// [`Admitted`], before it is put into words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Group<'a> {
-    listener: &'a str,
-    runtime: Option<&'a RuntimeTag>,
-    told_by: Option<&'static str>,
-    namespace: &'a str,
-    refused: bool,
-}
-
-impl<'a> Group<'a> {
-    /// What a client is taken for.
-    pub(super) fn of(session: &'a Session, settings: &'a Settings) -> Self {
-        let listener = settings.listener(session.listener);
-        let admission = listener.map(|(_, admission)| admission);
-        let (runtime, told_by) = match (admission.map(|a| &a.identify), session.tag()) {
-            (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),
-            (_, Some(tag)) => (Some(&tag.runtime), Some(tag.source.word())),
-            _ => (None, None),
-        };
-        Self {
-            listener: admission.map_or("", |admission| &admission.name),
-            runtime,
-            told_by,
-            namespace: settings.snapshot.codec.name(session.who.identity.space),
-            refused: session.refused,
-        }
-    }
-
-    /// In words.
-    pub(super) fn describe(self) -> Admitted {
-        Admitted {
-            listener: self.listener.to_owned(),
-            runtime: self.runtime.map(ToString::to_string),
-            told_by: self.told_by,
-            namespace: (!self.namespace.is_empty()).then(|| self.namespace.to_owned()),
-            refused: self.refused,
-        }
-    }
-}
-
 impl Status {
     /// The first configuration serves.
-    pub(super) fn new(config: &Config) -> Self {
+    pub(in crate::server) fn new(config: &Config) -> Self {
         let mut status = Self {
             version: env!("CARGO_PKG_VERSION"),
             started_at: now(),
@@ -251,17 +116,17 @@ impl Status {
     }
 
     /// Configurations that were taken over since the start.
-    pub(super) fn generation(&self) -> u32 {
+    pub(in crate::server) fn generation(&self) -> u32 {
         self.config.generation
     }
 
     /// Whether the last configuration was not taken over.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(in crate::server) fn has_failed(&self) -> bool {
         self.config.failure.is_some()
     }
 
     /// A configuration was taken over.
-    pub(super) fn loaded(&mut self, config: &Config) {
+    pub(in crate::server) fn loaded(&mut self, config: &Config) {
         let files = config.files.iter();
         self.config = Configuration {
             generation: self.config.generation + 1,
@@ -291,7 +156,7 @@ impl Status {
     }
 
     /// A configuration was not taken over.
-    pub(super) fn failed(&mut self, errors: &str) {
+    pub(in crate::server) fn failed(&mut self, errors: &str) {
         self.config.failure = Some(Failure {
             at: now(),
             errors: errors.lines().map(str::to_owned).collect(),

@@ -9,11 +9,11 @@ use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use super::stream::Detached;
+use crate::server::stream::Detached;
 
 /// A connection that a worker's poller watches.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(in crate::server) struct Connection {
     socket: Detached,
     /// There may be something to read.
     readable: bool,
@@ -25,7 +25,11 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Has a socket watched; its events bear this token.
-    pub(super) fn new(socket: Detached, registry: &Registry, token: Token) -> io::Result<Self> {
+    pub(in crate::server) fn new(
+        socket: Detached,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
         registry.register(
             &mut SourceFd(&socket.as_raw_fd()),
             token,
@@ -40,34 +44,34 @@ impl Connection {
     }
 
     /// The address of the other end, where it has one.
-    pub(super) fn peer(&self) -> Option<String> {
+    pub(in crate::server) fn peer(&self) -> Option<String> {
         self.socket.peer()
     }
 
     /// Takes note of an event.
-    pub(super) fn notice(&mut self, event: &Event) {
+    pub(in crate::server) fn notice(&mut self, event: &Event) {
         self.ended |= event.is_read_closed() || event.is_error();
         self.readable |= event.is_readable() || self.ended;
     }
 
     /// Has it read once more, whatever its events said.
-    pub(super) fn look(&mut self) {
+    pub(in crate::server) fn look(&mut self) {
         self.readable = true;
     }
 
     /// Tells the other end that no more comes, and goes on listening.
-    pub(super) fn end(&mut self) -> io::Result<()> {
+    pub(in crate::server) fn end(&mut self) -> io::Result<()> {
         self.socket.end()
     }
 
     /// Whether there may be something to read that no event will tell of.
-    pub(super) fn is_readable(&self) -> bool {
+    pub(in crate::server) fn is_readable(&self) -> bool {
         self.readable
     }
 
     /// Reads what there is, `Some(0)` at the end; `None` if that is nothing, and
     /// an event tells of more.
-    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(in crate::server) fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         if !self.readable {
             return Ok(None);
         }
@@ -84,7 +88,7 @@ impl Connection {
 
     /// Writes as much as the socket takes; `None` if that is nothing, and an
     /// event tells when it takes more.
-    pub(super) fn write(
+    pub(in crate::server) fn write(
         &mut self,
         buf: &[u8],
         registry: &Registry,

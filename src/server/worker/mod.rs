@@ -2,7 +2,12 @@
 //! Each turn reads whatever is ready, lets the engine work, and writes once per
 //! client and lane, so that requests of a turn share their system calls.
 
+pub(super) mod address;
 mod ask;
+pub(super) mod connected;
+mod connection;
+pub(super) mod judges;
+pub(super) mod lane;
 mod mail;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -15,17 +20,18 @@ use mio::event::Event;
 use mio::{Events, Poll, Registry, Token, Waker};
 use tokio::runtime;
 
-use super::connection::Connection;
-use super::judges::Judges;
-use super::status::{self, Connected, Group};
 use super::stream::Detached;
-use super::upstream::{Address, Connector, LaneConnection};
+use super::worker::connection::Connection;
+use super::worker::judges::Judges;
 use crate::config::Limits;
 use crate::engine::{Closed, Engine, Invalidation, LaneId, MAX_UNSENT, Upstream};
 use crate::log::Pace;
 use crate::metrics::{Condition, Gauges, Publisher};
 use crate::report::advice::Counts;
+use address::Address;
 pub(super) use ask::{Silent, ask};
+use connected::{Connected, Group, MAX_CONNECTIONS};
+use lane::{Connector, LaneConnection};
 pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 
 /// Bytes read at once.
@@ -458,9 +464,9 @@ impl Worker {
                 continue;
             };
             let group = Group::of(session, self.engine.settings());
-            if connected.some.len() < status::MAX_CONNECTIONS {
+            if connected.some.len() < MAX_CONNECTIONS {
                 let peer = client.connection.peer();
-                connected.some.push(status::Connection {
+                connected.some.push(connected::Connection {
                     peer,
                     as_what: group.describe(),
                 });

@@ -20,14 +20,14 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::acceptor::Seat;
-use super::complaints::Complaints;
-use super::stream::Stream;
-use super::tls::{self, Handshakes};
 use crate::metrics;
 use crate::policy::{Admission, RuntimeTag, Source, Tag, Told};
+use crate::server::listen::complaints::Complaints;
+use crate::server::listen::seat::Seat;
+use crate::server::stream::Stream;
+use crate::server::tls::{self, Handshakes};
 use certificate::CertificateError;
-pub(super) use lookup::ProcessFinder;
+pub(in crate::server) use lookup::ProcessFinder;
 use process::Peer;
 use proxy::{Parsed, ProxyError};
 
@@ -35,26 +35,26 @@ use proxy::{Parsed, ProxyError};
 const HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether a source is for this room to ask.
-pub(super) fn is_asked_here(source: Source) -> bool {
+pub(in crate::server) fn is_asked_here(source: Source) -> bool {
     source != Source::Hello
 }
 
 /// How the clients of a listener come in.
 #[derive(Debug, Clone)]
-pub(super) struct Reception {
-    pub(super) admission: Arc<Admission>,
+pub(in crate::server) struct Reception {
+    pub(in crate::server) admission: Arc<Admission>,
     /// There if its clients are spoken to by TLS.
-    pub(super) tls: Option<(Arc<ServerConfig>, Handshakes)>,
-    pub(super) processes: ProcessFinder,
+    pub(in crate::server) tls: Option<(Arc<ServerConfig>, Handshakes)>,
+    pub(in crate::server) processes: ProcessFinder,
     /// Ends accepting, and the waiting for who says nothing.
-    pub(super) stopping: CancellationToken,
-    pub(super) complaints: Complaints,
+    pub(in crate::server) stopping: CancellationToken,
+    pub(in crate::server) complaints: Complaints,
 }
 
 impl Reception {
     /// Finds out what connects, and hands it over: by TLS, if that is what the listener
     /// speaks, behind the header of a proxy. Who says nothing before the end is let go.
-    pub(super) async fn identify(&self, mut client: Stream, seat: Seat) {
+    pub(in crate::server) async fn identify(&self, mut client: Stream, seat: Seat) {
         let Self {
             admission,
             tls,

@@ -11,7 +11,7 @@ const PACE: Duration = Duration::from_secs(1);
 
 /// All kinds, of one listener.
 #[derive(Debug, Clone)]
-pub(super) struct Complaints {
+pub(in crate::server) struct Complaints {
     /// Turned away, at which limit.
     refused: Arc<Paced<usize>>,
     /// Not accepted, and why.
@@ -21,7 +21,7 @@ pub(super) struct Complaints {
 }
 
 impl Complaints {
-    pub(super) fn new(listener: &str) -> Self {
+    pub(in crate::server) fn new(listener: &str) -> Self {
         Self {
             refused: Paced::new(listener, |listener, limit, before| {
                 tracing::warn!(%listener, limit, before, "connections refused: max_connections");
@@ -35,15 +35,15 @@ impl Complaints {
         }
     }
 
-    pub(super) fn refused(&self, limit: usize) {
+    pub(in crate::server) fn refused(&self, limit: usize) {
         self.refused.tell(limit);
     }
 
-    pub(super) fn failed(&self, error: &dyn ToString) {
+    pub(in crate::server) fn failed(&self, error: &dyn ToString) {
         self.failed.tell(error.to_string());
     }
 
-    pub(super) fn untagged(&self, error: &dyn ToString) {
+    pub(in crate::server) fn untagged(&self, error: &dyn ToString) {
         self.untagged.tell(error.to_string());
     }
 }

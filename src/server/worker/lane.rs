@@ -7,19 +7,16 @@ use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Registry, Token};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::runtime;
 
+use super::address::{Address, Refusal};
 use super::connection::Connection;
-use super::lookup::Lookup;
-use super::stream::{Detached, Stream};
-use super::tls::RECORD_BYTES;
-use super::worker::{Mailbox, Message};
-use crate::config::{ServerAddr, UpstreamTls};
-use crate::embedded::Embedded;
+use super::mail::{Mailbox, Message};
 use crate::engine::{Engine, LaneId, MetaCommands, Overdue, PIECE_TIMEOUTS};
 use crate::log::Pace;
 use crate::metrics::{Failure, Failures};
+use crate::server::stream::Detached;
+use crate::server::tls::RECORD_BYTES;
 
 /// The first pause before connecting again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -28,10 +25,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Reads of one lane before others have their turn: 1 MiB.
 const READS_PER_TURN: usize = 16;
-/// The longest answer to the first request, in bytes.
-const MAX_GREETING_BYTES: usize = 1024;
-/// What a server that wants a login says to everything else.
-const UNAUTHENTICATED: &[u8] = b"CLIENT_ERROR unauthenticated";
 
 #[derive(Debug)]
 enum State {
@@ -43,102 +36,13 @@ enum State {
     Paused(Instant),
 }
 
-/// What one lane connects to, and how.
-#[derive(Debug, Clone)]
-pub(super) struct Address {
-    pub(super) server: ServerAddr,
-    pub(super) embedded: Option<Embedded>,
-    /// There if it is spoken to by TLS.
-    pub(super) tls: Option<UpstreamTls>,
-    /// Shared with those of other configurations.
-    pub(super) names: Arc<Lookup>,
-    pub(super) connect_timeout: Duration,
-    /// How long it may be silent that is asked something.
-    pub(super) request_timeout: Duration,
-}
-
-/// Why a server that took the connection is not asked anything.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-enum Refusal {
-    /// It would take the first `set` of any key for its login, and all clients share
-    /// the connection.
-    #[error("wants a login, as memcached -Y does, and picklegate has none to give")]
-    WantsLogin,
-    #[error("timed out after {} ms", .0.as_millis())]
-    Silent(Duration),
-}
-
-impl Refusal {
-    fn of(error: &io::Error) -> Option<Self> {
-        error.get_ref()?.downcast_ref().copied()
-    }
-
-    fn failure(self) -> Failure {
-        match self {
-            Self::WantsLogin => Failure::Login,
-            Self::Silent(_) => Failure::RequestTimeout,
-        }
-    }
-}
-
-impl Address {
-    /// Opens a connection, within the time there is for that; also gives what the
-    /// server answers to `version`.
-    pub(super) async fn connect(&self) -> io::Result<(Stream, String)> {
-        let (embedded, tls) = (self.embedded.as_ref(), self.tls.as_ref());
-        let how = (embedded, tls);
-        let connecting = Stream::connect(&self.server, how, &self.names, self.connect_timeout);
-        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
-        let mut stream = connected.map_err(|_| {
-            let limit_ms = self.connect_timeout.as_millis();
-            let message = format!("no connection after {limit_ms} ms");
-            io::Error::new(io::ErrorKind::TimedOut, message)
-        })??;
-        let asking = async {
-            match &mut stream {
-                Stream::Tcp(stream) => ask_version(stream).await,
-                Stream::Unix(stream) => ask_version(stream).await,
-                Stream::Tls(stream) => ask_version(stream).await,
-            }
-        };
-        let answered = tokio::time::timeout(self.request_timeout, asking).await;
-        let version =
-            answered.map_err(|_| io::Error::other(Refusal::Silent(self.request_timeout)))??;
-        Ok((stream, version))
-    }
-}
-
-/// The first request of a connection, before any of a client's: whether the server
-/// takes requests at all, or wants a login.
-async fn ask_version(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<String> {
-    stream.write_all(b"version\r\n").await?;
-    stream.flush().await?;
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\n") {
-        if stream.read_buf(&mut answer).await? == 0 {
-            return Err(io::Error::other("closed the connection"));
-        }
-        if answer.len() > MAX_GREETING_BYTES {
-            return Err(io::Error::other("answers no line to version"));
-        }
-    }
-    if memchr::memchr(b'\n', &answer) != Some(answer.len() - 1) {
-        return Err(io::Error::other("answers version with more than a line"));
-    }
-    if answer.starts_with(UNAUTHENTICATED) {
-        return Err(io::Error::other(Refusal::WantsLogin));
-    }
-    let text = String::from_utf8_lossy(&answer);
-    Ok(text.trim_end().to_owned())
-}
-
 /// Opens connections for a worker, whose own thread must not wait for them.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(in crate::server) struct Connector {
     /// The main thread's.
-    pub(super) runtime: runtime::Handle,
+    pub(in crate::server) runtime: runtime::Handle,
     /// The worker's.
-    pub(super) mailbox: Mailbox,
+    pub(in crate::server) mailbox: Mailbox,
 }
 
 impl Connector {
@@ -157,8 +61,8 @@ impl Connector {
 
 /// The connection of one lane.
 #[derive(Debug)]
-pub(super) struct LaneConnection {
-    pub(super) id: LaneId,
+pub(in crate::server) struct LaneConnection {
+    pub(in crate::server) id: LaneId,
     /// The engine's place for it, under the present settings.
     lane: usize,
     token: Token,
@@ -168,9 +72,9 @@ pub(super) struct LaneConnection {
     /// Failures since the connection last worked.
     failures: u32,
     /// Established connections that were lost.
-    pub(super) reconnects: u64,
+    pub(in crate::server) reconnects: u64,
     /// Why connections failed.
-    pub(super) failed: Failures,
+    pub(in crate::server) failed: Failures,
     /// The log says that it fails, and is owed that it no more does.
     is_told: bool,
     /// How often it says that connections are lost, and that none can be made.
@@ -184,7 +88,7 @@ pub(super) struct LaneConnection {
 
 impl LaneConnection {
     /// Begins to connect the lane at this place.
-    pub(super) fn new(
+    pub(in crate::server) fn new(
         (lane, id): (usize, LaneId),
         token: Token,
         address: Arc<Address>,
@@ -209,29 +113,29 @@ impl LaneConnection {
         }
     }
 
-    pub(super) fn is_up(&self) -> bool {
+    pub(in crate::server) fn is_up(&self) -> bool {
         matches!(self.state, State::Up(..))
     }
 
     /// Whether something is to come of the clock.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(in crate::server) fn is_awaited(&self) -> bool {
         matches!(self.state, State::Connecting | State::Paused(_))
     }
 
     /// What it connects to.
-    pub(super) fn address(&self) -> Arc<Address> {
+    pub(in crate::server) fn address(&self) -> Arc<Address> {
         Arc::clone(&self.address)
     }
 
     /// Its place is this one from now on, and it connects by this address, which is
     /// of the same server: a connection that there is stays.
-    pub(super) fn place(&mut self, lane: usize, address: Arc<Address>) {
+    pub(in crate::server) fn place(&mut self, lane: usize, address: Arc<Address>) {
         self.lane = lane;
         self.address = address;
     }
 
     /// What came of connecting.
-    pub(super) fn connected(
+    pub(in crate::server) fn connected(
         &mut self,
         connected: io::Result<(Detached, MetaCommands)>,
         engine: &mut Engine,
@@ -273,20 +177,25 @@ impl LaneConnection {
     }
 
     /// Takes note of an event.
-    pub(super) fn notice(&mut self, event: &Event) {
+    pub(in crate::server) fn notice(&mut self, event: &Event) {
         if let State::Up(connection, _) = &mut self.state {
             connection.notice(event);
         }
     }
 
     /// Whether there may be something to read that no event will tell of.
-    pub(super) fn is_readable(&self) -> bool {
+    pub(in crate::server) fn is_readable(&self) -> bool {
         matches!(&self.state, State::Up(connection, _) if connection.is_readable())
             && !self.is_held_back
     }
 
     /// Reads what came.
-    pub(super) fn read(&mut self, engine: &mut Engine, scratch: &mut [u8], now: Instant) {
+    pub(in crate::server) fn read(
+        &mut self,
+        engine: &mut Engine,
+        scratch: &mut [u8],
+        now: Instant,
+    ) {
         for _ in 0..READS_PER_TURN {
             let State::Up(connection, _) = &mut self.state else {
                 return;
@@ -326,7 +235,12 @@ impl LaneConnection {
     }
 
     /// Writes what the lane has to say.
-    pub(super) fn flush(&mut self, engine: &mut Engine, registry: &Registry, now: Instant) {
+    pub(in crate::server) fn flush(
+        &mut self,
+        engine: &mut Engine,
+        registry: &Registry,
+        now: Instant,
+    ) {
         while let State::Up(connection, _) = &mut self.state {
             let lane = &mut engine.lane(self.lane).lane;
             let unwritten = if self.address.tls.is_some() {
@@ -350,7 +264,7 @@ impl LaneConnection {
 
     /// Looks at the clock: pauses end, an upstream is given up that says nothing for
     /// `timeout` while it owes something, and what has waited for longer is answered.
-    pub(super) fn tick(&mut self, engine: &mut Engine, timeout: Duration, now: Instant) {
+    pub(in crate::server) fn tick(&mut self, engine: &mut Engine, timeout: Duration, now: Instant) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
             State::Paused(_) | State::Up(..) | State::Connecting => {}

@@ -17,9 +17,10 @@ use rustix::net::{
 use tokio::net::UnixListener;
 use tokio::time::Instant;
 
-use super::stream::BACKLOG;
 use crate::config::{SocketAccess, obstacle};
 
+/// Clients that the system accepts before this process does, of each listener.
+pub(in crate::server) const BACKLOG: u32 = 1024;
 /// How long others that start in the same directory are waited for: they are done in
 /// no time, unless it is something else that holds the lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ const LOCK_STEP: Duration = Duration::from_millis(5);
 /// The file of a socket that this process made, removed when dropped, which has to be
 /// before its listener is: so it is nobody else's yet.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(in crate::server) struct SocketFile {
     path: Box<Path>,
     /// Its device and inode.
     id: (u64, u64),
@@ -41,7 +42,7 @@ impl SocketFile {
     /// # Errors
     /// What stands there that is not a socket which nobody listens on, and what the
     /// system does not allow.
-    pub(super) async fn listen(
+    pub(in crate::server) async fn listen(
         path: &Path,
         access: SocketAccess,
     ) -> io::Result<(Self, UnixListener)> {
@@ -70,7 +71,7 @@ impl SocketFile {
     ///
     /// # Errors
     /// What the system does not allow.
-    pub(super) fn grant(&self, access: SocketAccess) -> io::Result<()> {
+    pub(in crate::server) fn grant(&self, access: SocketAccess) -> io::Result<()> {
         if self.is_own() {
             access.grant(&self.path)?;
         }
@@ -78,7 +79,7 @@ impl SocketFile {
     }
 
     /// Removes it, so that nobody else comes. Whoever came is still to be accepted.
-    pub(super) fn remove(&self) {
+    pub(in crate::server) fn remove(&self) {
         if self.is_own() {
             // It may have been removed just now.
             let _ = std::fs::remove_file(&self.path);

@@ -28,7 +28,7 @@ const FILES: [(&str, &str, &str); 4] = [
 ];
 
 /// Answers with the files.
-pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+pub(in crate::server) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     FILES
         .into_iter()
         .fold(Router::new(), |router, (path, content_type, text)| {

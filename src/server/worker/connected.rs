@@ -1,0 +1,141 @@
+//! Who is connected, for people: what clients are taken for, and how many.
+
+use serde::Serialize;
+
+use crate::config::Word as _;
+use crate::engine::{Session, Settings};
+use crate::policy::{Identify, RuntimeTag};
+
+/// Connections that are listed one by one, at most.
+pub(in crate::server) const MAX_CONNECTIONS: usize = 1_000;
+/// Groups of connections that are listed, at most: clients choose their tags.
+const MAX_ADMITTED: usize = 100;
+
+/// What connections are taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(in crate::server) struct Admitted {
+    listener: String,
+    /// Its tag; `None` where nothing told it.
+    runtime: Option<String>,
+    /// What told it: `listener`, or a source as configured.
+    told_by: Option<&'static str>,
+    /// `None` for those without a tag, and those that no namespace is for.
+    namespace: Option<String>,
+    refused: bool,
+}
+
+/// One connection.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::server) struct Connection {
+    /// Its address, where it has one.
+    pub(in crate::server) peer: Option<String>,
+    #[serde(flatten)]
+    pub(in crate::server) as_what: Admitted,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct AdmittedCount {
+    #[serde(flatten)]
+    as_what: Admitted,
+    connections: usize,
+}
+
+/// Who is connected, to one worker or to all.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(in crate::server) struct Connected {
+    /// Workers that have other settings to take over.
+    reloading: usize,
+    /// How many there are.
+    connections: usize,
+    admitted: Vec<AdmittedCount>,
+    /// The first of them.
+    #[serde(rename = "connected")]
+    pub(in crate::server) some: Vec<Connection>,
+}
+
+impl Connected {
+    /// So many with one worker, of whom nothing is known yet.
+    pub(in crate::server) fn new(connections: usize, is_reloading: bool) -> Self {
+        Self {
+            reloading: usize::from(is_reloading),
+            connections,
+            ..Self::default()
+        }
+    }
+
+    /// Some of them are taken for the same.
+    pub(in crate::server) fn add(&mut self, as_what: Admitted, connections: usize) {
+        match self.admitted.iter_mut().find(|a| a.as_what == as_what) {
+            Some(known) => known.connections += connections,
+            None => self.admitted.push(AdmittedCount {
+                as_what,
+                connections,
+            }),
+        }
+    }
+
+    /// Those of another worker as well.
+    pub(in crate::server) fn merge(mut self, other: Self) -> Self {
+        self.reloading += other.reloading;
+        self.connections += other.connections;
+        self.some.extend(other.some);
+        for group in other.admitted {
+            self.add(group.as_what, group.connections);
+        }
+        self
+    }
+
+    /// As many as are listed, in an order that stays.
+    pub(in crate::server) fn listed(mut self) -> Self {
+        let rank = |group: &AdmittedCount| {
+            let as_what = &group.as_what;
+            let names = (as_what.listener.clone(), as_what.runtime.clone());
+            (std::cmp::Reverse(group.connections), names)
+        };
+        self.admitted.sort_by_cached_key(rank);
+        self.admitted.truncate(MAX_ADMITTED);
+        self.some.truncate(MAX_CONNECTIONS);
+        self
+    }
+}
+
+/// [`Admitted`], before it is put into words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::server) struct Group<'a> {
+    listener: &'a str,
+    runtime: Option<&'a RuntimeTag>,
+    told_by: Option<&'static str>,
+    namespace: &'a str,
+    refused: bool,
+}
+
+impl<'a> Group<'a> {
+    /// What a client is taken for.
+    pub(in crate::server) fn of(session: &'a Session, settings: &'a Settings) -> Self {
+        let listener = settings.listener(session.listener);
+        let admission = listener.map(|(_, admission)| admission);
+        let (runtime, told_by) = match (admission.map(|a| &a.identify), session.tag()) {
+            (Some(Identify::Static(runtime)), _) => (Some(runtime), Some("listener")),
+            (_, Some(tag)) => (Some(&tag.runtime), Some(tag.source.word())),
+            _ => (None, None),
+        };
+        Self {
+            listener: admission.map_or("", |admission| &admission.name),
+            runtime,
+            told_by,
+            namespace: settings.snapshot.codec.name(session.who.identity.space),
+            refused: session.refused,
+        }
+    }
+
+    /// In words.
+    pub(in crate::server) fn describe(self) -> Admitted {
+        Admitted {
+            listener: self.listener.to_owned(),
+            runtime: self.runtime.map(ToString::to_string),
+            told_by: self.told_by,
+            namespace: (!self.namespace.is_empty()).then(|| self.namespace.to_owned()),
+            refused: self.refused,
+        }
+    }
+}
