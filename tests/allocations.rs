@@ -2,10 +2,6 @@
 //! counting allocator under the real engine, and under the whole server in
 //! front of a real memcached. Where it is broken, says which lines did it.
 
-#[path = "engine/replay.rs"]
-mod replay;
-#[path = "engine/rig.rs"]
-mod rig;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,9 +16,9 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use picklegate::config::Config;
 use picklegate::server::{self, ServeError, Server};
-use replay::Replay;
-use rig::Rig;
 use serde_json::Value;
+use support::replay::Replay;
+use support::rig::{self, Rig};
 use support::{Memcached, ask, config, connect, free_addr};
 use tokio::sync::oneshot;
 

@@ -275,7 +275,7 @@ fn series(version: &str) -> Option<(u64, u64)> {
 mod tests {
     use super::*;
 
-    // Written in tests/inventory, with Pythons that have nothing installed:
+    // Written in tests/pickle/inventory, with Pythons that have nothing installed:
     // python -B -S - --import sampleapp.models --walk sampleapp < ../../src/pickle/inventory.py
     const PY2: &str = include_str!("../../tests/fixtures/inventory/py2.7.json");
     const PY3: &str = include_str!("../../tests/fixtures/inventory/py3.13.json");

@@ -3,7 +3,7 @@
 //! The rules come in the order in which they are certain: the protocol, byte
 //! strings that Python 3 cannot decode, names that the reader lacks, then shapes
 //! that its classes refuse. Each was measured against real interpreters (see
-//! `tests/pickles/verdicts.rs`, which also says how often they are wrong).
+//! `tests/pickle/verdicts.rs`, which also says how often they are wrong).
 
 use super::django::{self, Series};
 use super::inventory::Inventory;

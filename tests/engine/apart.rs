@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use fastrand::Rng;
 use picklegate::engine::{Apart, Inline};
 
-use crate::rig::{Rig, config, replies, text};
+use crate::support::rig::{Rig, config, replies, text};
 
 /// Every look.
 const ALL: Inline = Inline {
@@ -155,7 +155,7 @@ fn a_reload_waits_for_what_is_looked_at_and_stores_are_judged_anew() {
     assert_eq!(rig.received(reader), b"END\r\n");
     assert_eq!(rig.received(writer), b"");
     let off = config(1, "mode = \"guard\"\nsniff = \"off\"");
-    rig.engine.adopt(crate::rig::settings(&off, 1));
+    rig.engine.adopt(crate::support::rig::settings(&off, 1));
     rig.settle();
     assert_eq!(rig.received(writer), b"STORED\r\n");
 }

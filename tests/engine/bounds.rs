@@ -3,7 +3,7 @@
 use picklegate::engine::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT};
 use picklegate::protocol::request::{MAX_LINE_BYTES, MAX_RETRIEVAL_LINE_BYTES};
 
-use crate::rig::{Rig, config, text};
+use crate::support::rig::{Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// What a socket gives at once.

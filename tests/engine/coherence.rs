@@ -4,7 +4,7 @@ use picklegate::engine::{Invalidation, Outcome};
 use picklegate::pickle::Verdict;
 use picklegate::protocol::request::Verb;
 
-use crate::rig::{Rig, config, text};
+use crate::support::rig::{Rig, config, text};
 
 /// An engine, a client of each version, and the copies of `k` that there are.
 struct Pair {

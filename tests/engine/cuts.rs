@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::rig::{Cut, Rig, ask_alone, config, text};
+use crate::support::rig::{Cut, Rig, ask_alone, config, text};
 
 /// One conversation of a Python 2 client.
 struct Sample {

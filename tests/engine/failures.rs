@@ -5,7 +5,7 @@
 use picklegate::engine::{Invalidation, Outcome, Overdue};
 use picklegate::protocol::reply::ReplyError;
 
-use crate::rig::{Cut, Rig, config, text};
+use crate::support::rig::{Cut, Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 const STRICT: &str = "mode = \"isolate\"\ncoherence = \"strict\"";

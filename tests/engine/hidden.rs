@@ -3,7 +3,7 @@
 
 use picklegate::engine::MetaCommands;
 
-use crate::rig::{Cut, Rig, config, text};
+use crate::support::rig::{Cut, Rig, config, text};
 
 const GUARD: &str = "mode = \"guard\"\ncoherence = \"deletes\"";
 const DELETES: &str = "\ncoherence = \"deletes\"";

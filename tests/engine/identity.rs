@@ -5,7 +5,7 @@ use std::sync::Arc;
 use picklegate::engine::Untagged as Why;
 use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Tag, Untagged};
 
-use crate::rig::{Rig, config, text};
+use crate::support::rig::{Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// The rig's listeners.

@@ -9,8 +9,10 @@ use picklegate::protocol::key::KeyBuf;
 use picklegate::protocol::request::{Head, Line, Verb, find_line, parse_head};
 use proptest::prelude::*;
 
-use crate::attacks::{Attacker, DELETES, Fate, REQUESTS, SECRET, Secret, keys, raid, spell};
-use crate::rig::{Rig, config, text};
+use crate::support::attacks::{
+    Attacker, DELETES, Fate, REQUESTS, SECRET, Secret, keys, raid, spell,
+};
+use crate::support::rig::{Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 

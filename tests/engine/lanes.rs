@@ -1,6 +1,6 @@
 //! Which requests share a line, a write and a connection, and which never do.
 
-use crate::rig::{Rig, config, text};
+use crate::support::rig::{Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// From this size on, values have a lane of their own.

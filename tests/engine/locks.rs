@@ -1,6 +1,6 @@
 //! Locks: an `add` of something short, raw or pickled.
 
-use crate::rig::{Rig, config, text};
+use crate::support::rig::{Rig, config, text};
 
 const GUARD: &str = "mode = \"guard\"";
 /// `pickle.dumps(True, 5)`, which `cache.add(key, True)` stores.

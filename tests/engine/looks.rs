@@ -7,7 +7,7 @@ use picklegate::engine::{Action, Direction, Tally, Writer};
 use picklegate::pickle::Verdict;
 use proptest::prelude::*;
 
-use crate::rig::{Rig, config, text};
+use crate::support::rig::{Rig, config, text};
 
 const HEADER: &str = "mode = \"guard\"\nsniff = \"header\"";
 const FULL: &str = "mode = \"guard\"";

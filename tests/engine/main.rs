@@ -6,8 +6,6 @@
 //! [`Engine`]: picklegate::engine::Engine
 
 mod apart;
-#[path = "../support/attacks.rs"]
-mod attacks;
 mod bounds;
 mod coherence;
 mod cuts;
@@ -18,8 +16,11 @@ mod isolation;
 mod lanes;
 mod locks;
 mod looks;
+mod model;
 mod order;
 mod renumbering;
-mod rig;
+mod simulation;
+#[path = "../support/mod.rs"]
+mod support;
 mod whole;
 mod wrong;

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::rig::{Rig, ask_alone, config, replies, text};
+use crate::support::rig::{Rig, ask_alone, config, replies, text};
 
 const CLIENTS: usize = 5;
 const REQUESTS: usize = 60;

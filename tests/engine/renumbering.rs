@@ -7,7 +7,7 @@ use picklegate::config::Config;
 use picklegate::engine::Settings;
 use picklegate::policy::{Source, Untagged};
 
-use crate::rig::{Rig, config, config_of, listener, settings, text};
+use crate::support::rig::{Rig, config, config_of, listener, settings, text};
 
 const GONE: &str = "SERVER_ERROR picklegate: this listener is gone\\r\\n";
 

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use picklegate::engine::{Action, Apart, Direction, Inline, Writer};
 use picklegate::pickle::Verdict;
 
-use crate::rig::{Cut, Rig, config, text};
+use crate::support::rig::{Cut, Rig, config, text};
 
 const GUARD: &str = "mode = \"guard\"\nsniff = \"full\"";
 const TRANSCODE: &str = "mode = \"guard\"\non_unloadable_read = \"transcode\"";

@@ -3,7 +3,7 @@
 
 use picklegate::protocol::reply::ReplyError;
 
-use crate::rig::{Rig, config, replies, text};
+use crate::support::rig::{Rig, config, replies, text};
 
 /// Where reads fail as loudly as writes.
 const ISOLATE: &str =
@@ -547,7 +547,7 @@ fn an_item_named_by_bare_bytes_keeps_its_lane() {
         ] {
             rig.send(client, request.as_bytes());
             rig.send(other, b"get x\r\n");
-            let result = rig.settle_cut(crate::rig::Cut::Whole);
+            let result = rig.settle_cut(crate::support::rig::Cut::Whole);
             assert_eq!(result, Ok(()), "{request:?}");
             assert_eq!(text(&rig.take_received(other)), "END\\r\\n");
         }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::admin;
 use crate::scene::Scene;
+use crate::support::admin;
 use crate::support::{Memcached, ask, ask_text, connect, free_port};
 
 // No room for replies ------------------------------------------------------------------

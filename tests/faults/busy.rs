@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::admin::await_that;
-use crate::process;
 use crate::scene::Scene;
+use crate::support::admin::await_that;
+use crate::support::process;
 use crate::support::{Memcached, Picklegate, ask, ask_text, config, connect, free_addr};
 
 /// What a process with one worker may have resident under the attacks here.
@@ -145,7 +145,7 @@ fn many_who_take_nothing_are_bounded_together() {
     ask_for(&clients);
     let closed = || {
         let reason = ["reason=\"backlog\""];
-        crate::admin::metric(&admin, "picklegate_closed_connections_total", &reason)
+        crate::support::admin::metric(&admin, "picklegate_closed_connections_total", &reason)
     };
     let mut peak = 0;
     await_that("those in everybody's way to be closed", || {

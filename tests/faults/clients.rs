@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use picklegate::engine::MAX_IN_FLIGHT;
 
-use crate::admin::await_that;
-use crate::load::Load;
-use crate::process::may_open;
 use crate::scene::Scene;
+use crate::support::admin::await_that;
+use crate::support::load::Load;
+use crate::support::process::may_open;
 use crate::support::{Memcached, ask, connect, roundtrip};
 
 /// Clients that are many.

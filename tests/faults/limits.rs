@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, bind, listen, socket};
 
-use crate::admin::await_that;
-use crate::process::{descriptors, may_open};
 use crate::proxy::{Fault, FaultProxy};
 use crate::scene::Scene;
+use crate::support::admin::await_that;
+use crate::support::process::{descriptors, may_open};
 use crate::support::{
     FENCE, FENCE_REPLY, Memcached, Picklegate, ask_text, config, connect, free_addr, roundtrip,
 };
@@ -224,7 +224,7 @@ fn connecting_times_out() {
         ask_text(&client, "set k 0 0 1\r\nx\r\n") == expected
     });
     let why = ["reason=\"connect_timeout\""];
-    assert!(crate::admin::metric(&admin, "picklegate_upstream_failures_total", &why) > 0);
+    assert!(crate::support::admin::metric(&admin, "picklegate_upstream_failures_total", &why) > 0);
 }
 
 /// What a client asks for after a pause, for it did not read, is waited for no longer

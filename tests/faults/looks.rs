@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::admin;
 use crate::measure::{alone, median, small_reads};
-use crate::process::ms;
+use crate::support::admin;
+use crate::support::process::ms;
 use crate::support::{Memcached, Picklegate, ask, config, connect, free_addr};
 
 const LARGE: usize = (1 << 20) - 200;

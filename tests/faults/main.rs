@@ -6,19 +6,13 @@
 //! `cargo test --release --test faults -- --ignored --nocapture` measures what
 //! hostile clients and long looks cost the others.
 
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
 mod answers;
 mod busy;
 mod clients;
 mod limits;
-mod load;
 mod looks;
 mod measure;
 mod names;
-mod process;
 mod proxy;
 mod scene;
 #[path = "../support/mod.rs"]

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use crate::process::{may_open, ms};
 use crate::scene::Scene;
+use crate::support::process::{may_open, ms};
 use crate::support::{Memcached, ask, connect};
 
 /// Times that each is measured.

@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::admin;
-use crate::load::{Load, Report};
-use crate::process;
+use crate::support::admin;
+use crate::support::load::{Load, Report};
+use crate::support::process;
 use crate::support::{Picklegate, config, free_addr};
 
 /// What an upstream may take for a reply here.

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::load::{Load, Report};
 use crate::proxy::{Fault, FaultProxy};
 use crate::scene::{LANES, Scene, TIMEOUT_MS, TOO_LONG, failed_for};
 use crate::support::Memcached;
+use crate::support::load::{Load, Report};
 
 /// Load before anything happens.
 const WARM: Duration = Duration::from_millis(400);

@@ -2,13 +2,9 @@
 //! changes make of it, and inputs made of the words that requests and replies are
 //! made of. `tests/fuzz/run` is what watches coverage.
 
-#[path = "fuzz/pickles.rs"]
 mod pickles;
-#[path = "fuzz/settings.rs"]
 mod settings;
-#[path = "fuzz/targets.rs"]
 mod targets;
-#[path = "fuzz/traffic.rs"]
 mod traffic;
 
 use std::fs::File;

@@ -1,5 +1,5 @@
 //! What must hold for any bytes as a pickle: the bodies of the fuzz targets for
-//! `src/pickle`, which `tests/corpus.rs` replays and tries with inputs of its own.
+//! `src/pickle`, which `tests/fuzz/main.rs` replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]

@@ -1,5 +1,5 @@
 //! What must hold for any configuration and any PROXY header: the bodies of their
-//! fuzz targets, which `tests/corpus.rs` replays and tries with inputs of its own.
+//! fuzz targets, which `tests/fuzz/main.rs` replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]

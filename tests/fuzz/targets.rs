@@ -1,10 +1,10 @@
 //! What must hold for any bytes: the bodies of the fuzz targets, which
-//! `tests/corpus.rs` replays and tries with inputs of its own.
+//! `tests/fuzz/main.rs` replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]
 
-#[path = "../engine/rig.rs"]
+#[path = "../support/rig.rs"]
 pub(crate) mod rig;
 
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! The whole session: clients of several namespaces, what the servers say, lost
 //! connections, reloads and time, interleaved as the input chooses. The body of a
-//! fuzz target, which `tests/corpus.rs` replays and tries with inputs of its own.
+//! fuzz target, which `tests/fuzz/main.rs` replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]

@@ -1,15 +1,11 @@
 //! The admin address changes nothing, whoever asks it for what, and tells nothing
 //! to pages of other origins.
 
-mod support;
-
-#[path = "support/admin.rs"]
-mod admin;
-
 use std::fs;
 use std::io::{Read as _, Write as _};
 
-use support::{Memcached, Picklegate, config, connect, free_addr};
+use crate::support::admin;
+use crate::support::{Memcached, Picklegate, config, connect, free_addr};
 
 /// All paths that there are.
 const PATHS: [&str; 10] = [

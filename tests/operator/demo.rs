@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-#[path = "support/admin.rs"]
-mod admin;
-mod support;
+use crate::support::{self, admin};
 
 /// A demo that goes on serving, ended with the test.
 struct Demo {

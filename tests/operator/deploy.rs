@@ -1,15 +1,13 @@
 //! What is in deploy/, and what the command makes for packages, as far as a machine
 //! without containers and clusters can tell. deploy/README.md says what else tries it.
 
-#[path = "support/mod.rs"]
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use support::{Picklegate, free_addr};
 use tempfile::TempDir;
+
+use crate::support::{Picklegate, free_addr};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -31,7 +29,7 @@ fn has(program: &str) -> bool {
         .status()
         .is_ok();
     if !found {
-        eprintln!("tests/deploy: skipped: no {program}");
+        eprintln!("tests/operator/deploy: skipped: no {program}");
     }
     found
 }

@@ -1,4 +1,4 @@
-//! Verdicts on cases kept apart (`tests/pickles/apart`): values that no rule was
+//! Verdicts on cases kept apart (`tests/pickle/apart`): values that no rule was
 //! made for before they were measured. Run with `--nocapture` to see each kind of error.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use crate::matrix::{Matrix, Row};
-use crate::pythons::Python;
+use crate::support::pythons::Python;
 use crate::verdicts::{assert_at_most, judge_all};
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -98,7 +98,7 @@ fn readings(record: &Matrix, python: &Python) -> (String, Vec<String>) {
         .collect();
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), lines.join("\n")).expect("written");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickles/apart/apart.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickle/apart/apart.py");
     let path = file.path().to_str().expect("a path");
     let run = python.run(&script, &["read", path], LIMIT);
     let run = run.expect("it ends in time");

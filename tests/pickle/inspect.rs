@@ -1,15 +1,6 @@
 //! The commands `inspect` and `transcode`, with files, standard input and what
 //! real interpreters write.
 
-#![allow(missing_docs)]
-
-#[allow(dead_code)] // Others ask for productions.
-#[path = "pickles/matrix.rs"]
-mod matrix;
-#[allow(dead_code)] // Others ask for protocols.
-#[path = "support/pythons.rs"]
-mod pythons;
-
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -23,8 +14,8 @@ use picklegate::policy::RuntimeTag;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use matrix::{MATRIX, Row};
-use pythons::Python;
+use crate::matrix::{MATRIX, Row};
+use crate::support::pythons::Python;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -359,7 +350,7 @@ fn compressed_input_gives_compressed_output() {
 }
 
 fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inspect/values.py")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickle/inspect/values.py")
 }
 
 fn run(python: &Python, args: &[&str]) {

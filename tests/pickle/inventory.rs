@@ -1,12 +1,6 @@
 //! Makes inventories as a user does: `picklegate inventory > inventory.py`
 //! beside an application, run by every Python that `tests/setup` found.
 
-#![allow(missing_docs)]
-
-#[allow(dead_code)] // Others ask for protocols.
-#[path = "support/pythons.rs"]
-mod pythons;
-
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -14,8 +8,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use picklegate::pickle::inventory::Inventory;
-use pythons::{Finished, Python};
 use tempfile::TempDir;
+
+use crate::support::pythons::{Finished, Python};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const MODELS: &[u8] = b"sampleapp.models";
@@ -28,7 +23,7 @@ fn deployment() -> io::Result<TempDir> {
         .output()?;
     assert!(script.status.success());
     fs::write(directory.path().join("inventory.py"), script.stdout)?;
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inventory/sampleapp");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickle/inventory/sampleapp");
     let to = directory.path().join("sampleapp");
     fs::create_dir(&to)?;
     for name in ["__init__.py", "broken.py", "lazy.py", "models.py"] {

@@ -3,10 +3,13 @@
 mod apart;
 mod firewall;
 mod hostile;
+mod inspect;
+mod inventory;
 mod matrix;
 mod meanings;
-#[path = "../support/pythons.rs"]
-mod pythons;
+mod names;
 mod scan;
+#[path = "../support/mod.rs"]
+mod support;
 mod transcode;
 mod verdicts;

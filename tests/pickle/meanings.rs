@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use picklegate::pickle::transcode::{Environment, Form, Py2Str, Refusal, Transcoder};
 
-use crate::pythons::Python;
+use crate::support::pythons::Python;
 
 /// Every run makes the same values; another number makes others.
 const SEED: &str = "20261124";
@@ -25,7 +25,7 @@ struct Pickle {
 }
 
 fn script() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickles/values.py")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickle/values.py")
 }
 
 fn python(version: &str) -> Option<Python> {

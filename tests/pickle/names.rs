@@ -1,19 +1,14 @@
 //! Asks every Python that `tests/setup` found whether the tables of
 //! `pickle::names` agree with it.
 
-#![allow(missing_docs)]
-
-#[allow(dead_code)] // Others ask for protocols.
-#[path = "support/pythons.rs"]
-mod pythons;
-
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
 use picklegate::pickle::names::{self, PythonVersion};
-use pythons::Python;
+
+use crate::support::pythons::Python;
 
 const LIMIT: Duration = Duration::from_secs(120);
 /// So many entries of the table are picked at random.
@@ -28,7 +23,7 @@ const EXACT: [&str; 7] = [
     "datetime",
     "decimal",
 ];
-const NAMES: &str = include_str!("../src/pickle/names/names.txt");
+const NAMES: &str = include_str!("../../src/pickle/names/names.txt");
 
 /// The Pythons whose version spoke for itself when the table was made.
 fn pythons() -> Vec<Python> {
@@ -51,7 +46,7 @@ fn pythons() -> Vec<Python> {
 }
 
 fn ask(python: &Python, args: &[&str]) -> String {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/names/ask.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pickle/names/ask.py");
     let finished = python.run(&script, args, LIMIT).expect("it ends in time");
     assert!(finished.success, "{}", finished.stderr);
     finished.stdout

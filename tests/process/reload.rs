@@ -1,17 +1,14 @@
 //! What a reload gives other numbers, takes away and brings back, while clients ask:
 //! namespaces, listeners, servers, limits. Against real memcacheds.
 
-#[path = "support/admin.rs"]
-mod admin;
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use support::{Memcached, Picklegate, ask_text, connect, free_addr};
+use crate::support::admin;
+use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
 /// How often what matters changes.
 const RELOADS: usize = 20;

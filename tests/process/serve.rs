@@ -1,10 +1,6 @@
 //! Owns the life of a running proxy, against real memcacheds and false ones:
 //! start, metrics, health, lost and lying upstreams, limits, and the end.
 
-#[path = "support/admin.rs"]
-mod admin;
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -15,7 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{
+use crate::support::admin;
+use crate::support::{
     FENCE, FENCE_REPLY, Memcached, Picklegate, ask_text, config, connect, free_addr, free_port,
     roundtrip,
 };

@@ -2,31 +2,17 @@
 //! sockets that pipeline, check every value that they get. Nothing fails, and the
 //! process needs at the end what it needed at the start.
 //!
-//! `PICKLEGATE_SOAK_SECONDS=600 cargo test --test soak -- --nocapture` runs longer.
-
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
-#[allow(dead_code)] // Faults need more of it.
-#[path = "../faults/load.rs"]
-mod load;
-#[allow(dead_code)]
-#[path = "../faults/process.rs"]
-mod process;
-#[allow(dead_code)] // Others ask more of it.
-#[path = "../support/pythons.rs"]
-mod pythons;
-#[path = "../support/mod.rs"]
-mod support;
+//! `PICKLEGATE_SOAK_SECONDS=600 cargo test --test soak ordinary -- --nocapture` runs longer.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use load::Load;
-use pythons::{Finished, Python};
-use support::{Memcached, Picklegate, free_addr};
+use crate::support::admin;
+use crate::support::load::Load;
+use crate::support::process;
+use crate::support::pythons::{Finished, Python};
+use crate::support::{self, Memcached, Picklegate, free_addr};
 
 /// How long it goes on unless the environment says otherwise.
 const SECONDS: u64 = 60;
@@ -44,6 +30,7 @@ struct Sample {
 
 #[test]
 fn ordinary_use_needs_no_more_after_a_while() {
+    let _alone = crate::alone();
     if !support::memcached_available() {
         eprintln!("tests/soak: skipped: no memcached (run tests/setup)");
         return;
@@ -152,7 +139,7 @@ fn some_pythons() -> Vec<Python> {
 }
 
 fn run_clients(pythons: &[Python], listens: &[String], lasts: Duration) -> Vec<(String, Finished)> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/soak/client.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/soak/ordinary.py");
     let seconds = &lasts.as_secs().to_string();
     thread::scope(|scope| {
         let running: Vec<_> = pythons

@@ -1,15 +1,12 @@
 //! What a picklegate says on its admin address: pages, metrics, and its status.
 
-// Every test binary compiles its own copy and uses a part of it.
-#![allow(dead_code)]
-
 use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::connect;
+use super::connect;
 
 /// How long something may take to show, also beside others on a small machine.
 const PATIENCE: Duration = Duration::from_secs(10);

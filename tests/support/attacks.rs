@@ -2,9 +2,6 @@
 //! and whole requests about keys that look like another's. And what the others have
 //! stored, and how one sees whether it is still there.
 
-// Every test binary compiles its own copy and uses a part of it.
-#![allow(dead_code)]
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use picklegate::policy::{KeyCodec, SpaceId};

@@ -5,6 +5,14 @@
 // Every test binary compiles its own copy and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod admin;
+pub(crate) mod attacks;
+pub(crate) mod load;
+pub(crate) mod process;
+pub(crate) mod pythons;
+pub(crate) mod replay;
+pub(crate) mod rig;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};

@@ -1,11 +1,9 @@
 //! Feeds sample requests whole, byte by byte and cut at every point, and expects
 //! the same reply every time: that of a plain memcached.
 
-mod support;
+use crate::support::{self, Memcached, Picklegate, ask, config, exchange, free_addr, unescape};
 
-use support::{Memcached, Picklegate, ask, config, exchange, free_addr, unescape};
-
-const REQUESTS: &str = include_str!("fixtures/wire/requests.txt");
+const REQUESTS: &str = include_str!("../fixtures/wire/requests.txt");
 const FENCE: &[u8] = b"mg fence Oend\r\n";
 const FENCE_REPLY: &[u8] = b"EN Oend\r\n";
 /// What picklegate closes after, to be sure that no value runs as commands: it says the

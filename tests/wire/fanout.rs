@@ -1,12 +1,11 @@
 //! Looks at the physical keys: with two namespaces in front of real memcacheds,
 //! which copies a delete or a write leaves behind, and on which server they are.
 
-mod support;
-
 use std::net::TcpStream;
 
 use md5::{Digest, Md5};
-use support::{Memcached, Picklegate, ask_text, config, connect, free_addr};
+
+use crate::support::{self, Memcached, Picklegate, ask_text, config, connect, free_addr};
 
 /// The copies of client key `k`: bare, for `py2`, for `py3`. A prefix is padded to six bytes.
 const COPIES: [&str; 3] = ["k", "@py2//k", "@py3//k"];
@@ -383,7 +382,7 @@ fn a_hidden_value_is_no_raw_material_under_keys_that_only_base64_spells() {
 
 // ---- several servers ----
 
-const RECORDED: &str = include_str!("fixtures/ketama.txt");
+const RECORDED: &str = include_str!("../fixtures/ketama.txt");
 
 /// libmemcached's weighted ketama, written from its description: four points from
 /// each MD5 of "host[:port]-n", the port left out if it is 11211.

@@ -7,10 +7,6 @@
 //! `PICKLEGATE_SEED` replays a failure, which prints the smallest stream that it could
 //! find.
 
-#[path = "support/attacks.rs"]
-mod attacks;
-mod support;
-
 use std::cell::Cell;
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -21,9 +17,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
-use attacks::{Attacker, Fate, SECRET, Secret, raid};
-use support::{
-    FENCE, FENCE_REPLY, Memcached, Picklegate, ask, connect, converse, free_addr, roundtrip,
+use crate::support::attacks::{Attacker, Fate, SECRET, Secret, raid};
+use crate::support::{
+    self, FENCE, FENCE_REPLY, Memcached, Picklegate, ask, connect, converse, free_addr, roundtrip,
 };
 
 /// Streams that each coherence is tried with.

@@ -4,9 +4,9 @@
 // Every benchmark compiles its own copy and uses a part of it.
 #![allow(dead_code)]
 
-#[path = "../../../tests/engine/replay.rs"]
+#[path = "../../../tests/support/replay.rs"]
 mod replay;
-#[path = "../../../tests/engine/rig.rs"]
+#[path = "../../../tests/support/rig.rs"]
 mod rig;
 
 use std::path::{Path, PathBuf};

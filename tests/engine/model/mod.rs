@@ -31,8 +31,6 @@ mod limits;
 mod locks;
 mod numbers;
 mod record;
-#[path = "../engine/rig.rs"]
-mod rig;
 mod stages;
 
 use std::fmt::Debug;

@@ -7,7 +7,7 @@ use picklegate::config::Config;
 use picklegate::engine::Settings;
 use stateright::{Model, Property};
 
-use crate::rig::{Rig, config_of, settings, text};
+use crate::support::rig::{Rig, config_of, settings, text};
 
 /// Steps of a trace: two reloads and what comes before, between or after.
 const STEPS: usize = 3;
@@ -246,5 +246,5 @@ impl Model for Numbers {
 
 #[test]
 fn whatever_gets_other_numbers_each_request_is_its_clients_or_nobodys() {
-    crate::explore(&Numbers::new());
+    super::explore(&Numbers::new());
 }

@@ -10,9 +10,9 @@ use picklegate::protocol::key::encode_base64_key;
 
 use picklegate::protocol::request::Verb;
 
-use crate::reference::{Asker, Begun, Reference};
-use crate::rig::{replies, text};
-use crate::value::{PICKLED, Python, Stamp, pickle};
+use super::reference::{Asker, Begun, Reference};
+use super::value::{PICKLED, Python, Stamp, pickle};
+use crate::support::rig::{replies, text};
 
 /// Requests of one client under way.
 const MAX_WAITING: usize = 6;

@@ -9,8 +9,6 @@
 mod client;
 mod numbers;
 mod reference;
-#[path = "../engine/rig.rs"]
-mod rig;
 mod stages;
 mod value;
 mod world;

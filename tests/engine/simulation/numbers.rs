@@ -10,8 +10,8 @@ use picklegate::config::Config;
 use picklegate::engine::Settings;
 use picklegate::policy::{RuntimeTag, Source, Tag, Untagged};
 
-use crate::reference::Counts;
-use crate::rig::{Rig, config_of, listener, settings, text};
+use super::reference::Counts;
+use crate::support::rig::{Rig, config_of, listener, settings, text};
 
 const CONNECTIONS: usize = 2;
 const CLIENTS: usize = 10;

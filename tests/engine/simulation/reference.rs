@@ -24,7 +24,7 @@ use std::fmt::Display;
 use picklegate::engine::FILL_WINDOW_US;
 use picklegate::protocol::request::Verb;
 
-use crate::value::{Python, Stamp, stamp_of};
+use super::value::{Python, Stamp, stamp_of};
 
 /// Events of one key that are kept for a failure.
 const EVENTS: usize = 60;

@@ -3,7 +3,7 @@
 
 use picklegate::config::Config;
 
-use crate::rig::config;
+use crate::support::rig::config;
 
 /// What is the same in all stages.
 #[derive(Debug, Clone, Copy)]

@@ -7,11 +7,11 @@ use picklegate::pickle::Verdict;
 use picklegate::policy::{RuntimeTag, Source, Tag, bucket};
 use picklegate::protocol::request::Verb;
 
-use crate::client::{Client, Common, Introduction, counters};
-use crate::reference::{Asker, Begun, Coherence, Counts, Reference};
-use crate::rig::{Peer, Rig, settings, text};
-use crate::stages::{Plan, Stage, Walk};
-use crate::value::{PICKLED, Python, pickle, stamp_of};
+use super::client::{Client, Common, Introduction, counters};
+use super::reference::{Asker, Begun, Coherence, Counts, Reference};
+use super::stages::{Plan, Stage, Walk};
+use super::value::{PICKLED, Python, pickle, stamp_of};
+use crate::support::rig::{Peer, Rig, settings, text};
 
 const CONNECTIONS: usize = 2;
 const SIDECARS: usize = 2;

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 mod browser;
 mod screenshots;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::{
+    FENCE, FENCE_REPLY, Memcached, Picklegate, config, connect, free_addr, roundtrip,
+};
 use browser::Page;
-use support::{FENCE, FENCE_REPLY, Memcached, Picklegate, config, connect, free_addr, roundtrip};
 
 /// `{}` by protocol 4, which Python 2 cannot load.
 const PICKLE4: &[u8] = b"\x80\x04}\x94.";

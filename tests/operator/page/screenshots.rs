@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::browser::{self, Page};
+use super::browser::{self, Page};
 use crate::support::free_addr;
 
 /// How long the demo's traffic is watched: its lines are then as long as they get.

@@ -3,21 +3,19 @@
 //! all of it by a real Prometheus that watches sidecars with everything wrong that
 //! an alert is about.
 
-#![allow(missing_docs)]
-
 mod files;
 mod fleet;
 mod server;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use picklegate::pickle::Reason;
+
+use crate::support;
 use files::{Family, RULES};
 use fleet::Fleet;
-use picklegate::pickle::Reason;
 use server::{Prometheus, shortened};
 
 /// How long one step of a test may take.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::files;
+use super::files;
 use crate::support::{connect, free_addr};
 
 /// Instead of the ranges that rules and panels look back.

@@ -22,7 +22,7 @@ INVENTORY = os.path.join(HERE, '..', '..', '..', 'src', 'pickle', 'inventory.py'
 IMPORTS = ['--django-settings', 'settings', '--import', 'shop', '--import', 'cases', '--import', 'django_cases']
 VERSIONS = 'import sys, django; print("%d.%d.%d %d.%d.%d" % (sys.version_info[:3] + django.VERSION[:3]))'
 DOC = (
-    'Pickles of values kept apart (tests/pickles/apart), written by the C picklers of many Pythons, and what'
+    'Pickles of values kept apart (tests/pickle/apart), written by the C picklers of many Pythons, and what'
     ' became of each under `loads` of all of them, measured by record.py in environments of tests/setup and'
     ' others like them. After this line, one line per pickle and meaning: b, base64 of it; r, per reader an'
     ' index into outcomes; w, {case index: [writer indexes]} of those that produce just these bytes; m,'

@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-"""Values that mean the same to every Python, for tests/inspect.rs.
+"""Values that mean the same to every Python, for tests/pickle/inspect.rs.
 
     values.py write DIRECTORY      pickles each at every protocol
     values.py load FILE...         loads each, and compares

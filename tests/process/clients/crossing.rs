@@ -1,8 +1,8 @@
 //! Values that another Python stored: transcoded, judged by all that is in them,
 //! and kept by the firewall. What a client must see is written in
-//! `tests/clients/crossing.py` and `sites.py`.
+//! `tests/process/clients/crossing.py` and `sites.py`.
 
-use crate::fleet::{Fleet, Upstream};
+use super::fleet::{Fleet, Upstream};
 
 const CROSSING: &str = "crossing.py";
 const SITES: &str = "sites.py";

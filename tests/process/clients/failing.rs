@@ -2,7 +2,7 @@
 
 use picklegate::policy::{Distribution, Ring};
 
-use crate::fleet::{Fleet, Side, pythons};
+use super::fleet::{Fleet, Side, pythons};
 use crate::support::Memcached;
 
 /// Keys of each of two servers.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::pythons::Python;
+use crate::support::pythons::Python;
 use crate::support::{self, Memcached, Picklegate};
 
 /// What a side goes through unless a test says otherwise.
@@ -321,12 +321,15 @@ pub(crate) fn say(text: &str) {
         .insert(text.to_owned())
     {
         // A closed stderr is no reason to fail.
-        let _ = writeln!(std::io::stderr(), "tests/clients: {text}");
+        let _ = writeln!(std::io::stderr(), "tests/process/clients: {text}");
     }
 }
 
 fn clients() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients"))
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/process/clients"
+    ))
 }
 
 /// The inventory of a Python's environment, made as users make it; once.

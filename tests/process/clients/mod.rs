@@ -1,22 +1,16 @@
 //! Puts real Python fleets side by side behind picklegate: every Python that
 //! `tests/setup` found, each with its own listener, namespace and memcache
 //! clients, all on the same client keys. What a client must see is written in
-//! `tests/clients/check.py`; here stands which side does what, and when.
-
-#![allow(missing_docs)]
+//! `tests/process/clients/check.py`; here stands which side does what, and when.
 
 mod crossing;
 mod failing;
 mod fleet;
-#[path = "../support/pythons.rs"]
-mod pythons;
 mod stages;
-#[path = "../support/mod.rs"]
-mod support;
 
+use crate::support::Memcached;
+use crate::support::pythons::Python;
 use fleet::{Fleet, Side, Upstream, pythons};
-use pythons::Python;
-use support::Memcached;
 
 const ISOLATE: &str = r#"mode = "isolate"
 rollout = 100

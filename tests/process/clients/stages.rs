@@ -5,8 +5,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use crate::fleet::{Fleet, Side, pythons, say};
-use crate::pythons::Python;
+use super::fleet::{Fleet, Side, pythons, say};
+use crate::support::pythons::Python;
 use crate::support::{Memcached, Picklegate, free_addr};
 
 const STAGES: &str = "stages.py";

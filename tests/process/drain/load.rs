@@ -176,6 +176,8 @@ fn read(
                 received.extend_from_slice(&buffer[..bytes]);
                 continue;
             }
+            // A stopped and continued process sees this on timed reads.
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => Some(error),
         };
         let is_reset = |e: &std::io::Error| e.kind() == ErrorKind::ConnectionReset;

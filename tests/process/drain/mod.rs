@@ -2,17 +2,8 @@
 //! whoever waits to be accepted is not forgotten, a service manager is told. See
 //! deploy/README.md for what clients can count on.
 
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
 mod load;
-#[allow(dead_code)] // Others run scripts to their end.
-#[path = "../support/pythons.rs"]
-mod pythons;
 mod service;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -24,10 +15,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::support::admin;
+use crate::support::pythons::Python;
+use crate::support::{self, Memcached, ask_text, connect, free_addr, roundtrip};
 use load::Seen;
-use pythons::Python;
 use service::Service;
-use support::{Memcached, ask_text, connect, free_addr, roundtrip};
 
 const SHARED: &str = "mode = \"shared\"\n";
 /// How often one of two instances is restarted.
@@ -166,7 +158,7 @@ impl Load {
         }
         let pythons = Python::all();
         if pythons.is_empty() {
-            eprintln!("tests/drain: skipped: pymemcache (run tests/setup)");
+            eprintln!("tests/process/drain: skipped: pymemcache (run tests/setup)");
         }
         let (host, port) = addresses[0].split_once(':').expect("host:port");
         let ends = [
@@ -175,7 +167,8 @@ impl Load {
         ];
         let start = |python: &Python| {
             let version = python.version();
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drain/client.py");
+            let script =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/drain/client.py");
             let child = python
                 .command(&script)
                 .args([host, port, &version])
@@ -301,7 +294,7 @@ fn a_socket_that_nobody_listens_on_is_told_of() {
 fn systemd_starts_it_with_the_first_client() {
     let program = "systemd-socket-activate";
     if Command::new(program).arg("--version").output().is_err() {
-        return eprintln!("tests/drain: skipped: no {program}");
+        return eprintln!("tests/process/drain: skipped: no {program}");
     }
     let memcached = Memcached::start();
     let listen = free_addr();

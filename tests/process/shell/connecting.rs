@@ -13,8 +13,9 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tempfile::TempDir;
 
+use super::{Gate, await_listener, certificate};
+use crate::support::admin;
 use crate::support::{FENCE, FENCE_REPLY, Memcached, config, connect, free_addr, roundtrip};
-use crate::{Gate, admin, await_listener, certificate};
 
 /// Enough for more than a second of signing.
 const BURST: usize = 300;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 use tempfile::TempDir;
 
+use super::{Gate, await_listener, certificate};
+use crate::support::admin;
 use crate::support::{FENCE, FENCE_REPLY, Memcached, config, connect, free_addr, roundtrip};
-use crate::{Gate, admin, await_listener, certificate};
 
 const SHARED: &str = "mode = \"shared\"\n";
 const BY_HEADER: &str = "identify = [\"proxy-protocol\"]\nuntagged = \"pass\"";
@@ -71,7 +72,7 @@ fn who_never_spoke_does_not_hold_up_the_end() {
 fn a_silent_resolver_does_not_hold_up_the_end() {
     // Who resolves names asks this, which never answers.
     let Ok(_silent) = UdpSocket::bind("127.53.53.53:53") else {
-        eprintln!("tests/shell: skipped: a silent resolver (port 53 is not ours)");
+        eprintln!("tests/process/shell: skipped: a silent resolver (port 53 is not ours)");
         return;
     };
     let dir = TempDir::new().unwrap();
@@ -87,7 +88,7 @@ fn a_silent_resolver_does_not_hold_up_the_end() {
     };
     let tried = wrap("true").output();
     if !tried.is_ok_and(|ran| ran.status.success()) {
-        eprintln!("tests/shell: skipped: a silent resolver (no mount namespaces here)");
+        eprintln!("tests/process/shell: skipped: a silent resolver (no mount namespaces here)");
         return;
     }
     let listen = free_addr();

@@ -5,10 +5,11 @@ use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 
 use tempfile::TempDir;
 
+use super::{Gate, PATIENCE, await_listener, certificate};
+use crate::support::admin;
 use crate::support::{
     FENCE, FENCE_REPLY, Memcached, Picklegate, ask, ask_text, config, connect, exchange, free_addr,
 };
-use crate::{Gate, PATIENCE, admin, await_listener, certificate};
 
 const SHARED: &str = "mode = \"shared\"\n";
 const DROPPED: &str = "picklegate_log_lines_dropped_total";

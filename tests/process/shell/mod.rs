@@ -2,21 +2,12 @@
 //! fails: nobody reads the log or listens to a service, a burst shakes hands, a resolver
 //! is silent, a signal comes early, a file is where a socket should be.
 
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
 mod connecting;
 mod ending;
 mod log;
-#[allow(dead_code)] // Others run fleets of them.
-#[path = "../support/pythons.rs"]
-mod pythons;
 mod sockets;
 mod starting;
 mod statistics;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -25,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::TempDir;
+
+use crate::support::admin;
 
 /// How long anything may take that takes no time, also beside others on a small
 /// machine.

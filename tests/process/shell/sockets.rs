@@ -9,8 +9,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::Gate;
+use crate::support::admin;
 use crate::support::{Memcached, config};
-use crate::{Gate, admin};
 
 const SHARED: &str = "mode = \"shared\"\n";
 

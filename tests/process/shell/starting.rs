@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
+use super::{Gate, PATIENCE, await_listener};
+use crate::support::admin;
 use crate::support::{Memcached, ask_text, config, connect, free_addr};
-use crate::{Gate, PATIENCE, admin, await_listener};
 
 /// A picklegate that has begun to read its configuration, and what it reads: a pipe.
 fn reading() -> (Gate, File) {

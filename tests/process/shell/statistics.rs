@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::pythons::Python;
+use crate::support::pythons::Python;
 use crate::support::{Memcached, Picklegate, ask_text, config, connect, free_addr};
 
 const SHARED: &str = "mode = \"shared\"\n";
@@ -63,10 +63,13 @@ fn get_stats_of_real_clients_work_over_several_servers_and_a_dead_one() {
     check(&["", " settings", " items", " slabs"].map(|section| seen(&listen, section)));
     let pythons = Python::all();
     if pythons.is_empty() {
-        eprintln!("tests/shell: skipped: clients (no Python environments: run tests/setup)");
+        eprintln!(
+            "tests/process/shell: skipped: clients (no Python environments: run tests/setup)"
+        );
     }
     for python in pythons.iter().take(1).chain(pythons.last()) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shell/statistics.py");
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/shell/statistics.py");
         let ran = python.run(&script, &[&listen], Duration::from_secs(60));
         let ran = ran.expect("it ends");
         assert!(ran.success, "{}", ran.stderr);
@@ -140,10 +143,13 @@ fn get_stats_of_real_clients_say_that_the_only_server_is_down() {
     }
     let pythons = Python::all();
     if pythons.is_empty() {
-        eprintln!("tests/shell: skipped: clients (no Python environments: run tests/setup)");
+        eprintln!(
+            "tests/process/shell: skipped: clients (no Python environments: run tests/setup)"
+        );
     }
     for python in pythons.iter().take(1).chain(pythons.last()) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shell/statistics.py");
+        let script =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/shell/statistics.py");
         let asked = Instant::now();
         let ran = python.run(&script, &[&listen], Duration::from_secs(60));
         let ran = ran.expect("it ends");

@@ -2,11 +2,6 @@
 //! by ending, or by being unhealthy. The faults are real to it: they come from a library between it
 //! and the system (`faults.c`).
 
-#[path = "../support/admin.rs"]
-mod admin;
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,8 +12,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{Memcached, Picklegate, ask_text, config, connect, free_addr};
 use tempfile::TempDir;
+
+use crate::support::admin;
+use crate::support::{Memcached, Picklegate, ask_text, config, connect, free_addr};
 
 /// How soon the end must come, on a machine that is busy.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -51,14 +48,15 @@ impl Failing {
     fn start() -> Option<Self> {
         let dir = TempDir::new().expect("a writable temporary directory");
         let library = dir.path().join("faults.so");
-        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/supervision/faults.c");
+        let source =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/process/supervision/faults.c");
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .args([&library, &source])
             .args(["-ldl", "-lpthread"])
             .status();
         let Ok(compiled) = compiled else {
-            eprintln!("tests/supervision: skipped: no cc");
+            eprintln!("tests/process/supervision: skipped: no cc");
             return None;
         };
         assert!(compiled.success());

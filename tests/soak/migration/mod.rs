@@ -3,17 +3,8 @@
 //! database through them. Nobody may read what an acknowledged change removed, nor
 //! be handed what it cannot load; locks, counters and swaps stay exact.
 
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
 mod database;
-#[allow(dead_code)] // Others run scripts to their end.
-#[path = "../support/pythons.rs"]
-mod pythons;
 mod sidecar;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::pythons::Python;
+use crate::support::{self, Memcached, ask_text};
 use database::{Counts, Database};
-use pythons::Python;
 use sidecar::{STAGES, Sidecar};
-use support::{Memcached, ask_text};
 
 /// Threads of each Python before each sidecar.
 const THREADS: usize = 4;
@@ -43,6 +34,7 @@ const SHARED_KEYS: usize = 3;
 
 #[test]
 fn nobody_reads_what_a_change_removed_while_stages_change() {
+    let _alone = crate::alone();
     let Some([py2, py3]) = pythons() else { return };
     let memcached = Memcached::start();
     seed(&memcached);
@@ -88,7 +80,7 @@ fn pythons() -> Option<[Python; 2]> {
         (None, _) => "Python 2.7",
         (_, None) => "Python 3",
     };
-    eprintln!("tests/stress: skipped: no {missing} (run tests/setup)");
+    eprintln!("tests/soak/migration: skipped: no {missing} (run tests/setup)");
     None
 }
 
@@ -147,7 +139,10 @@ impl Clients {
     }
 
     fn start(&mut self, python: &Python, side: &str, at: &str, database: &Database) {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stress/client.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/soak/migration/client.py"
+        );
         let file = self.dir.path().join(self.children.len().to_string());
         let child = python
             .command(Path::new(script))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::admin;
+use crate::support::admin;
 use crate::support::{Picklegate, free_addr};
 
 /// The steps of a migration, in their order: what the rules say.

@@ -5,9 +5,6 @@
 //! `PICKLEGATE_COMMANDS` sets the length of a stream. Streams of broken requests are
 //! `smuggle`'s.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod generate;
 mod known;
 mod replies;
@@ -15,9 +12,9 @@ mod smuggle;
 
 use std::fmt::Write as _;
 
+use crate::support::{self, Memcached, Picklegate, connect, exchange, free_addr};
 use generate::{Command, Generator, RUNTIME};
 use replies::{CasIds, Reply, parse};
-use support::{Memcached, Picklegate, connect, exchange, free_addr};
 
 /// Commands a stream has at least.
 const COMMANDS: usize = 20_000;

@@ -2,7 +2,7 @@
 //! through picklegate, to a second one. Both must agree on where every request
 //! ends: they answer the same, and afterwards the same is stored.
 //!
-//! What picklegate refuses on purpose (see [`known`](crate::known)) is found by
+//! What picklegate refuses on purpose (see [`known`](super::known)) is found by
 //! [`plan`], which knows nothing of picklegate's parser: it reads a stream as
 //! memcached 1.6.40 would, up to a store whose length is not certain, where
 //! picklegate must close. There memcached is sent a fence instead, and picklegate
@@ -27,9 +27,9 @@ use base64::engine::general_purpose::{GeneralPurpose, STANDARD as BASE64};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use fastrand::Rng;
 
-use crate::replies::{CasIds, Reply, parse};
+use super::replies::{CasIds, Reply, parse};
+use super::{config, shorten, show};
 use crate::support::{self, FENCE, FENCE_REPLY, Memcached, Picklegate, free_addr, roundtrip};
-use crate::{config, shorten, show};
 
 /// Streams that each rule is tried with.
 const STREAMS: usize = 2_000;

@@ -2,8 +2,9 @@
 
 use std::io::Write as _;
 
+use super::Gate;
+use crate::support::admin;
 use crate::support::connect;
-use crate::{Gate, admin};
 
 /// "set k" with 8 bytes of extras, whose value would do harm as a command.
 fn set() -> Vec<u8> {
@@ -42,7 +43,7 @@ fn whoever_speaks_binary_is_closed_at_once_and_told_of() {
         let counted = admin::metric(&gate.admin, CLOSED, &["reason=\"binary_protocol\""]);
         assert_eq!(counted, CLIENTS, "{identify}");
         let direct = gate.memcached.connect();
-        crate::say(&direct, b"get k victim\r\n", "END\r\n");
+        super::say(&direct, b"get k victim\r\n", "END\r\n");
         admin::await_that("a line in the log", || {
             gate.process.stderr().contains("speaks the binary protocol")
         });
@@ -57,7 +58,7 @@ fn whoever_speaks_binary_is_closed_at_once_and_told_of() {
 fn a_proxy_header_makes_no_difference() {
     let gate = Gate::start("[\"proxy-protocol\"]", "refuse");
     let client = connect(&gate.listen);
-    let header = crate::sources::header(&[(0xe0, b"python/2.7")]);
+    let header = super::sources::header(&[(0xe0, b"python/2.7")]);
     let request = [&header[..], &set()].concat();
     (&client).write_all(&request).expect("it reads");
     assert_eq!(said(&client), b"");

@@ -6,11 +6,15 @@ use std::process::{Child, Stdio};
 
 use tempfile::TempDir;
 
-use crate::pythons::Python;
+use super::{configuration, identifies};
+use crate::support::admin;
+use crate::support::pythons::Python;
 use crate::support::{Memcached, Picklegate, ask_text, free_addr, memcached_available};
-use crate::{admin, configuration, identifies};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity/closing.py");
+const SCRIPT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/wire/identity/closing.py"
+);
 /// Writes of each client.
 const WRITES: usize = 30;
 /// Processes that each end behind one write.
@@ -101,7 +105,9 @@ fn run(python: &Python, client: &str, address: &str, verb: &str) -> (usize, Vec<
 fn pythons() -> Vec<Python> {
     let mut pythons = Python::all();
     if pythons.is_empty() || !memcached_available() {
-        eprintln!("tests/identity: skipped: no Python environments or memcached (run tests/setup)");
+        eprintln!(
+            "tests/wire/identity: skipped: no Python environments or memcached (run tests/setup)"
+        );
         return Vec::new();
     }
     pythons.drain(1..pythons.len().max(2) - 1);

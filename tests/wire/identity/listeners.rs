@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::{configuration, connected, identifies, refusal, say};
+use crate::support::admin;
 use crate::support::{Memcached, Picklegate, connect, free_addr};
-use crate::{admin, configuration, connected, identifies, refusal, say};
 
 const PY2: &str = "runtime = \"python/2.7\"";
 const PY3: &str = "runtime = \"python/3.11\"";

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use super::{configuration, say};
+use crate::support::admin;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
-use crate::{admin, configuration, say};
 
 const RUNTIME: &str = "runtime = \"python/3.11\"";
 /// What would be a login, and is a value to everybody else.

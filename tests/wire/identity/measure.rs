@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use crate::pythons::Python;
+use super::{configuration, identifies};
+use crate::support::pythons::Python;
 use crate::support::{Memcached, Picklegate, free_addr};
-use crate::{configuration, identifies};
 
 /// Connections of each process, and how many it makes a second.
 const CONNECTIONS: usize = 1_500;
@@ -59,7 +59,7 @@ fn what_looking_a_process_up_costs_at_a_thousand_connections_a_second() {
         python
             .command(Path::new(concat!(
                 env!("CARGO_MANIFEST_DIR"),
-                "/tests/identity/paced.py"
+                "/tests/wire/identity/paced.py"
             )))
             .args([&*CONNECTIONS.to_string(), &pause_us, &plain, &asking])
             .stdout(Stdio::piped())

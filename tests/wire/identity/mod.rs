@@ -2,28 +2,21 @@
 //! stands there, each source of tags, those without one, and what a reload does to
 //! listeners and the connections on them.
 
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
 mod binary;
 mod closing;
 mod listeners;
 mod logins;
 mod measure;
-#[allow(dead_code)] // Others run scripts to their end.
-#[path = "../support/pythons.rs"]
-mod pythons;
 mod snippets;
 mod sources;
-#[path = "../support/mod.rs"]
-mod support;
 mod untagged;
 
 use std::net::TcpStream;
 
 use serde_json::Value;
-use support::{Memcached, Picklegate, free_addr, roundtrip};
+
+use crate::support::admin;
+use crate::support::{Memcached, Picklegate, free_addr, roundtrip};
 
 /// A picklegate with one listener that identifies, its namespaces `py2` and
 /// `py3`, all keys isolated.

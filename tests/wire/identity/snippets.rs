@@ -9,10 +9,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use tempfile::TempDir;
 
-use crate::pythons::Python;
-use crate::{Gate, admin, connected, is, support};
+use super::{Gate, connected, is};
+use crate::support::pythons::Python;
+use crate::support::{self, admin};
 
-const PAGE: &str = include_str!("../../config/identity.md");
+const PAGE: &str = include_str!("../../../config/identity.md");
 const KINDS: [&str; 5] = [
     "pymemcache",
     "python_memcached",
@@ -47,7 +48,7 @@ struct User {
 
 impl User {
     fn start(python: &Python, kind: &'static str, modules: &Path, address: &str) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity/use.py");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/identity/use.py");
         let mut child = python
             .command(Path::new(script))
             .args([modules.as_os_str(), kind.as_ref(), address.as_ref()])
@@ -126,7 +127,9 @@ fn all_are_tagged(gate: &Gate, users: &[User]) {
 fn every_snippet_says_hello_on_each_connection_and_harms_no_memcached() {
     let pythons = Python::all();
     if pythons.is_empty() || !support::memcached_available() {
-        eprintln!("tests/identity: skipped: no Python environments or memcached (run tests/setup)");
+        eprintln!(
+            "tests/wire/identity: skipped: no Python environments or memcached (run tests/setup)"
+        );
         return;
     }
     let modules = modules();

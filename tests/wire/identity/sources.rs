@@ -7,9 +7,10 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::pythons::Python;
+use super::{Gate, configuration, connected, identifies, is, say};
+use crate::support::admin;
+use crate::support::pythons::Python;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr, memcached_available};
-use crate::{Gate, admin, configuration, connected, identifies, is, say};
 
 fn store(stream: &TcpStream, value: &str) {
     let request = format!("set k 0 0 {}\r\n{value}\r\n", value.len());
@@ -27,7 +28,9 @@ fn stored(gate: &Gate, key: &str) -> String {
 fn the_system_tells_which_python_connects() {
     let pythons = Python::all();
     if pythons.is_empty() || !memcached_available() {
-        eprintln!("tests/identity: skipped: no Python environments or memcached (run tests/setup)");
+        eprintln!(
+            "tests/wire/identity: skipped: no Python environments or memcached (run tests/setup)"
+        );
         return;
     }
     let dir = TempDir::new().expect("a writable temporary directory");
@@ -37,7 +40,10 @@ fn the_system_tells_which_python_connects() {
     let how = identifies("[\"process\"]", "refuse");
     let toml = configuration(&[(&tcp, &how), (&socket, &how)], &memcached.addr(), &admin);
     let _gate = Picklegate::with_config(&toml);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity/connect.py");
+    let script = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/wire/identity/connect.py"
+    );
     for python in &pythons {
         let mut child = python
             .command(Path::new(script))

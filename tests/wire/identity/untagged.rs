@@ -2,8 +2,9 @@
 
 use std::io::Read as _;
 
+use super::{Gate, connected, is, say};
+use crate::support::admin;
 use crate::support::{ask_text, connect, roundtrip};
-use crate::{Gate, admin, connected, is, say};
 
 /// A copy for Python 2 and one for Python 3.
 fn two_copies(gate: &Gate) {

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::authority::{Authority, Pair};
+use super::authority::{Authority, Pair};
 use crate::support::connect;
 
 pub(crate) type Client = StreamOwned<ClientConnection, std::net::TcpStream>;

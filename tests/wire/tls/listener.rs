@@ -5,11 +5,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::authority::{Authority, Pair, text};
-use crate::client::{Who, say};
-use crate::pythons::Python;
+use super::authority::{Authority, Pair, text};
+use super::client::{Who, say};
+use super::{PY2, PY3, Toml, noise};
+use crate::support::admin;
+use crate::support::pythons::Python;
 use crate::support::{Memcached, Picklegate, connect, free_addr};
-use crate::{PY2, PY3, Toml, admin, noise};
 
 const FAILURES: &str = "picklegate_tls_handshake_failures_total";
 const BY_CERTIFICATE: &str = "identify = [\"certificate\"]\nuntagged = \"refuse\"";
@@ -145,11 +146,11 @@ fn new_keys_may_come_at_any_time() {
 fn pythons_with_certificates_stay_apart() {
     let pythons = Python::all();
     if pythons.is_empty() {
-        eprintln!("tests/tls: skipped: no Python environments (run tests/setup)");
+        eprintln!("tests/wire/tls: skipped: no Python environments (run tests/setup)");
         return;
     }
     let gate = Gate::start(BY_CERTIFICATE, required);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/talk.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/wire/tls/talk.py");
     let port = gate.listen.rsplit(':').next().expect("a port");
     let roots = gate.authority.roots();
     // The oldest and the newest: those between share a namespace with one of them.

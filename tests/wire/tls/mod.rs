@@ -1,26 +1,17 @@
 //! TLS on either side: real memcacheds that speak it, and real clients. Certificates
 //! are made for each test.
 
-#![allow(missing_docs)]
-
-#[path = "../support/admin.rs"]
-mod admin;
 mod authority;
 mod client;
 mod listener;
-#[allow(dead_code)] // Others run fleets of them.
-#[path = "../support/pythons.rs"]
-mod pythons;
 mod rotation;
-#[path = "../support/mod.rs"]
-mod support;
 mod upstream;
 
 use std::fmt::Write as _;
 use std::net::TcpStream;
 
+use crate::support::{Memcached, roundtrip};
 use authority::{Authority, Pair, text};
-use support::{Memcached, roundtrip};
 
 /// A memcached that speaks TLS, with this certificate.
 fn memcached(pair: &Pair) -> Option<Memcached> {
@@ -32,7 +23,7 @@ fn memcached_with(pair: &Pair, more: &str) -> Option<Memcached> {
     let help = std::process::Command::new("memcached").arg("-h").output();
     let help = help.expect("memcached: run tests/setup").stdout;
     if !String::from_utf8_lossy(&help).contains("ssl_chain_cert") {
-        eprintln!("tests/tls: skipped: this memcached was built without TLS");
+        eprintln!("tests/wire/tls: skipped: this memcached was built without TLS");
         return None;
     }
     Some(Memcached::start_with(&["-Z", "-o", &ssl(pair, more)]))

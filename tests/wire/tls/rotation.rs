@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::Write;
 
-use crate::authority::{Authority, text};
-use crate::client::{Client, Who, say};
+use super::authority::{Authority, text};
+use super::client::{Client, Who, say};
+use super::{PY3, SET, Toml, memcached};
+use crate::support::admin;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
-use crate::{PY3, SET, Toml, admin, memcached};
 
 /// The certificate that a server shows.
 fn shown(client: &Client) -> Vec<u8> {

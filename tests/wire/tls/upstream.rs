@@ -4,9 +4,10 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::thread;
 
-use crate::authority::{Authority, text};
+use super::authority::{Authority, text};
+use super::{PY2, PY3, SET, Toml, memcached, memcached_with, noise, say, ssl};
+use crate::support::admin;
 use crate::support::{Memcached, Picklegate, ask, ask_text, connect, free_addr};
-use crate::{PY2, PY3, SET, Toml, admin, memcached, memcached_with, noise, say, ssl};
 
 /// A picklegate before servers that speak TLS.
 struct Gate {
