@@ -452,3 +452,83 @@ pub(super) fn plain<'v>(
         done.map(|()| inflater.inflated())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::policy::SpaceId;
+
+    const PICKLE: u32 = 1;
+    /// `{'a': 1}` of protocol 4, which Python 2 gets in another form.
+    const PROTOCOL_4: &[u8] = b"\x80\x04\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\x01a\x94K\x01s.";
+    /// A class that Python 2 has only from a backport.
+    const ENUM: &[u8] = b"\x80\x02cenum\nEnum\nq\x00.";
+    /// What every firewall refuses.
+    const CALL: &[u8] = b"\x80\x02cos\nsystem\nU\x01a\x85R.";
+
+    fn looker() -> Looker {
+        let toml = "[upstream]\nservers = ['a:1']\n[[listeners]]\nlisten = '[::1]:1'\n\
+                    runtime = 'py2'\n[limits]\nmax_value_bytes = 100";
+        let config = Config::parse("test.toml", toml).unwrap();
+        Looker::new(config.snapshot, Inline::ALL, Pause::NONE)
+    }
+
+    fn python2(looker: &Looker) -> Identity {
+        let namespace = &looker.snapshot.namespaces[0];
+        assert_eq!(namespace.name.to_string(), "py2");
+        Identity {
+            space: SpaceId(1),
+            reader: namespace.reader,
+        }
+    }
+
+    #[test]
+    fn a_look_had_apart_leaves_what_one_here_does() {
+        let whole = Whole::HIDE | Whole::TRANSCODE | Whole::DENY | Whole::ENFORCE;
+        let mut shown = Vec::new();
+        for value in [PROTOCOL_4, ENUM, CALL, b"I1\n.", b"I1"] {
+            let (mut here, mut apart, mut after) = (looker(), looker(), looker());
+            let judge = |looker: &mut Looker| {
+                let reader = python2(looker);
+                looker.judge_read(reader, Look::Whole(whole), (PICKLE, value, value.len()))
+            };
+            let judged = judge(&mut here);
+            let findings = judge(&mut apart);
+            let findings = apart.give(findings);
+            assert_eq!(after.take(findings), judged);
+            assert_eq!(after.blamed, here.blamed);
+            assert_eq!(after.rewritten, here.rewritten);
+            assert_eq!(after.take_notes(), here.take_notes());
+            let reason = judged.pickle.and_then(|pickle| pickle.reason);
+            shown.push((judged.shown, reason, here.blamed));
+        }
+        let blamed = |name: &str| name.to_owned();
+        let expected = [
+            (Shown::Rewritten(PICKLE), Some("protocol"), blamed("")),
+            (Shown::AsIs, Some("doubtful_global"), blamed("enum.Enum")),
+            (Shown::Hidden, Some(FIREWALL), blamed("")),
+            (Shown::AsIs, None, blamed("")),
+            (Shown::Hidden, Some(FIREWALL), blamed("")),
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_value_too_large_to_be_held_passes_no_firewall_that_counts() {
+        let mut looker = looker();
+        let reader = python2(&looker);
+        for (whole, shown) in [
+            (Whole::HIDE, Shown::AsIs),
+            (Whole::HIDE | Whole::THROUGH, Shown::Hidden),
+            (Whole::DENY, Shown::AsIs),
+            (Whole::DENY | Whole::ENFORCE, Shown::Hidden),
+        ] {
+            let value = (PICKLE, &b"\x80\x02"[..], 101);
+            let judged = looker.judge_read(reader, Look::Whole(whole), value);
+            assert_eq!(judged.shown, shown, "{whole:?}");
+            let refused = judged.pickle.is_some_and(|p| p.reason == Some(FIREWALL));
+            assert_eq!(refused, whole.contains(Whole::DENY), "{whole:?}");
+        }
+    }
+}
