@@ -122,7 +122,7 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         LOOKS_APART_BYTES,
         "gauge",
-        "Values that are looked at beside the worker thread that they came to, in bytes",
+        "Values that are looked at beside the worker thread that they came to",
     ),
     Family::new(
         REFUSED,

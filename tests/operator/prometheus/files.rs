@@ -70,10 +70,11 @@ pub(crate) fn is_series_of(families: &BTreeMap<String, Family>, name: &str) -> b
 /// All families that the code describes.
 pub(crate) fn described() -> BTreeMap<String, Family> {
     let families = FAMILIES.iter().map(|family| {
-        let is_of_time = family.name.ends_with("_seconds");
+        let mut units = ["seconds", "bytes"].into_iter();
+        let unit = units.find(|unit| family.name.ends_with(&format!("_{unit}")));
         let told = Family {
             kind: family.kind.to_owned(),
-            unit: if is_of_time { "seconds" } else { "" }.to_owned(),
+            unit: unit.unwrap_or_default().to_owned(),
             labels: BTreeSet::new(),
             meaning: family.meaning.to_owned(),
         };
