@@ -24,6 +24,7 @@ mod signals;
 mod stream;
 mod supervise;
 mod systemd;
+mod takeover;
 mod tls;
 mod worker;
 
@@ -40,31 +41,28 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigErrors, ListenAddr, Listener, ServerAddr, SocketAccess};
-use crate::embedded::Embedded;
-use crate::engine::{Apart, Engine, Fills, ListenerId, ListenerIds, Settings};
-use crate::metrics::{self, Labels, Publisher, Registry};
-use crate::policy::Identify;
+use crate::config::{Config, ConfigErrors};
+use crate::engine::{Engine, Fills, ListenerIds};
+use crate::metrics::{self, Publisher, Registry};
 pub use admin::client::{AskError, ask_admin};
 pub use error::ServeError;
 pub use listen::identity::proxy;
 pub use signals::Signals;
 
 use admin::status::Status;
-use error::ReloadError;
 use listen::acceptor::Acceptor;
+use listen::bound::{Bound, bind, listen};
 use listen::complaints::Complaints;
 use listen::identity::{ProcessFinder, Reception};
 use listen::passed::Passed;
 use listen::socket_file::SocketFile;
 use reload::Watch;
-use stream::Listening;
 use supervise::{Ends, Supervisor, supervision};
 use systemd::Manager;
 use tls::Handshakes;
 use worker::address::Address;
 use worker::judges::Judges;
-use worker::{Colleagues, Handle, Message, Reload, Worker};
+use worker::{Colleagues, Handle, Message, Worker};
 
 /// How long a worker may take to say whom it cut off at the end: none does unless it
 /// is stuck.
@@ -154,26 +152,6 @@ pub struct Server {
     /// Ends accepting, and the waiting for who says nothing.
     stopping: CancellationToken,
     status: watch::Sender<Status>,
-}
-
-/// A listener that there is.
-#[derive(Debug)]
-struct Bound {
-    id: ListenerId,
-    name: Box<str>,
-    listening: Arc<Listening>,
-    accepting: JoinSet<()>,
-}
-
-impl Bound {
-    fn new(id: ListenerId, name: Box<str>, listening: Listening) -> Self {
-        Self {
-            id,
-            name,
-            listening: Arc::new(listening),
-            accepting: JoinSet::new(),
-        }
-    }
 }
 
 impl Server {
@@ -384,192 +362,6 @@ impl Server {
         format!("{listeners} listeners, configuration {generation}{failed}")
     }
 
-    // Another configuration ------------------------------------------------
-
-    /// Reads the file again and serves by what it says now, or goes on as before.
-    async fn reload(&mut self, file: Option<&Path>) {
-        let loaded = match file.map(Path::to_owned) {
-            Some(file) => loaded(move || Config::load(&file))
-                .await
-                .map_err(ReloadError::from),
-            None => Err(ReloadError::NoFile),
-        };
-        let taken = match loaded {
-            Ok(config) => self.take_over(config).await,
-            Err(error) => Err(error),
-        };
-        match taken {
-            Ok(()) => self
-                .status
-                .send_modify(|status| status.loaded(&self.config)),
-            Err(error) => {
-                for line in error.to_string().lines() {
-                    tracing::error!("configuration not taken over: {line}");
-                }
-                metrics::configuration_failed();
-                self.status
-                    .send_modify(|status| status.failed(&error.to_string()));
-                return;
-            }
-        }
-        warn_of(&self.config);
-        self.publish_configuration();
-        let generation = self.status.borrow().generation();
-        tracing::info!(generation, "configuration taken over");
-    }
-
-    /// Serves by another configuration; an error leaves everything as it was.
-    async fn take_over(&mut self, config: Config) -> Result<(), ReloadError> {
-        for (is_same, name) in [
-            (config.workers == self.config.workers, "server.workers"),
-            (
-                config.reuse_port == self.config.reuse_port,
-                "server.reuse_port",
-            ),
-            (
-                config.upstream.connections == self.config.upstream.connections,
-                "upstream.connections",
-            ),
-            (config.admin == self.config.admin, "admin.listen"),
-        ] {
-            if !is_same {
-                return Err(ReloadError::Fixed(name));
-            }
-        }
-        let mut new = Vec::new();
-        for listener in &config.listeners {
-            if self.is_new(listener) {
-                let listening = bind(&self.passed, listener, config.reuse_port).await?;
-                new.push((listener.admission.name.clone(), listening));
-            }
-        }
-        self.grant(&config)?;
-        self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
-        // From here on nothing fails.
-        let stays = |bound: &mut Bound| {
-            let mut names = config.listeners.iter().map(|l| &l.admission.name);
-            names.any(|name| *name == bound.name)
-        };
-        for mut gone in self.listeners.extract_if(.., |bound| !stays(bound)) {
-            gone.accepting.shutdown().await;
-        }
-        for (name, listening) in new {
-            let id = self.listener_ids.mint();
-            self.listeners.push(Bound::new(id, name, listening));
-        }
-        let names = metrics::names(&config);
-        // Some workers take it over before others.
-        self.registry
-            .limit_to(metrics::names(&self.config).or(&names));
-        let (settings, labels) = (self.settings(&config), self.labels(&config));
-        let adopted = self.workers.iter().map(|worker| {
-            let (done, adopted) = oneshot::channel();
-            worker.send(Message::Reload(Box::new(Reload {
-                settings: settings.clone(),
-                labels: labels.clone(),
-                addresses: self.addresses.clone(),
-                limits: config.limits,
-                done,
-            })));
-            adopted
-        });
-        for adopted in adopted.collect::<Vec<_>>() {
-            // A worker that ended has nothing to adopt.
-            let _ = adopted.await;
-        }
-        // What is gone, no worker counts any more.
-        self.registry.limit_to(names);
-        self.config = config;
-        self.accept();
-        Ok(())
-    }
-
-    /// Gives the sockets that stay to whom a configuration says they are for.
-    fn grant(&self, config: &Config) -> Result<(), ServeError> {
-        for bound in &self.listeners {
-            let mut listeners = config.listeners.iter();
-            let stays = listeners.find(|listener| listener.admission.name == bound.name);
-            if let Some((listener, file)) = stays.zip(bound.listening.file.as_ref()) {
-                let granted = file.grant(listener.access);
-                granted.map_err(|source| bind_error(&listener.addr, source))?;
-            }
-        }
-        if let Some((addr, file)) = config.admin.as_ref().zip(self.admin_file.as_ref()) {
-            let granted = file.grant(config.admin_access);
-            granted.map_err(|source| bind_error(addr, source))?;
-        }
-        Ok(())
-    }
-
-    fn is_new(&self, listener: &Listener) -> bool {
-        let name = &listener.admission.name;
-        !self.listeners.iter().any(|bound| bound.name == *name)
-    }
-
-    /// The servers of a configuration, and what is needed to connect to each. A cache
-    /// of this process that serves already goes on.
-    fn addresses_of(&self, config: &Config) -> io::Result<Vec<Arc<Address>>> {
-        let address = |server: &ServerAddr| {
-            let known = self.addresses.iter().find(|known| known.server == *server);
-            let embedded = match (server, known) {
-                (_, Some(known)) => known.embedded.clone(),
-                (ServerAddr::Embedded { bytes }, None) => Some(Embedded::start(*bytes)?),
-                (_, None) => None,
-            };
-            Ok(Arc::new(Address {
-                server: server.clone(),
-                embedded,
-                tls: match server {
-                    ServerAddr::Tls { .. } => config.upstream.tls.clone(),
-                    _ => None,
-                },
-                names: known.map_or_else(Arc::default, |known| Arc::clone(&known.names)),
-                connect_timeout: config.limits.connect_timeout,
-                request_timeout: config.limits.request_timeout,
-            }))
-        };
-        config.upstream.servers.iter().map(address).collect()
-    }
-
-    fn settings(&self, config: &Config) -> Settings {
-        let admission = |bound: &Bound| {
-            let mut listeners = config.listeners.iter();
-            let listener = listeners.find(|listener| listener.admission.name == bound.name)?;
-            Some((bound.id, Arc::clone(&listener.admission)))
-        };
-        Settings {
-            snapshot: Arc::clone(&config.snapshot),
-            listeners: self.listeners.iter().filter_map(admission).collect(),
-            servers: config
-                .upstream
-                .servers
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            connections: config.upstream.connections,
-            apart: Apart::default(),
-        }
-    }
-
-    fn labels(&self, config: &Config) -> Labels {
-        let codec = &config.snapshot.codec;
-        Labels {
-            listeners: self.listeners.iter().map(|l| l.name.to_string()).collect(),
-            spaces: codec
-                .spaces()
-                .map(|space| codec.name(space).to_owned())
-                .collect(),
-        }
-    }
-
-    fn publish_configuration(&self) {
-        let rules = self.config.snapshot.rules.iter();
-        let files = &self.config.files;
-        let hash = (!files.is_empty()).then(|| reload::digest(files));
-        let generation = self.status.borrow().generation();
-        metrics::configuration_loaded(&self.registry, generation, hash, rules);
-    }
-
     // The end --------------------------------------------------------------
 
     /// Stops accepting, lets every worker finish what it owes, and gives up on
@@ -612,47 +404,5 @@ impl Server {
         }
         self.admin_file = None;
         self.answering.shutdown().await;
-    }
-}
-
-/// A listener of the configuration.
-async fn bind(
-    passed: &Passed,
-    listener: &Listener,
-    reuse_port: bool,
-) -> Result<Listening, ServeError> {
-    let listening = listen(passed, &listener.addr, listener.access, reuse_port).await?;
-    let listens = listening.describe();
-    match &listener.admission.identify {
-        Identify::Static(runtime) => tracing::info!(listener = %listens, %runtime, "listening"),
-        Identify::Each { .. } => tracing::info!(listener = %listens, "listening"),
-    }
-    Ok(listening)
-}
-
-/// Listens on the socket that was passed for an address, else on one of its own.
-async fn listen(
-    passed: &Passed,
-    addr: &ListenAddr,
-    access: SocketAccess,
-    reuse_port: bool,
-) -> Result<Listening, ServeError> {
-    let listening = match passed.find(addr).await {
-        Ok(None) => Listening::bind(addr, access, reuse_port).await,
-        Ok(Some(listening)) => {
-            if access != SocketAccess::default() {
-                tracing::warn!("the socket {addr} was passed: its mode and group are as they are");
-            }
-            Ok(listening)
-        }
-        Err(error) => Err(error),
-    };
-    listening.map_err(|source| bind_error(addr, source))
-}
-
-fn bind_error(addr: &ListenAddr, source: io::Error) -> ServeError {
-    ServeError::Bind {
-        addr: addr.to_string(),
-        source,
     }
 }

@@ -2,6 +2,7 @@
 //! what is said on them.
 
 pub(super) mod acceptor;
+pub(super) mod bound;
 pub(super) mod complaints;
 pub(super) mod descriptors;
 pub(super) mod identity;

@@ -4,6 +4,7 @@
 
 pub(super) mod address;
 mod ask;
+mod clients;
 pub(super) mod connected;
 mod connection;
 pub(super) mod judges;
@@ -17,43 +18,31 @@ use std::sync::{Arc, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Poll, Token, Waker};
 use tokio::runtime;
 
-use super::stream::Detached;
-use super::worker::connection::Connection;
 use super::worker::judges::Judges;
 use crate::config::Limits;
-use crate::engine::{Closed, Engine, Invalidation, LaneId, MAX_UNSENT, Upstream};
+use crate::engine::{Engine, Invalidation, LaneId, Upstream};
 use crate::log::Pace;
 use crate::metrics::{Condition, Gauges, Publisher};
 use crate::report::advice::Counts;
 use address::Address;
 pub(super) use ask::{Silent, ask};
+pub(super) use clients::FIRST_WORD;
+use clients::{Client, Stuck, list};
 use connected::{Connected, Group, MAX_CONNECTIONS};
 use lane::{Connector, LaneConnection};
 pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 
 /// Bytes read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
-/// Reads of one client before others have their turn.
-const READS_PER_TURN: usize = 4;
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
-/// How long a client may take nothing, and how long it may be behind at all, while as
-/// much is held as may be.
-const PATIENCE: Duration = Duration::from_millis(250);
-const LONG_PATIENCE: Duration = Duration::from_secs(2);
 /// A turn that took longer is one in which the process did not run.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
 /// How often the clock is looked at while something is owed.
 const TICK: Duration = Duration::from_millis(20);
-/// How long a client that was asked to go is listened to after the last reply: more
-/// than what it sent meanwhile takes to arrive, which must not reset the connection.
-const LINGER: Duration = Duration::from_millis(500);
-/// How long a client that has said nothing yet, or not yet who it is, is waited for at
-/// the end: whoever connects has a request on its way.
-pub(super) const FIRST_WORD: Duration = Duration::from_millis(100);
 /// The token of the mailbox's events.
 const MAIL: Token = Token(usize::MAX);
 /// The token of the first lane's events; clients are numbered from 0 on.
@@ -68,42 +57,6 @@ pub(super) struct Colleagues {
     pub(super) workers: Arc<OnceLock<Vec<Mailbox>>>,
     /// Those who look at what takes long.
     pub(super) judges: Judges,
-}
-
-#[derive(Debug)]
-struct Client {
-    connection: Connection,
-    /// It is among those that have something to do.
-    is_listed: bool,
-    /// It has sent something.
-    has_spoken: bool,
-    /// It sends no more.
-    has_ended: bool,
-    /// It was told that no more comes, and is listened to until then.
-    lingers: Option<Instant>,
-}
-
-/// A client that is owed something.
-#[derive(Debug)]
-struct Stuck {
-    /// When it took some of it last.
-    took: Instant,
-    /// Since when it is owed so much that it is not read.
-    behind: Option<Instant>,
-}
-
-impl Stuck {
-    fn is_in_the_way(&self, now: Instant) -> bool {
-        now - self.took >= PATIENCE
-            || self
-                .behind
-                .is_some_and(|since| now - since >= LONG_PATIENCE)
-    }
-
-    fn shift(&mut self, time: Duration) {
-        self.took += time;
-        self.behind = self.behind.map(|since| since + time);
-    }
 }
 
 /// One worker's connections and engine.
@@ -340,52 +293,6 @@ impl Worker {
         }
     }
 
-    /// Asks all clients to go: what they have sent so far is still taken. Those that
-    /// are there the second time have taken too long.
-    fn drain(&mut self) {
-        let again = std::mem::replace(&mut self.draining, true);
-        self.patient_until = (!again).then(|| self.now + FIRST_WORD);
-        for (number, client) in self.clients.iter_mut().enumerate() {
-            let Some(client) = client else { continue };
-            if again {
-                self.engine.client_eof(number as u32);
-            } else {
-                client.connection.look();
-                list(&mut self.ready, number, client);
-            }
-        }
-    }
-
-    /// Gives up all clients that are still owed something; how many there were.
-    fn cut_off(&mut self) -> usize {
-        let mut count = 0;
-        for (number, client) in self.clients.iter().enumerate() {
-            let id = number as u32;
-            if let Some(client) = client
-                && !self.engine.session(id).is_finished()
-            {
-                tracing::debug!(peer = client.connection.peer(), "client cut off");
-                self.engine.give_up(id, Closed::Drain);
-                count += 1;
-            }
-        }
-        count
-    }
-
-    /// While draining, asks a client to go once it has nothing more to say.
-    fn ask_to_go(&mut self, number: usize) {
-        let session = self.engine.session(number as u32);
-        if self.draining
-            && !session.paused
-            && !session.has_ended()
-            && let Some(client) = &self.clients[number]
-            && !client.connection.is_readable()
-            && (client.has_spoken || self.patient_until.is_none())
-        {
-            self.engine.client_leave(number as u32);
-        }
-    }
-
     // Another configuration ------------------------------------------------
 
     /// Works by other settings, if some wait and nothing is under way.
@@ -504,202 +411,6 @@ impl Worker {
             .publish(condition, self.engine.tally(), lanes, origins);
     }
 
-    // Clients --------------------------------------------------------------
-
-    fn admit(&mut self, arrival: Arrival) {
-        let id = self.engine.open(arrival.listener, arrival.told);
-        if let Err(error) = self.watch(arrival.socket, id as usize) {
-            if let Some(before) = self.unserved.go(self.now) {
-                tracing::warn!(%error, before, "client could not be served");
-            }
-            self.engine.close(id);
-            self.serving.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        if !arrival.input.is_empty() {
-            if let Some(Some(client)) = self.clients.get_mut(id as usize) {
-                client.has_spoken = true;
-            }
-            self.engine.client_input(id, &arrival.input);
-        }
-        if self.draining
-            && let Some(Some(client)) = self.clients.get_mut(id as usize)
-        {
-            client.connection.look();
-            list(&mut self.ready, id as usize, client);
-        }
-    }
-
-    fn watch(&mut self, socket: Detached, number: usize) -> io::Result<()> {
-        // Clients that are gone are kept while a reply is owed.
-        if self.engine.sessions().len() > 2 * self.limits.max_connections + 64 {
-            return Err(io::Error::other("too many connections are closing"));
-        }
-        let token = Token(number);
-        let connection = Connection::new(socket, self.poll.registry(), token)?;
-        if self.clients.len() <= number {
-            self.clients.resize_with(number + 1, || None);
-        }
-        let client = self.clients[number].insert(Client {
-            connection,
-            is_listed: false,
-            has_spoken: false,
-            has_ended: false,
-            lingers: None,
-        });
-        if client.connection.is_readable() {
-            list(&mut self.ready, number, client);
-        }
-        Ok(())
-    }
-
-    /// Serves whoever has something to do, lanes first.
-    fn serve_ready(&mut self) {
-        for lane in &mut self.lanes {
-            lane.read(&mut self.engine, &mut self.scratch, self.now);
-        }
-        let spare = std::mem::take(&mut self.spare);
-        let mut ready = std::mem::replace(&mut self.ready, spare);
-        for client in ready.drain(..) {
-            self.read_client(client);
-        }
-        self.spare = ready;
-    }
-
-    fn read_client(&mut self, number: usize) {
-        let Some(Some(client)) = self.clients.get_mut(number) else {
-            return;
-        };
-        client.is_listed = false;
-        let id = number as u32;
-        // It may have told of room to write.
-        if !self.engine.session(id).unsent().is_empty() {
-            self.engine.client_touch(id);
-        }
-        for _ in 0..READS_PER_TURN {
-            if self.engine.session(id).paused {
-                return;
-            }
-            match client.connection.read(&mut self.scratch) {
-                Ok(None) => return self.ask_to_go(number),
-                Ok(Some(0)) => {
-                    client.has_ended = true;
-                    return self.engine.client_eof(id);
-                }
-                Err(_) => return self.engine.client_gone(id),
-                // What comes after the last request is read and dropped, so
-                // that closing does not reset what is still on its way.
-                Ok(Some(bytes)) => {
-                    client.has_spoken = true;
-                    self.engine.client_input(id, &self.scratch[..bytes]);
-                }
-            }
-            if !client.connection.is_readable() {
-                return self.ask_to_go(number);
-            }
-        }
-        list(&mut self.ready, number, client);
-    }
-
-    /// Writes what there is to be written, until nothing new comes of it: a
-    /// client that has room again asks for more, a lane that is down answers.
-    fn flush(&mut self) {
-        loop {
-            let mut progress = false;
-            while let Some(client) = self.engine.pop_dirty() {
-                progress = true;
-                self.flush_client(client);
-            }
-            for lane in &mut self.lanes {
-                lane.flush(&mut self.engine, self.poll.registry(), self.now);
-            }
-            if !progress {
-                break;
-            }
-        }
-    }
-
-    fn flush_client(&mut self, id: u32) {
-        let number = id as usize;
-        let token = Token(number);
-        let mut took = false;
-        loop {
-            if let Some(client) = &mut self.clients[number] {
-                let connection = &mut client.connection;
-                took |= write_client(
-                    &mut self.engine,
-                    connection,
-                    id,
-                    self.poll.registry(),
-                    token,
-                );
-            }
-            if !self.engine.resume(id) {
-                break;
-            }
-        }
-        self.watch_patience(number, took);
-        let session = self.engine.session(id);
-        if session.is_finished() {
-            if session.is_heard_out() && self.lingers(number) {
-                return;
-            }
-            self.clients[number] = None;
-            self.engine.close(id);
-            self.serving.fetch_sub(1, Ordering::Relaxed);
-        } else if session.is_dead() {
-            self.clients[number] = None;
-        } else if !session.paused
-            && let Some(client) = &mut self.clients[number]
-            && client.connection.is_readable()
-        {
-            list(&mut self.ready, number, client);
-        } else {
-            self.ask_to_go(number);
-        }
-    }
-
-    /// Notes since when a client takes nothing of what it is owed, if it does not.
-    fn watch_patience(&mut self, number: usize, took: bool) {
-        let session = self.engine.session(number as u32);
-        if session.unsent().is_empty() {
-            if !self.stuck.is_empty() {
-                self.stuck.remove(&number);
-            }
-            return;
-        }
-        let is_behind = session.unsent().len() >= MAX_UNSENT;
-        let stuck = self.stuck.entry(number).or_insert(Stuck {
-            took: self.now,
-            behind: None,
-        });
-        if took {
-            stuck.took = self.now;
-        }
-        stuck.behind = is_behind.then_some(stuck.behind.unwrap_or(self.now));
-    }
-
-    /// Whether a client that was asked to go, and has all that it is owed, is still
-    /// listened to.
-    fn lingers(&mut self, number: usize) -> bool {
-        let Some(client) = &mut self.clients[number] else {
-            return false;
-        };
-        if client.has_ended {
-            return false;
-        }
-        if let Some(until) = client.lingers {
-            return until > self.now;
-        }
-        if client.connection.end().is_err() {
-            return false;
-        }
-        let until = self.now + LINGER;
-        client.lingers = Some(until);
-        self.lingering.push_back((until, number));
-        true
-    }
-
     /// Has all workers asked for what a client wants to know of the process.
     fn ask_for_statistics(&mut self) {
         while let Some(ticket) = self.engine.pop_question() {
@@ -729,77 +440,6 @@ impl Worker {
         self.give_up_stuck();
     }
 
-    /// Gives up clients that took nothing for too long and, while as much is held as may
-    /// be, those that are in everybody's way, whoever holds the most first.
-    fn give_up_stuck(&mut self) {
-        let timeout = self.limits.send_timeout;
-        let mut late = self.stuck_for(timeout);
-        late.sort_unstable();
-        for client in late {
-            self.give_up(client, Closed::SendTimeout);
-        }
-        if !self.engine.is_full() {
-            self.full_since = None;
-            return;
-        }
-        let full_since = *self.full_since.get_or_insert(self.now);
-        let is_long = self.now - full_since >= LONG_PATIENCE;
-        let most = self.limits.max_buffered_bytes / 2;
-        for (_, client) in self.engine.holders() {
-            if self.engine.buffered() < most {
-                break;
-            }
-            let is_in_the_way = match self.stuck.get(&(client as usize)) {
-                Some(stuck) => stuck.is_in_the_way(self.now),
-                // Half a request.
-                None => is_long && !self.engine.session(client).is_dead(),
-            };
-            if is_in_the_way {
-                self.give_up(client as usize, Closed::Backlog);
-            }
-        }
-    }
-
-    /// Who took nothing for so long.
-    fn stuck_for(&self, time: Duration) -> Vec<usize> {
-        let stuck = self.stuck.iter();
-        let late = stuck.filter(|(_, stuck)| self.now - stuck.took >= time);
-        late.map(|(&client, _)| client).collect()
-    }
-
-    fn give_up(&mut self, number: usize, why: Closed) {
-        let client = self.clients[number].as_ref();
-        let peer = client.and_then(|client| client.connection.peer());
-        tracing::warn!(peer, "client closed for its {}", why.name());
-        self.engine.give_up(number as u32, why);
-    }
-
-    /// Closes those that have lingered long enough.
-    fn end_lingering(&mut self) {
-        while let Some(&(until, number)) = self.lingering.front()
-            && until <= self.now
-        {
-            self.lingering.pop_front();
-            // It may be gone, and another in its place.
-            let client = self.clients[number].as_ref();
-            if client.is_some_and(|client| client.lingers == Some(until)) {
-                self.engine.client_touch(number as u32);
-            }
-        }
-    }
-
-    /// Asks those to go that were waited for, but said nothing.
-    fn end_patience(&mut self) {
-        if self.patient_until.is_some_and(|until| until <= self.now) {
-            self.patient_until = None;
-            for number in 0..self.clients.len() {
-                if self.clients[number].is_some() {
-                    self.ask_to_go(number);
-                }
-            }
-        }
-    }
-
     /// Has the clock looked at again soon while a lane or a client waits for something.
     fn arm_tick(&mut self) {
         if self.tick.is_some() {
@@ -819,45 +459,6 @@ impl Worker {
                 .any(|upstream| !upstream.lane.is_idle());
         if waiting {
             self.tick = Some(self.now + TICK);
-        }
-    }
-}
-
-/// Has a client served in the next turn.
-fn list(ready: &mut Vec<usize>, number: usize, client: &mut Client) {
-    if !std::mem::replace(&mut client.is_listed, true) {
-        ready.push(number);
-    }
-}
-
-/// Writes what a client takes of what it is owed; whether it took something.
-fn write_client(
-    engine: &mut Engine,
-    client: &mut Connection,
-    id: u32,
-    registry: &Registry,
-    token: Token,
-) -> bool {
-    let mut took = false;
-    loop {
-        let unsent = engine.session(id).unsent();
-        if unsent.is_empty() {
-            return took;
-        }
-        match client.write(unsent, registry, token) {
-            Ok(None) => return took,
-            Ok(Some(bytes)) => {
-                let all = bytes == unsent.len();
-                engine.client_sent(id, bytes);
-                took = true;
-                if all {
-                    return true;
-                }
-            }
-            Err(_) => {
-                engine.client_gone(id);
-                return true;
-            }
         }
     }
 }
