@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "clients"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "process", "clients"))
 import libraries
 
 CLIENTS = ("pymemcache", "pymemcache-zlib", "python-memcached", "pylibmc", "pylibmc-zlib")
