@@ -19,6 +19,7 @@ mod pickles;
 mod raw;
 mod report;
 mod rules;
+mod settings;
 mod shadow;
 mod socket;
 mod tls;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use addr::{AddrError, ListenAddr, ServerAddr};
 pub use report::{ConfigError, ConfigErrors};
+pub(crate) use settings::{SETTINGS, Value};
 pub use socket::SocketAccess;
 pub(crate) use socket::obstacle;
 pub use tls::{ListenerTls, UpstreamTls, Written};

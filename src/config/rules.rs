@@ -3,6 +3,7 @@
 
 use super::raw::RawRule;
 use super::report::{At, Report};
+use super::settings::Setting;
 use super::values::{all, refuse_duplicates};
 use super::words::{Word, meaning};
 use crate::pickle::transcode::Py2Str;
@@ -142,34 +143,22 @@ fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<Rollout> {
 
 /// Warns of settings that do nothing in this mode, and of stale copies.
 fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
-    let effective: &[&str] = match mode {
-        Mode::Shared => &[],
-        Mode::Observe => &["sniff", "coherence", "globals"],
-        Mode::Guard => &[
-            "sniff",
-            "on_unloadable_read",
-            "on_unloadable_write",
-            "coherence",
-            "globals",
-            "py2_str",
-        ],
-        Mode::Isolate => return warn_of_stale_copies(raw, report),
-    };
     let words = [
         &raw.sniff,
         &raw.on_unloadable_read,
         &raw.on_unloadable_write,
+        &raw.on_upstream_failure,
         &raw.coherence,
         &raw.globals,
         &raw.py2_str,
     ];
-    let places = words.into_iter().flatten().map(|at| &at.place);
-    let rollout = raw.rollout.iter().map(|at| &at.place);
+    let words = words.into_iter().flatten().map(|at| &at.place);
     let read_through = raw.read_through.iter().map(|at| &at.place);
-    for place in places.chain(rollout).chain(read_through) {
-        if !effective.contains(&place.name()) {
-            report.warn(place, format!("has no effect in mode {}", mode.word()));
-        }
+    let acts = |name| Setting::named(name).is_some_and(|setting| setting.acts_in(mode));
+    let in_vain = words.chain(read_through).filter(|at| !acts(at.name()));
+    let rollout = raw.rollout.iter().filter(|_| mode != Mode::Isolate);
+    for place in in_vain.chain(rollout.map(|at| &at.place)) {
+        report.warn(place, format!("has no effect in mode {}", mode.word()));
     }
     if mode != Mode::Shared {
         warn_of_stale_copies(raw, report);

@@ -110,8 +110,8 @@ impl Plan {
     /// What a rule means where a mode applies.
     fn new(rule: &Rule, mode: Mode) -> Self {
         let isolates = mode == Mode::Isolate;
-        let guards = isolates || mode == Mode::Guard;
-        let whole = whole(rule, guards);
+        let guards = mode >= Mode::Guard;
+        let whole = whole(rule, mode);
         let hides = whole.contains(Whole::HIDE);
         let (deletes_reach, stores_reach) = match rule.coherence {
             // There is one copy for all.
@@ -129,6 +129,7 @@ impl Plan {
         Self {
             mode,
             look: match rule.sniff {
+                _ if mode == Mode::Shared => Look::Away,
                 Sniff::Off => Look::Away,
                 Sniff::Header if hides => Look::Hide,
                 Sniff::Header => Look::Count,
@@ -153,7 +154,7 @@ impl Plan {
 
     /// Whether values are kept from whom they are not for.
     pub fn guards(&self) -> bool {
-        matches!(self.mode, Mode::Guard | Mode::Isolate)
+        self.mode >= Mode::Guard
     }
 
     /// Whether there may be other copies than the one that is read, by this rule or the
@@ -200,13 +201,18 @@ impl Plan {
 }
 
 /// What becomes of a value that is looked at whole.
-fn whole(rule: &Rule, guards: bool) -> Whole {
-    let hides = rule.on_unloadable_read != OnUnloadableRead::Pass;
-    let transcodes = rule.on_unloadable_read == OnUnloadableRead::Transcode;
+fn whole(rule: &Rule, mode: Mode) -> Whole {
     let mut whole = Whole::empty();
+    if mode == Mode::Shared {
+        return whole;
+    }
+    let guards = mode >= Mode::Guard;
+    let hides = rule.on_unloadable_read != OnUnloadableRead::Pass;
+    let transcodes = guards && rule.on_unloadable_read == OnUnloadableRead::Transcode;
+    let as_bytes = rule.py2_str == Py2Str::Bytes;
     whole.set(Whole::HIDE, guards && hides);
-    whole.set(Whole::TRANSCODE, guards && transcodes);
-    whole.set(Whole::STR_AS_BYTES, rule.py2_str == Py2Str::Bytes);
+    whole.set(Whole::TRANSCODE, transcodes);
+    whole.set(Whole::STR_AS_BYTES, transcodes && as_bytes);
     whole.set(Whole::ENFORCE, guards && rule.globals != Globals::Any);
     whole.set(Whole::DENY, rule.globals == Globals::Deny);
     whole.set(Whole::ALLOW, rule.globals == Globals::Allow);
@@ -297,5 +303,66 @@ impl Plans {
     /// Buckets of [`BUCKETS`] whose keys are isolated: those below this one.
     pub fn isolated(&self) -> u64 {
         u64::from(self.rollout.percent()) * BUCKETS / 100
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plans(mode: Mode, coherence: Coherence) -> Plans {
+        Plans::new(&Rule {
+            prefix: Box::default(),
+            mode,
+            rollout: Rollout::ALL,
+            sniff: Sniff::Full,
+            on_unloadable_read: OnUnloadableRead::Miss,
+            on_unloadable_write: OnUnloadableWrite::Reject,
+            on_upstream_failure: OnUpstreamFailure::Miss,
+            coherence,
+            globals: Globals::Deny,
+            py2_str: Py2Str::Text,
+            read_through: true,
+        })
+    }
+
+    #[test]
+    fn an_add_of_an_isolated_key_leaves_the_copies_of_others() {
+        for (coherence, stores) in [
+            (Coherence::None, Reach::Never),
+            (Coherence::Deletes, Reach::Never),
+            (Coherence::FillAware, Reach::UnlessFill),
+            (Coherence::Strict, Reach::Always),
+        ] {
+            let plans = plans(Mode::Isolate, coherence);
+            assert_eq!(plans.inside.reach(WriteKind::Add), Reach::Never);
+            assert_eq!(plans.outside.reach(WriteKind::Add), stores);
+            assert_eq!(plans.inside.reach(WriteKind::Conditional), stores);
+            // It is what was missed all the same.
+            let fills = coherence == Coherence::FillAware;
+            assert_eq!(plans.inside.fills(WriteKind::Add), fills);
+            assert!(!plans.inside.fills(WriteKind::Part));
+        }
+    }
+
+    #[test]
+    fn only_reads_that_change_nothing_end_as_misses_of_a_failed_server() {
+        let plan = plans(Mode::Isolate, Coherence::FillAware).inside;
+        for verb in Verb::ALL {
+            let on_miss = plan.on_miss(verb);
+            let is_read = matches!(verb, Verb::Get | Verb::Gets | Verb::Mg);
+            assert_eq!(on_miss.contains(OnMiss::SOFT), is_read, "{verb:?}");
+            let is_plain = matches!(verb, Verb::Get | Verb::Mg);
+            assert_eq!(on_miss.contains(OnMiss::THROUGH), is_plain, "{verb:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_kept_from_those_without_a_tag() {
+        let plan = plans(Mode::Isolate, Coherence::Strict).untagged;
+        assert!(!plan.isolates() && !plan.rejects && !plan.look.hides());
+        // What they write reaches the copies of those with one.
+        assert!(plan.deletes_reach);
+        assert_eq!(plan.reach(WriteKind::Plain), Reach::Always);
     }
 }

@@ -32,8 +32,9 @@ pub struct Rule {
     pub read_through: bool,
 }
 
-/// The place of a rule's keys, and whether values are looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The place of a rule's keys, and whether values are looked at. Each mode does what
+/// those before it do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Bare keys, untouched.
     Shared,

@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 use serde::{Deserialize, Serialize};
 use toml_writer::{ToTomlValue as _, TomlStringBuilder};
 
-use crate::config::Word as _;
+use crate::config::{SETTINGS, Value, Word as _};
 use crate::engine::{Family, PROTOCOLS};
 use crate::policy::{
     Coherence, Compiled, KeyCodec, Mode, Plan, Rollout, Rule, Rules, Sniff, SpaceId,
@@ -442,59 +442,24 @@ fn toml(families: &[FamilyReport], rules: &Rules, next: Next) -> String {
     text
 }
 
-/// A rule as a configuration has it, but for its prefix.
-#[derive(Serialize)]
-struct RuleEntry {
-    mode: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rollout: Option<u8>,
-    #[serde(flatten)]
-    words: BTreeMap<&'static str, &'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    read_through: Option<bool>,
-}
-
 /// A rule with all that is not as it would be without being said. Names come from
 /// the wire: none of them ends a comment or a string.
 fn push_rule(text: &mut String, why: &str, rule: &Rule) {
-    let isolates = rule.mode == Mode::Isolate;
-    let guards = isolates || rule.mode == Mode::Guard;
+    let mut entry = format!("mode = \"{}\"\n", rule.mode.word());
     let percent = rule.rollout.percent();
-    let words = [
-        ("sniff", rule.sniff.word(), "full", true),
-        (
-            "on_unloadable_read",
-            rule.on_unloadable_read.word(),
-            "miss",
-            guards,
-        ),
-        (
-            "on_unloadable_write",
-            rule.on_unloadable_write.word(),
-            "accept",
-            guards,
-        ),
-        (
-            "on_upstream_failure",
-            rule.on_upstream_failure.word(),
-            "miss",
-            true,
-        ),
-        ("globals", rule.globals.word(), "any", true),
-        ("py2_str", rule.py2_str.word(), "text", guards),
-        ("coherence", rule.coherence.word(), "", true),
-    ];
-    let is_shared = rule.mode == Mode::Shared;
-    let told = words
-        .into_iter()
-        .filter(|(_, word, default, has_effect)| word != default && *has_effect && !is_shared);
-    let entry = RuleEntry {
-        mode: rule.mode.word(),
-        rollout: (isolates && percent < 100).then_some(percent),
-        words: told.map(|(key, word, ..)| (key, word)).collect(),
-        read_through: (rule.read_through && isolates).then_some(true),
-    };
-    let entry = toml::to_string(&entry).expect("tables of texts and numbers are TOML");
+    if rule.mode == Mode::Isolate && percent < 100 {
+        let _ = writeln!(entry, "rollout = {percent}");
+    }
+    let settings = SETTINGS.iter().filter(|setting| setting.acts_in(rule.mode));
+    let mut said: Vec<_> = settings.map(|s| (s, (s.of)(rule))).collect();
+    said.sort_by_key(|(setting, value)| (matches!(value, Value::Flag(_)), setting.name));
+    for (setting, value) in said {
+        let _ = match value {
+            _ if setting.default == Some(value) => Ok(()),
+            Value::Word(word) => writeln!(entry, "{} = \"{word}\"", setting.name),
+            Value::Flag(flag) => writeln!(entry, "{} = {flag}", setting.name),
+        };
+    }
     let gap = if text.is_empty() { "" } else { "\n" };
     let prefix = string(&String::from_utf8_lossy(&rule.prefix));
     let why = printable(why);
@@ -639,6 +604,14 @@ mod tests {
                 .ends_with("mode = \"guard\"\ncoherence = \"fill-aware\"\n")
         );
         Config::parse("test", &config(&observed.toml)).unwrap();
+    }
+
+    #[test]
+    fn a_shared_rule_keeps_what_it_says_of_failures() {
+        let shared = "prefix = \"other:\"\nmode = \"shared\"\non_upstream_failure = \"error\"\n";
+        let rules = format!("[[rules]]\nmode = \"guard\"\n[[rules]]\n{shared}");
+        let told = report(&rules, Counts::default()).toml;
+        assert!(told.contains(shared), "{told}");
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use std::fmt::{self, Display};
 
 use super::hazard::{Hazard, Side};
-use crate::config::{Config, Word};
+use crate::config::{Config, SETTINGS, Word};
 use crate::policy::{BUCKETS, Compiled, OnMiss, Plan, Reach, Rule, Sniff, WriteKind};
 use crate::protocol::request::Verb;
 use crate::report::explain::family;
@@ -154,6 +154,15 @@ fn reads_on(plan: &Plan) -> bool {
     plan.on_miss(Verb::Get).contains(OnMiss::THROUGH)
 }
 
+/// Says what is seen of values from now on, or no more.
+fn seen(sniff: Sniff) -> &'static str {
+    match sniff {
+        Sniff::Full => ": all of a value is looked at",
+        Sniff::Header => ": only the protocol of a value is looked at, not what it holds",
+        Sniff::Off => ": values are not looked at",
+    }
+}
+
 struct Comparison<'c> {
     old: &'c Config,
     new: &'c Config,
@@ -207,37 +216,16 @@ impl Comparison<'_> {
     fn words(&mut self, name: &str, old: &Rule, new: &Rule, isolated: (u64, u64)) {
         self.word(name, "mode", old.mode, new.mode);
         self.moved(name, isolated.0, isolated.1);
-        self.look(name, old.sniff, new.sniff);
-        let (reads, writes) = ("on_unloadable_read", "on_unloadable_write");
-        self.word(name, reads, old.on_unloadable_read, new.on_unloadable_read);
-        self.word(
-            name,
-            writes,
-            old.on_unloadable_write,
-            new.on_unloadable_write,
-        );
-        self.word(
-            name,
-            "on_upstream_failure",
-            old.on_upstream_failure,
-            new.on_upstream_failure,
-        );
-        self.word(name, "coherence", old.coherence, new.coherence);
-        self.setting(name, "read_through", old.read_through, new.read_through);
-        self.word(name, "globals", old.globals, new.globals);
-        self.word(name, "py2_str", old.py2_str, new.py2_str);
-    }
-
-    /// Tells what is seen of values from now on, or no more.
-    fn look(&mut self, name: &str, old: Sniff, new: Sniff) {
-        let told = match new {
-            _ if old == new => return,
-            Sniff::Full => "all of a value is looked at",
-            Sniff::Header => "only the protocol of a value is looked at, not what it holds",
-            Sniff::Off => "values are not looked at",
-        };
-        let (old, new) = (old.word(), new.word());
-        self.change(name, format!("sniff {old} -> {new}: {told}"));
+        for setting in SETTINGS {
+            let (before, after) = ((setting.of)(old), (setting.of)(new));
+            if before != after {
+                let told = match setting.name {
+                    "sniff" => seen(new.sniff),
+                    _ => "",
+                };
+                self.change(name, format!("{} {before} -> {after}{told}", setting.name));
+            }
+        }
     }
 
     /// Tells which keys are stored elsewhere from now on.

@@ -7,9 +7,8 @@
 //! config      generation, files, loaded_at, warnings, failure (null, or at, errors)
 //! listeners   listen, and runtime, or identify and untagged; tls: whether
 //! namespaces  name, runtimes, prefix
-//! rules       prefix, mode, rollout, sniff (under header and off nobody knows whether
-//!             values can be loaded), on_unloadable_read, on_unloadable_write,
-//!             coherence, read_through; sorted by prefix
+//! rules       prefix, mode, rollout, every other setting by its name, and blind: whether
+//!             nobody knows who can load the values; sorted by prefix
 //! upstream    the servers
 //! reloading   how many workers have another configuration to take over, and wait for
 //!             what is under way; generation is the one that all have
@@ -20,12 +19,13 @@
 //! ```
 //! Times are Unix times in seconds. What does not apply is absent or null.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::config::{Config, Word as _};
-use crate::policy::{Identify, Rule, Untagged};
+use crate::config::{Config, SETTINGS, Value, Word as _};
+use crate::policy::{Compiled, Identify, Untagged};
 
 /// What changes with configurations.
 #[derive(Debug, Clone, Serialize)]
@@ -85,12 +85,10 @@ struct RuleReport {
     mode: &'static str,
     /// Percent of the keys that are isolated, where the mode is `isolate`.
     rollout: u8,
-    sniff: &'static str,
-    on_unloadable_read: &'static str,
-    on_unloadable_write: &'static str,
-    on_upstream_failure: &'static str,
-    coherence: &'static str,
-    read_through: bool,
+    #[serde(flatten)]
+    settings: BTreeMap<&'static str, Value>,
+    /// Values pass of which nobody knows who can load them.
+    blind: bool,
 }
 
 impl Status {
@@ -145,12 +143,7 @@ impl Status {
                 prefix: String::from_utf8_lossy(codec.prefix(space)).into_owned(),
             })
             .collect();
-        self.rules = config
-            .snapshot
-            .rules
-            .iter()
-            .map(|c| rule(&c.rule))
-            .collect();
+        self.rules = config.snapshot.rules.iter().map(rule).collect();
         let servers = config.upstream.servers.iter();
         self.upstream = servers.map(ToString::to_string).collect();
     }
@@ -189,17 +182,14 @@ fn listener(listener: &crate::config::Listener) -> Listener {
     }
 }
 
-fn rule(rule: &Rule) -> RuleReport {
+fn rule(Compiled { rule, plans }: &Compiled) -> RuleReport {
+    let settings = SETTINGS.iter();
     RuleReport {
         prefix: String::from_utf8_lossy(&rule.prefix).into_owned(),
         mode: rule.mode.word(),
         rollout: rule.rollout.percent(),
-        sniff: rule.sniff.word(),
-        on_unloadable_read: rule.on_unloadable_read.word(),
-        on_unloadable_write: rule.on_unloadable_write.word(),
-        on_upstream_failure: rule.on_upstream_failure.word(),
-        coherence: rule.coherence.word(),
-        read_through: rule.read_through,
+        settings: settings.map(|s| (s.name, (s.of)(rule))).collect(),
+        blind: plans.inside.is_blind(),
     }
 }
 

@@ -416,6 +416,7 @@ fn status_says_the_rules_and_counts_who_was_admitted() {
         "prefix": "", "mode": "isolate", "rollout": 25, "sniff": "full",
         "on_unloadable_read": "miss", "on_unloadable_write": "accept",
         "on_upstream_failure": "miss", "coherence": "fill-aware", "read_through": false,
+        "globals": "any", "py2_str": "text", "blind": false,
     });
     assert_eq!(status["rules"], json!([rule]));
     assert_eq!(status["connections"], json!(2));

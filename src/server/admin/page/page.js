@@ -227,11 +227,6 @@ function leadingRule(status) {
   return [...status.rules].sort((a, b) => order.indexOf(b.mode) - order.indexOf(a.mode))[0];
 }
 
-/** A rule under which nobody knows whether readers load what they get. */
-function looksAway(rule) {
-  return rule.mode !== "shared" && rule.sniff !== "full";
-}
-
 /** What may stand against going on: [{level, text, note, since, total, link}]. */
 function findings(store, status, families) {
   const found = [];
@@ -252,7 +247,7 @@ function findings(store, status, families) {
   see("look", "unloadable reads served", "their readers fail; guard makes them misses", reads, { verdict: "unloadable", action: "served" });
   see("look", "unloadable reads hidden", "misses for their readers; isolate gives each its copy", reads, { verdict: "unloadable", action: "hidden" });
   see("look", "reads not looked at", "of values whose header alone was seen: nobody knows whether their readers load them", reads, { verdict: "not_looked_at" });
-  const blind = status.rules.filter(looksAway).length;
+  const blind = status.rules.filter((rule) => rule.blind).length;
   if (blind > 0) found.push({ level: "look", text: "rules that do not look at whole values", note: "only sniff = \"full\" tells who loads what", link: "#rules", since: null, total: blind });
   see("look", "untagged connections", "nothing told what they run", "untagged_connections_total", { reason: "no_tag" });
   see("look", "connections without a namespace", "none is for the tag that they bear: the log says which", "untagged_connections_total", { reason: "no_namespace" });
