@@ -72,7 +72,7 @@ pub struct Session {
     /// slots but [`Kind::Single`], which hold a line each, and values that are looked
     /// at apart.
     pub(super) waiting: usize,
-    /// What of it is counted in [`Sessions::held`].
+    /// What of it is counted in [`held`](super::Sessions::held).
     pub(super) counted: u32,
     /// Slots that hold up what comes after them, and a store that is looked at apart;
     /// nothing more is taken meanwhile.

@@ -27,14 +27,14 @@ impl<'f> Scanned<'f> {
         firewall: Option<&Firewall>,
         judge: impl FnOnce(&Scan<'f>) -> Result<(), Reason<'f>>,
     ) -> Self {
-        let mut scanned = match plain {
+        let mut found = match plain {
             Ok(pickle) => Self::of(scanner.scan(pickle, extensions), firewall, judge),
             Err(error) => Self::unreadable((error.verdict(), error.name()), &error, firewall),
         };
-        if scanned.scan.is_none() && firewall.is_none() && by_header == Verdict::Unloadable {
-            scanned.pickle = Pickle::by_header(header, by_header);
+        if found.scan.is_none() && firewall.is_none() && by_header == Verdict::Unloadable {
+            found.pickle = Pickle::by_header(header, by_header);
         }
-        scanned
+        found
     }
 
     /// By the scan; what is no pickle passes no firewall.
