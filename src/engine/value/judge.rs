@@ -232,7 +232,8 @@ impl Looker {
 
     // Looks ----------------------------------------------------------------
 
-    #[inline]
+    #[allow(clippy::inline_always)]
+    #[inline(always)] // A part of `judge_read`.
     fn judge_header(
         &mut self,
         Identity { reader, .. }: Identity,
@@ -271,12 +272,11 @@ impl Looker {
             return Judged::unseen(Shown::Hidden);
         }
         let start = &start[..start.len().min(len)];
-        if !whole.intersects(Whole::FIREWALL) {
-            return self.judge_header(identity, whole.contains(Whole::HIDE), flags, start);
-        }
+        let has_list = whole.intersects(Whole::FIREWALL);
+        let hides = !has_list && whole.contains(Whole::HIDE);
+        let mut judged = self.judge_header(identity, hides, flags, start);
         // What is too large to be looked at whole passes no firewall.
-        let mut judged = self.judge_header(identity, false, flags, start);
-        if let Some(pickle) = &mut judged.pickle {
+        if has_list && let Some(pickle) = &mut judged.pickle {
             pickle.verdict = Verdict::Unloadable;
             pickle.reason = Some(FIREWALL);
             judged.shown = whole.shows(pickle);
