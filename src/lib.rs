@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | [`protocol`] | bytes to requests and replies | namespaces, sockets |
 //! | [`pickle`] | what a pickle is, who can load it, and its form for another reader | memcache |
-//! | [`policy`] | tags, namespaces, key codec, rules, servers: the decision for a key | the wire |
+//! | [`policy`] | tags, namespaces, key codec, rules and what each means, servers: the decision for a key | the wire |
 //! | [`engine`] | one worker's clients and lanes as state machines | sockets, clocks, threads |
 //! | [`server`] | listeners, who connects, TLS, workers, upstream connections, admin, reload, signals | what the bytes mean |
 //! | [`config`] | TOML or flags to one compiled configuration, or all its errors | serving |
@@ -55,9 +55,9 @@
 //!
 //! # Reading order
 //!
-//! [`protocol::request`], then `policy/key.rs`, then `engine/mod.rs`,
-//! `engine/dispatch.rs`, `engine/upstream/` and `engine/downstream/`, then
-//! `server/worker/`. For pickles: `pickle/machine.rs`, `scan/`, `verdict.rs`,
+//! [`protocol::request`], then `policy/key.rs` and `policy/plan.rs`, then
+//! `engine/mod.rs`, `engine/dispatch.rs`, `engine/upstream/` and
+//! `engine/downstream/`, then `server/worker/`. For pickles: `pickle/machine.rs`, `scan/`, `verdict.rs`,
 //! `transcode/mod.rs`, then `engine/value/`.
 //!
 //! # What was tried and is not here
