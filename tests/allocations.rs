@@ -19,7 +19,8 @@ use picklegate::server::{self, ServeError, Server};
 use serde_json::Value;
 use support::replay::Replay;
 use support::rig::{self, Rig};
-use support::{Memcached, ask, config, connect, free_addr};
+use support::toml::Toml;
+use support::{Memcached, ask, connect, free_addr};
 use tokio::sync::oneshot;
 
 #[global_allocator]
@@ -329,7 +330,10 @@ impl Serving {
         let memcached = Memcached::start();
         let addr = free_addr();
         let rules = "mode = \"isolate\"\n\n[[rules]]\nprefix = \"guard:\"\nmode = \"guard\"\n";
-        let toml = config(&[(&addr, "py2")], &[memcached.addr()], rules);
+        let toml = Toml::new(&[memcached.addr()])
+            .rule(rules)
+            .listener(&addr, "py2")
+            .to_string();
         let config = Config::parse("serving", &toml).unwrap_or_else(|errors| panic!("{errors}"));
         let (end, asked) = oneshot::channel();
         let ended = thread::spawn(move || {

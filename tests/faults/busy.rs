@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::scene::Scene;
 use crate::support::admin::await_that;
 use crate::support::process;
-use crate::support::{Memcached, Picklegate, ask, ask_text, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, Picklegate, ask, ask_text, connect, free_addr};
 
 /// What a process with one worker may have resident under the attacks here.
 const MAX_RESIDENT: u64 = 120 << 20;
@@ -25,8 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// One worker, all settings at their defaults.
 fn gate(servers: &[String]) -> (Picklegate, String, String) {
     let (listen, admin) = (free_addr(), free_addr());
-    let rule = format!("mode = \"isolate\"\n[admin]\nlisten = \"{admin}\"\n");
-    let gate = Picklegate::with_config(&config(&[(&listen, "python/3.11")], servers, &rule));
+    let toml = Toml::new(servers)
+        .rule("mode = \"isolate\"")
+        .listener(&listen, "python/3.11")
+        .admin(&admin);
+    let gate = Picklegate::with_config(toml);
     (gate, listen, admin)
 }
 

@@ -12,8 +12,9 @@ use crate::proxy::{Fault, FaultProxy};
 use crate::scene::Scene;
 use crate::support::admin::await_that;
 use crate::support::process::{descriptors, may_open};
+use crate::support::toml::Toml;
 use crate::support::{
-    FENCE, FENCE_REPLY, Memcached, Picklegate, ask_text, config, connect, free_addr, roundtrip,
+    FENCE, FENCE_REPLY, Memcached, Picklegate, ask_text, connect, free_addr, roundtrip,
 };
 
 const TOO_MANY: &str = "ERROR Too many open connections\r\n";
@@ -212,11 +213,12 @@ fn deaf_server() -> (rustix::fd::OwnedFd, TcpStream, String) {
 fn connecting_times_out() {
     let (_server, _first, addr) = deaf_server();
     let (listen, admin) = (free_addr(), free_addr());
-    let rule = format!(
-        "mode = \"shared\"\n[admin]\nlisten = \"{admin}\"\n[limits]\nconnect_timeout_ms = 120\n"
-    );
-    let toml = config(&[(&listen, "py3")], std::slice::from_ref(&addr), &rule);
-    let _gate = Picklegate::with_config(&toml);
+    let toml = Toml::new(&[&addr])
+        .rule("mode = \"shared\"")
+        .listener(&listen, "py3")
+        .admin(&admin)
+        .table("limits", "connect_timeout_ms = 120");
+    let _gate = Picklegate::with_config(toml);
     let client = connect(&listen);
     let expected =
         format!("SERVER_ERROR picklegate: upstream {addr} is down: no connection after 120 ms\r\n");

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use crate::measure::{alone, median, small_reads};
 use crate::support::admin;
 use crate::support::process::ms;
-use crate::support::{Memcached, Picklegate, ask, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, Picklegate, ask, connect, free_addr};
 
 const LARGE: usize = (1 << 20) - 200;
 /// Times that each is measured, and for how long.
@@ -79,17 +80,24 @@ impl Scene {
     fn start() -> Self {
         let memcached = Memcached::start_with(&["-I", "2m"]);
         let (py2, py3, admin) = (free_addr(), free_addr(), free_addr());
-        let rules = "mode = \"guard\"\nsniff = \"header\"\n\
-             [[rules]]\nprefix = \"full:\"\nmode = \"guard\"\nsniff = \"full\"\n\
-             [[rules]]\nprefix = \"transcode:\"\nmode = \"guard\"\nsniff = \"full\"\n\
-             on_unloadable_read = \"transcode\"\n\
-             [[rules]]\nprefix = \"firewall:\"\nmode = \"guard\"\nsniff = \"full\"\n\
-             globals = \"deny\"\n\
-             [limits]\nrequest_timeout_ms = 20000\nmax_value_bytes = \"2MiB\"\n\
-             [server]\nworkers = 1\n[admin]\nlisten = ";
-        let rules = &format!("{rules}\"{admin}\"\n");
-        let listeners = [(&*py2, "python/2.7"), (&*py3, "python/3.11")];
-        let gate = Picklegate::with_config(&config(&listeners, &[memcached.addr()], rules));
+        let full = "mode = \"guard\"\nsniff = \"full\"";
+        let toml = Toml::new(&[memcached.addr()])
+            .rule("mode = \"guard\"\nsniff = \"header\"")
+            .family("full:", full)
+            .family(
+                "transcode:",
+                &format!("{full}\non_unloadable_read = \"transcode\""),
+            )
+            .family("firewall:", &format!("{full}\nglobals = \"deny\""))
+            .table(
+                "limits",
+                "request_timeout_ms = 20000\nmax_value_bytes = \"2MiB\"",
+            )
+            .table("server", "workers = 1")
+            .admin(&admin)
+            .listener(&py2, "python/2.7")
+            .listener(&py3, "python/3.11");
+        let gate = Picklegate::with_config(toml);
         let client = connect(&py3);
         assert_eq!(ask(&client, b"set small 0 0 5\r\nhello\r\n"), b"STORED\r\n");
         Self {

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::support::admin;
 use crate::support::load::{Load, Report};
 use crate::support::process;
-use crate::support::{Picklegate, config, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Picklegate, free_addr};
 
 /// What an upstream may take for a reply here.
 pub(crate) const TIMEOUT_MS: u64 = 400;
@@ -50,12 +51,13 @@ impl Scene {
     /// The same, run by another program.
     pub(crate) fn under(wrapper: &[&str], server: &str, more: &str) -> Self {
         let (py2, py3, admin) = (free_addr(), free_addr(), free_addr());
-        let rule = format!(
-            "mode = \"isolate\"\non_upstream_failure = \"error\"\n[server]\nworkers = {WORKERS}\n\
-             [admin]\nlisten = \"{admin}\"\n{more}\n"
-        );
-        let listeners = [(&*py2, "python/2.7"), (&*py3, "python/3.11")];
-        let toml = config(&listeners, &[server.to_owned()], &rule);
+        let toml = Toml::new(&[server])
+            .rule("mode = \"isolate\"\non_upstream_failure = \"error\"")
+            .table("server", &format!("workers = {WORKERS}\n{more}"))
+            .listener(&py2, "python/2.7")
+            .listener(&py3, "python/3.11")
+            .admin(&admin)
+            .to_string();
         let scene = Self {
             gate: if wrapper.is_empty() {
                 Picklegate::with_config(&toml)

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 
 use crate::support::admin;
-use crate::support::{Memcached, Picklegate, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, Picklegate, connect, free_addr};
 
 /// All paths that there are.
 const PATHS: [&str; 10] = [
@@ -31,12 +32,11 @@ impl Rig {
     fn start() -> Self {
         let memcached = Memcached::start();
         let [listen, admin] = std::array::from_fn(|_| free_addr());
-        let toml = config(
-            &[(&listen, "python/3.11")],
-            &[memcached.addr()],
-            "mode = \"isolate\"",
-        );
-        let gate = Picklegate::with_config(&format!("{toml}\n[admin]\nlisten = \"{admin}\"\n"));
+        let toml = Toml::new(&[memcached.addr()])
+            .rule("mode = \"isolate\"")
+            .listener(&listen, "python/3.11")
+            .admin(&admin);
+        let gate = Picklegate::with_config(toml);
         Self {
             admin,
             _memcached: memcached,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use crate::support::admin;
+use crate::support::toml::Toml;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
 /// How often what matters changes.
@@ -24,7 +25,7 @@ impl Reloaded {
     /// Serves `toml`, with an admin address.
     fn start(toml: &str) -> Self {
         let admin = free_addr();
-        let gate = Picklegate::with_config(&with_admin(toml, &admin));
+        let gate = Picklegate::with_config(with_admin(toml, &admin));
         Self { gate, admin }
     }
 
@@ -57,23 +58,20 @@ fn with_admin(toml: &str, admin: &str) -> String {
 
 /// Namespaces in this order, listeners, servers, and one isolated family.
 fn toml(namespaces: &[&str], listeners: &[(&str, &str)], servers: &[&str]) -> String {
-    let namespace = |name: &&str| {
+    let mut toml = Toml::without_namespaces(servers).table("server", "workers = 2");
+    for name in namespaces {
         let runtimes = match *name {
             "py2" => "python <3",
             "py3" => "python >=3, <3.11",
             _ => "python >=3.11",
         };
-        format!("[namespaces.{name}]\nruntimes = \"{runtimes}\"\n")
-    };
-    let listener = |(listen, runtime): &(&str, &str)| {
-        format!("[[listeners]]\nlisten = \"{listen}\"\nruntime = \"{runtime}\"\n")
-    };
-    let namespaces: String = namespaces.iter().map(namespace).collect();
-    let listeners: String = listeners.iter().map(listener).collect();
-    format!(
-        "[upstream]\nservers = {servers:?}\n[server]\nworkers = 2\n{namespaces}{listeners}\
-         [[rules]]\nprefix = \"\"\nmode = \"isolate\"\ncoherence = \"deletes\"\n"
-    )
+        toml = toml.namespace(name, runtimes);
+    }
+    for (listen, runtime) in listeners {
+        toml = toml.listener(listen, runtime);
+    }
+    let rule = "mode = \"isolate\"\ncoherence = \"deletes\"";
+    toml.rule(rule).to_string()
 }
 
 /// Asks for `k` on connections of its own until told to stop, several requests at a

@@ -12,9 +12,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::admin;
+use crate::support::toml::Toml;
 use crate::support::{
-    FENCE, FENCE_REPLY, Memcached, Picklegate, ask_text, config, connect, free_addr, free_port,
-    roundtrip,
+    FENCE, FENCE_REPLY, Memcached, Picklegate, ask_text, connect, free_addr, free_port, roundtrip,
 };
 
 const SHARED: &str = "mode = \"shared\"";
@@ -32,8 +32,11 @@ impl Proxy {
     /// One rule for all keys; `rule` may go on with further tables.
     fn start(servers: &[String], rule: &str) -> Self {
         let (listen, admin) = (free_addr(), free_addr());
-        let rule = format!("{rule}\n[admin]\nlisten = \"{admin}\"\n");
-        let gate = Picklegate::with_config(&config(&[(&listen, "py3")], servers, &rule));
+        let toml = Toml::new(servers)
+            .rule(rule)
+            .listener(&listen, "py3")
+            .admin(&admin);
+        let gate = Picklegate::with_config(toml);
         let proxy = Self {
             gate,
             listen,
@@ -371,9 +374,12 @@ fn scripted_counts(a: &str, b: &str, server: &str) -> Metrics {
 fn metrics_add_up() {
     let memcached = Memcached::start();
     let (a, b, admin) = (free_addr(), free_addr(), free_addr());
-    let rules = format!("{RULES}\n[admin]\nlisten = \"{admin}\"\n");
-    let listeners = [(&*a, "py2"), (&*b, "py3")];
-    let _gate = Picklegate::with_config(&config(&listeners, &[memcached.addr()], &rules));
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(RULES)
+        .listener(&a, "py2")
+        .listener(&b, "py3")
+        .admin(&admin);
+    let _gate = Picklegate::with_config(toml);
     let (py2, py3) = (connect(&a), connect(&b));
     scripted_traffic(&py2, &py3);
     await_that("only two connections", || {
@@ -765,8 +771,11 @@ fn sigterm_finishes_what_is_owed() {
     let dir = tempfile::TempDir::new().unwrap();
     let socket = dir.path().join("gate.sock");
     let (listen, unix) = (free_addr(), format!("unix:{}", socket.display()));
-    let listeners = [(&*listen, "py3"), (&*unix, "py3")];
-    let mut gate = Picklegate::with_config(&config(&listeners, &[server], SHARED));
+    let toml = Toml::new(&[server])
+        .rule(SHARED)
+        .listener(&listen, "py3")
+        .listener(&unix, "py3");
+    let mut gate = Picklegate::with_config(toml);
     let (owed, idle) = (connect(&listen), connect(&listen));
     let unix_idle = UnixStream::connect(&socket).unwrap();
     (&owed).write_all(b"get k\r\n").unwrap();
@@ -988,11 +997,12 @@ fn stats_of_its_own_are_those_of_all_workers() {
     let memcacheds = [Memcached::start(), Memcached::start()];
     let (listen, asks) = (free_addr(), free_addr());
     let servers = memcacheds.each_ref().map(Memcached::addr);
-    let more = format!(
-        "mode = \"isolate\"\n[server]\nworkers = 3\n\
-         [[listeners]]\nlisten = \"{asks}\"\nidentify = [\"hello\"]\n"
-    );
-    let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, &more));
+    let toml = Toml::new(&servers)
+        .rule("mode = \"isolate\"")
+        .table("server", "workers = 3")
+        .listener(&listen, "py3")
+        .listener_with(&asks, "identify = [\"hello\"]");
+    let _gate = Picklegate::with_config(toml);
     let clients: Vec<TcpStream> = (0..6).map(|_| connect(&listen)).collect();
     for (n, client) in clients.iter().enumerate() {
         say(client, &set(&format!("k{n}"), b"1"), "STORED\r\n");
@@ -1033,7 +1043,12 @@ fn an_embedded_upstream_serves_both_listeners() {
     let (a, b) = (free_addr(), free_addr());
     let rule = "mode = \"isolate\"\nrollout = 100\ncoherence = \"deletes\"";
     let servers = ["embedded:64MiB".to_owned()];
-    let _gate = Picklegate::with_config(&config(&[(&a, "py2"), (&b, "py3")], &servers, rule));
+    let _gate = Picklegate::with_config(
+        Toml::new(&servers)
+            .rule(rule)
+            .listener(&a, "py2")
+            .listener(&b, "py3"),
+    );
     let (py2, py3) = (connect(&a), connect(&b));
     say(&py2, b"set k 0 0 3\r\nold\r\n", "STORED\r\n");
     say(&py3, b"get k\r\n", "END\r\n");

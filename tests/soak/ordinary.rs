@@ -12,6 +12,7 @@ use crate::support::admin;
 use crate::support::load::Load;
 use crate::support::process;
 use crate::support::pythons::{Finished, Python};
+use crate::support::toml::Toml;
 use crate::support::{self, Memcached, Picklegate, free_addr};
 
 /// How long it goes on unless the environment says otherwise.
@@ -52,7 +53,7 @@ fn ordinary_use_needs_no_more_after_a_while() {
     let listens: Vec<String> = listeners.iter().map(|(listen, _)| listen.clone()).collect();
     let (own, raw) = listens.split_at(pythons.len());
     let admin = free_addr();
-    let gate = Picklegate::with_config(&configuration(&listeners, &memcached.addr(), &admin));
+    let gate = Picklegate::with_config(configuration(&listeners, &memcached.addr(), &admin));
     let count = |name: &str, labels: &[&str]| admin::metric(&admin, name, labels);
 
     let clients = thread::spawn({
@@ -92,37 +93,20 @@ fn ordinary_use_needs_no_more_after_a_while() {
     is_flat(&samples);
 }
 
-fn configuration(listeners: &[(String, String)], server: &str, admin: &str) -> String {
-    let listeners = listeners.iter().map(|(listen, runtime)| {
-        format!("[[listeners]]\nlisten = \"{listen}\"\nruntime = \"{runtime}\"\n")
-    });
-    let listeners: String = listeners.collect();
-    format!(
-        r#"
-[upstream]
-servers = ["{server}"]
-[admin]
-listen = "{admin}"
-[server]
-workers = 2
-[limits]
-request_timeout_ms = 8000
-[namespaces.py2]
-runtimes = "python <3"
-[namespaces.py3]
-runtimes = "python >=3"
-[[rules]]
-prefix = "lock:"
-mode = "shared"
-[[rules]]
-prefix = "cross:"
-mode = "guard"
-on_unloadable_read = "transcode"
-[[rules]]
-prefix = ""
-mode = "isolate"
-{listeners}"#
-    )
+fn configuration(listeners: &[(String, String)], server: &str, admin: &str) -> Toml {
+    let toml = Toml::new(&[server])
+        .admin(admin)
+        .table("server", "workers = 2")
+        .table("limits", "request_timeout_ms = 8000")
+        .family("lock:", "mode = \"shared\"")
+        .family(
+            "cross:",
+            "mode = \"guard\"\non_unloadable_read = \"transcode\"",
+        )
+        .rule("mode = \"isolate\"");
+    listeners.iter().fold(toml, |toml, (listen, runtime)| {
+        toml.listener(listen, runtime)
+    })
 }
 
 /// Python 2.7, the oldest Python 3 and the newest, as far as they are there.

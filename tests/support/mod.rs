@@ -12,8 +12,10 @@ pub(crate) mod process;
 pub(crate) mod pythons;
 pub(crate) mod replay;
 pub(crate) mod rig;
+pub(crate) mod toml;
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -197,12 +199,13 @@ pub(crate) struct Picklegate {
 
 impl Picklegate {
     /// Serves `toml`; returns once every `listen = "..."` in it accepts.
-    pub(crate) fn with_config(toml: &str) -> Self {
+    pub(crate) fn with_config(toml: impl Display) -> Self {
+        let toml = toml.to_string();
         let dir = TempDir::new().expect("a writable temporary directory");
         let file = dir.path().join("picklegate.toml");
-        std::fs::write(&file, toml).expect("a writable temporary directory");
+        std::fs::write(&file, &toml).expect("a writable temporary directory");
         let file = file.to_str().expect("a UTF-8 path").to_owned();
-        Self::spawn(dir, &["serve", "--config", &file], &listens_of(toml))
+        Self::spawn(dir, &["serve", "--config", &file], &listens_of(&toml))
     }
 
     /// The same, run by a program that does something first and then becomes it.
@@ -326,32 +329,6 @@ impl Drop for Picklegate {
     fn drop(&mut self) {
         end(&mut self.child);
     }
-}
-
-/// A configuration with namespaces `py2` and `py3`, a listener per `(address,
-/// runtime)` and one rule for all keys; `rule` may go on with further tables.
-pub(crate) fn config(listeners: &[(&str, &str)], servers: &[String], rule: &str) -> String {
-    let mut toml = format!(
-        r#"
-[upstream]
-servers = {servers:?}
-
-[namespaces.py2]
-runtimes = "python <3"
-
-[namespaces.py3]
-runtimes = "python >=3"
-
-[[rules]]
-prefix = ""
-{rule}
-"#
-    );
-    let listeners = listeners.iter().map(|(listen, runtime)| {
-        format!("\n[[listeners]]\nlisten = \"{listen}\"\nruntime = \"{runtime}\"\n")
-    });
-    toml.extend(listeners);
-    toml
 }
 
 /// A free loopback address.

@@ -1,7 +1,8 @@
 //! Feeds sample requests whole, byte by byte and cut at every point, and expects
 //! the same reply every time: that of a plain memcached.
 
-use crate::support::{self, Memcached, Picklegate, ask, config, exchange, free_addr, unescape};
+use crate::support::toml::Toml;
+use crate::support::{self, Memcached, Picklegate, ask, exchange, free_addr, unescape};
 
 const REQUESTS: &str = include_str!("../fixtures/wire/requests.txt");
 const FENCE: &[u8] = b"mg fence Oend\r\n";
@@ -76,8 +77,10 @@ fn cuts_do_not_change_what_picklegate_answers() {
     ] {
         let (direct, upstream) = (Memcached::start(), Memcached::start());
         let listen = free_addr();
-        let config = config(&[(&listen, "python/3.11")], &[upstream.addr()], rule);
-        let _gate = Picklegate::with_config(&config);
+        let config = Toml::new(&[upstream.addr()])
+            .rule(rule)
+            .listener(&listen, "python/3.11");
+        let _gate = Picklegate::with_config(config);
         check(&direct, &listen, &CLOSED);
     }
 }

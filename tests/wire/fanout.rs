@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use md5::{Digest, Md5};
 
-use crate::support::{self, Memcached, Picklegate, ask_text, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{self, Memcached, Picklegate, ask_text, connect, free_addr};
 
 /// The copies of client key `k`: bare, for `py2`, for `py3`. A prefix is padded to six bytes.
 const COPIES: [&str; 3] = ["k", "@py2//k", "@py3//k"];
@@ -33,8 +34,11 @@ impl Fleet {
     fn new(rule: &str) -> Self {
         let memcached = Memcached::start();
         let (old, new) = (free_addr(), free_addr());
-        let listeners = [(&*old, "python/2.7"), (&*new, "python/3.11")];
-        let gate = Picklegate::with_config(&config(&listeners, &[memcached.addr()], rule));
+        let toml = Toml::new(&[memcached.addr()])
+            .rule(rule)
+            .listener(&old, "python/2.7")
+            .listener(&new, "python/3.11");
+        let gate = Picklegate::with_config(toml);
         Self {
             py2: connect(&old),
             py3: connect(&new),
@@ -487,8 +491,11 @@ fn the_client_key_chooses_the_server_of_every_copy() {
         let servers = memcacheds.each_ref().map(Memcached::addr);
         let ketama = Ketama::new(&servers);
         let (old, new) = (free_addr(), free_addr());
-        let listeners = [(&*old, "python/2.7"), (&*new, "python/3.11")];
-        let toml = config(&listeners, &servers, MODES[2].0)
+        let toml = Toml::new(&servers)
+            .rule(MODES[2].0)
+            .listener(&old, "python/2.7")
+            .listener(&new, "python/3.11")
+            .to_string()
             .replace("[upstream]", &format!("[upstream]\nhash = \"{hash}\""));
         let _gate = Picklegate::with_config(&toml);
         let (py2, py3) = (connect(&old), connect(&new));

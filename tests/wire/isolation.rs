@@ -18,8 +18,9 @@ use proptest::sample::Index;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 use crate::support::attacks::{Attacker, Fate, SECRET, Secret, raid};
+use crate::support::toml::Toml;
 use crate::support::{
-    self, FENCE, FENCE_REPLY, Memcached, Picklegate, ask, connect, converse, free_addr, roundtrip,
+    FENCE, FENCE_REPLY, Memcached, Picklegate, ask, connect, converse, free_addr, roundtrip,
 };
 
 /// Streams that each coherence is tried with.
@@ -46,13 +47,14 @@ impl Siege {
     fn new(coherence: &str) -> Self {
         let memcached = Memcached::start();
         let [two, three, untagged] = [(); 3].map(|()| free_addr());
-        let rule = format!(
-            "mode = \"isolate\"\ncoherence = \"{coherence}\"\n\
-             [limits]\nrequest_timeout_ms = 9000\n\
-             [[listeners]]\nlisten = \"{untagged}\"\nidentify = [\"hello\"]\nuntagged = \"pass\"\n"
-        );
-        let listeners = [(&*two, "py2"), (&*three, "py3")];
-        let toml = support::config(&listeners, &[memcached.addr()], &rule);
+        let rule = format!("mode = \"isolate\"\ncoherence = \"{coherence}\"");
+        let toml = Toml::new(&[memcached.addr()])
+            .rule(&rule)
+            .table("limits", "request_timeout_ms = 9000")
+            .listener_with(&untagged, "identify = [\"hello\"]\nuntagged = \"pass\"")
+            .listener(&two, "py2")
+            .listener(&three, "py3")
+            .to_string();
         let config = Config::parse("isolation", &toml).unwrap_or_else(|error| panic!("{error}"));
         let secrets = |attacker| Secret::all(&config.snapshot.codec, attacker);
         let gate = Picklegate::with_config(&toml);

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 mod browser;
 mod screenshots;
 
-use crate::support::{
-    FENCE, FENCE_REPLY, Memcached, Picklegate, config, connect, free_addr, roundtrip,
-};
+use crate::support::toml::Toml;
+use crate::support::{FENCE, FENCE_REPLY, Memcached, Picklegate, connect, free_addr, roundtrip};
 use browser::Page;
 
 /// `{}` by protocol 4, which Python 2 cannot load.
@@ -82,8 +81,12 @@ impl Rig {
 }
 
 fn toml([py2, py3, admin]: &[&str; 3], memcached: &Memcached, rule: &str) -> String {
-    let listeners = [(*py2, "python/2.7"), (*py3, "python/3.11")];
-    config(&listeners, &[memcached.addr()], rule) + &format!("\n[admin]\nlisten = \"{admin}\"\n")
+    Toml::new(&[memcached.addr()])
+        .rule(rule)
+        .listener(py2, "python/2.7")
+        .listener(py3, "python/3.11")
+        .admin(admin)
+        .to_string()
 }
 
 #[test]
@@ -397,7 +400,7 @@ fn status_says_the_rules_and_counts_who_was_admitted() {
     let memcached = Memcached::start();
     let [py2, py3, admin] = std::array::from_fn(|_| free_addr());
     let rule = "mode = \"isolate\"\nrollout = 25\nsniff = \"full\"";
-    let _gate = Picklegate::with_config(&toml(&[&py2, &py3, &admin], &memcached, rule));
+    let _gate = Picklegate::with_config(toml(&[&py2, &py3, &admin], &memcached, rule));
     let clients = [connect(&py2), connect(&py2)];
     for client in &clients {
         roundtrip(client, FENCE, FENCE_REPLY);

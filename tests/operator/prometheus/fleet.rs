@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::support::toml::Toml;
 use crate::support::{Memcached, Picklegate, ask, connect, free_addr};
 
 /// A family of keys for each thing that a rule can do.
@@ -60,33 +61,14 @@ impl Sidecar {
     /// `rule` is for all keys; it may go on with further tables.
     fn start(dir: &TempDir, name: &str, server: &str, rule: &str) -> Self {
         let [py2, py3, untagged, admin] = std::array::from_fn(|_| free_addr());
-        let toml = format!(
-            r#"
-[upstream]
-servers = ["{server}"]
-[admin]
-listen = "{admin}"
-[[listeners]]
-listen = "{py2}"
-runtime = "py2.7"
-[[listeners]]
-listen = "{py3}"
-runtime = "py3.11"
-[[listeners]]
-listen = "{untagged}"
-identify = ["hello"]
-untagged = "refuse"
-[namespaces.py2]
-runtimes = "python <3"
-[namespaces.py3]
-runtimes = "python >=3"
-[[rules]]
-prefix = ""
-{rule}
-"#
-        );
+        let toml = Toml::new(&[server])
+            .admin(&admin)
+            .listener(&py2, "py2.7")
+            .listener(&py3, "py3.11")
+            .listener_with(&untagged, "identify = [\"hello\"]\nuntagged = \"refuse\"")
+            .rule(rule);
         let file = dir.path().join(name);
-        fs::write(&file, toml).expect("a writable temporary directory");
+        fs::write(&file, toml.to_string()).expect("a writable temporary directory");
         let path = file.to_str().expect("a UTF-8 path");
         let gate = Picklegate::with_args(&["serve", "--config", path]);
         // The admin address is the last that accepts.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use picklegate::pickle::Reason;
 
 use crate::support;
+use crate::support::toml::Toml;
 use files::{Family, RULES};
 use fleet::Fleet;
 use server::{Prometheus, shortened};
@@ -193,10 +194,11 @@ fn the_table_has_the_labels_of_each_family() {
 #[test]
 fn what_should_never_happen_counts_from_zero() {
     let (listen, admin) = (support::free_addr(), support::free_addr());
-    let rule = format!("mode = \"isolate\"\n[admin]\nlisten = \"{admin}\"\n");
-    let servers = ["embedded:8MiB".to_owned()];
-    let toml = support::config(&[(&listen, "py3")], &servers, &rule);
-    let _gate = support::Picklegate::with_config(&toml);
+    let toml = Toml::new(&["embedded:8MiB"])
+        .rule("mode = \"isolate\"")
+        .listener(&listen, "py3")
+        .admin(&admin);
+    let _gate = support::Picklegate::with_config(toml);
     let (_, page) = server::http(&admin, "/metrics");
     let listener = format!("{{listener=\"{listen}\"}}");
     let pair = r#"{origin="py3",target="py2",result="error"}"#;

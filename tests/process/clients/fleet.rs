@@ -14,6 +14,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::support::pythons::Python;
+use crate::support::toml::Toml;
 use crate::support::{self, Memcached, Picklegate};
 
 /// What a side goes through unless a test says otherwise.
@@ -102,7 +103,7 @@ impl Fleet {
     ) -> Self {
         let admin = support::free_addr();
         let more = format!("\n[admin]\nlisten = \"{admin}\"\n{more}");
-        let picklegate = Picklegate::with_config(&config(&sides, upstream, rule, &more));
+        let picklegate = Picklegate::with_config(config(&sides, upstream, rule, &more));
         Self::served_by(picklegate, sides, (memcached, upstream), &admin)
     }
 
@@ -277,25 +278,18 @@ impl Side {
 
 /// One listener and one namespace a side, one rule for all keys.
 fn config(sides: &[Side], upstream: &str, rule: &str, more: &str) -> String {
-    let mut toml = format!("[upstream]\nservers = [\"{upstream}\"]\n{more}");
+    let mut toml = Toml::without_namespaces(&[upstream]).rule(&format!("{rule}\n{more}"));
     for side in sides {
-        let Side {
-            python,
-            at,
-            inventory,
-        } = side;
-        let (version, name) = (python.version(), side.namespace());
-        write!(
-            toml,
-            "\n[[listeners]]\nlisten = \"{at}\"\nruntime = \"python/{version}\"\n\
-             \n[namespaces.{name}]\nruntimes = \"python ~{version}\"\n"
-        )
-        .expect("a String takes everything");
-        if let Some(file) = inventory {
-            writeln!(toml, "inventory = '{}'", file.display()).expect("a String takes everything");
+        let version = side.python.version();
+        let mut settings = format!("runtimes = \"python ~{version}\"");
+        if let Some(file) = &side.inventory {
+            let _ = write!(settings, "\ninventory = '{}'", file.display());
         }
+        toml = toml
+            .listener(&side.at, &format!("python/{version}"))
+            .table(&format!("namespaces.{}", side.namespace()), &settings);
     }
-    toml + "\n[[rules]]\nprefix = \"\"\n" + rule
+    toml.to_string()
 }
 
 /// The Pythons to test with; `None`, said aloud, where something is missing.

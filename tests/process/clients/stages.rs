@@ -137,7 +137,7 @@ fn stage(file: &str, gets: &Gets<'_>) {
     let Some(three) = three() else { return };
     let memcached = Memcached::start();
     let fleet = fleet(&three, &memcached.addr(), &|memcached, admin, sides| {
-        Picklegate::with_config(&shipped(file, memcached, admin, sides))
+        Picklegate::with_config(shipped(file, memcached, admin, sides))
     });
     reads(&fleet, None, gets);
 }
@@ -177,7 +177,7 @@ fn retiring_hands_nobody_what_is_certain_to_fail() {
             &three,
             &memcached.addr(),
             &move |memcached, admin, sides| {
-                Picklegate::with_config(&shipped(file, memcached, admin, sides))
+                Picklegate::with_config(shipped(file, memcached, admin, sides))
             },
         )
     };

@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use crate::support::admin;
 use crate::support::pythons::Python;
-use crate::support::{self, Memcached, ask_text, connect, free_addr, roundtrip};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, ask_text, connect, free_addr, roundtrip};
 use load::Seen;
 use service::Service;
 
@@ -30,8 +31,10 @@ const PASSED_RESTARTS: usize = 30;
 const STAY: Duration = Duration::from_millis(40);
 
 fn config(listeners: &[&str], memcached: &Memcached, rule: &str) -> String {
-    let listeners: Vec<_> = listeners.iter().map(|listen| (*listen, "py3")).collect();
-    support::config(&listeners, &[memcached.addr()], rule)
+    let toml = Toml::new(&[memcached.addr()]).rule(rule);
+    let all = listeners.iter();
+    all.fold(toml, |toml, listen| toml.listener(listen, "py3"))
+        .to_string()
 }
 
 /// Everything until the peer closes.

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 
 use super::{Gate, await_listener, certificate};
 use crate::support::admin;
-use crate::support::{FENCE, FENCE_REPLY, Memcached, config, connect, free_addr, roundtrip};
+use crate::support::toml::Toml;
+use crate::support::{FENCE, FENCE_REPLY, Memcached, connect, free_addr, roundtrip};
 
 /// Enough for more than a second of signing.
 const BURST: usize = 300;
@@ -49,17 +50,13 @@ fn a_burst_of_handshakes_holds_up_nobody_else() {
     let memcached = Memcached::start();
     let (plain, secured, admin) = (free_addr(), free_addr(), free_addr());
     let dir = TempDir::new().unwrap();
-    let tls = certificate(dir.path());
-    let toml = config(
-        &[(&plain, "py3")],
-        &[memcached.addr()],
-        "mode = \"shared\"\n",
-    );
-    let more = format!(
-        "[admin]\nlisten = \"{admin}\"\n[[listeners]]\nlisten = \"{secured}\"\n\
-         runtime = \"py3\"\n[listeners.tls]\n{tls}"
-    );
-    let mut gate = Gate::serve(&(toml + &more), Stdio::null());
+    let toml = Toml::new(&[memcached.addr()])
+        .rule("mode = \"shared\"")
+        .listener(&plain, "py3")
+        .admin(&admin)
+        .listener(&secured, "py3")
+        .table("listeners.tls", &certificate(dir.path()));
+    let mut gate = Gate::serve(toml, Stdio::null());
     await_listener(&admin);
     let threads = format!("/proc/{}/task", gate.child.id());
     let used = |name: &str| -> u64 {

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::{Gate, await_listener, certificate};
 use crate::support::admin;
-use crate::support::{FENCE, FENCE_REPLY, Memcached, config, connect, free_addr, roundtrip};
+use crate::support::toml::Toml;
+use crate::support::{FENCE, FENCE_REPLY, Memcached, connect, free_addr, roundtrip};
 
 const SHARED: &str = "mode = \"shared\"\n";
 const BY_HEADER: &str = "identify = [\"proxy-protocol\"]\nuntagged = \"pass\"";
@@ -31,9 +32,10 @@ fn ends_in_time(mut gate: Gate) {
 
 /// In front of a real memcached, with one listener.
 fn gate(memcached: &Memcached, listen: &str, how: &str) -> Gate {
-    let toml = config(&[], &[memcached.addr()], SHARED);
-    let listener = format!("[[listeners]]\nlisten = \"{listen}\"\n{how}\n");
-    let gate = Gate::serve(&(toml + &listener), Stdio::null());
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(SHARED)
+        .listener_with(listen, how);
+    let gate = Gate::serve(toml, Stdio::null());
     await_listener(listen);
     gate
 }
@@ -93,7 +95,10 @@ fn a_silent_resolver_does_not_hold_up_the_end() {
     }
     let listen = free_addr();
     let server = "cache.silent.test:11211".to_owned();
-    let toml = config(&[(&listen, "py3")], &[server], SHARED);
+    let toml = Toml::new(&[server])
+        .rule(SHARED)
+        .listener(&listen, "py3")
+        .to_string();
     let config = dir.path().join("picklegate.toml");
     std::fs::write(&config, &toml).unwrap();
     let mut command = wrap(env!("CARGO_BIN_EXE_picklegate"));
@@ -160,7 +165,10 @@ fn a_passed_socket_that_does_not_listen_is_an_error_and_the_admins_is_no_strange
     let at = client.local_addr().unwrap().to_string();
     let admin_at = admin.local_addr().unwrap().to_string();
     let rule = format!("{SHARED}[admin]\nlisten = \"{admin_at}\"\n");
-    let toml = config(&[(&at, "py3")], &[memcached.addr()], &rule);
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(&rule)
+        .listener(&at, "py3")
+        .to_string();
     let (mut told, stderr) = std::io::pipe().unwrap();
     let gate = with_sockets([client.into(), admin.into()], &toml, stderr.into());
     roundtrip(&connect(&at), FENCE, FENCE_REPLY);
@@ -175,7 +183,10 @@ fn a_passed_socket_that_does_not_listen_is_an_error_and_the_admins_is_no_strange
     bind(&deaf, &any_port).expect("loopback has free ports");
     let named = getsockname(&deaf).expect("it is bound");
     let named = SocketAddr::try_from(named).expect("an address");
-    let toml = config(&[(&named.to_string(), "py3")], &[memcached.addr()], SHARED);
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(SHARED)
+        .listener(&named.to_string(), "py3")
+        .to_string();
     let (mut told, stderr) = std::io::pipe().unwrap();
     let (code, _) = with_sockets([deaf, listener().into()], &toml, stderr.into()).ended();
     assert!(code.is_some_and(|code| code != 0), "{code:?}");

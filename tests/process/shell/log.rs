@@ -7,8 +7,9 @@ use tempfile::TempDir;
 
 use super::{Gate, PATIENCE, await_listener, certificate};
 use crate::support::admin;
+use crate::support::toml::Toml;
 use crate::support::{
-    FENCE, FENCE_REPLY, Memcached, Picklegate, ask, ask_text, config, connect, exchange, free_addr,
+    FENCE, FENCE_REPLY, Memcached, Picklegate, ask, ask_text, connect, exchange, free_addr,
 };
 
 const SHARED: &str = "mode = \"shared\"\n";
@@ -16,8 +17,11 @@ const DROPPED: &str = "picklegate_log_lines_dropped_total";
 
 /// A configuration with an admin address.
 fn with_admin(listen: &str, admin: &str, memcached: &Memcached) -> String {
-    let rule = format!("{SHARED}[admin]\nlisten = \"{admin}\"\n");
-    config(&[(listen, "py3")], &[memcached.addr()], &rule)
+    Toml::new(&[memcached.addr()])
+        .rule(SHARED)
+        .listener(listen, "py3")
+        .admin(admin)
+        .to_string()
 }
 
 /// A pipe that takes no more, and nobody reads.
@@ -100,8 +104,11 @@ fn what_is_named_by_a_pickle_forges_no_line() {
     let memcached = Memcached::start();
     let listen = free_addr();
     let rule = "mode = \"guard\"\nsniff = \"full\"\nglobals = \"deny\"\n";
-    let toml = config(&[(&listen, "py3")], &[memcached.addr()], rule);
-    let gate = Picklegate::with_config(&(toml + "[pickle]\ndeny_globals = [\"evil.*\"]\n"));
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(rule)
+        .listener(&listen, "py3")
+        .table("pickle", "deny_globals = [\"evil.*\"]");
+    let gate = Picklegate::with_config(toml);
     let name = b"x\n2026-01-01T00:00:00Z ERROR picklegate: all is lost\x1b[2J";
     let mut pickle = b"\x80\x04\x8c\x04evil\x8c".to_vec();
     pickle.push(u8::try_from(name.len()).expect("it is short"));
@@ -125,8 +132,11 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
     let memcached = Memcached::start();
     let port = memcached.port;
     let listen = free_addr();
-    let rule = format!("{SHARED}[limits]\nmax_connections = 1\n");
-    let gate = Picklegate::with_config(&config(&[(&listen, "py3")], &[memcached.addr()], &rule));
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(SHARED)
+        .table("limits", "max_connections = 1")
+        .listener(&listen, "py3");
+    let gate = Picklegate::with_config(toml);
     let count = |what: &str| {
         let told = gate.stderr();
         told.lines().filter(|line| line.contains(what)).count()
@@ -180,12 +190,12 @@ fn clients_that_are_not_accepted_are_told_of_not_too_often_and_all() {
     let dir = TempDir::new().unwrap();
     let (headers, secured) = (free_addr(), free_addr());
     let by_header = "identify = [\"proxy-protocol\"]\nuntagged = \"pass\"";
-    let toml = config(&[], &[memcached.addr()], SHARED);
-    let gate = Picklegate::with_config(&format!(
-        "{toml}\n[[listeners]]\nlisten = \"{headers}\"\n{by_header}\n\
-         [[listeners]]\nlisten = \"{secured}\"\nruntime = \"py3\"\n[listeners.tls]\n{}",
-        certificate(dir.path())
-    ));
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(SHARED)
+        .listener_with(&headers, by_header)
+        .listener(&secured, "py3")
+        .table("listeners.tls", &certificate(dir.path()));
+    let gate = Picklegate::with_config(toml);
     // Version 15 of the header, and no TLS.
     let header = b"\r\n\r\n\0\r\nQUIT\n\xff\x11\0\0";
     let said = [&header[..], b"get k\r\n"];

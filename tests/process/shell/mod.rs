@@ -9,6 +9,7 @@ mod sockets;
 mod starting;
 mod statistics;
 
+use std::fmt::Display;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -32,10 +33,10 @@ struct Gate {
 
 impl Gate {
     /// Serves `toml`, with this standard error.
-    fn serve(toml: &str, stderr: Stdio) -> Self {
+    fn serve(toml: impl Display, stderr: Stdio) -> Self {
         let dir = TempDir::new().expect("a writable temporary directory");
         let file = dir.path().join("picklegate.toml");
-        std::fs::write(&file, toml).expect("a writable temporary directory");
+        std::fs::write(&file, toml.to_string()).expect("a writable temporary directory");
         let mut command = Command::new(env!("CARGO_BIN_EXE_picklegate"));
         command
             .args(["serve", "--config"])

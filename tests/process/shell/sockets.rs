@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use super::Gate;
+use crate::support::Memcached;
 use crate::support::admin;
-use crate::support::{Memcached, config};
+use crate::support::toml::Toml;
 
 const SHARED: &str = "mode = \"shared\"\n";
 
@@ -32,7 +33,10 @@ fn a_file_where_a_socket_should_be_is_an_error_and_stays() {
     let notes = dir.path().join("notes.txt");
     fs::write(&notes, "kept").unwrap();
     let listen = format!("unix:{}", notes.display());
-    let toml = config(&[(&listen, "py3")], &["127.0.0.1:11211".to_owned()], SHARED);
+    let toml = Toml::new(&["127.0.0.1:11211".to_owned()])
+        .rule(SHARED)
+        .listener(&listen, "py3")
+        .to_string();
     let file = dir.path().join("picklegate.toml");
     fs::write(&file, toml).unwrap();
     let file = file.to_str().unwrap();
@@ -68,7 +72,10 @@ fn a_restart_replaces_what_was_left_and_an_end_leaves_the_next_ones_socket() {
     let [path, admin] = ["gate.sock", "admin.sock"].map(|name| dir.path().join(name));
     let listen = format!("unix:{}", path.display());
     let rule = format!("{SHARED}[admin]\nlisten = \"unix:{}\"\n", admin.display());
-    let toml = config(&[(&listen, "py3")], &[memcached.addr()], &rule);
+    let toml = Toml::new(&[memcached.addr()])
+        .rule(&rule)
+        .listener(&listen, "py3")
+        .to_string();
     let mut killed = Gate::serve(&toml, Stdio::null());
     await_socket(&admin);
     killed.signal("-KILL");
@@ -107,15 +114,20 @@ fn a_socket_has_the_mode_and_group_that_are_said_and_a_reload_changes_them() {
     let listen = format!("unix:{}", path.display());
     let group = fs::metadata(dir.path()).unwrap().gid();
     let toml = |mode: &str| {
-        let rule = format!(
-            "{SHARED}[admin]\nlisten = \"unix:{}\"\nsocket_mode = \"0600\"\n",
+        let at = format!(
+            "listen = \"unix:{}\"\nsocket_mode = \"0600\"",
             admin.display()
         );
-        config(&[(&listen, "py3")], &[memcached.addr()], &rule)
-            + &format!("socket_mode = \"{mode}\"\nsocket_group = \"{group}\"\n")
+        let how =
+            format!("runtime = \"py3\"\nsocket_mode = \"{mode}\"\nsocket_group = \"{group}\"");
+        Toml::new(&[memcached.addr()])
+            .rule(SHARED)
+            .table("admin", &at)
+            .listener_with(&listen, &how)
+            .to_string()
     };
     let mode = |path: &Path| fs::metadata(path).map_or(0, |found| found.mode() & 0o777);
-    let gate = Gate::serve(&toml("0660"), Stdio::null());
+    let gate = Gate::serve(toml("0660"), Stdio::null());
     await_socket(&admin);
     assert_eq!((mode(&path), mode(&admin)), (0o660, 0o600));
     assert_eq!(fs::metadata(&path).unwrap().gid(), group);

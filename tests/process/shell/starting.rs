@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 use super::{Gate, PATIENCE, await_listener};
 use crate::support::admin;
-use crate::support::{Memcached, ask_text, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, ask_text, connect, free_addr};
 
 /// A picklegate that has begun to read its configuration, and what it reads: a pipe.
 fn reading() -> (Gate, File) {
@@ -36,8 +37,11 @@ fn reading() -> (Gate, File) {
 
 fn with_admin(memcached: &Memcached) -> (String, String, String) {
     let (listen, admin) = (free_addr(), free_addr());
-    let rule = format!("mode = \"shared\"\n[admin]\nlisten = \"{admin}\"\n");
-    let toml = config(&[(&listen, "py3")], &[memcached.addr()], &rule);
+    let toml = Toml::new(&[memcached.addr()])
+        .rule("mode = \"shared\"")
+        .listener(&listen, "py3")
+        .admin(&admin)
+        .to_string();
     (toml, listen, admin)
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::support::pythons::Python;
-use crate::support::{Memcached, Picklegate, ask_text, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
 const SHARED: &str = "mode = \"shared\"\n";
 
@@ -38,7 +39,7 @@ fn get_stats_of_real_clients_work_over_several_servers_and_a_dead_one() {
     let mut servers = memcacheds.each_ref().map(Memcached::addr).to_vec();
     servers.push(dead.clone());
     let listen = free_addr();
-    let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, SHARED));
+    let _gate = Picklegate::with_config(Toml::new(&servers).rule(SHARED).listener(&listen, "py3"));
     let client = connect(&listen);
     let set = |key| format!("set k{key} 0 0 1\r\n1\r\n");
     let sets = (0..60).map(set).collect::<Vec<_>>().concat();
@@ -97,7 +98,7 @@ fn a_server_that_stands_still_leaves_the_others_figures_in_time() {
     let listen = free_addr();
     let limits = "[limits]\nrequest_timeout_ms = 700\n";
     let rule = format!("{SHARED}{limits}");
-    let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, &rule));
+    let _gate = Picklegate::with_config(Toml::new(&servers).rule(&rule).listener(&listen, "py3"));
     assert_eq!(figure(&seen(&listen, ""), "servers_down"), 0);
     memcacheds[1].freeze();
     let asked = Instant::now();
@@ -132,7 +133,7 @@ fn get_stats_of_real_clients_say_that_the_only_server_is_down() {
     let dead = free_addr();
     let listen = free_addr();
     let servers = [dead.clone()];
-    let _gate = Picklegate::with_config(&config(&[(&listen, "py3")], &servers, SHARED));
+    let _gate = Picklegate::with_config(Toml::new(&servers).rule(SHARED).listener(&listen, "py3"));
     let check = |stats: &Value| {
         assert_eq!(figure(stats, "servers"), 1);
         assert_eq!(figure(stats, "servers_down"), 1);

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::support::admin;
-use crate::support::{Memcached, Picklegate, ask_text, config, connect, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
 /// How soon the end must come, on a machine that is busy.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -64,14 +65,15 @@ impl Failing {
         // A name, which has to be looked up.
         let upstream = format!("localhost:{}", memcached.port);
         let (listen, secured, admin) = (free_addr(), free_addr(), free_addr());
-        let rule = format!(
-            "mode = \"shared\"\n[server]\nworkers = 2\n[admin]\nlisten = \"{admin}\"\n\
-             [[listeners]]\nlisten = \"{secured}\"\nruntime = \"py3\"\n[listeners.tls]\n{}",
-            certificate(dir.path())
-        );
+        let toml = Toml::new(&[upstream])
+            .rule("mode = \"shared\"")
+            .table("server", "workers = 2")
+            .admin(&admin)
+            .listener(&listen, "py3")
+            .listener(&secured, "py3")
+            .table("listeners.tls", &certificate(dir.path()));
         let file = dir.path().join("picklegate.toml");
-        fs::write(&file, config(&[(&listen, "py3")], &[upstream], &rule))
-            .expect("a writable directory");
+        fs::write(&file, toml.to_string()).expect("a writable directory");
         let socket = dir.path().join("notify");
         let notices = listen_at(&socket);
         let gate = Picklegate::with_args_in(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::support::admin;
+use crate::support::toml::Toml;
 use crate::support::{Picklegate, free_addr};
 
 /// The steps of a migration, in their order: what the rules say.
@@ -140,42 +141,17 @@ impl Sidecar {
             upstream,
             ..
         } = self;
-        format!(
-            r#"
-[upstream]
-servers = ["{upstream}"]
-[admin]
-listen = "{admin}"
-[server]
-workers = 2
-[limits]
-request_timeout_ms = 5000
-[[listeners]]
-listen = "{py2}"
-runtime = "python/2.7"
-[[listeners]]
-listen = "{py3}"
-runtime = "python/3"
-[namespaces.py2]
-runtimes = "python <3"
-[namespaces.py3]
-runtimes = "python >=3"
-[[rules]]
-prefix = "lock:"
-mode = "shared"
-[[rules]]
-prefix = "strict:"
-coherence = "strict"
-{stage}
-[[rules]]
-prefix = "through:"
-read_through = true
-{stage}
-[[rules]]
-prefix = ""
-{stage}
-"#
-        )
+        Toml::new(&[upstream])
+            .admin(admin)
+            .table("server", "workers = 2")
+            .table("limits", "request_timeout_ms = 5000")
+            .listener(py2, "python/2.7")
+            .listener(py3, "python/3")
+            .family("lock:", "mode = \"shared\"")
+            .family("strict:", &format!("coherence = \"strict\"\n{stage}"))
+            .family("through:", &format!("read_through = true\n{stage}"))
+            .rule(stage)
+            .to_string()
     }
 
     /// Puts a text in the place of its file, all at once.

@@ -412,7 +412,7 @@ fn the_binary_protocol_is_not_spoken() {
     let upstream = Memcached::start();
     let listen = free_addr();
     let rule = "mode = \"shared\"";
-    let _gate = Picklegate::with_config(&super::config(&listen, &upstream.addr(), rule));
+    let _gate = Picklegate::with_config(super::config(&listen, &upstream.addr(), rule));
     // "set k" with 8 bytes of extras and the value "bad\r\n".
     let mut set = b"\x80\x01\0\x01\x08\0\0\0\0\0\0\x0e".to_vec();
     set.extend([0; 20]);
@@ -460,7 +460,7 @@ fn check_picklegate(name: &str) {
     let listen = free_addr();
     let limits = "[limits]\nmax_value_bytes = \"1KiB\"\n";
     let rule = format!("mode = \"shared\"\n{limits}");
-    let _gate = Picklegate::with_config(&super::config(&listen, &upstream.addr(), &rule));
+    let _gate = Picklegate::with_config(super::config(&listen, &upstream.addr(), &rule));
     let row = row(name);
     assert_eq!(
         transcript(&listen, row.send, row.picklegate),

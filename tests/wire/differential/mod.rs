@@ -12,7 +12,8 @@ mod smuggle;
 
 use std::fmt::Write as _;
 
-use crate::support::{self, Memcached, Picklegate, connect, exchange, free_addr};
+use crate::support::toml::Toml;
+use crate::support::{Memcached, Picklegate, connect, exchange, free_addr};
 use generate::{Command, Generator, RUNTIME};
 use replies::{CasIds, Reply, parse};
 
@@ -213,7 +214,10 @@ fn check<T>(name: &str, looks: bool, start: impl Fn() -> (T, [String; 2])) {
 
 /// The configuration of one listener in front of one upstream and one rule for all keys.
 fn config(listen: &str, upstream: &str, rule: &str) -> String {
-    support::config(&[(listen, RUNTIME)], &[upstream.to_owned()], rule)
+    Toml::new(&[upstream])
+        .rule(rule)
+        .listener(listen, RUNTIME)
+        .to_string()
 }
 
 /// Compares memcached with picklegate under `rule`.
@@ -221,7 +225,7 @@ fn check_rule(name: &str, rule: &str) {
     check(name, name != "shared", || {
         let (direct, upstream) = (Memcached::start(), Memcached::start());
         let listen = free_addr();
-        let gate = Picklegate::with_config(&config(&listen, &upstream.addr(), rule));
+        let gate = Picklegate::with_config(config(&listen, &upstream.addr(), rule));
         let addrs = [direct.addr(), listen];
         ((direct, upstream, gate), addrs)
     });
@@ -271,7 +275,7 @@ fn a_unix_upstream_is_no_different() {
         let (direct, upstream) = (Memcached::start(), Memcached::unix(&socket));
         let listen = free_addr();
         let server = format!("unix:{}", socket.display());
-        let gate = Picklegate::with_config(&config(&listen, &server, r#"mode = "shared""#));
+        let gate = Picklegate::with_config(config(&listen, &server, r#"mode = "shared""#));
         let addrs = [direct.addr(), listen];
         ((direct, upstream, gate, dir), addrs)
     });

@@ -559,7 +559,7 @@ impl Arena {
         };
         // A busy machine is no difference.
         let rule = format!("{rule}\n[limits]\nrequest_timeout_ms = 9000\n");
-        let gate = Picklegate::with_config(&config(&listen, &upstream.addr(), &rule));
+        let gate = Picklegate::with_config(config(&listen, &upstream.addr(), &rule));
         let controls = [direct.connect(), upstream.connect()];
         Self {
             direct,

@@ -16,6 +16,7 @@ use std::net::TcpStream;
 use serde_json::Value;
 
 use crate::support::admin;
+use crate::support::toml::Toml;
 use crate::support::{Memcached, Picklegate, free_addr, roundtrip};
 
 /// A picklegate with one listener that identifies, its namespaces `py2` and
@@ -76,27 +77,12 @@ fn identifies(identify: &str, untagged: &str) -> String {
 
 /// Listeners with what each says of runtimes, before one memcached.
 fn configuration(listeners: &[(&str, &str)], upstream: &str, admin: &str) -> String {
-    let listeners = listeners
-        .iter()
-        .map(|(listen, how)| format!("\n[[listeners]]\nlisten = \"{listen}\"\n{how}\n"));
-    let listeners: String = listeners.collect();
-    format!(
-        r#"
-[upstream]
-servers = ["{upstream}"]
-[admin]
-listen = "{admin}"
-[namespaces.py2]
-runtimes = "python <3"
-[namespaces.py3]
-runtimes = "python >=3"
-[[rules]]
-prefix = ""
-mode = "isolate"
-rollout = 100
-coherence = "deletes"
-{listeners}"#
-    )
+    let toml = Toml::new(&[upstream])
+        .admin(admin)
+        .rule("mode = \"isolate\"\nrollout = 100\ncoherence = \"deletes\"");
+    let all = listeners.iter();
+    all.fold(toml, |toml, (listen, how)| toml.listener_with(listen, how))
+        .to_string()
 }
 
 fn refusal(listener: &str) -> String {
