@@ -27,11 +27,10 @@ fn costs_its_keys_only(mut fails: impl FnMut(&mut Option<Memcached>)) {
     let addrs = [&live, dead.as_ref().expect("it runs")].map(Memcached::addr);
     let [live_keys, dead_keys] = keys(&addrs);
     let sides = pythons.into_iter().map(Side::on_loopback).collect();
-    let upstream = addrs.join("\", \"");
     let fleet = Fleet::on(
         sides,
         None,
-        &upstream,
+        &addrs.each_ref().map(String::as_str),
         "mode = \"isolate\"\ncoherence = \"deletes\"\n",
         "",
     );

@@ -67,7 +67,7 @@ impl Fleet {
         let upstream = memcached
             .as_ref()
             .map_or("embedded:64MiB".to_owned(), Memcached::addr);
-        let mut fleet = Self::on(sides, memcached, &upstream, rule, more);
+        let mut fleet = Self::on(sides, memcached, &[&upstream], rule, more);
         if on == Upstream::Embedded {
             // Nobody else gets at that cache; but the newest Python's listener
             // shows bare keys as they are, for nothing is hidden from it.
@@ -88,7 +88,7 @@ impl Fleet {
         Some(Self::on(
             sides.collect(),
             Some(memcached),
-            &upstream,
+            &[&upstream],
             rule,
             more,
         ))
@@ -97,14 +97,14 @@ impl Fleet {
     pub(crate) fn on(
         sides: Vec<Side>,
         memcached: Option<Memcached>,
-        upstream: &str,
+        upstreams: &[&str],
         rule: &str,
         more: &str,
     ) -> Self {
         let admin = support::free_addr();
         let more = format!("\n[admin]\nlisten = \"{admin}\"\n{more}");
-        let picklegate = Picklegate::with_config(config(&sides, upstream, rule, &more));
-        Self::served_by(picklegate, sides, (memcached, upstream), &admin)
+        let picklegate = Picklegate::with_config(config(&sides, upstreams, rule, &more));
+        Self::served_by(picklegate, sides, (memcached, upstreams[0]), &admin)
     }
 
     /// Sides that a picklegate serves already.
@@ -277,8 +277,8 @@ impl Side {
 }
 
 /// One listener and one namespace a side, one rule for all keys.
-fn config(sides: &[Side], upstream: &str, rule: &str, more: &str) -> String {
-    let mut toml = Toml::without_namespaces(&[upstream]).rule(&format!("{rule}\n{more}"));
+fn config(sides: &[Side], upstreams: &[&str], rule: &str, more: &str) -> String {
+    let mut toml = Toml::without_namespaces(upstreams).rule(&format!("{rule}\n{more}"));
     for side in sides {
         let version = side.python.version();
         let mut settings = format!("runtimes = \"python ~{version}\"");

@@ -173,7 +173,7 @@ fn unix_sockets_serve_on_both_ends() {
     let fleet = Fleet::on(
         sides,
         Some(memcached),
-        &format!("unix:{upstream}"),
+        &[&format!("unix:{upstream}")],
         ISOLATE,
         "",
     );

@@ -146,7 +146,8 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
     while exchange(&one, [FENCE], FENCE_REPLY).is_err() {
         one = connect(&listen);
     }
-    let refused = " WARN picklegate::server::complaints: connections refused: max_connections";
+    let refused =
+        " WARN picklegate::server::listen::complaints: connections refused: max_connections";
     let before = count(refused);
     let mut turned_away = 0;
     while turned_away < 50 || count(refused) == before {
@@ -165,10 +166,10 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
 
     drop(memcached);
     admin::await_that("a line about the loss", || {
-        count(" WARN picklegate::server::upstream") > 0
+        count(" WARN picklegate::server::worker::lane") > 0
     });
     let _memcached = Memcached::on(port);
-    let back = " INFO picklegate::server::upstream: upstream is connected again";
+    let back = " INFO picklegate::server::worker::lane: upstream is connected again";
     admin::await_that("a line about the recovery", || count(back) > 0);
     admin::await_that("an answer", || ask_text(&one, "get k\r\n") == "END\r\n");
 }
