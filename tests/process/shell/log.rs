@@ -157,6 +157,7 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
             .expect("a clean close");
         assert_eq!(told, "ERROR Too many open connections\r\n");
         turned_away += 1;
+        assert!(turned_away < 100_000, "{}", gate.stderr());
     }
     assert!(count(refused) < turned_away / 2, "{}", gate.stderr());
     // All are told of, though no other comes.
