@@ -12,11 +12,11 @@ use crate::policy::{Mode, Rule};
 pub(crate) struct Setting {
     /// As it is written.
     pub(crate) name: &'static str,
-    /// What it is where nothing is said; `None` if it had better be said.
+    /// The default; `None` if a rule had better say it.
     pub(crate) default: Option<Value>,
     /// The value that a rule has.
     pub(crate) of: fn(&Rule) -> Value,
-    /// It has no effect in the modes before this one.
+    /// The first mode in which it has an effect.
     from: Mode,
 }
 

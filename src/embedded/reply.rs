@@ -1,4 +1,4 @@
-//! What a request is answered with, line by line, and what it works on meanwhile.
+//! Replies, line by line, and what a request works on meanwhile.
 
 use super::store::Store;
 

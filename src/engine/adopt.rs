@@ -5,8 +5,8 @@ use super::Engine;
 use super::settings::Settings;
 use super::upstream::server::{LaneId, Upstream};
 
-/// How long retrievals may ask for further keys while other settings wait to be
-/// adopted, and with them all clients: hundreds of keys are asked for in that time.
+/// The time in which retrievals may ask for further keys while other settings wait to
+/// be adopted, and with them all clients: enough for hundreds of keys.
 const MAX_ASKING_US: u64 = 250_000;
 
 impl Engine {
@@ -29,7 +29,7 @@ impl Engine {
         self.go_on_with_changes();
     }
 
-    /// Whether nothing is under way: no lane owes a reply, no client is owed one.
+    /// Tells whether nothing is under way: no lane owes a reply, no client is owed one.
     pub fn is_at_rest(&self) -> bool {
         let lanes_rest = self.lanes.iter().all(|upstream| upstream.lane.is_idle());
         lanes_rest && self.sessions.are_idle() && self.sessions.jobs.is_idle()

@@ -23,7 +23,7 @@ use twox_hash::XxHash64;
 
 use crate::policy::{Namespace, SpaceId};
 
-/// How long a miss is remembered, in microseconds: ten ticks.
+/// The time for which a miss is remembered, in microseconds: ten ticks.
 pub const WINDOW_US: u64 = WINDOW_TICKS << TICK_SHIFT;
 /// A tick is 2^19 microseconds, about half a second.
 const TICK_SHIFT: u32 = 19;
