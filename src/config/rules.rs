@@ -8,7 +8,7 @@ use super::values::{all, refuse_duplicates};
 use super::words::{Word, meaning};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
-    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rollout,
+    Coherence, Globals, Mode, OnStore, OnUnknownRead, OnUnloadableRead, OnUpstreamFailure, Rollout,
     Rule, Rules, Sniff,
 };
 use crate::protocol::key::{MAX_BASE64_KEY_BYTES, MAX_KEY_BYTES};
@@ -43,11 +43,9 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
         OnUnloadableRead::Miss,
         report,
     );
-    let on_unloadable_write = meaning(
-        raw.on_unloadable_write.as_ref(),
-        OnUnloadableWrite::Accept,
-        report,
-    );
+    let on_unloadable_write = meaning(raw.on_unloadable_write.as_ref(), OnStore::Accept, report);
+    let on_unknown_read = meaning(raw.on_unknown_read.as_ref(), OnUnknownRead::Serve, report);
+    let on_unknown_write = meaning(raw.on_unknown_write.as_ref(), OnStore::Accept, report);
     let on_upstream_failure = meaning(
         raw.on_upstream_failure.as_ref(),
         OnUpstreamFailure::Miss,
@@ -71,34 +69,68 @@ fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
             sniff => sniff,
         },
         on_unloadable_read,
+        on_unknown_read: on_unknown_read?,
         on_unloadable_write: on_unloadable_write?,
+        on_unknown_write: on_unknown_write?,
         on_upstream_failure: on_upstream_failure?,
         coherence: coherence?,
         globals,
         py2_str: py2_str?,
         read_through: raw.read_through.as_ref().is_some_and(|at| at.value),
     };
-    refuse_half_looks(raw, &rule, report).then_some(rule)
+    let is_whole = refuse_half_looks(raw, &rule, report);
+    let is_ordered = refuse_strict_doubts(raw, &rule, report);
+    (is_whole && is_ordered).then_some(rule)
 }
 
-/// Tells whether a rule can only be followed with the whole value.
-fn needs_all(on_unloadable_read: OnUnloadableRead, globals: Globals) -> bool {
-    on_unloadable_read == OnUnloadableRead::Transcode || globals != Globals::Any
+/// Names what a rule says that can only be followed with the whole value.
+fn needs_all(rule: &Rule) -> Option<&'static str> {
+    if rule.globals != Globals::Any {
+        Some("globals")
+    } else if rule.on_unloadable_read == OnUnloadableRead::Transcode {
+        Some("on_unloadable_read = \"transcode\"")
+    } else if rule.on_unknown_read == OnUnknownRead::Miss {
+        Some("on_unknown_read = \"miss\"")
+    } else if rule.on_unknown_write == OnStore::Reject {
+        Some("on_unknown_write = \"reject\"")
+    } else {
+        None
+    }
+}
+
+/// Reports an answer to what is not known to be loadable that is stricter than the one to
+/// what surely is not.
+fn refuse_strict_doubts(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
+    let reads = rule.on_unloadable_read == OnUnloadableRead::Pass
+        && rule.on_unknown_read == OnUnknownRead::Miss;
+    let writes =
+        rule.on_unloadable_write == OnStore::Accept && rule.on_unknown_write == OnStore::Reject;
+    for (found, setting, message) in [
+        (
+            reads,
+            &raw.on_unknown_read,
+            "\"miss\" needs on_unloadable_read = \"miss\" or \"transcode\"",
+        ),
+        (
+            writes,
+            &raw.on_unknown_write,
+            "\"reject\" needs on_unloadable_write = \"reject\"",
+        ),
+    ] {
+        if let Some(At { place, .. }) = setting.as_ref().filter(|_| found) {
+            report.error(place, message);
+        }
+    }
+    !reads && !writes
 }
 
 /// Reports settings that need to see more of a value than they are given.
 fn refuse_half_looks(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
-    let needed = needs_all(rule.on_unloadable_read, rule.globals);
-    let Some(At { place, .. }) = raw.sniff.as_ref().filter(|_| needed) else {
+    let (Some(At { place, .. }), Some(what)) = (&raw.sniff, needs_all(rule)) else {
         return true;
     };
     let is_full = rule.sniff == Sniff::Full || rule.mode == Mode::Shared;
     if !is_full {
-        let what = if rule.globals == Globals::Any {
-            "on_unloadable_read = \"transcode\""
-        } else {
-            "globals"
-        };
         report.error(place, format!("{what} needs sniff = \"full\""));
     }
     is_full
@@ -146,7 +178,9 @@ fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
     let words = [
         &raw.sniff,
         &raw.on_unloadable_read,
+        &raw.on_unknown_read,
         &raw.on_unloadable_write,
+        &raw.on_unknown_write,
         &raw.on_upstream_failure,
         &raw.coherence,
         &raw.globals,

@@ -64,9 +64,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         from: Mode::Guard,
     },
     Setting {
+        name: "on_unknown_read",
+        default: Some(Value::Word("serve")),
+        of: |rule| Value::Word(rule.on_unknown_read.word()),
+        from: Mode::Guard,
+    },
+    Setting {
         name: "on_unloadable_write",
         default: Some(Value::Word("accept")),
         of: |rule| Value::Word(rule.on_unloadable_write.word()),
+        from: Mode::Guard,
+    },
+    Setting {
+        name: "on_unknown_write",
+        default: Some(Value::Word("accept")),
+        of: |rule| Value::Word(rule.on_unknown_write.word()),
         from: Mode::Guard,
     },
     Setting {
@@ -108,8 +120,8 @@ mod tests {
     use super::*;
     use crate::pickle::transcode::Py2Str;
     use crate::policy::{
-        Coherence, Globals, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Plan, Plans,
-        Rollout, Sniff,
+        Coherence, Globals, OnStore, OnUnknownRead, OnUnloadableRead, OnUpstreamFailure, Plan,
+        Plans, Rollout, Sniff,
     };
 
     const MODES: [Mode; 4] = [Mode::Shared, Mode::Observe, Mode::Guard, Mode::Isolate];
@@ -122,7 +134,9 @@ mod tests {
             rollout: Rollout::ALL,
             sniff: Sniff::Full,
             on_unloadable_read: OnUnloadableRead::Miss,
-            on_unloadable_write: OnUnloadableWrite::Accept,
+            on_unknown_read: OnUnknownRead::Serve,
+            on_unloadable_write: OnStore::Accept,
+            on_unknown_write: OnStore::Accept,
             on_upstream_failure: OnUpstreamFailure::Miss,
             coherence: Coherence::FillAware,
             globals: Globals::Any,
@@ -131,7 +145,9 @@ mod tests {
         }];
         vary(&mut rules, |rule, to| rule.sniff = to);
         vary(&mut rules, |rule, to| rule.on_unloadable_read = to);
+        vary(&mut rules, |rule, to| rule.on_unknown_read = to);
         vary(&mut rules, |rule, to| rule.on_unloadable_write = to);
+        vary(&mut rules, |rule, to| rule.on_unknown_write = to);
         vary(&mut rules, |rule, to| rule.on_upstream_failure = to);
         vary(&mut rules, |rule, to| rule.coherence = to);
         vary(&mut rules, |rule, to| rule.globals = to);

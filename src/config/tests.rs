@@ -237,6 +237,9 @@ fn every_mistake_is_named_with_its_line() {
         "[[rules]]\non_unloadable_read = 'hide'",
         "[[rules]]\non_unloadable_write = 'drop'",
         "[[rules]]\ncoherence = 'some'",
+        "[[rules]]\nsniff = 'header'\non_unknown_read = 'miss'",
+        "[[rules]]\non_unloadable_read = 'pass'\non_unknown_read = 'miss'",
+        "[[rules]]\non_unknown_write = 'reject'",
         "[pickle]\nflag_bit = 32",
         "[pickle]\nflag_bit = 3",
         "[pickle]\ndetect = 'magic'",
@@ -270,12 +273,15 @@ fn every_mistake_is_named_with_its_line() {
     t:10: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
     t:10: rules[0].rollout: 101 is out of range, expected 0 to 100
     t:10: rules[0].rollout: expected an integer of 64 bits, found a float
-    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, on_upstream_failure, coherence, globals, py2_str or read_through
-    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unloadable_write, on_upstream_failure, coherence, globals, py2_str or read_through
+    t:10: rules[0].mod: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unknown_read, on_unloadable_write, on_unknown_write, on_upstream_failure, coherence, globals, py2_str or read_through
+    t:11: rules[0].snif: unknown key, expected prefix, mode, rollout, sniff, on_unloadable_read, on_unknown_read, on_unloadable_write, on_unknown_write, on_upstream_failure, coherence, globals, py2_str or read_through
     t:10: rules[0].sniff: unknown depth "deep", expected off, header or full
     t:10: rules[0].on_unloadable_read: unknown answer "hide", expected miss, transcode or pass
     t:10: rules[0].on_unloadable_write: unknown answer "drop", expected accept or reject
     t:10: rules[0].coherence: unknown coherence "some", expected none, deletes, fill-aware or strict
+    t:10: rules[0].sniff: on_unknown_read = "miss" needs sniff = "full"
+    t:11: rules[0].on_unknown_read: "miss" needs on_unloadable_read = "miss" or "transcode"
+    t:10: rules[0].on_unknown_write: "reject" needs on_unloadable_write = "reject"
     t:10: pickle.flag_bit: 32 is out of range, expected 0 to 31
     t:10: pickle.flag_bit: flag_bit and compressed_bit are both 3
     t:10: pickle.detect: unknown way to detect pickles "magic", expected flags, bytes or both

@@ -3,8 +3,8 @@
 use super::report::{At, Report};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
-    Coherence, Distribution, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure,
-    Sniff, Source,
+    Coherence, Distribution, Globals, Mode, OnStore, OnUnknownRead, OnUnloadableRead,
+    OnUpstreamFailure, Sniff, Source,
 };
 
 /// A setting that is one of a few words.
@@ -75,7 +75,12 @@ impl Word for OnUnloadableRead {
     ];
 }
 
-impl Word for OnUnloadableWrite {
+impl Word for OnUnknownRead {
+    const NOUN: &'static str = "answer";
+    const WORDS: &'static [(&'static str, Self)] = &[("serve", Self::Serve), ("miss", Self::Miss)];
+}
+
+impl Word for OnStore {
     const NOUN: &'static str = "answer";
     const WORDS: &'static [(&'static str, Self)] =
         &[("accept", Self::Accept), ("reject", Self::Reject)];

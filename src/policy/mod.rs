@@ -16,7 +16,8 @@ pub use plan::{Look, OnMiss, Plan, Plans, Reach, Whole, WriteKind};
 pub use ring::{Distribution, Ring};
 pub use rollout::{BUCKETS, Rollout, bucket};
 pub use rule::{
-    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rule, Sniff,
+    Coherence, Globals, Mode, OnStore, OnUnknownRead, OnUnloadableRead, OnUpstreamFailure, Rule,
+    Sniff,
 };
 pub use rules::{Compiled, Rules};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};

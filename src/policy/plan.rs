@@ -5,7 +5,8 @@
 
 use super::rollout::{BUCKETS, Rollout};
 use super::rule::{
-    Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rule, Sniff,
+    Coherence, Globals, Mode, OnStore, OnUnknownRead, OnUnloadableRead, OnUpstreamFailure, Rule,
+    Sniff,
 };
 use crate::pickle::transcode::Py2Str;
 use crate::protocol::request::Verb;
@@ -23,6 +24,8 @@ pub struct Plan {
     pub through: Look,
     /// True if a store that some reader of its key cannot load is rejected.
     pub rejects: bool,
+    /// True if a store of which nothing proves that all readers of its key can load it is.
+    pub rejects_unknown: bool,
     /// True if a delete reaches the copies of others.
     pub deletes_reach: bool,
     /// Whether other writes do that take effect.
@@ -88,6 +91,8 @@ bitflags::bitflags! {
         const ENFORCE = 1 << 5;
         /// It is another reader's copy: nobody gets it unless it is loadable.
         const THROUGH = 1 << 6;
+        /// It is a miss unless it is proved that the client can load it.
+        const HIDE_UNKNOWN = 1 << 7;
         /// One of the lists counts.
         const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
     }
@@ -136,7 +141,8 @@ impl Plan {
                 Sniff::Full => Look::Whole(whole),
             },
             through: Look::Whole(whole | Whole::HIDE | Whole::THROUGH),
-            rejects: guards && rule.on_unloadable_write == OnUnloadableWrite::Reject,
+            rejects: guards && rule.on_unloadable_write == OnStore::Reject,
+            rejects_unknown: guards && rule.on_unknown_write == OnStore::Reject,
             deletes_reach,
             stores_reach,
             // Where nothing was, it changes nothing. That others keep what they have lets
@@ -211,6 +217,8 @@ fn whole(rule: &Rule, mode: Mode) -> Whole {
     let transcodes = guards && rule.on_unloadable_read == OnUnloadableRead::Transcode;
     let as_bytes = rule.py2_str == Py2Str::Bytes;
     whole.set(Whole::HIDE, guards && hides);
+    let hides_unknown = rule.on_unknown_read == OnUnknownRead::Miss;
+    whole.set(Whole::HIDE_UNKNOWN, guards && hides_unknown);
     whole.set(Whole::TRANSCODE, transcodes);
     whole.set(Whole::STR_AS_BYTES, transcodes && as_bytes);
     whole.set(Whole::ENFORCE, guards && rule.globals != Globals::Any);
@@ -226,7 +234,9 @@ impl Look {
         match self {
             Self::Away | Self::Count => false,
             Self::Hide => true,
-            Self::Whole(whole) => whole.intersects(Whole::HIDE | Whole::ENFORCE),
+            Self::Whole(whole) => {
+                whole.intersects(Whole::HIDE | Whole::HIDE_UNKNOWN | Whole::ENFORCE)
+            }
         }
     }
 
@@ -317,7 +327,9 @@ mod tests {
             rollout: Rollout::ALL,
             sniff: Sniff::Full,
             on_unloadable_read: OnUnloadableRead::Miss,
-            on_unloadable_write: OnUnloadableWrite::Reject,
+            on_unknown_read: OnUnknownRead::Serve,
+            on_unloadable_write: OnStore::Reject,
+            on_unknown_write: OnStore::Accept,
             on_upstream_failure: OnUpstreamFailure::Miss,
             coherence,
             globals: Globals::Deny,

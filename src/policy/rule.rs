@@ -17,8 +17,13 @@ pub struct Rule {
     pub sniff: Sniff,
     /// The answer to a reader that cannot load a value (guard, isolate).
     pub on_unloadable_read: OnUnloadableRead,
+    /// The answer to a reader of which nothing proves that it can load a value.
+    pub on_unknown_read: OnUnknownRead,
     /// The answer to a store that some reader of the key cannot load.
-    pub on_unloadable_write: OnUnloadableWrite,
+    pub on_unloadable_write: OnStore,
+    /// The answer to a store of which nothing proves that all readers of the key can load
+    /// it.
+    pub on_unknown_write: OnStore,
     /// The answer to a read whose server failed; writes always get the error.
     pub on_upstream_failure: OnUpstreamFailure,
     /// The writes that reach the siblings.
@@ -68,9 +73,18 @@ pub enum OnUnloadableRead {
     Pass,
 }
 
-/// The answer to a store that some reader of its key cannot load.
+/// The answer to a reader of which nothing proves that it can load a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnUnloadableWrite {
+pub enum OnUnknownRead {
+    /// The value as it is.
+    Serve,
+    /// An ordinary miss.
+    Miss,
+}
+
+/// The answer to a store that a reader of its key may not be able to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStore {
     /// Stored.
     Accept,
     /// `NOT_STORED`, and every copy deleted.

@@ -102,8 +102,8 @@ mod tests {
     use super::*;
     use crate::pickle::transcode::Py2Str;
     use crate::policy::{
-        Coherence, Globals, Mode, OnUnloadableRead, OnUnloadableWrite, OnUpstreamFailure, Rollout,
-        Sniff,
+        Coherence, Globals, Mode, OnStore, OnUnknownRead, OnUnloadableRead, OnUpstreamFailure,
+        Rollout, Sniff,
     };
 
     fn rules(prefixes: &[&str]) -> Rules {
@@ -113,7 +113,9 @@ mod tests {
             rollout: Rollout::ALL,
             sniff: Sniff::Off,
             on_unloadable_read: OnUnloadableRead::Miss,
-            on_unloadable_write: OnUnloadableWrite::Accept,
+            on_unknown_read: OnUnknownRead::Serve,
+            on_unloadable_write: OnStore::Accept,
+            on_unknown_write: OnStore::Accept,
             on_upstream_failure: OnUpstreamFailure::Miss,
             coherence: Coherence::Deletes,
             globals: Globals::Any,

@@ -19,11 +19,17 @@ pub(super) fn of_rule(plans: &Plans) -> String {
         _ if !plan.guards() => say("values are counted"),
         look => {
             say(reads(look));
+            if matches!(look, Look::Whole(whole) if whole.contains(Whole::HIDE_UNKNOWN)) {
+                say("values that nothing proves loadable are misses");
+            }
             say(if plan.rejects {
                 "unloadable stores are rejected"
             } else {
                 "unloadable stores are accepted"
             });
+            if plan.rejects_unknown {
+                say("stores that nothing proves loadable are rejected");
+            }
         }
     }
     match plan.look {

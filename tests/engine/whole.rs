@@ -225,6 +225,48 @@ fn what_may_be_loadable_is_served() {
 }
 
 #[test]
+fn only_what_is_proved_loadable_is_served_where_doubt_is_a_miss() {
+    let strict = format!("{GUARD}\non_unknown_read = \"miss\"");
+    let address = [b"\x80\x02", ADDRESS, b"."].concat();
+    assert_eq!(read(&strict, 1, &address, "py2.7"), MISS);
+    assert_eq!(read(&strict, 1, STR_2, "py2.7"), hit("k", 1, STR_2, ""));
+    // Neither a pickle that is cut off nor one that is too large to be looked at is proved.
+    assert_eq!(read(&strict, 1, &address[..9], "py3.6"), MISS);
+    let small = format!("{strict}\n[limits]\nmax_value_bytes = \"5B\"");
+    assert_eq!(read(&small, 1, STR_2, "py2.7"), MISS);
+    // A form that may be loadable is none that is.
+    let newer = [b"\x80\x04", ADDRESS, b"."].concat();
+    let forms = format!("{TRANSCODE}\non_unknown_read = \"miss\"");
+    assert_eq!(read(&forms, 1, &newer, "py2.7"), MISS);
+    let mut rig = Rig::new(&config(1, &strict), 1);
+    store(&mut rig, "k", 1, &address);
+    let client = rig.open("py2.7");
+    rig.ask(client, b"get k\r\n");
+    let (py2, unknown) = (1, Verdict::Unknown);
+    let hidden = (rig.engine.tally()).reads(py2, Writer::Unknown, unknown, Action::Hidden);
+    assert_eq!(hidden, 1);
+}
+
+#[test]
+fn stores_that_nothing_proves_loadable_are_rejected_where_the_rule_says_so() {
+    let rule = format!("{GUARD}\non_unloadable_write = \"reject\"\non_unknown_write = \"reject\"");
+    let mut rig = Rig::new(&config(1, &rule), 1);
+    let client = rig.open("py3.11");
+    let mut set = |value: &[u8]| {
+        let head = format!("set k 1 0 {}\r\n", value.len());
+        text(&rig.ask(client, &[head.as_bytes(), value, b"\r\n"].concat()))
+    };
+    assert_eq!(set(STR_2), "STORED\\r\\n");
+    assert_eq!(
+        set(&[b"\x80\x02", ADDRESS, b"."].concat()),
+        "NOT_STORED\\r\\n"
+    );
+    assert_eq!(text(&rig.ask(client, b"get k\r\n")), MISS);
+    assert_eq!(rig.engine.tally().rejections(1).of("doubtful_global"), 0);
+    assert_eq!(rig.engine.tally().rejections(2).of("doubtful_global"), 1);
+}
+
+#[test]
 fn a_doubt_of_one_reader_does_not_hide_what_is_certain_of_another() {
     let rule = format!("{GUARD}\non_unloadable_write = \"reject\"");
     let mut rig = Rig::new(&config(1, &rule), 1);

@@ -227,7 +227,9 @@ const RULE: &[(&str, &[&str])] = &[
     ("rollout", &["100", "0", "25", "101"]),
     ("sniff", &["'full'", "'header'", "'off'"]),
     ("on_unloadable_read", &["'miss'", "'transcode'", "'pass'"]),
+    ("on_unknown_read", &["'serve'", "'miss'"]),
     ("on_unloadable_write", &["'accept'", "'reject'"]),
+    ("on_unknown_write", &["'accept'", "'reject'"]),
     (
         "coherence",
         &["'fill-aware'", "'strict'", "'deletes'", "'none'"],

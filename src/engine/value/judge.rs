@@ -175,10 +175,15 @@ impl Looker {
             }
             _ => Judged::pickle(Shown::AsIs, Pickle::by_header(header, by_header)),
         };
-        let pickle = judged.pickle.as_ref();
-        if decision.plan.rejects
-            && pickle.is_some_and(|pickle| pickle.verdict == Verdict::Unloadable)
-        {
+        let rejected = judged
+            .pickle
+            .as_ref()
+            .is_some_and(|pickle| match pickle.verdict {
+                Verdict::Loadable => false,
+                Verdict::Unloadable => decision.plan.rejects,
+                Verdict::Unknown | Verdict::NotLookedAt => decision.plan.rejects_unknown,
+            });
+        if rejected {
             judged.shown = Shown::Hidden;
         }
         judged
@@ -272,13 +277,13 @@ impl Looker {
             return Judged::unseen(Shown::Hidden);
         }
         let start = &start[..start.len().min(len)];
-        let has_list = whole.intersects(Whole::FIREWALL);
-        let hides = !has_list && whole.contains(Whole::HIDE);
-        let mut judged = self.judge_header(identity, hides, flags, start);
-        // What is too large to be looked at whole passes no firewall.
-        if has_list && let Some(pickle) = &mut judged.pickle {
-            pickle.verdict = Verdict::Unloadable;
-            pickle.reason = Some(FIREWALL);
+        let mut judged = self.judge_header(identity, false, flags, start);
+        if let Some(pickle) = &mut judged.pickle {
+            // What is too large to be looked at whole passes no firewall.
+            if whole.intersects(Whole::FIREWALL) {
+                pickle.verdict = Verdict::Unloadable;
+                pickle.reason = Some(FIREWALL);
+            }
             judged.shown = whole.shows(pickle);
         }
         judged
@@ -329,8 +334,8 @@ impl Looker {
         if let (Some(form), Ok(bytes)) = (form, plain) {
             let pool = Pool { reader, inventory };
             let tools = (&mut self.transcoder, &mut self.scanner, &pickles.extensions);
-            let done =
-                form.and_then(|form| rewrite(bytes, form, &pool, tools, &mut self.rewritten));
+            let done = form
+                .and_then(|form| rewrite(bytes, (form, whole), &pool, tools, &mut self.rewritten));
             match done {
                 // Every client can read what is not compressed.
                 Ok(()) => shown = Shown::Rewritten(flags & !encoding.compressed_flag),

@@ -19,7 +19,7 @@ impl Whole {
             Verdict::Loadable => false,
             _ if pickle.of_another => true,
             Verdict::Unloadable => self.contains(hiding),
-            Verdict::Unknown | Verdict::NotLookedAt => false,
+            Verdict::Unknown | Verdict::NotLookedAt => self.contains(Self::HIDE_UNKNOWN),
         };
         if hidden { Shown::Hidden } else { Shown::AsIs }
     }
@@ -45,11 +45,11 @@ impl Whole {
     }
 }
 
-/// Writes a pickle in another form. Whatever it is then, it must be a pickle, and none
-/// that its reader surely cannot load.
+/// Writes a pickle in another form. Whatever it is then, it must be a pickle that the rule
+/// shows its reader.
 pub(super) fn rewrite(
     bytes: &[u8],
-    form: Form,
+    (form, whole): (Form, Whole),
     pool: &Pool<'_>,
     (transcoder, scanner, extensions): (&mut Transcoder, &mut Scanner, &Extensions),
     rewritten: &mut Vec<u8>,
@@ -59,6 +59,7 @@ pub(super) fn rewrite(
         .map_err(Refusal::name)?;
     let again = scanner.scan(rewritten, extensions);
     let again = Scanned::of(again, None, |scan| scan.judge(pool.reader, pool.inventory));
-    let refused = again.pickle.verdict == Verdict::Unloadable || again.scan.is_none();
+    let shown = (whole | Whole::HIDE).shows(&again.pickle);
+    let refused = shown == Shown::Hidden || again.scan.is_none();
     again.pickle.reason.filter(|_| refused).map_or(Ok(()), Err)
 }

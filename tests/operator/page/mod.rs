@@ -417,7 +417,8 @@ fn status_says_the_rules_and_counts_who_was_admitted() {
     }
     let rule = json!({
         "prefix": "", "mode": "isolate", "rollout": 25, "sniff": "full",
-        "on_unloadable_read": "miss", "on_unloadable_write": "accept",
+        "on_unloadable_read": "miss", "on_unknown_read": "serve",
+        "on_unloadable_write": "accept", "on_unknown_write": "accept",
         "on_upstream_failure": "miss", "coherence": "fill-aware", "read_through": false,
         "globals": "any", "py2_str": "text", "blind": false,
     });
