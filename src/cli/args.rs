@@ -190,7 +190,8 @@ pub(crate) struct Inspect {
     #[arg(long, conflicts_with_all = ["reader", "inventory"])]
     pub(crate) globals: bool,
 
-    /// Pickles, raw or compressed by zlib; - is standard input, the default
+    /// Pickles, raw or compressed by zlib, or directories of such files; - is standard input, the
+    /// default
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 }
@@ -374,7 +375,7 @@ mod tests {
         Usage: picklegate inspect [OPTIONS] [FILE]...
 
         Arguments:
-          [FILE]...  Pickles, raw or compressed by zlib; - is standard input, the default
+          [FILE]...  Pickles, raw or compressed by zlib, or directories of such files; - is standard input, the default
 
         Options:
               --reader <TAG>          A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]

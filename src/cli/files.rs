@@ -1,9 +1,11 @@
-//! Reads and writes the files of commands whole: bounded, and all or nothing.
+//! Finds, reads and writes the files of commands: whole, bounded, and all or nothing.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, ErrorKind, Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use walkdir::WalkDir;
 
 /// The largest input, in bytes.
 const MAX_BYTES: u64 = 64 << 20;
@@ -13,17 +15,30 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Lists the inputs that a path stands for: all files below a directory, in the order of
+/// their names, or the path itself. Links below a directory are not followed.
+pub(crate) fn below(path: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
+    let is_directory = !is_stdin(path) && path.is_dir();
+    let itself = (!is_directory).then(|| Ok(path.to_owned()));
+    let found = is_directory.then(|| WalkDir::new(path).sort_by_file_name());
+    let files = found.into_iter().flatten().filter_map(|entry| match entry {
+        Ok(entry) => entry.file_type().is_file().then(|| Ok(entry.into_path())),
+        Err(error) => Some(Err(error.into())),
+    });
+    itself.into_iter().chain(files)
+}
+
 /// Reads an input; `-` is standard input.
 ///
 /// # Errors
-/// Those of reading, and one for what is too large or a directory.
+/// Those of reading, one for a directory, and [`ErrorKind::FileTooLarge`].
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     if is_stdin(path) {
         return bounded(io::stdin().lock());
     }
     let file = File::open(path)?;
     if file.metadata()?.is_dir() {
-        return Err(io::Error::other("is a directory: name the files in it"));
+        return Err(io::Error::other("is a directory: name a file in it"));
     }
     bounded(file)
 }
@@ -33,7 +48,8 @@ fn bounded(input: impl Read) -> io::Result<Vec<u8>> {
     // One more tells what is too large.
     input.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(io::Error::other("is larger than 64 MiB"));
+        let message = "larger than 64 MiB: not looked at";
+        return Err(io::Error::new(ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
 }

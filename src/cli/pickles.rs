@@ -1,8 +1,8 @@
 //! `inspect` and `transcode`: files of pickles, and the Pythons that are to read them.
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, IsTerminal as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,26 +18,36 @@ use crate::report::inspect::{Asked, Inspector, NameList, every_python};
 use crate::report::transcode::{self, Done};
 
 pub(super) fn inspect(args: &args::Inspect) -> Result<(), Failure> {
-    let files = inputs(&args.files)?;
+    let named = inputs(&args.files)?;
     let readers = readers(&args.reader, &args.inventory)?;
     // Where none is named, all are asked, and none answers for the exit code.
-    let named = readers.iter().filter(|_| !args.reader.is_empty());
-    let mut judged: Vec<_> = named.map(|reader| (reader.tag.to_string(), 0, 0)).collect();
+    let asked = readers.iter().filter(|_| !args.reader.is_empty());
+    let mut judged: Vec<_> = asked.map(|reader| (reader.tag.to_string(), 0, 0)).collect();
     let mut inspector = Inspector::new(readers);
     let mut list = NameList::default();
     let mut unreadable = Vec::new();
-    let progress = progress(files.len());
-    for path in &files {
+    let progress = progress(&named);
+    for path in named.iter().flat_map(|path| files::below(path)) {
+        let path = match path {
+            Ok(path) => path,
+            Err(error) => {
+                unreadable.push(error.to_string());
+                continue;
+            }
+        };
         let input = path.display().to_string();
         progress.inc(1);
-        let bytes = match files::read(path) {
-            Ok(bytes) => bytes,
+        let report = match files::read(&path) {
+            Ok(bytes) => inspector.inspect(&input, &bytes),
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                let size = fs::metadata(&path).map_or(0, |about| about.len());
+                inspector.refuse(&input, size as usize, error.to_string())
+            }
             Err(error) => {
                 unreadable.push(format!("{input}: {error}"));
                 continue;
             }
         };
-        let report = inspector.inspect(&input, &bytes);
         if args.globals {
             list.add(&report);
             if let Some(error) = &report.error {
@@ -69,7 +79,10 @@ pub(super) fn inspect(args: &args::Inspect) -> Result<(), Failure> {
     if !unreadable.is_empty() {
         return Err(Failure::Usage(unreadable.join("\n")));
     }
-    let of = files.len();
+    let of = progress.position();
+    if of == 0 {
+        return Err(usage("no files there"));
+    }
     let mut told = Vec::new();
     for (tag, cannot, unknown) in &judged {
         if *cannot > 0 {
@@ -86,15 +99,18 @@ pub(super) fn inspect(args: &args::Inspect) -> Result<(), Failure> {
     }
 }
 
-/// A counter on standard error, if that is a terminal and there is something to
-/// count.
-fn progress(files: usize) -> ProgressBar {
-    if files < 2 {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{pos} of {len} files");
+/// A counter on standard error, if that is a terminal and there is something to count.
+fn progress(named: &[PathBuf]) -> ProgressBar {
+    let has_directory = named.iter().any(|path| path.is_dir());
+    let (template, len) = match named {
+        // How many are below it is known at the end.
+        _ if has_directory => ("{pos} files", None),
+        [_] => return ProgressBar::hidden(),
+        _ => ("{pos} of {len} files", Some(named.len() as u64)),
+    };
+    let style = ProgressStyle::with_template(template);
     let target = ProgressDrawTarget::stderr_with_hz(10);
-    ProgressBar::with_draw_target(Some(files as u64), target)
+    ProgressBar::with_draw_target(len, target)
         .with_style(style.expect("the template is well-formed"))
 }
 

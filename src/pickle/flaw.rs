@@ -48,4 +48,8 @@ pub enum Flaw {
     Protocol(u8),
     #[error("the pickle is too large to look at")]
     TooLarge,
+    #[error("more than {0} values at once")]
+    TooMany(usize),
+    #[error("more than {0} names")]
+    TooManyNames(u32),
 }

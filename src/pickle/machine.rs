@@ -21,6 +21,16 @@ const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
 /// How many elements of a tuple are remembered: no rule asks for more of a call.
 const KEPT_ITEMS: usize = 6;
 
+/// The most values that a walk remembers at once: 64 MiB of them. Picklers put a thousand
+/// items at a time into a container; only tuples and memos grow beyond.
+const MAX_NODES: usize = 4 << 20;
+
+/// Opcodes, at most, between two looks at how many that are.
+const NODES_STEP: usize = 64 << 10;
+
+/// The most things that a pickle may name.
+const MAX_GLOBALS: u32 = 64 << 10;
+
 /// Capacity (in elements) that a machine keeps for the next pickle, however short.
 const KEPT_CAPACITY: usize = 64 * 1024;
 
@@ -298,6 +308,9 @@ impl Machine {
             if index > at {
                 return Err(Flaw::MemoIndex(index as u32));
             }
+            if index >= MAX_NODES {
+                return Err(Flaw::TooMany(MAX_NODES));
+            }
             self.vacant += (index + 1 - self.memo.len()) as u32;
             self.memo.resize(index + 1, Node::plain(Kind::Vacant, 0));
         }
@@ -392,7 +405,17 @@ impl Machine {
     fn run<O: Observer>(&mut self, pickle: &[u8], observer: &mut O) -> Result<Walked, Flaw> {
         let mut walk = Walk::Paused { protocols: 0 };
         loop {
-            let until = self.pause.piece(pickle, self.at).len();
+            // An opcode adds a value at most, but for `DUP` and the memo's, which add one to
+            // each list.
+            let nodes = self.stack.len() + self.memo.len() + self.items.len();
+            if nodes > MAX_NODES {
+                return Err(Flaw::TooMany(MAX_NODES));
+            }
+            let until = self
+                .pause
+                .piece(pickle, self.at)
+                .len()
+                .min(self.at + NODES_STEP);
             walk = match walk {
                 Walk::Ended(walked) => return Ok(walked),
                 Walk::Paused { .. } if self.at >= pickle.len() => return Err(Flaw::NoStop),
@@ -553,7 +576,7 @@ impl Machine {
                     {
                         return Err(Flaw::Utf8);
                     }
-                    let global = global(observer, pickle, here, named);
+                    let global = global(observer, pickle, here, named)?;
                     if op == INST {
                         let (from, mark) = self.pop_mark()?;
                         observer.close(op, here as u32, mark, None);
@@ -579,7 +602,7 @@ impl Machine {
                         protocol: self.protocol,
                     };
                     observer.stack_global(here as u32, module, name);
-                    let global = global(observer, pickle, here, named);
+                    let global = global(observer, pickle, here, named)?;
                     self.stack.push(global);
                 }
                 REDUCE | NEWOBJ => {
@@ -782,7 +805,7 @@ impl Machine {
                     extension: Some(code),
                     protocol: self.protocol,
                 };
-                let global = global(observer, pickle, here, named);
+                let global = global(observer, pickle, here, named)?;
                 self.stack.push(global);
             }
             NEWOBJ_EX => {
@@ -894,15 +917,23 @@ fn check_members(items: &[Node]) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn global<O: Observer>(observer: &mut O, pickle: &[u8], at: usize, named: Named) -> Node {
+fn global<O: Observer>(
+    observer: &mut O,
+    pickle: &[u8],
+    at: usize,
+    named: Named,
+) -> Result<Node, Flaw> {
     let number = observer.global(at as u32, named, pickle);
+    if number >= MAX_GLOBALS {
+        return Err(Flaw::TooManyNames(MAX_GLOBALS));
+    }
     observer.pushed(number);
-    Node {
+    Ok(Node {
         kind: Kind::Global,
         at: at as u32,
         a: number,
         b: 0,
-    }
+    })
 }
 
 /// The decimal integer of an INT or LONG.

@@ -318,6 +318,46 @@ fn what_a_hostile_pickle_takes_is_given_back() {
     assert!(held <= 4 << 20, "{held} bytes");
 }
 
+/// Much of the same, at most `count` times what is in the middle.
+fn many(before: &[u8], middle: &[u8], after: &[u8], count: usize) -> Vec<u8> {
+    [b"\x80\x02", before, &middle.repeat(count), after, b"."].concat()
+}
+
+#[test]
+fn a_large_pickle_takes_a_bounded_amount_of_memory() {
+    let names: Vec<u8> = (0..70_000)
+        .flat_map(|n| format!("ca\n{n}\n").into_bytes())
+        .collect();
+    let mut far = many(b"", b"N0", b"Nr", 2_200_000);
+    far.splice(far.len() - 1.., 4_300_000u32.to_le_bytes());
+    far.push(b'.');
+    let values = "more than 4194304 values at once";
+    for (pickle, said) in [
+        // What picklers write is looked at to its end, however much it is.
+        (many(b"}", b"K\x01Ns", b"", 2_000_000), Ok(())),
+        (
+            many(
+                b"]",
+                &[b"(", &b"N".repeat(1_000)[..], b"e"].concat(),
+                b"",
+                5_000,
+            ),
+            Ok(()),
+        ),
+        (many(b"}(", b"K\x01N", b"u", 2_200_000), Err(values)),
+        (many(b"(", b"N", b"t", 4_400_000), Err(values)),
+        (far, Err(values)),
+        (many(b"(", &names, b"t", 1), Err("more than 65536 names")),
+    ] {
+        let mut scanner = Scanner::default();
+        let ended = scanner.scan(&pickle, Extensions::NONE).map(drop);
+        let ended = ended.map_err(|broken| broken.flaw.to_string());
+        assert_eq!(ended, said.map_err(str::to_owned));
+        let held = scanner.held_bytes();
+        assert!(held <= 192 << 20, "{held} bytes");
+    }
+}
+
 #[test]
 fn a_dozen_shapes_cut_anywhere_are_broken() {
     let mut scanner = Scanner::default();

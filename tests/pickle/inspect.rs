@@ -175,27 +175,65 @@ fn exit_codes_are_those_of_the_readers_named() {
 
 #[test]
 fn what_cannot_be_read_is_said_after_the_rest() {
-    let (directory, paths) = files([("date", DATE)]);
-    let here = directory.path().display().to_string();
-    let large = directory.path().join("large");
-    fs::File::create(&large)
-        .unwrap()
-        .set_len((64 << 20) + 1)
-        .unwrap();
-    let large = large.display().to_string();
-    let args = [
-        "inspect", "--format", "json", &here, "/no/such", &large, &paths[0],
-    ];
+    let (_directory, paths) = files([("date", DATE)]);
+    let args = ["inspect", "--format", "json", "/no/such", &paths[0]];
     let inspected = picklegate(&args, b"");
     assert_eq!(inspected.status.code(), Some(64));
     assert_eq!(objects(&inspected).len(), 1);
-    let told: Vec<_> = text(&inspected.stderr).lines().collect();
-    assert_eq!(
-        told[0],
-        format!("{here}: is a directory: name the files in it")
+    let told = text(&inspected.stderr);
+    assert!(told.starts_with("/no/such: "), "{told}");
+}
+
+#[test]
+fn a_directory_is_inspected_file_by_file_and_one_too_large_ends_nothing() {
+    let (directory, _) = files([("b", DATE), ("c", PLAIN)]);
+    let large = (64 << 20) + 1;
+    let file = fs::File::create(directory.path().join("a")).expect("it is ours");
+    file.set_len(large).expect("a sparse file");
+    let below = directory.path().join("below");
+    fs::create_dir(&below).expect("it is ours");
+    fs::write(below.join("d"), PLAIN).expect("it is ours");
+    // Two ways to the same file, and one without end.
+    std::os::unix::fs::symlink(directory.path(), below.join("again")).expect("it is ours");
+    let here = directory.path().to_str().expect("a plain name");
+    let inspected = picklegate(
+        &["inspect", "--format", "json", "--reader", "py3.11", here],
+        b"",
     );
-    assert!(told[1].starts_with("/no/such: "));
-    assert_eq!(told[2], format!("{large}: is larger than 64 MiB"));
+    assert_eq!(inspected.status.code(), Some(2));
+    let reports = objects(&inspected);
+    let told: Vec<_> = reports
+        .iter()
+        .map(|report| {
+            let input = report["input"].as_str().expect("a name");
+            let name = input.strip_prefix(here).expect("it is below");
+            let verdict = &report["readers"]["python/3.11"]["verdict"];
+            (
+                name,
+                verdict.as_str().expect("a word"),
+                report["size"].as_u64(),
+            )
+        })
+        .collect();
+    let plain = Some(PLAIN.len() as u64);
+    assert_eq!(
+        told,
+        [
+            ("/a", "unknown", Some(large)),
+            ("/b", "loadable", Some(DATE.len() as u64)),
+            ("/below/d", "loadable", plain),
+            ("/c", "loadable", plain),
+        ]
+    );
+    assert_eq!(reports[0]["error"], "larger than 64 MiB: not looked at");
+    assert_eq!(
+        text(&inspected.stderr),
+        "python/3.11: not known of 1 of 4\n"
+    );
+    let empty = tempfile::tempdir().expect("a directory");
+    let empty = picklegate(&["inspect", empty.path().to_str().expect("plain")], b"");
+    assert_eq!(empty.status.code(), Some(64));
+    assert_eq!(text(&empty.stderr), "no files there\n");
 }
 
 #[test]

@@ -174,6 +174,14 @@ impl Inspector {
         }
     }
 
+    /// Reports on an input of `size` bytes that was not looked at, and why.
+    pub fn refuse(&self, input: &str, size: usize, error: String) -> Report {
+        Report {
+            size,
+            ..broken(input, &[], error, &self.readers)
+        }
+    }
+
     /// Reports on `bytes`: a pickle, or one compressed by zlib. `input` is its name in
     /// the report.
     pub fn inspect(&mut self, input: &str, bytes: &[u8]) -> Report {
