@@ -521,7 +521,7 @@ impl Engine {
     }
 
     /// Deletes the siblings of a change that took effect too late for its client.
-    fn finish_late(&mut self, change: &steps::Change) {
+    fn finish_late(&mut self, change: &steps::Stepwise) {
         let upstream = &mut self.lanes[change.lane];
         if upstream.refusal().is_some() {
             upstream.refused += 1;

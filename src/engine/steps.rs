@@ -31,7 +31,7 @@ const MAX_LOOKS: u8 = 8;
 
 /// A change whose reply decides what comes next.
 #[derive(Debug)]
-pub struct Change {
+pub struct Stepwise {
     /// The client key.
     pub key: KeyBuf,
     /// Whether the client spelled it in base64.
@@ -175,19 +175,19 @@ pub enum Step {
 #[derive(Debug)]
 pub(super) enum Next {
     /// The next step of a change.
-    Change(Ticket, Step, Box<Change>),
+    Change(Ticket, Step, Box<Stepwise>),
     /// The copies of others of a client key that a `get` missed, from this one on.
     Through(Ticket, Box<KeyBuf>, OnMiss, usize),
     /// The deletes of the siblings of a change that took effect after its client was
     /// told that it was not heard of.
-    Late(Box<Change>),
+    Late(Box<Stepwise>),
     /// Further keys of a retrieval.
     Ask(Ticket),
     /// The next copy of another, as an `mg` asked for the own one: its flags.
     ThroughMeta(Ticket, Box<KeyBuf>, MetaReply, Vec<u8>),
 }
 
-impl Change {
+impl Stepwise {
     /// The next step after a stage's reply, which is put into the words of the
     /// client's request; `None` if the reply is final.
     pub fn next(&mut self, reply: &mut Vec<u8>) -> Option<Step> {
@@ -283,7 +283,7 @@ pub(super) fn replace_code(reply: &mut Vec<u8>, codes: &[(&[u8], &[u8])]) {
     }
 }
 
-impl Change {
+impl Stepwise {
     /// Whether the siblings are deleted after this reply to what was sent last.
     pub fn reaches_siblings(&self, reply: &[u8]) -> bool {
         let was_sent = matches!(self.stage, Stage::Asked | Stage::Swapped);
@@ -317,8 +317,8 @@ fn is_success(reply: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn change(on_hidden: OnHidden, stage: Stage, invalidates: bool) -> Change {
-        Change {
+    fn change(on_hidden: OnHidden, stage: Stage, invalidates: bool) -> Stepwise {
+        Stepwise {
             key: KeyBuf::new(),
             base64: false,
             own: SpaceId::BARE,
@@ -351,7 +351,7 @@ mod tests {
         }
     }
 
-    fn reply(change: &mut Change, reply: &str) -> (Option<Step>, String) {
+    fn reply(change: &mut Stepwise, reply: &str) -> (Option<Step>, String) {
         let mut reply = reply.as_bytes().to_vec();
         let step = change.next(&mut reply);
         (step, String::from_utf8(reply).unwrap())

@@ -1,16 +1,17 @@
 //! Retrievals: which copies are asked for, at which servers, and how many keys at a time.
 
-use super::{BAD_FORMAT, Dispatch, meta_quiet, meta_reply};
+use super::{ClientKey, Dispatch, meta_quiet, meta_reply};
 use crate::engine::counts::Outcome;
 use crate::engine::downstream::Asking;
 use crate::engine::meta::{MetaReply, OwedRestore, miss_line};
 use crate::engine::ticket::Ticket;
-use crate::engine::upstream::Target;
+use crate::engine::upstream::{MetaRequest, Target};
 use crate::policy::{Look, OnMiss};
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::{Meta, Retrieve, Verb};
 
+const BAD_FORMAT: &[u8] = b"CLIENT_ERROR bad command line format";
 /// Of a retrieval that asked for keys for too long.
 const TOO_LONG: &[u8] = b"SERVER_ERROR picklegate: timed out before all keys were asked for";
 
@@ -208,7 +209,13 @@ impl<'e> Dispatch<'e> {
         let next = self.snapshot.others(decision.space).nth(nth);
         let lane = self.lane_of(&key);
         let asked = next.is_some_and(|space| {
-            let target = self.target(space, &key, meta.base64);
+            let target = self.target(
+                space,
+                ClientKey {
+                    bytes: &key,
+                    base64: meta.base64,
+                },
+            );
             if self.lanes[lane].misses(meta.on_miss) {
                 let mut physical = Vec::new();
                 let restore = target.codec.encode(space, &key, &mut physical);
@@ -258,9 +265,15 @@ impl<'e> Dispatch<'e> {
             self.miss_for(lane, ticket, &meta_reply(b"EN", meta));
             return self.sessions.finish(ticket);
         }
-        let target = self.target(decision.space, meta.key, meta.base64);
+        let target = self.target(decision.space, ClientKey::of(meta));
         self.send(lane, ticket, |lane, sessions| {
-            lane.meta(sessions, ticket, meta, target, None, (look, on_miss));
+            let request = MetaRequest {
+                meta,
+                body: None,
+                look,
+                on_miss,
+            };
+            lane.meta(sessions, ticket, target, &request);
         });
         self.sessions.finish(ticket);
     }

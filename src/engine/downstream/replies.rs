@@ -6,7 +6,7 @@ use super::life::Life;
 use super::slot::{END, Kind, Slot, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::statistics::Gathering;
-use crate::engine::steps::{Change, Found, Next, Stage, replace_code};
+use crate::engine::steps::{Found, Next, Stage, Stepwise, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::value::judged::Shown;
 use crate::engine::who::Who;
@@ -141,7 +141,7 @@ impl Sessions {
 
     /// Takes a change whose reply still decides about the copies of others off a slot
     /// that is not to wait for it any longer.
-    pub(in crate::engine) fn take_undecided(&mut self, ticket: Ticket) -> Option<Box<Change>> {
+    pub(in crate::engine) fn take_undecided(&mut self, ticket: Ticket) -> Option<Box<Stepwise>> {
         let Kind::Single(work) = &mut self.slot(ticket).kind else {
             return None;
         };
@@ -216,7 +216,7 @@ impl Sessions {
     }
 
     /// Goes on with a change after its next step was sent.
-    pub fn resume(&mut self, ticket: Ticket, change: Box<Change>) {
+    pub fn resume(&mut self, ticket: Ticket, change: Box<Stepwise>) {
         self.slot(ticket).kind = Kind::Single(Work::Change(change));
         self.finish(ticket);
     }

@@ -3,7 +3,7 @@
 use super::held::Held;
 use crate::engine::counts::Outcome;
 use crate::engine::statistics::Gathering;
-use crate::engine::steps::Change;
+use crate::engine::steps::Stepwise;
 use crate::engine::ticket::Quiet;
 use crate::engine::who::Who;
 use crate::protocol::request::Verb;
@@ -22,7 +22,7 @@ pub enum Work {
         existed: bool,
     },
     /// A change whose reply decides what comes next.
-    Change(Box<Change>),
+    Change(Box<Stepwise>),
     /// A reply known from the start, and what it counts as; sent once the
     /// upstream has answered.
     Fixed(Outcome),

@@ -5,7 +5,7 @@
 use super::fence::End;
 use super::{Lane, Owed, Reading, Reply};
 use crate::engine::downstream::Sessions;
-use crate::engine::steps::{Change, Next};
+use crate::engine::steps::{Next, Stepwise};
 use crate::engine::ticket::Ticket;
 use crate::protocol::reply::{ReplyError, is_reply_to, parse_va_len, parse_value_head};
 use crate::protocol::request::Verb;
@@ -18,7 +18,7 @@ pub const PIECE_TIMEOUTS: u64 = 4;
 pub(super) enum After {
     Nothing,
     /// Its siblings are deleted if it took effect.
-    Change(Box<Change>),
+    Change(Box<Stepwise>),
 }
 
 /// Why a lane is to be given up.

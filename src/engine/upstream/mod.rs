@@ -19,7 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use arrayvec::ArrayVec;
 
 pub use late::{Overdue, PIECE_TIMEOUTS};
-pub(super) use requests::{StoreHead, Target};
+pub(super) use requests::{MetaRequest, StoreHead, Target};
 
 use fence::Fence;
 use late::After;

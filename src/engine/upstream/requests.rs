@@ -77,6 +77,31 @@ pub struct StoreHead {
     pub cas: Option<u64>,
 }
 
+/// A meta command, and how its reply is taken.
+#[derive(Debug, Clone, Copy)]
+pub struct MetaRequest<'a> {
+    /// The command as its client wrote it.
+    pub meta: &'a Meta<'a>,
+    /// The value of a store.
+    pub body: Option<&'a [u8]>,
+    /// The look at a value that comes back.
+    pub look: Look,
+    /// The consequences of a miss.
+    pub on_miss: OnMiss,
+}
+
+impl<'a> MetaRequest<'a> {
+    /// One that no value comes back of.
+    pub fn unseen(meta: &'a Meta<'a>, body: Option<&'a [u8]>) -> Self {
+        Self {
+            meta,
+            body,
+            look: Look::Away,
+            on_miss: OnMiss::empty(),
+        }
+    }
+}
+
 impl Lane {
     /// Keys that a line may have now.
     pub(super) fn most_keys(&self) -> usize {
@@ -247,16 +272,19 @@ impl Lane {
 
     /// Sends a meta command with the client's flags, without those that hush
     /// it, and with what checking the reply needs.
-    #[expect(clippy::too_many_arguments, reason = "to be cut with the engine")]
     pub fn meta(
         &mut self,
         sessions: &mut Sessions,
         ticket: Ticket,
-        meta: &Meta<'_>,
         target: Target<'_>,
-        body: Option<&[u8]>,
-        (look, on_miss): (Look, OnMiss),
+        request: &MetaRequest<'_>,
     ) {
+        let &MetaRequest {
+            meta,
+            body,
+            look,
+            on_miss,
+        } = request;
         self.keep_order(sessions, ticket);
         let since_us = sessions.expect(ticket);
         self.begin(sessions, since_us);

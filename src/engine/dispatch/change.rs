@@ -1,0 +1,135 @@
+//! Deletes, counts and touches: what changes a key without bringing a value.
+
+use std::borrow::Cow;
+
+use super::{Asked, ClientKey, Dispatch, meta_quiet, original_meta, quiet, refusal};
+use crate::engine::counts::Split;
+use crate::engine::downstream::{Sessions, Work};
+use crate::engine::steps::{OnHidden, Original, OriginalHead};
+use crate::engine::ticket::{Quiet, Ticket};
+use crate::engine::upstream::{Lane, MetaRequest, Target};
+use crate::policy::WriteKind;
+use crate::protocol::key::is_token;
+use crate::protocol::request::{Change, Meta, Verb};
+
+impl Dispatch<'_> {
+    pub(super) fn delete(&mut self, change: &Change<'_>) {
+        let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
+            lane.change(sessions, ticket, Verb::Delete, target, None);
+        };
+        let key = ClientKey::text(change.key);
+        self.delete_everywhere(Verb::Delete, quiet(change.noreply), key, None, own);
+    }
+
+    pub(super) fn meta_delete(&mut self, meta: &Meta<'_>) {
+        let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
+            lane.meta(sessions, ticket, target, &MetaRequest::unseen(meta, None));
+        };
+        let key = ClientKey::of(meta);
+        self.delete_everywhere(Verb::Md, meta_quiet(meta), key, Some(meta), own);
+    }
+
+    /// Deletes the own copy as the client asked, and its siblings behind it.
+    fn delete_everywhere(
+        &mut self,
+        verb: Verb,
+        quiet: Quiet,
+        key: ClientKey<'_>,
+        meta: Option<&Meta<'_>>,
+        own: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
+    ) {
+        let work = Work::Delete { existed: false };
+        let ticket = self.sessions.open(self.client, verb, quiet, work);
+        let lane = self.lane_of(key.bytes);
+        let decision = self.decide(key.bytes);
+        let target = self.target(decision.space, key);
+        self.send(lane, ticket, |lane, sessions| {
+            own(lane, sessions, ticket, target);
+        });
+        let reaches = self.is_anybody || decision.plan.deletes_reach;
+        let others = decision.others(&self.snapshot.codec);
+        let siblings = others.filter(|_| reaches);
+        self.delete_copies(ticket, lane, siblings, key, meta);
+        self.sessions.finish(ticket);
+    }
+
+    /// `incr`, `decr` and `touch`.
+    pub(super) fn change(&mut self, change: &Change<'_>) {
+        let Change {
+            verb,
+            key,
+            argument,
+            noreply,
+        } = *change;
+        let decision = self.decide(key);
+        let write = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
+            lane.change(sessions, ticket, verb, target, argument);
+        };
+        if verb == Verb::Touch {
+            let ticket = self
+                .sessions
+                .open(self.client, verb, quiet(noreply), Work::Pass);
+            let lane = self.lane_of(key);
+            let target = self.target(decision.space, ClientKey::text(key));
+            self.send(lane, ticket, |lane, sessions| {
+                write(lane, sessions, ticket, target);
+            });
+            self.sessions.finish(ticket);
+        } else {
+            self.suspect(decision, key, Split::Counter);
+            let quiet = quiet(noreply);
+            let asked = Asked {
+                verb,
+                quiet,
+                key: ClientKey::text(key),
+                kind: WriteKind::Conditional,
+            };
+            let look = decision.plan.look;
+            let original = || Original {
+                head: OriginalHead::Count {
+                    verb,
+                    delta: argument.unwrap_or_default().into(),
+                },
+                value: Box::default(),
+            };
+            let on_hidden = if look.hides() {
+                OnHidden::Count {
+                    original: look.hides_what_is_none().then(original),
+                    refusal: Cow::Borrowed(b"NOT_FOUND\r\n"),
+                }
+            } else {
+                OnHidden::Ignore
+            };
+            self.write_through(asked, decision, on_hidden, write);
+        }
+    }
+
+    pub(super) fn meta_change(&mut self, meta: &Meta<'_>) {
+        let decision = self.decide(meta.key);
+        self.suspect(decision, meta.key, Split::Counter);
+        let asked = Asked {
+            verb: Verb::Ma,
+            quiet: meta_quiet(meta),
+            key: ClientKey::of(meta),
+            kind: WriteKind::Conditional,
+        };
+        let look = decision.plan.look;
+        let counts_hidden = look.hides_what_is_none();
+        let on_hidden = if look.hides() && (counts_hidden || is_token(meta.key)) {
+            OnHidden::Count {
+                original: counts_hidden.then(|| original_meta(meta, b"").bound()),
+                refusal: refusal(b"NF", meta),
+            }
+        } else {
+            OnHidden::Ignore
+        };
+        self.write_through(
+            asked,
+            decision,
+            on_hidden,
+            |lane, sessions, ticket, target| {
+                lane.meta(sessions, ticket, target, &MetaRequest::unseen(meta, None));
+            },
+        );
+    }
+}
