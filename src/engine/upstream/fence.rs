@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Owed, Reply};
+use super::Owed;
 use crate::protocol::reply::{ReplyError, is_error};
 
 /// Retrievals that are marked after the last error.
@@ -76,12 +76,7 @@ impl Fence {
 
     /// The connection is lost on which this was owed.
     pub(super) fn after_loss(mut self, owed: &VecDeque<Owed>) -> Self {
-        let is_marked = |owed: &Owed| {
-            matches!(
-                &owed.reply,
-                Reply::Values { end, .. } | Reply::Through { end, .. } if end.marked
-            )
-        };
+        let is_marked = |owed: &Owed| owed.reply.end().is_some_and(|end| end.marked);
         if !self.works && owed.iter().any(is_marked) {
             self.losses = self.losses.saturating_add(1);
             if self.losses >= MAX_LOSSES {

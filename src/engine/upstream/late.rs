@@ -3,7 +3,9 @@
 //! all still reaches the copies of others.
 
 use super::fence::End;
-use super::{Lane, Owed, Reading, Reply};
+use super::front::{Front, Reading, Taken};
+use super::values::Values;
+use super::{Lane, Owed, Reply};
 use crate::engine::downstream::Sessions;
 use crate::engine::steps::{Next, Stepwise};
 use crate::engine::ticket::Ticket;
@@ -13,12 +15,62 @@ use crate::protocol::request::Verb;
 /// How many times the time of a request one reply, or one value of it, may take.
 pub const PIECE_TIMEOUTS: u64 = 4;
 
-/// What is still to be done when a reply comes late.
+/// A reply that nobody waits for any more.
 #[derive(Debug)]
-pub(super) enum After {
-    Nothing,
-    /// Its siblings are deleted if it took effect.
-    Change(Box<Stepwise>),
+pub(super) struct Late {
+    pub(super) verb: Verb,
+    /// The change whose siblings are deleted if it took effect.
+    pub(super) change: Option<Box<Stepwise>>,
+    pub(super) end: End,
+}
+
+impl Late {
+    /// One that nothing is to be done about.
+    pub(super) fn nobodys(verb: Verb) -> Self {
+        Self {
+            verb,
+            change: None,
+            end: End::default(),
+        }
+    }
+
+    /// Whether values and an end are to come, and not one reply.
+    pub(super) fn is_retrieval(&self) -> bool {
+        matches!(self.verb, Verb::Get | Verb::Gets)
+    }
+
+    /// Takes a line of it.
+    pub(super) fn take(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        text: &[u8],
+    ) -> Result<Taken, ReplyError> {
+        if self.is_retrieval() {
+            if text.starts_with(b"VALUE ") {
+                front.intake.reading = Reading::dropped(parse_value_head(text)?.len);
+                return Ok(Taken::Part);
+            }
+            if !self.end.takes(text, front.is_alone)? {
+                return Ok(Taken::Part);
+            }
+        } else if !is_reply_to(self.verb, text) {
+            return Err(ReplyError::Malformed);
+        }
+        if let Some(change) = self.change.take()
+            && change.reaches_siblings(&[text, b"\r\n"].concat())
+        {
+            sessions.steps.push(Next::Late(change));
+        }
+        if text.starts_with(b"VA ") {
+            front.intake.reading = Reading::dropped(parse_va_len(text)?);
+            Ok(Taken::Part)
+        } else if text.starts_with(b"STAT ") {
+            Ok(Taken::Part)
+        } else {
+            Ok(Taken::Whole(0))
+        }
+    }
 }
 
 /// Why a lane is to be given up.
@@ -28,36 +80,6 @@ pub enum Overdue {
     Silent,
     /// Something came now and then, but no reply was ever whole.
     Trickling,
-}
-
-impl Reply {
-    /// Whose it is, if it is one client's and somebody waits for it.
-    pub(super) fn ticket(&self) -> Option<Ticket> {
-        match self {
-            Self::Values { .. } | Self::Late { .. } => None,
-            Self::Line { ticket, .. }
-            | Self::Sibling { ticket, .. }
-            | Self::Meta { ticket, .. }
-            | Self::Probe { ticket, .. }
-            | Self::Stats { ticket, .. }
-            | Self::Through { ticket, .. } => Some(*ticket),
-        }
-    }
-
-    /// What it is a reply to.
-    fn verb(&self) -> Verb {
-        match self {
-            Self::Line { verb, .. }
-            | Self::Sibling { verb, .. }
-            | Self::Values { verb, .. }
-            | Self::Late { verb, .. } => *verb,
-            Self::Meta { meta, .. } => meta.verb,
-            Self::Probe { by_meta: true, .. } => Verb::Mg,
-            Self::Probe { .. } => Verb::Gets,
-            Self::Through { .. } => Verb::Get,
-            Self::Stats { .. } => Verb::Stats,
-        }
-    }
 }
 
 impl Lane {
@@ -89,7 +111,7 @@ impl Lane {
     pub fn expire(&mut self, sessions: &mut Sessions, timeout_us: u64, error: &[u8]) {
         let now_us = sessions.steady_us;
         self.close();
-        let streaming = match self.reading {
+        let streaming = match self.intake.reading {
             Reading::Body { ticket, .. } => ticket,
             Reading::Head => Ticket::NOBODY,
         };
@@ -105,9 +127,9 @@ impl Lane {
         let mut all = std::mem::take(&mut self.owed);
         let wire = std::mem::take(&mut self.wire);
         for owed in &mut all {
-            if let Reply::Values { keys, answered, .. } = &mut owed.reply {
+            if let Reply::Values(values) = &mut owed.reply {
                 let mut failed = 0;
-                for key in &mut keys[*answered..] {
+                for key in &mut values.keys[values.answered..] {
                     if key.ticket == Ticket::NOBODY || !is_over(sessions, key.ticket) {
                         continue;
                     }
@@ -118,7 +140,7 @@ impl Lane {
                     key.last = false;
                     failed = 1;
                 }
-                self.lost += failed;
+                self.counts.errors += failed;
                 continue;
             }
             let Some(ticket) = owed.reply.ticket() else {
@@ -127,20 +149,15 @@ impl Lane {
             if !is_over(sessions, ticket) {
                 continue;
             }
-            let after = match &owed.reply {
-                Reply::Line { .. } | Reply::Meta { .. } => sessions.take_undecided(ticket),
-                _ => None,
-            };
-            let end = match &owed.reply {
-                Reply::Through { end, .. } => *end,
-                _ => End::default(),
-            };
-            let late = Reply::Late {
-                verb: owed.reply.verb(),
-                after: after.map_or(After::Nothing, After::Change),
-                end,
-            };
-            let reply = std::mem::replace(&mut owed.reply, late);
+            let mut late = Late::nobodys(owed.reply.verb());
+            match &owed.reply {
+                Reply::Line { .. } | Reply::Meta(_) => {
+                    late.change = sessions.take_undecided(ticket);
+                }
+                Reply::Through(through) => late.end = through.end,
+                _ => {}
+            }
+            let reply = std::mem::replace(&mut owed.reply, Reply::Late(late));
             let line = &wire[(owed.start - self.base) as usize..];
             self.give_up_reply(sessions, reply, line, error);
         }
@@ -161,11 +178,7 @@ impl Lane {
             if owed.reply.verb() != Verb::Ms {
                 continue;
             }
-            let late = Reply::Late {
-                verb: Verb::Ms,
-                after: After::Nothing,
-                end: End::default(),
-            };
+            let late = Reply::Late(Late::nobodys(Verb::Ms));
             let reply = std::mem::replace(&mut owed.reply, late);
             self.give_up_reply(sessions, reply, b"", error);
         }
@@ -179,8 +192,10 @@ impl Lane {
         let written = self.base + self.written as u64;
         let first = self.owed.partition_point(|owed| owed.start < written);
         let is_nobodys = |owed: &Owed| match &owed.reply {
-            Reply::Late { verb, .. } => !matches!(verb, Verb::Delete | Verb::Md),
-            Reply::Values { keys, .. } => keys.iter().all(|key| key.ticket == Ticket::NOBODY),
+            Reply::Late(late) => !matches!(late.verb, Verb::Delete | Verb::Md),
+            Reply::Values(Values { keys, .. }) => {
+                keys.iter().all(|key| key.ticket == Ticket::NOBODY)
+            }
             _ => false,
         };
         if !self.owed.range(first..).any(is_nobodys) {
@@ -193,8 +208,8 @@ impl Lane {
         let old = self.wire.split_off((from - self.base) as usize);
         for (mut owed, end) in unsent.into_iter().zip(ends) {
             if is_nobodys(&owed) {
-                if let Reply::Values { keys, .. } = &owed.reply {
-                    self.keys -= keys.len();
+                if let Reply::Values(values) = &owed.reply {
+                    self.keys -= values.keys.len();
                 }
                 continue;
             }
@@ -203,47 +218,5 @@ impl Lane {
             self.wire.extend_from_slice(bytes);
             self.owed.push_back(owed);
         }
-    }
-
-    /// Takes what comes for somebody who does not wait for it any more.
-    pub(super) fn take_late(
-        &mut self,
-        sessions: &mut Sessions,
-        text: &[u8],
-    ) -> Result<Option<usize>, ReplyError> {
-        let alone = self.is_alone();
-        let Some(Reply::Late { verb, after, end }) =
-            self.owed.front_mut().map(|owed| &mut owed.reply)
-        else {
-            return Err(ReplyError::Unasked);
-        };
-        let verb = *verb;
-        let swallow = |left| Reading::Body {
-            ticket: Ticket::NOBODY,
-            left,
-            visible: false,
-        };
-        if matches!(verb, Verb::Get | Verb::Gets) {
-            if text.starts_with(b"VALUE ") {
-                self.reading = swallow(parse_value_head(text)?.len);
-                return Ok(Some(0));
-            }
-            if !end.takes(text, alone)? {
-                return Ok(Some(0));
-            }
-        } else if !is_reply_to(verb, text) {
-            return Err(ReplyError::Malformed);
-        }
-        if let After::Change(change) = std::mem::replace(after, After::Nothing)
-            && change.reaches_siblings(&[text, b"\r\n"].concat())
-        {
-            sessions.steps.push(Next::Late(change));
-        }
-        if text.starts_with(b"VA ") {
-            self.reading = swallow(parse_va_len(text)?);
-        } else if !text.starts_with(b"STAT ") {
-            self.answered(sessions);
-        }
-        Ok(Some(0))
     }
 }

@@ -1,9 +1,9 @@
 //! The look at the value in the way of a change, which its client did not ask for:
 //! what is asked, and what the reply says of it.
 
-use super::replies::came;
+use super::front::{Front, Taken, came};
 use super::requests::Target;
-use super::{Lane, Owed, Reading, Reply};
+use super::{Lane, Reply};
 use crate::engine::downstream::Sessions;
 use crate::engine::meta::{asked_key, asked_opaque};
 use crate::engine::steps::Found;
@@ -32,13 +32,13 @@ impl Lane {
         self.owe(
             sessions,
             ticket,
-            Reply::Probe {
+            Reply::Probe(Probe {
                 ticket,
                 look,
                 found: Found::Nothing,
                 apart: false,
                 by_meta,
-            },
+            }),
         );
         if by_meta {
             let start = self.end();
@@ -55,93 +55,80 @@ impl Lane {
         }
         self.wire.extend_from_slice(b"\r\n");
     }
+}
 
-    /// `None` if more of the value is needed.
-    pub(super) fn take_probe(
+/// A value that is only looked at, then `END`, or `VA` and that value if it is asked for
+/// by `mg`.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) ticket: Ticket,
+    pub(super) look: Look,
+    /// What was found so far.
+    pub(super) found: Found,
+    /// What was found is told elsewhere: it is looked at apart.
+    pub(super) apart: bool,
+    pub(super) by_meta: bool,
+}
+
+impl Probe {
+    /// Takes the line of the value, or of the end.
+    pub(super) fn take(
         &mut self,
+        front: &mut Front<'_>,
         sessions: &mut Sessions,
         text: &[u8],
         body: &[u8],
-    ) -> Result<Option<usize>, ReplyError> {
-        let Some(Owed {
-            start,
-            reply:
-                Reply::Probe {
-                    ticket,
-                    look,
-                    found,
-                    apart,
-                    by_meta,
-                },
+    ) -> Result<Taken, ReplyError> {
+        let &mut Self {
+            ticket,
+            look,
+            by_meta,
             ..
-        }) = self.owed.front_mut()
-        else {
-            return Err(ReplyError::Unasked);
-        };
-        let (ticket, look) = (*ticket, *look);
-        if !text.starts_with(if *by_meta { b"VA " } else { b"VALUE " }) {
+        } = self;
+        if !text.starts_with(if by_meta { b"VA " } else { b"VALUE " }) {
             // The end, no value, or an error.
             let is_end = match text {
-                [b'E', b'N', rest @ ..] if *by_meta => matches!(rest, [] | [b' ', ..]),
-                _ => text == b"END" && !*by_meta,
+                [b'E', b'N', rest @ ..] if by_meta => matches!(rest, [] | [b' ', ..]),
+                _ => text == b"END" && !by_meta,
             };
             if is_error(text) {
                 sessions.not_probed(ticket, text);
-                *apart = true;
+                self.apart = true;
             } else if !is_end {
                 return Err(ReplyError::Malformed);
             }
-            self.end_probe(sessions);
-            return Ok(Some(0));
+            self.end(sessions);
+            return Ok(Taken::Whole(0));
         }
-        let request = &self.wire[(*start - self.base) as usize..];
-        let (flags, len, cas) = if *by_meta {
-            probed_by_meta(request, text)?
+        let (flags, len, cas) = if by_meta {
+            probed_by_meta(front.request, text)?
         } else {
-            probed_by_gets(request, text)?
+            probed_by_gets(front.request, text)?
         };
-        let needed = sessions.looker.bytes_needed(look, flags, len);
-        if body.len() < needed {
-            self.lacking = needed - body.len();
-            return Ok(None);
+        if front.lacks(body, sessions.looker.bytes_needed(look, flags, len)) {
+            return Ok(Taken::Lacks);
         }
         match sessions.probe(ticket, look, (flags, body, len)) {
-            Shown::AsIs | Shown::Rewritten(_) => *found = Found::Seen(cas),
-            Shown::Hidden => *found = Found::Hidden(cas),
+            Shown::AsIs | Shown::Rewritten(_) => self.found = Found::Seen(cas),
+            Shown::Hidden => self.found = Found::Hidden(cas),
             Shown::Later => {
                 let came = came([b""; 3], (flags, len), body)?;
                 let awaits = |_: &mut Sessions| Awaits::Probe { ticket, cas };
                 if !sessions.defer(ticket, look, came, awaits) {
-                    self.parked = true;
-                    return Ok(None);
+                    return Ok(front.park());
                 }
-                *apart = true;
+                self.apart = true;
             }
         }
-        self.reading = Reading::Body {
-            ticket,
-            left: len,
-            visible: false,
-        };
-        Ok(Some(0))
+        Ok(front.reads(ticket, len, false))
     }
 
     /// The value in the way of a change is looked at, unless that is had apart.
-    pub(super) fn end_probe(&mut self, sessions: &mut Sessions) {
-        let Some(&Reply::Probe {
-            ticket,
-            found,
-            apart,
-            ..
-        }) = self.owed.front().map(|owed| &owed.reply)
-        else {
-            return;
-        };
-        if !apart {
-            sessions.probed(ticket, found);
+    pub(super) fn end(&self, sessions: &mut Sessions) {
+        if !self.apart {
+            sessions.probed(self.ticket, self.found);
         }
-        sessions.finish(ticket);
-        self.answered(sessions);
+        sessions.finish(self.ticket);
     }
 }
 

@@ -1,27 +1,16 @@
 //! The requests of a lane, as they go upstream: canonical lines that are always
 //! answered, whatever hushing the client asked for.
 
-use super::fence::End;
-use super::late::After;
-use super::{Lane, Open, Owed, OwedKey, Reply};
+use super::late::Late;
+use super::metas::OwedMeta;
+use super::through::Through;
+use super::{Lane, Owed, Reply};
 use crate::engine::downstream::Sessions;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::ticket::Ticket;
 use crate::policy::{KeyCodec, Look, OnMiss, Restore, SpaceId};
-use crate::protocol::Tokens;
 use crate::protocol::key::{KeyBuf, encode_base64_key};
 use crate::protocol::request::{Meta, Verb};
-
-/// Keys that one upstream retrieval may carry.
-const MAX_KEYS: usize = 128;
-/// The same where there is no room for more replies: memcached keeps room for that many
-/// whatever its limits are.
-const FEW_KEYS: usize = 8;
-/// Bytes of one upstream retrieval past which it takes no further key: half of
-/// what memcached reads at once.
-const MAX_LINE_BYTES: usize = 8 << 10;
-/// Bytes of one upstream `gat` line: memcached closes over 2,048.
-const MAX_GAT_BYTES: usize = 1800;
 
 /// A key as a client asked for it, and where it goes.
 #[derive(Debug, Clone, Copy)]
@@ -34,34 +23,6 @@ pub struct Target<'a> {
     pub key: &'a [u8],
     /// Whether the client spelled it in base64.
     pub base64: bool,
-}
-
-impl Open {
-    /// Whether it asks in the same way.
-    fn is_like(&self, verb: Verb, exptime: Option<&[u8]>) -> bool {
-        !self.keys.is_empty()
-            && self.verb == verb
-            && (exptime.is_none() || Tokens::new(&self.line[..self.head]).nth(1) == exptime)
-    }
-
-    /// Whether no further key may go into the line.
-    fn is_full(&self, most_keys: usize) -> bool {
-        self.keys.len() >= most_keys || self.line.len() >= self.limit
-    }
-
-    /// Starts a line, without a key yet.
-    fn begin(&mut self, verb: Verb, exptime: Option<&[u8]>) {
-        self.verb = verb;
-        self.line.clear();
-        self.line.extend_from_slice(verb.name().as_bytes());
-        self.limit = MAX_LINE_BYTES;
-        if let Some(exptime) = exptime {
-            self.line.push(b' ');
-            self.line.extend_from_slice(exptime);
-            self.limit = MAX_GAT_BYTES;
-        }
-        self.head = self.line.len();
-    }
 }
 
 /// What a store says beside its key and value.
@@ -103,53 +64,6 @@ impl<'a> MetaRequest<'a> {
 }
 
 impl Lane {
-    /// Keys that a line may have now.
-    pub(super) fn most_keys(&self) -> usize {
-        if self.careful > 0 { FEW_KEYS } else { MAX_KEYS }
-    }
-
-    /// Asks for keys of one retrieval, in one line with those of others; whether
-    /// there are any. The ticket's slot already waits for them.
-    pub fn retrieve<'k>(
-        &mut self,
-        sessions: &mut Sessions,
-        ticket: Ticket,
-        (verb, exptime): (Verb, Option<&[u8]>),
-        keys: impl Iterator<Item = (Target<'k>, Look, OnMiss)>,
-    ) -> bool {
-        let before = self.requests;
-        let since_us = sessions.since(ticket);
-        self.begin(sessions, since_us);
-        let mut goes_on = self.open.is_like(verb, exptime);
-        for (target, look, on_miss) in keys {
-            if !goes_on || self.open.is_full(self.most_keys()) {
-                self.close();
-                self.open.begin(verb, exptime);
-                goes_on = true;
-            }
-            let Open { line, keys, .. } = &mut self.open;
-            line.push(b' ');
-            let at = line.len();
-            let restore = target.codec.encode(target.space, target.key, line);
-            keys.push(OwedKey {
-                ticket,
-                at: at as u32,
-                // The codec never exceeds 250 bytes.
-                len: (line.len() - at) as u8,
-                look,
-                on_miss,
-                last: false,
-                restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
-            });
-            self.requests += 1;
-        }
-        let asked = self.requests > before;
-        if asked && let Some(key) = self.open.keys.last_mut() {
-            key.last = true;
-        }
-        asked
-    }
-
     /// Sends a request that is answered by one line: the verb, the key, and
     /// maybe an argument.
     pub fn change(
@@ -245,11 +159,7 @@ impl Lane {
             if self.is_idle() {
                 self.excuse(sessions.steady_us);
             }
-            self.push_owed(Reply::Late {
-                verb,
-                after: After::Nothing,
-                end: End::default(),
-            });
+            self.push_owed(Reply::Late(Late::nobodys(verb)));
         }
         self.wire.extend_from_slice(verb.name().as_bytes());
         self.wire.push(b' ');
@@ -288,7 +198,7 @@ impl Lane {
         self.keep_order(sessions, ticket);
         let since_us = sessions.expect(ticket);
         self.begin(sessions, since_us);
-        self.requests += 1;
+        self.counts.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(meta.verb.name().as_bytes());
         self.wire.push(b' ');
@@ -331,7 +241,7 @@ impl Lane {
             self.wire.extend_from_slice(body);
             self.wire.extend_from_slice(b"\r\n");
         }
-        let reply = Reply::Meta {
+        let reply = Reply::Meta(OwedMeta {
             ticket,
             meta: MetaReply {
                 verb: meta.verb,
@@ -348,7 +258,7 @@ impl Lane {
                 },
                 unnamed,
             },
-        };
+        });
         self.owed.push_back(Owed {
             start,
             reply,
@@ -382,7 +292,7 @@ impl Lane {
         self.keep_order(sessions, ticket);
         let since_us = sessions.since(ticket);
         self.begin(sessions, since_us);
-        self.requests += 1;
+        self.counts.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(b"get");
         let mut copies = 0;
@@ -392,7 +302,7 @@ impl Lane {
             codec.encode(space, &key, &mut self.wire);
         }
         let end = self.fence.next_end(copies);
-        let reply = Reply::Through {
+        let reply = Reply::Through(Through {
             ticket,
             restore: OwedRestore::Kept(key),
             look,
@@ -400,7 +310,7 @@ impl Lane {
             first,
             served: false,
             end,
-        };
+        });
         self.owed.push_back(Owed {
             start,
             reply,
@@ -422,7 +332,7 @@ impl Lane {
         self.keep_order(sessions, ticket);
         let since_us = sessions.since(ticket);
         self.begin(sessions, since_us);
-        self.requests += 1;
+        self.counts.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(b"mg ");
         let restore = self.spell_key(target);
@@ -431,7 +341,7 @@ impl Lane {
         meta.restore = OwedRestore::new(restore, target.key, &mut sessions.pool);
         self.owed.push_back(Owed {
             start,
-            reply: Reply::Meta { ticket, meta },
+            reply: Reply::Meta(OwedMeta { ticket, meta }),
             retried: false,
         });
     }

@@ -1,5 +1,6 @@
 //! A lane and what the engine knows of its server.
 
+use super::front::UpstreamCounts;
 use crate::engine::upstream::Lane;
 use crate::policy::OnMiss;
 
@@ -57,17 +58,6 @@ pub struct Upstream {
     pub(in crate::engine) softened: u64,
 }
 
-/// What one lane counted since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UpstreamCounts {
-    /// Requests of clients that went to it, retrievals once per key.
-    pub requests: u64,
-    /// Requests that were answered for it, because it could not.
-    pub errors: u64,
-    /// Reads and keys of reads among those that were answered as misses.
-    pub misses: u64,
-}
-
 impl Upstream {
     /// Nothing was asked of it yet.
     pub(in crate::engine) fn new(id: LaneId, server: &str) -> Self {
@@ -86,9 +76,9 @@ impl Upstream {
     /// Requests sent and failed since the start.
     pub fn counts(&self) -> UpstreamCounts {
         UpstreamCounts {
-            requests: self.lane.requests + self.refused,
-            errors: self.lane.lost + self.refused,
-            misses: self.lane.softened + self.softened,
+            requests: self.lane.counts.requests + self.refused,
+            errors: self.lane.counts.errors + self.refused,
+            misses: self.lane.counts.misses + self.softened,
         }
     }
 

@@ -1,0 +1,240 @@
+//! The input of a lane: cut into replies, each of which is checked against what is owed
+//! and taken by its own kind.
+
+use super::front::{Front, Reading, Taken};
+use super::{CAREFUL, Lane, Reply};
+use crate::engine::downstream::Sessions;
+use crate::protocol::reply::{ReplyError, find_reply_line, is_error, is_reply_to};
+use crate::protocol::request::Verb;
+
+/// memcached says this once where it had no room for the replies that it had ready.
+const DROPPED: &[u8] = b"SERVER_ERROR out of memory writing get response";
+/// The most input that goes behind what was cut off before it, at a time.
+const PIECE_BYTES: usize = 1024;
+
+impl Lane {
+    /// Takes input from the upstream and delivers the replies in it.
+    ///
+    /// # Errors
+    /// What came is no reply to what was asked: the lane must be dropped.
+    pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
+        self.heard_us = sessions.steady_us;
+        let mut at = 0;
+        if std::mem::take(&mut self.intake.parked) {
+            // It was here that it waited.
+            self.excuse(sessions.steady_us);
+            let mut inbox = std::mem::take(&mut self.inbox);
+            let taken = self.take(sessions, &inbox)?;
+            inbox.drain(..taken);
+            self.inbox = inbox;
+        }
+        while !self.inbox.is_empty() && at < input.len() && !self.intake.parked {
+            // Only what was cut off is copied, not all that comes behind it.
+            let lacking = std::mem::take(&mut self.intake.lacking);
+            let end = at + lacking.max(PIECE_BYTES);
+            let piece = &input[at..input.len().min(end)];
+            let mut inbox = std::mem::take(&mut self.inbox);
+            let before = inbox.len();
+            inbox.reserve(lacking);
+            inbox.extend_from_slice(piece);
+            if piece.len() < lacking {
+                self.intake.lacking = lacking - piece.len();
+                self.inbox = inbox;
+                return Ok(());
+            }
+            let taken = self.take(sessions, &inbox)?;
+            if taken < before {
+                at += piece.len();
+                inbox.drain(..taken);
+            } else {
+                at += taken - before;
+                inbox.clear();
+                // What comes next is looked at in the input itself.
+                self.intake.lacking = 0;
+            }
+            self.inbox = inbox;
+        }
+        if !self.intake.parked && self.inbox.is_empty() {
+            at += self.take(sessions, &input[at..])?;
+        }
+        self.inbox.extend_from_slice(&input[at..]);
+        self.forget_answered(sessions.now_us);
+        Ok(())
+    }
+
+    /// Takes whole pieces off the input.
+    fn take(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        let mut at = 0;
+        loop {
+            let rest = &input[at..];
+            let taken = match self.intake.reading {
+                Reading::Head => self.take_head(sessions, rest)?,
+                Reading::Body { .. } => self.take_body(sessions, rest)?,
+            };
+            if taken == 0 {
+                return Ok(at);
+            }
+            at += taken;
+        }
+    }
+
+    /// Takes what there is of a value, its line end only whole.
+    fn take_body(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        let Reading::Body {
+            ticket,
+            left,
+            visible,
+        } = self.intake.reading
+        else {
+            return Ok(0);
+        };
+        let whole = input.len() >= left + 2;
+        let taken = if whole {
+            left + 2
+        } else {
+            left.min(input.len())
+        };
+        if whole && &input[left..taken] != b"\r\n" {
+            return Err(ReplyError::Malformed);
+        }
+        if visible {
+            sessions.bytes(ticket, &[&input[..taken]]);
+        }
+        if whole {
+            self.intake.reading = Reading::Head;
+            self.value_done(sessions);
+        } else {
+            self.intake.reading = Reading::Body {
+                ticket,
+                left: left - taken,
+                visible,
+            };
+        }
+        Ok(taken)
+    }
+
+    /// The value of the front reply was taken to its end.
+    pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
+        let Some(owed) = self.owed.front_mut() else {
+            return;
+        };
+        match &mut owed.reply {
+            Reply::Values(values) => {
+                self.taken_us = sessions.steady_us;
+                values.value_done(sessions);
+                return;
+            }
+            Reply::Late(late) if !late.is_retrieval() => {}
+            Reply::Meta(meta) => sessions.finish(meta.ticket),
+            Reply::Probe(probe) if probe.by_meta => probe.end(sessions),
+            _ => return,
+        }
+        self.answered(sessions);
+    }
+
+    /// Takes the first line of a reply, and with a value the bytes that must be
+    /// looked at before anything of it is passed on.
+    fn take_head(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+        if input.is_empty() {
+            return Ok(0);
+        }
+        let written = self.base + self.written as u64;
+        let sent = self.owed.front_mut().filter(|owed| owed.start < written);
+        let owed = sent.ok_or(ReplyError::Unasked)?;
+        let request = &self.wire[(owed.start - self.base) as usize..];
+        if let Reply::Values(values) = &mut owed.reply {
+            let taken = values.take_small(request, sessions, input)?;
+            if taken > 0 {
+                self.taken_us = sessions.steady_us;
+                return Ok(taken);
+            }
+        }
+        let Some(line) = find_reply_line(input)? else {
+            return Ok(0);
+        };
+        let is_alone = self.is_alone();
+        if line.text == DROPPED {
+            self.careful = CAREFUL;
+            if !is_alone {
+                // It may stand for replies that were dropped.
+                return Err(ReplyError::Dropped);
+            }
+        }
+        let owed = self.owed.front_mut().ok_or(ReplyError::Unasked)?;
+        let mut front = Front {
+            request: &self.wire[(owed.start - self.base) as usize..],
+            is_alone,
+            fence: &mut self.fence,
+            intake: &mut self.intake,
+            counts: &mut self.counts,
+        };
+        let body = &input[line.total..];
+        let taken = owed.reply.take(&mut front, sessions, line.text, body)?;
+        Ok(match taken {
+            Taken::Lacks => 0,
+            Taken::Part => line.total,
+            Taken::Whole(bytes) => {
+                self.answered(sessions);
+                line.total + bytes
+            }
+        })
+    }
+
+    /// Whether nothing that was sent is behind the front request.
+    fn is_alone(&self) -> bool {
+        let written = self.base + self.written as u64;
+        self.owed.get(1).is_none_or(|next| next.start >= written)
+    }
+}
+
+impl Reply {
+    /// Takes the first line of the reply that is owed, and of its value what is looked at.
+    fn take(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Taken, ReplyError> {
+        match self {
+            Self::Values(values) => values.take(front, sessions, text, body),
+            Self::Meta(meta) => meta.take(front, sessions, text, body),
+            Self::Probe(probe) => probe.take(front, sessions, text, body),
+            Self::Through(through) => through.take(front, sessions, text, body),
+            Self::Late(late) => late.take(front, sessions, text),
+            &mut Self::Line { ticket, verb } => {
+                check(verb, text)?;
+                sessions.line(ticket, text);
+                Ok(Taken::Whole(0))
+            }
+            &mut Self::Sibling {
+                ticket,
+                verb,
+                target,
+            } => {
+                check(verb, text)?;
+                // It was asked for no flags and under no condition.
+                let is_plain = is_error(text) || matches!(text, b"HD" | b"NF");
+                if verb == Verb::Md && !is_plain {
+                    return Err(ReplyError::Malformed);
+                }
+                sessions.sibling(ticket, target, text);
+                Ok(Taken::Whole(0))
+            }
+            &mut Self::Stats { ticket, server } => {
+                check(Verb::Stats, text)?;
+                sessions.statistic(ticket, server, text);
+                if text.starts_with(b"STAT ") {
+                    return Ok(Taken::Part);
+                }
+                sessions.finish(ticket);
+                Ok(Taken::Whole(0))
+            }
+        }
+    }
+}
+
+fn check(verb: Verb, text: &[u8]) -> Result<(), ReplyError> {
+    let is_one = is_reply_to(verb, text);
+    is_one.then_some(()).ok_or(ReplyError::Malformed)
+}

@@ -1,0 +1,126 @@
+//! The reply to a read of others' copies of a key that its own namespace does not hold:
+//! the first copy that its reader can load is passed on.
+
+use super::fence::End;
+use super::front::{Front, Taken, came};
+use crate::engine::downstream::Sessions;
+use crate::engine::meta::OwedRestore;
+use crate::engine::ticket::Ticket;
+use crate::engine::value::apart::Awaits;
+use crate::engine::value::judged::Shown;
+use crate::policy::{Look, OnMiss};
+use crate::protocol::Tokens;
+use crate::protocol::reply::{ReplyError, is_error, parse_value_head};
+
+/// Copies of others, then `END`.
+#[derive(Debug)]
+pub(super) struct Through {
+    pub(super) ticket: Ticket,
+    /// The client key, kept.
+    pub(super) restore: OwedRestore,
+    pub(super) look: Look,
+    pub(super) on_miss: OnMiss,
+    /// Copies that were asked for before these.
+    pub(super) first: usize,
+    /// Nothing more comes of it: a copy was passed on, or is looked at apart.
+    pub(super) served: bool,
+    pub(super) end: End,
+}
+
+impl Through {
+    /// Takes the line of a copy, or of the end.
+    pub(super) fn take(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Taken, ReplyError> {
+        if !text.starts_with(b"VALUE ") {
+            return self.take_end(front, sessions, text);
+        }
+        let head = parse_value_head(text)?;
+        let line_end = memchr::memchr(b'\r', front.request).unwrap_or(front.request.len());
+        let mut copies = Tokens::new(&front.request[..line_end]).skip(1);
+        let Some(nth) = copies.position(|copy| copy == head.key) else {
+            return Err(ReplyError::WrongKey);
+        };
+        if self.served {
+            return Ok(front.reads(self.ticket, head.len, false));
+        }
+        let needed = (sessions.looker).bytes_needed(self.look, head.flags, head.len);
+        if front.lacks(body, needed) {
+            return Ok(Taken::Lacks);
+        }
+        let key = self.restore.client_key(b"");
+        let seen = (head.flags, body, head.len);
+        let line = [b"VALUE ", key, head.tail, b"\r\n"];
+        let shown = sessions.values(self.ticket, |values| {
+            let shown = values.admit_through(key, self.look, seen);
+            match shown {
+                Shown::Hidden | Shown::Later => {}
+                Shown::AsIs => values.write(&line),
+                Shown::Rewritten(flags) => values.write_rewritten(key, flags, head.tail),
+            }
+            shown
+        });
+        if shown == Shown::Later {
+            let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
+            let deferred =
+                sessions.defer(self.ticket, self.look, came, |sessions| Awaits::Through {
+                    ticket: self.ticket,
+                    client_key: sessions.pool.keep(key),
+                    on_miss: self.on_miss,
+                    next: self.first + nth + 1,
+                });
+            if !deferred {
+                return Ok(front.park());
+            }
+        }
+        self.served = shown != Shown::Hidden;
+        Ok(front.reads(self.ticket, head.len, shown == Shown::AsIs))
+    }
+
+    fn take_end(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        text: &[u8],
+    ) -> Result<Taken, ReplyError> {
+        let was_over = self.end.over;
+        let ended = self.end.takes(text, front.is_alone)?;
+        let is_failed = text.starts_with(b"SERVER_ERROR") && !was_over;
+        if is_failed && front.asks_several() && front.fence.raise() && !self.end.marked {
+            return Err(ReplyError::Doubtful);
+        }
+        if is_failed || is_error(text) && !was_over {
+            front.keep_error(text);
+        }
+        if !ended {
+            return Ok(Taken::Part);
+        }
+        let error = &front.intake.error;
+        let is_soft = self.on_miss.contains(OnMiss::SOFT) && error.starts_with(b"SERVER_ERROR");
+        match (self.end.failed, self.served) {
+            (true, served) if is_soft => {
+                front.counts.errors += 1;
+                if !served {
+                    front.counts.misses += 1;
+                    sessions.count_upstream_misses(self.ticket, 1);
+                }
+            }
+            (true, _) => sessions.fail(self.ticket, error),
+            (false, true) => {}
+            (false, false) => {
+                let key = self.restore.client_key(b"");
+                if self.on_miss.contains(OnMiss::NOTE) {
+                    sessions.note_miss(self.ticket, key);
+                }
+                sessions.count_miss(self.ticket, key);
+                sessions.count_misses(self.ticket, 1);
+            }
+        }
+        sessions.finish(self.ticket);
+        Ok(Taken::Whole(0))
+    }
+}

@@ -1,0 +1,338 @@
+//! The reply to a retrieval: values of the keys asked for, in their order, then its end.
+//! A value is checked against the keys before a byte of it reaches anybody.
+
+use super::fence::{End, OUT_OF_MEMORY};
+use super::front::{Front, Reading, Taken, came};
+use crate::engine::downstream::{LARGE_BYTES, Sessions};
+use crate::engine::meta::OwedRestore;
+use crate::engine::ticket::Ticket;
+use crate::engine::value::apart::Awaits;
+use crate::engine::value::judged::Shown;
+use crate::policy::{Look, OnMiss};
+use crate::protocol::reply::{ReplyError, ValueHead, is_error, parse_value_head, parse_value_of};
+use crate::protocol::request::Verb;
+
+/// Keys of one or more clients, whose values are owed.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub(super) verb: Verb,
+    pub(super) keys: Vec<OwedKey>,
+    /// `0 <= answered <= keys.len()`
+    pub(super) answered: usize,
+    pub(super) end: End,
+}
+
+#[derive(Debug)]
+pub(super) struct OwedKey {
+    pub(super) ticket: Ticket,
+    /// Place of the physical key in its line.
+    pub(super) at: u32,
+    pub(super) len: u8,
+    pub(super) look: Look,
+    pub(super) on_miss: OnMiss,
+    /// Whether it is the last of its ticket.
+    pub(super) last: bool,
+    pub(super) restore: OwedRestore,
+}
+
+impl OwedKey {
+    /// The key, where its line begins.
+    pub(super) fn physical<'w>(&self, line: &'w [u8]) -> &'w [u8] {
+        let start = self.at as usize;
+        &line[start..start + usize::from(self.len)]
+    }
+}
+
+impl Values {
+    /// The keys that are still to be answered.
+    pub(super) fn owed(&self) -> &[OwedKey] {
+        &self.keys[self.answered..]
+    }
+
+    /// Takes small, whole values of the keys that are owed next: one client's after
+    /// another's. `request` is their line.
+    #[inline]
+    pub(super) fn take_small(
+        &mut self,
+        request: &[u8],
+        sessions: &mut Sessions,
+        input: &[u8],
+    ) -> Result<usize, ReplyError> {
+        let mut at = 0;
+        while let Some(next) = self.keys.get(self.answered) {
+            let ticket = next.ticket;
+            if ticket == Ticket::NOBODY {
+                break;
+            }
+            let taken = self.take_small_of(ticket, request, sessions, &input[at..])?;
+            if taken == 0 {
+                break;
+            }
+            at += taken;
+        }
+        Ok(at)
+    }
+
+    /// Takes values of the keys that are owed next, as long as they go to one client.
+    #[inline]
+    fn take_small_of(
+        &mut self,
+        ticket: Ticket,
+        request: &[u8],
+        sessions: &mut Sessions,
+        input: &[u8],
+    ) -> Result<usize, ReplyError> {
+        let Self { keys, answered, .. } = self;
+        sessions.values(ticket, |values| {
+            let mut at = 0;
+            while let Some(key) = keys.get_mut(*answered)
+                && key.ticket == ticket
+            {
+                let rest = &input[at..];
+                let Some((head, line)) = parse_value_of(rest, key.physical(request)) else {
+                    break;
+                };
+                let total = line + head.len + 2;
+                if head.len >= LARGE_BYTES || total > rest.len() {
+                    break;
+                }
+                if &rest[total - 2..total] != b"\r\n" {
+                    return Err(ReplyError::Malformed);
+                }
+                let value = &rest[line..total - 2];
+                match (
+                    values.admit(
+                        key.restore.client_key(head.key),
+                        key.look,
+                        (head.flags, value, head.len),
+                    ),
+                    &key.restore,
+                ) {
+                    // The client's key, what follows and the value in one piece.
+                    (Shown::AsIs, OwedRestore::Strip(prefix)) => {
+                        let start = b"VALUE ".len() + usize::from(*prefix);
+                        values.write(&[b"VALUE ", &rest[start..total]]);
+                    }
+                    (Shown::AsIs, OwedRestore::Kept(kept)) => {
+                        let start = b"VALUE ".len() + head.key.len();
+                        values.write(&[b"VALUE ", &kept[..], &rest[start..total]]);
+                    }
+                    (Shown::Hidden, restore) => {
+                        values.missed(key.on_miss, restore.client_key(head.key));
+                    }
+                    (Shown::Rewritten(flags), restore) => {
+                        values.write_rewritten(restore.client_key(head.key), flags, head.tail);
+                    }
+                    // Taken one by one.
+                    (Shown::Later, _) => break,
+                }
+                at += total;
+                *answered += 1;
+                values.finished = key.last;
+                key.restore.give_back(values.pool);
+            }
+            Ok(at)
+        })
+    }
+
+    /// Takes the line of a value, or of the end.
+    pub(super) fn take(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        text: &[u8],
+        body: &[u8],
+    ) -> Result<Taken, ReplyError> {
+        if !text.starts_with(b"VALUE ") {
+            return self.take_end(front, sessions, text);
+        }
+        let head = parse_value_head(text)?;
+        let asked = front.request;
+        let mut keys = self.owed().iter();
+        // Keys before it are not there.
+        let missed = keys.position(|key| key.physical(asked) == head.key);
+        self.take_value(
+            front,
+            sessions,
+            missed.ok_or(ReplyError::WrongKey)?,
+            (&head, body),
+        )
+    }
+
+    fn take_value(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        missed: usize,
+        (head, body): (&ValueHead<'_>, &[u8]),
+    ) -> Result<Taken, ReplyError> {
+        let OwedKey { look, ticket, .. } = self.owed()[missed];
+        if ticket == Ticket::NOBODY {
+            self.miss_or_fail(front, sessions, missed);
+            front.intake.reading = Reading::dropped(head.len);
+            return Ok(Taken::Part);
+        }
+        if front.lacks(
+            body,
+            sessions.looker.bytes_needed(look, head.flags, head.len),
+        ) {
+            return Ok(Taken::Lacks);
+        }
+        self.miss_or_fail(front, sessions, missed);
+        let key = &self.owed()[0];
+        let on_miss = key.on_miss;
+        let seen = (head.flags, body, head.len);
+        let client_key = key.restore.client_key(head.key);
+        let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
+        let shown = sessions.values(ticket, |values| {
+            let shown = values.admit(client_key, look, seen);
+            match shown {
+                Shown::AsIs => values.write(&line),
+                Shown::Hidden => values.missed(on_miss, client_key),
+                Shown::Rewritten(flags) => values.write_rewritten(client_key, flags, head.tail),
+                Shown::Later => {}
+            }
+            shown
+        });
+        if shown == Shown::Later {
+            let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
+            let deferred = sessions.defer(ticket, look, came, |sessions| Awaits::Value {
+                ticket,
+                client_key: sessions.pool.keep(client_key),
+                on_miss,
+            });
+            if !deferred {
+                return Ok(front.park());
+            }
+        }
+        sessions.comes(ticket, head.len);
+        Ok(front.reads(ticket, head.len, shown == Shown::AsIs))
+    }
+
+    /// Takes the end, or an error in place of it or of a value.
+    fn take_end(
+        &mut self,
+        front: &mut Front<'_>,
+        sessions: &mut Sessions,
+        text: &[u8],
+    ) -> Result<Taken, ReplyError> {
+        let ended = self.end.takes(text, front.is_alone)?;
+        let End {
+            marked,
+            over,
+            failed,
+        } = self.end;
+        if is_error(text) && !over {
+            let is_memory = text.starts_with(OUT_OF_MEMORY);
+            let is_server = text.starts_with(b"SERVER_ERROR");
+            let several = self.keys.len() > 1;
+            if several && is_server && !is_memory && front.fence.raise() && !marked {
+                return Err(ReplyError::Doubtful);
+            }
+            front.keep_error(text);
+        }
+        if over || ended {
+            if marked && ended {
+                front.fence.held();
+            }
+            if failed {
+                self.fail(front, sessions, usize::MAX);
+            } else {
+                self.miss(front.request, sessions, usize::MAX);
+            }
+        }
+        Ok(if ended { Taken::Whole(0) } else { Taken::Part })
+    }
+
+    /// The next keys are not there, as far as is known.
+    fn miss_or_fail(&mut self, front: &mut Front<'_>, sessions: &mut Sessions, count: usize) {
+        if self.end.failed {
+            self.fail(front, sessions, count);
+        } else {
+            self.miss(front.request, sessions, count);
+        }
+    }
+
+    /// The next keys are misses. `request` is their line.
+    fn miss(&mut self, request: &[u8], sessions: &mut Sessions, count: usize) {
+        let owed = &mut self.keys[self.answered..];
+        let count = count.min(owed.len());
+        self.answered += count;
+        for own in owed[..count].chunk_by_mut(|key, next| key.ticket == next.ticket) {
+            let ticket = own[0].ticket;
+            if ticket == Ticket::NOBODY {
+                continue;
+            }
+            let mut misses = own.len();
+            for key in &mut *own {
+                if key.on_miss.acts() && goes_on(sessions, key, request) {
+                    misses -= 1;
+                } else {
+                    let client_key = key.restore.client_key(key.physical(request));
+                    sessions.count_miss(ticket, client_key);
+                }
+                key.restore.give_back(&mut sessions.pool);
+            }
+            sessions.count_misses(ticket, misses);
+            if own[own.len() - 1].last {
+                sessions.finish(ticket);
+            }
+        }
+    }
+
+    /// The next keys are answered for by the error that came.
+    fn fail(&mut self, front: &mut Front<'_>, sessions: &mut Sessions, count: usize) {
+        let error = &front.intake.error;
+        let is_server = error.starts_with(b"SERVER_ERROR");
+        let left = self.owed().len().min(count);
+        front.counts.errors += u64::from(left > 0);
+        for _ in 0..left {
+            let soft = is_server && self.owed()[0].on_miss.contains(OnMiss::SOFT);
+            let Some((ticket, last)) = self.pop(sessions) else {
+                return;
+            };
+            if ticket == Ticket::NOBODY {
+                continue;
+            }
+            if soft {
+                front.counts.misses += 1;
+                sessions.count_upstream_misses(ticket, 1);
+            } else {
+                sessions.fail(ticket, error);
+            }
+            if last {
+                sessions.finish(ticket);
+            }
+        }
+    }
+
+    /// The next key is answered: its ticket, and whether that waits for no more of the
+    /// lane.
+    fn pop(&mut self, sessions: &mut Sessions) -> Option<(Ticket, bool)> {
+        let key = self.keys.get_mut(self.answered)?;
+        self.answered += 1;
+        key.restore.give_back(&mut sessions.pool);
+        Some((key.ticket, key.last))
+    }
+
+    /// A value was taken to its end.
+    pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
+        if let Some((ticket, true)) = self.pop(sessions) {
+            sessions.finish(ticket);
+        }
+    }
+}
+
+/// Says whether the copies of others are asked for, and follows a missed key where it
+/// leads to something else.
+#[cold]
+fn goes_on(sessions: &mut Sessions, key: &OwedKey, asked: &[u8]) -> bool {
+    let client_key = key.restore.client_key(key.physical(asked));
+    let goes_on = key.on_miss.contains(OnMiss::THROUGH);
+    if goes_on {
+        sessions.read_through(key.ticket, client_key, key.on_miss);
+    } else if key.on_miss.contains(OnMiss::NOTE) {
+        sessions.note_miss(key.ticket, client_key);
+    }
+    goes_on
+}
