@@ -63,6 +63,15 @@ impl Stage {
             namespaces,
         }
     }
+
+    /// Isolated keys, with namespaces of its own.
+    const fn isolated(name: &'static str, namespaces: &'static str) -> Self {
+        Self {
+            name,
+            rule: "mode = \"isolate\"",
+            namespaces,
+        }
+    }
 }
 
 /// No proxy at all is the same as this.
@@ -74,35 +83,30 @@ pub(crate) const ISOLATE: Stage = Stage::new("isolate", "mode = \"isolate\"");
 /// One runtime is left, and steps back are still safe: no sidecar is `shared`.
 pub(crate) const RETIRE: Stage = Stage::new("retire", "mode = \"guard\"");
 /// `py3` starts empty.
-pub(crate) const NEW_EPOCH: Stage = Stage {
-    name: "isolate, epoch 1",
-    rule: "mode = \"isolate\"",
-    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nepoch = 1",
-};
+pub(crate) const NEW_EPOCH: Stage = Stage::isolated(
+    "isolate, epoch 1",
+    "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nepoch = 1",
+);
 /// The epoch to come is known and not used yet.
-pub(crate) const KNOWN_EPOCH: Stage = Stage {
-    name: "isolate, epoch 1 known",
-    rule: "mode = \"isolate\"",
-    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nalso_invalidate = [1]",
-};
+pub(crate) const KNOWN_EPOCH: Stage = Stage::isolated(
+    "isolate, epoch 1 known",
+    "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nalso_invalidate = [1]",
+);
 /// The epoch that was is still known.
-pub(crate) const RAISED_EPOCH: Stage = Stage {
-    name: "isolate, epoch 1 raised",
-    rule: "mode = \"isolate\"",
-    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nepoch = 1\nalso_invalidate = [0]",
-};
+pub(crate) const RAISED_EPOCH: Stage = Stage::isolated(
+    "isolate, epoch 1 raised",
+    "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\nepoch = 1\nalso_invalidate = [0]",
+);
 /// Python 3.11 gets a namespace of its own.
-pub(crate) const NEW_NAMESPACE: Stage = Stage {
-    name: "isolate, py311",
-    rule: "mode = \"isolate\"",
-    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py311]\nruntimes = \"python ==3.11\"\n[namespaces.py3]\nruntimes = \"python >=3\"",
-};
+pub(crate) const NEW_NAMESPACE: Stage = Stage::isolated(
+    "isolate, py311",
+    "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py311]\nruntimes = \"python ==3.11\"\n[namespaces.py3]\nruntimes = \"python >=3\"",
+);
 /// The same namespace is known and not used yet: the first that fits wins.
-pub(crate) const KNOWN_NAMESPACE: Stage = Stage {
-    name: "isolate, py311 known",
-    rule: "mode = \"isolate\"",
-    namespaces: "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\n[namespaces.py311]\nruntimes = \"python ==3.11\"",
-};
+pub(crate) const KNOWN_NAMESPACE: Stage = Stage::isolated(
+    "isolate, py311 known",
+    "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\n[namespaces.py311]\nruntimes = \"python ==3.11\"",
+);
 
 /// The stages of a migration, walked up and down.
 pub(crate) const MIGRATION: [Stage; 5] = [OBSERVE, GUARD, HALF, ISOLATE, RETIRE];

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::thread;
 
-use super::authority::{Authority, text};
+use super::authority::{Authority, Pair, text};
 use super::{PY2, PY3, SET, Toml, memcached, memcached_with, noise, say, ssl};
 use crate::support::admin;
 use crate::support::{Memcached, Picklegate, ask, ask_text, connect, free_addr};
@@ -53,14 +53,21 @@ fn tls(memcached: &Memcached) -> String {
     format!("tls://{}", memcached.addr())
 }
 
-#[test]
-fn values_of_all_sizes_pass_and_versions_stay_apart() {
+/// A memcached with a certificate, a picklegate that trusts its authority, and both of
+/// these, whose files must stay. `None` where memcached has no TLS.
+fn trusted() -> Option<(Memcached, Gate, (Authority, Pair))> {
     let authority = Authority::new();
     let pair = authority.issue("server", &["127.0.0.1"]);
-    let Some(memcached) = memcached(&pair) else {
+    let memcached = memcached(&pair)?;
+    let gate = Gate::start(&tls(&memcached), &authority, "");
+    Some((memcached, gate, (authority, pair)))
+}
+
+#[test]
+fn values_of_all_sizes_pass_and_versions_stay_apart() {
+    let Some((_memcached, gate, _files)) = trusted() else {
         return;
     };
-    let gate = Gate::start(&tls(&memcached), &authority, "");
     let (py2, py3) = (connect(&gate.py2), connect(&gate.py3));
     say(&py2, b"set k 0 0 1\r\n2\r\n", "STORED\r\n");
     say(&py3, b"get k\r\n", "END\r\n");
@@ -104,12 +111,9 @@ fn values_of_all_sizes_pass_and_versions_stay_apart() {
 #[test]
 fn pipelined_large_values_come_whole_and_in_order() {
     const VALUES: usize = 24;
-    let authority = Authority::new();
-    let pair = authority.issue("server", &["127.0.0.1"]);
-    let Some(memcached) = memcached(&pair) else {
+    let Some((_memcached, gate, _files)) = trusted() else {
         return;
     };
-    let gate = Gate::start(&tls(&memcached), &authority, "");
     let client = connect(&gate.py3);
     let value = |i: usize| noise(400_000 + 1_000 * i);
     let mut sets = Vec::new();
@@ -231,12 +235,9 @@ fn a_server_that_is_silent_is_down() {
 
 #[test]
 fn a_server_that_comes_back_is_found_again() {
-    let authority = Authority::new();
-    let pair = authority.issue("server", &["127.0.0.1"]);
-    let Some(memcached) = memcached(&pair) else {
+    let Some((memcached, gate, (_authority, pair))) = trusted() else {
         return;
     };
-    let gate = Gate::start(&tls(&memcached), &authority, "");
     let client = connect(&gate.py3);
     say(&client, b"set k 0 0 1\r\n3\r\n", "STORED\r\n");
     let port = memcached.port;
