@@ -1,12 +1,12 @@
 //! The consequences of a rule, in words: all of them for a family of keys, and those for
-//! one key. Whatever tells people what a rule does tells it by these.
+//! one key. Every report on rules takes its words from here, so that none says otherwise.
 
 use crate::engine::FILL_WINDOW_US;
 use crate::policy::{BUCKETS, Look, OnMiss, Plan, Plans, Reach, Whole, WriteKind};
 use crate::protocol::request::Verb;
 
-/// Says what a rule means for keys, values, changes and failures: for those who bear a
-/// tag, and for isolated keys where it isolates any.
+/// Describes a rule's effect on keys, values, changes and failures, for clients with a
+/// tag, and for isolated keys if there are any.
 pub(super) fn of_rule(plans: &Plans) -> String {
     let plan = &plans.inside;
     let mut parts = vec![copies(plans)];
@@ -37,11 +37,18 @@ pub(super) fn of_rule(plans: &Plans) -> String {
             "only the protocol of values is looked at: dates of Python 2, and classes that \
              the reader lacks, are not seen",
         ),
-        Look::Whole(whole) if whole.contains(Whole::ALLOW) => {
-            say("pickles that name what is not allowed are refused");
-        }
-        Look::Whole(whole) if whole.contains(Whole::DENY) => {
-            say("pickles that name what is denied are refused");
+        Look::Whole(whole) if whole.intersects(Whole::FIREWALL) => {
+            let named = if whole.contains(Whole::ALLOW) {
+                "not allowed"
+            } else {
+                "denied"
+            };
+            let fate = if whole.contains(Whole::ENFORCE) {
+                "refused"
+            } else {
+                "counted and served"
+            };
+            say(&format!("pickles that name what is {named} are {fate}"));
         }
         Look::Whole(_) | Look::Away => {}
     }
@@ -95,7 +102,7 @@ fn changes(plan: &Plan) -> &'static str {
     }
 }
 
-/// Says what changes and misses of a key lead to, each with what it is about.
+/// Describes the effects of changes and misses of a key, each with its label.
 pub(super) fn of_key(plan: &Plan) -> Vec<(&'static str, String)> {
     let deletes = if plan.deletes_reach {
         "reach every sibling"
@@ -118,7 +125,7 @@ pub(super) fn of_key(plan: &Plan) -> Vec<(&'static str, String)> {
     told
 }
 
-/// Says what a failure of the server is to a read, if it is no miss.
+/// Describes the answer to a read when the server failed, unless it is a miss.
 pub(super) fn of_failures(plan: &Plan) -> Option<(&'static str, &'static str)> {
     let is_soft = plan.on_miss(Verb::Get).contains(OnMiss::SOFT);
     (!is_soft).then_some(("failures", "of the server are errors to reads, too"))

@@ -195,6 +195,33 @@ mod tests {
     }
 
     #[test]
+    fn a_firewall_refuses_pickles_only_where_the_mode_guards() {
+        let told = |mode: &str, globals: &str| {
+            let toml = format!(
+                "[upstream]\nservers = ['c:1']\n[[listeners]]\nlisten = '127.0.0.1:1'\n\
+                 runtime = 'py2'\n[namespaces.py2]\nruntimes = 'python <3'\n\
+                 [[rules]]\nprefix = ''\nmode = '{mode}'\nglobals = '{globals}'\n"
+            );
+            let config = Config::parse("test.toml", &toml).unwrap();
+            rules(&config).remove(0).remove(2)
+        };
+        for (globals, named) in [("deny", "denied"), ("allow", "not allowed")] {
+            let pickles = format!("pickles that name what is {named} are ");
+            for mode in ["guard", "isolate"] {
+                let told = told(mode, globals);
+                assert!(told.contains(&format!("{pickles}refused")), "{told}");
+            }
+            let told = told("observe", globals);
+            assert!(
+                told.contains(&format!("{pickles}counted and served")),
+                "{told}"
+            );
+        }
+        let told = told("guard", "any");
+        assert!(!told.contains("pickles that name"), "{told}");
+    }
+
+    #[test]
     fn a_summary_of_the_defaults_is_short() {
         let listen = ["127.0.0.1:11312=py2".to_owned()];
         let config = Config::from_flags(&listen, &["embedded:64MiB".to_owned()], None).unwrap();
