@@ -360,7 +360,7 @@ mod tests {
 
     use super::*;
 
-    /// What a logger of its own writes of what `say` says.
+    /// Lines that a fresh logger writes while `say` runs.
     fn logged(say: impl FnOnce()) -> String {
         #[derive(Clone, Default)]
         struct Page(Arc<Mutex<Vec<u8>>>);

@@ -148,7 +148,7 @@ pub(crate) struct Explain {
     #[arg(long, value_name = "FILE")]
     pub(crate) value: Option<PathBuf>,
 
-    /// Its client flags [default: those of a pickle, if it looks like one]
+    /// Client flags of the value [default: those of a pickle, if it looks like one]
     #[arg(long, value_name = "N", requires = "value")]
     pub(crate) flags: Option<u32>,
 
@@ -157,12 +157,19 @@ pub(crate) struct Explain {
     pub(crate) keys: Vec<String>,
 }
 
+/// The proxy to ask.
 #[derive(Debug, Args)]
-#[command(after_help = ADVISE)]
-pub(crate) struct Advise {
+pub(crate) struct Running {
     /// The admin listener of the running picklegate
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
     pub(crate) admin: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ADVISE)]
+pub(crate) struct Advise {
+    #[command(flatten)]
+    pub(crate) running: Running,
 
     /// Text for people, or one JSON object
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
@@ -230,9 +237,8 @@ pub(crate) struct Transcode {
 #[derive(Debug, Args)]
 #[command(after_help = HEALTH)]
 pub(crate) struct Health {
-    /// The admin listener of the running picklegate
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9151")]
-    pub(crate) admin: String,
+    #[command(flatten)]
+    pub(crate) running: Running,
 
     /// Ask only whether the process runs, whatever its servers do
     #[arg(long)]
@@ -421,7 +427,7 @@ mod tests {
               --config <FILE>  Configuration file (TOML)
               --runtime <TAG>  The runtime that asks, e.g. python/3.11, py2.7 or cp311
               --value <FILE>   A value: also say what a read and a write of it do; - is standard input
-              --flags <N>      Its client flags [default: those of a pickle, if it looks like one]
+              --flags <N>      Client flags of the value [default: those of a pickle, if it looks like one]
           -h, --help           Print help
         ");
     }

@@ -7,8 +7,8 @@ use crate::report::advice::Report;
 use crate::server::{self, AskError};
 
 pub(super) fn advise(args: &args::Advise) -> Result<(), Failure> {
-    let addr = ListenAddr::parse(&args.admin).map_err(usage)?;
-    let unavailable = |why: String| Failure::Unavailable(format!("{}: {why}", args.admin));
+    let addr = ListenAddr::parse(&args.running.admin).map_err(usage)?;
+    let unavailable = |why: String| Failure::Unavailable(format!("{}: {why}", args.running.admin));
     let answer = server::ask_admin(&addr, "/families");
     let answer = answer.map_err(|error| unavailable(error.to_string()))?;
     let report: Report = serde_json::from_slice(&answer)
@@ -25,12 +25,12 @@ pub(super) fn advise(args: &args::Advise) -> Result<(), Failure> {
 }
 
 pub(super) fn health(args: &args::Health) -> Result<(), Failure> {
-    let addr = ListenAddr::parse(&args.admin).map_err(usage)?;
+    let addr = ListenAddr::parse(&args.running.admin).map_err(usage)?;
     let path = if args.live { "/live" } else { "/ready" };
     match server::ask_admin(&addr, path) {
         Ok(answer) => write(&answer),
         Err(error) => {
-            let message = format!("{}: {error}", args.admin);
+            let message = format!("{}: {error}", args.running.admin);
             Err(match error {
                 AskError::Silent(_) => Failure::Unavailable(message),
                 AskError::Refused { .. } => Failure::No(message),

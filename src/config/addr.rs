@@ -32,7 +32,7 @@ pub enum ServerAddr {
         /// Never 0.
         port: u16,
     },
-    /// The same, spoken to by TLS.
+    /// A server reached by TCP that speaks TLS.
     Tls {
         /// A name or an address.
         host: String,
@@ -123,7 +123,8 @@ impl ServerAddr {
         })
     }
 
-    /// The same memcached, not by TLS.
+    /// The address without TLS. Two configurations that differ only in TLS name one
+    /// server.
     pub(crate) fn plain(&self) -> Self {
         match self.clone() {
             Self::Tls { host, port } => Self::Tcp { host, port },

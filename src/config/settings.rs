@@ -10,7 +10,7 @@ use crate::policy::{Mode, Rule};
 
 /// A setting of a rule; the prefix, the mode and the rollout are none.
 pub(crate) struct Setting {
-    /// As it is written.
+    /// Name, as a configuration writes it.
     pub(crate) name: &'static str,
     /// The default; `None` if a rule had better say it.
     pub(crate) default: Option<Value>,

@@ -24,7 +24,7 @@ pub struct SocketAccess {
     pub group: Option<u32>,
 }
 
-/// The same as written.
+/// Settings of a socket file as they stand in TOML.
 #[derive(Debug, Default)]
 pub(super) struct RawSocketAccess {
     pub(super) mode: Option<At<String>>,

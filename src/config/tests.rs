@@ -1,4 +1,5 @@
-//! What is accepted, what it means, and what each mistake is told.
+//! Tests of configurations: accepted ones with their meaning, and the message for each
+//! mistake.
 
 use proptest::prelude::*;
 
@@ -37,7 +38,7 @@ fn parse_after_base(toml: &str) -> Config {
     Config::parse("t", &format!("{BASE}{toml}")).unwrap()
 }
 
-/// What clients of each listener are taken for.
+/// Identity that each listener gives its clients.
 fn identities(config: &Config) -> Vec<Identity> {
     let standing = |listener: &Listener| {
         let standing = listener.admission.standing(None, &config.snapshot);

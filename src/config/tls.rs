@@ -24,7 +24,7 @@ pub type Written = Vec<(&'static str, String)>;
 /// TLS to the servers.
 #[derive(Debug, Clone)]
 pub struct UpstreamTls {
-    /// Whom to believe, and what to show to those who ask.
+    /// Roots to trust and the certificate to present.
     pub client: Arc<ClientConfig>,
     /// The name that their certificates bear; `None` for the host of each address.
     pub server_name: Option<ServerName<'static>>,
@@ -153,7 +153,7 @@ pub(super) fn files(raw: &Raw, base: &Path) -> Vec<PathBuf> {
 /// The certificate that one end shows of itself.
 struct Own<'r> {
     files: OwnFiles<'r>,
-    /// Its certificate, then those that lead to a root.
+    /// Certificate chain, the leaf first.
     chain: Vec<CertificateDer<'static>>,
     secret: PrivateKeyDer<'static>,
 }

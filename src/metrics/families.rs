@@ -42,7 +42,7 @@ pub struct Family {
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// What it counts, or what it is the state of.
+    /// Text after `# HELP`: the thing counted or measured.
     pub meaning: &'static str,
 }
 

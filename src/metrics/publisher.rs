@@ -103,9 +103,9 @@ pub type Failures = [u64; Failure::ALL.len()];
 /// The state of one lane.
 #[derive(Debug)]
 pub struct Gauges<'a> {
-    /// Which one it is.
+    /// Server and connection that the lane is of.
     pub lane: LaneId,
-    /// Its server.
+    /// Address of the server.
     pub server: &'a str,
     /// True if it is connected.
     pub up: bool,
@@ -119,10 +119,10 @@ pub struct Gauges<'a> {
     pub counts: UpstreamCounts,
 }
 
-/// How one worker is.
+/// State of one worker when metrics are gathered.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Condition {
-    /// It has other settings to take over.
+    /// Whether new settings wait until requests under way are answered.
     pub is_reloading: bool,
     /// Values that were looked at beside it, or are.
     pub looks_apart: u64,

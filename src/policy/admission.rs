@@ -9,8 +9,8 @@ use super::{Identity, Snapshot};
 /// The number of sources.
 pub const SOURCES: usize = 4;
 
-/// Where a tag may come from, by rank: who vouches for it, from an authority's
-/// signature down to the client's word.
+/// Origins of a tag, the most trusted first: a certificate is vouched for by an
+/// authority's signature, a client's own word by nothing.
 ///
 /// [`Told`] is the one place that ranks. Above all of them is a listener that says
 /// what connects ([`Identify::Static`]), and asks nobody; below all of them the meta
@@ -74,10 +74,9 @@ impl Told {
         }
     }
 
-    /// What that comes to at a listener, for a request whose flag `P` says `flag`:
-    /// the word of the highest source that it believes, with what lower ones add. A
-    /// lower one names further products, and never contradicts: what differs from a
-    /// higher one's word in any product counts for nothing.
+    /// Tag that a listener accepts for a request whose flag `P` says `flag`: the word of
+    /// the most trusted source in its list. Less trusted sources may add products. If one
+    /// contradicts a more trusted source about any product, all it says is ignored.
     pub fn tag_at(&self, admission: &Admission, flag: Option<&RuntimeTag>) -> Option<Tag> {
         let believed = self.tags.iter().filter(|tag| admission.asks(tag.source));
         let mut told = believed

@@ -119,7 +119,7 @@ impl Pickles {
 pub struct Namespace {
     /// The name, as configured.
     pub name: Box<str>,
-    /// Its runtimes.
+    /// Runtimes that share the namespace.
     pub requirement: Requirement,
     /// The runtime that the inventory is of, or the most capable one that it
     /// admits.
@@ -160,7 +160,7 @@ impl Namespace {
 /// The identity of a client: the runtime at the other end of a connection, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// Its namespace's space.
+    /// Space that holds the namespace's copies.
     pub space: SpaceId,
     /// The reader that its values are for.
     pub reader: Reader,
@@ -177,7 +177,7 @@ impl Identity {
 /// The decision about one key of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Decision<'s> {
-    /// What its rule means for it.
+    /// Consequences of the key's rule.
     pub plan: &'s Plan,
     /// The space in which the key lives for this runtime.
     pub space: SpaceId,

@@ -11,56 +11,57 @@ use super::rule::{
 use crate::pickle::transcode::Py2Str;
 use crate::protocol::request::Verb;
 
-/// What one rule means for a key of a client.
+/// Consequences of one rule for a key of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// The mode that applies: guard for keys outside the rollout, observe for those who
-    /// bear no tag, unless the family is shared.
+    /// The mode that applies: guard for keys outside the rollout, observe for clients
+    /// without a tag, and shared for all if the family is.
     pub mode: Mode,
-    /// How values are looked at on their way to a reader.
+    /// Inspection of values on their way to the reader that owns the copy.
     pub look: Look,
-    /// How the copies of others are looked at for a reader that has none: whole,
-    /// whatever the rule says of its own.
+    /// Inspection of other namespaces' copies, offered to a reader that has none. Always
+    /// of whole values, even if the rule inspects only the start of its own.
     pub through: Look,
     /// True if a store that some reader of its key cannot load is rejected.
     pub rejects: bool,
-    /// True if a store of which nothing proves that all readers of its key can load it is.
+    /// True if a store is rejected unless all readers of its key are proved able to load it.
     pub rejects_unknown: bool,
-    /// True if a delete reaches the copies of others.
+    /// True if a delete also deletes the copies of other namespaces.
     pub deletes_reach: bool,
-    /// Whether other writes do that take effect.
+    /// Reach of other writes.
     stores_reach: Reach,
-    /// The same of those that only store where nothing is.
+    /// Reach of writes that store only where nothing is, such as `add`.
     adds_reach: Reach,
-    /// Of a plain read.
+    /// Handling of misses for a plain read; other verbs take part of it.
     on_miss: OnMiss,
 }
 
 /// Whether a write that took effect deletes the copies of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// It leaves them.
+    /// Other copies stay.
     Never,
-    /// It does, unless it fills what was just missed.
+    /// Other copies go, unless the write fills a miss of the same client.
     UnlessFill,
-    /// It does.
+    /// Other copies go.
     Always,
 }
 
-/// What a write may be beside a change.
+/// Kinds of writes: a change, or one that may turn out to be none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteKind {
     /// A `set`: it takes effect whatever is there, and may fill what was missed.
     Plain,
     /// An `add`: it may fill what was missed.
     Add,
-    /// Whatever works on a value that is there: it fills nothing.
+    /// A write that needs a value to be there: it fills nothing.
     Conditional,
-    /// The same by a part of a value, which is none by itself: an `append` or `prepend`.
+    /// A change by part of a value, which is no value by itself: an `append` or
+    /// `prepend`.
     Part,
 }
 
-/// How a value is looked at on its way to the client.
+/// Depth to which a value is inspected on its way to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     /// Not at all.
@@ -74,12 +75,12 @@ pub enum Look {
 }
 
 bitflags::bitflags! {
-    /// What becomes of a value that was looked at whole.
+    /// Consequences of inspecting a value whole.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Whole: u8 {
-        /// It is a miss if the client cannot load it.
+        /// Answer a miss if the client cannot load the value.
         const HIDE = 1;
-        /// It is transcoded before that.
+        /// Transcode the value for the client before hiding it.
         const TRANSCODE = 1 << 1;
         /// A transcoded `str` becomes bytes.
         const STR_AS_BYTES = 1 << 2;
@@ -87,11 +88,12 @@ bitflags::bitflags! {
         const DENY = 1 << 3;
         /// The firewall's allow list counts.
         const ALLOW = 1 << 4;
-        /// What the firewall refuses is a miss; else, it is only counted.
+        /// Answer a miss for pickles that the firewall refuses; without this, only count
+        /// them.
         const ENFORCE = 1 << 5;
-        /// It is another reader's copy: nobody gets it unless it is loadable.
+        /// Hand out a copy of another namespace only if the client can load it.
         const THROUGH = 1 << 6;
-        /// It is a miss unless it is proved that the client can load it.
+        /// Answer a miss unless the client is proved able to load the value.
         const HIDE_UNKNOWN = 1 << 7;
         /// One of the lists counts.
         const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
@@ -99,20 +101,20 @@ bitflags::bitflags! {
 }
 
 bitflags::bitflags! {
-    /// What a miss leads to, and what becomes one.
+    /// Handling of misses: what a retrieval does after one, and which answers become one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct OnMiss: u8 {
-        /// It is remembered: a write that follows fills it.
+        /// Remember the miss, so that a write that follows counts as its fill.
         const NOTE = 1;
-        /// The copies of others are asked for.
+        /// Ask for the copies of other namespaces.
         const THROUGH = 1 << 1;
-        /// So is a failure of the server, but that it is no miss to anybody else.
+        /// Answer a failure of the server as a miss, to this client only.
         const SOFT = 1 << 2;
     }
 }
 
 impl Plan {
-    /// What a rule means where a mode applies.
+    /// Compiles a rule for the keys that `mode` applies to.
     fn new(rule: &Rule, mode: Mode) -> Self {
         let isolates = mode == Mode::Isolate;
         let guards = mode >= Mode::Guard;
@@ -145,8 +147,8 @@ impl Plan {
             rejects_unknown: guards && rule.on_unknown_write == OnStore::Reject,
             deletes_reach,
             stores_reach,
-            // Where nothing was, it changes nothing. That others keep what they have lets
-            // a lock of each namespace be one.
+            // An `add` where nothing was changes no value. Deleting the others' copies would
+            // also free the locks that other namespaces took by `add`.
             adds_reach: if isolates { Reach::Never } else { stores_reach },
             on_miss,
         }
@@ -186,27 +188,27 @@ impl Plan {
         self.on_miss.contains(OnMiss::NOTE) && matches!(kind, WriteKind::Plain | WriteKind::Add)
     }
 
-    /// What a miss leads to, and what becomes one, of a retrieval by this verb.
+    /// Handling of misses for a retrieval by `verb`.
     #[inline]
     pub fn on_miss(&self, verb: Verb) -> OnMiss {
         self.on_miss.intersection(match verb {
             Verb::Get | Verb::Mg => OnMiss::all(),
             // A CAS id is of the own copy only.
             Verb::Gets => OnMiss::NOTE.union(OnMiss::SOFT),
-            // It may change something: what became of that is no miss, and other copies
-            // are not touched.
+            // The verb may change the value. A failure then leaves it unknown, which is no
+            // miss, and other copies must not be touched.
             _ => OnMiss::NOTE,
         })
     }
 
-    /// Whether values pass of which nobody knows who can load them: they are looked at
-    /// in part, or not at all.
+    /// Whether values pass without anybody knowing who can load them, since they are
+    /// inspected in part or not at all.
     pub fn is_blind(&self) -> bool {
         self.has_others() && !matches!(self.look, Look::Whole(_))
     }
 }
 
-/// What becomes of a value that is looked at whole.
+/// Consequences of inspecting a value whole under this rule.
 fn whole(rule: &Rule, mode: Mode) -> Whole {
     let mut whole = Whole::empty();
     if mode == Mode::Shared {

@@ -6,9 +6,9 @@ use super::rule::Rule;
 /// A rule and what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
-    /// As people write it.
+    /// Settings as configured.
     pub rule: Rule,
-    /// Its consequences.
+    /// Compiled consequences of the settings.
     pub plans: Plans,
 }
 

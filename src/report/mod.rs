@@ -1,6 +1,6 @@
-//! What people read: what a configuration means, what a step changes, where a key lives,
-//! what a pickle is, which rules the traffic needs. Knows configurations, decisions and
-//! verdicts; serves nothing.
+//! Reports for people: the meaning of a configuration, the effect of a step, the place of
+//! a key, the content of a pickle, the rules that traffic needs. Knows configurations,
+//! decisions and verdicts; serves nothing.
 
 pub mod advice;
 pub mod check;

@@ -1,4 +1,4 @@
-//! Why there is no server, and why it stays with the configuration that it has.
+//! Errors of starting and of reloading.
 
 use std::io;
 
@@ -6,18 +6,18 @@ use super::supervise::Ended;
 use crate::config::ConfigErrors;
 use crate::metrics::Registry;
 
-/// Why serving did not start.
+/// Failures that keep the proxy from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// What it is to serve by is wrong.
+    /// The configuration has errors.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     /// An address that cannot be listened on.
     #[error("cannot listen on {addr}: {source}")]
     Bind {
-        /// As configured.
+        /// Address as configured.
         addr: String,
-        /// What the system said.
+        /// Error of the system.
         source: io::Error,
     },
     /// The process's metrics are taken.
@@ -38,7 +38,7 @@ impl ServeError {
     }
 }
 
-/// Why a configuration was not taken over; everything is as before.
+/// Failures of a reload. The old configuration stays in force as a whole.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReloadError {
     #[error(transparent)]

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// How long an answer that came when nobody waited any more is good: who could not
-/// wait for it asks again after a pause shorter than that.
+/// Lifetime of an answer that came after everybody gave up. Longer than the pause after
+/// which a lane asks again, so that the next attempt finds it.
 const KEPT: Duration = Duration::from_secs(2);
 /// The longest that one address is alone: past it the next one is tried as well.
 const MAX_SHARE: Duration = Duration::from_millis(250);
@@ -30,7 +30,7 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// What a name leads to, the best first.
+    /// Addresses of a name, the best first.
     ///
     /// # Errors
     /// What the resolver says.

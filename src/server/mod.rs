@@ -64,8 +64,8 @@ use worker::address::Address;
 use worker::judges::Judges;
 use worker::{Colleagues, Handle, Message, Worker};
 
-/// How long a worker may take to say whom it cut off at the end: none does unless it
-/// is stuck.
+/// Bound on a worker's count of the clients that it cut off at the end. Only a stuck
+/// worker takes so long.
 const LAST_WORD: Duration = Duration::from_millis(200);
 
 /// Serves by what `load` gives until SIGTERM or SIGINT, then finishes what is owed. On
@@ -78,7 +78,7 @@ pub fn serve(
     file: Option<&Path>,
 ) -> Result<(), ServeError> {
     block_on(async {
-        // Before anything that takes time.
+        // Before anything that takes time: until it is handled, even SIGHUP kills.
         let mut signals = Signals::listen()?;
         let start = async {
             let config = loaded(load).await?;
@@ -96,13 +96,14 @@ pub fn serve(
     })
 }
 
-/// What reading files comes to, which may take long: a file may be a pipe, or far away.
+/// Loads a configuration on a thread that may block: a file may be a pipe, or on a slow
+/// file system.
 async fn loaded(
     load: impl FnOnce() -> Result<Config, ConfigErrors> + Send + 'static,
 ) -> Result<Config, ConfigErrors> {
     match tokio::task::spawn_blocking(load).await {
         Ok(loaded) => loaded,
-        // Nobody else ends it.
+        // The task is never cancelled, so its only error is a panic.
         Err(panicked) => panic::resume_unwind(panicked.into_panic()),
     }
 }
@@ -122,7 +123,8 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, ServeError>>) -> Resul
         .enable_all()
         .build()?;
     let done = runtime.block_on(future);
-    // Some may wait for a resolver that is silent.
+    // Dropping the runtime would wait for its blocking threads, and one may be stuck in
+    // a resolver that does not answer.
     runtime.shutdown_background();
     done
 }
@@ -135,21 +137,21 @@ pub struct Server {
     listeners: Vec<Bound>,
     listener_ids: ListenerIds,
     registry: Registry,
-    /// Of all servers.
+    /// Addresses of all servers.
     addresses: Vec<Arc<Address>>,
     workers: Vec<Handle>,
     ended: Vec<oneshot::Receiver<()>>,
     supervisor: Supervisor,
     ends: Ends,
-    /// The admin listener, and what tells of our being alive.
+    /// Tasks of the admin listener and of the service manager's watchdog.
     answering: JoinSet<()>,
-    /// The admin listener's, if that is a unix socket.
+    /// Socket file of the admin listener, if it has one. Removed when dropped.
     admin_file: Option<SocketFile>,
     passed: Passed,
     processes: ProcessFinder,
     handshakes: Handshakes,
     manager: Manager,
-    /// Ends accepting, and the waiting for who says nothing.
+    /// Ends accepting, and waiting for clients that have not sent anything.
     stopping: CancellationToken,
     status: watch::Sender<Status>,
 }
@@ -160,11 +162,14 @@ impl Server {
     /// # Errors
     /// What could not be bound or started.
     pub async fn start(config: Config) -> Result<Self, ServeError> {
+        // Before any thread or task is started, so that no panic goes unheard.
         let (supervisor, ends) = supervision();
         supervisor.hear_panics();
         let registry = metrics::install()?;
         registry.limit_to(metrics::names(&config));
         let passed = Passed::take()?;
+        // Bound before the workers start, but accepted from only at the end of this
+        // function: clients of a busy port wait in the kernel's queue meanwhile.
         let mut listener_ids = ListenerIds::default();
         let mut listeners = Vec::new();
         for listener in &config.listeners {
@@ -250,16 +255,17 @@ impl Server {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     supervisor.run(&format!("worker-{number}"), || worker.run());
-                    // Nobody waits for it before the end.
+                    // The receiver may be gone: it is read only while draining.
                     let _ = end.send(());
                 })?;
         }
-        // Set once, here.
+        // The only place that sets it, so it cannot be set already.
         let _ = colleagues.set(self.workers.iter().map(Handle::mailbox).cloned().collect());
         Ok(())
     }
 
-    /// Sockets that nobody takes clients from keep them waiting for ever.
+    /// Warns of passed sockets without a listener: clients that connect there would wait
+    /// for ever.
     fn warn_of_strangers(&self, admin: Option<String>) {
         let listening = self.listeners.iter().map(|bound| &bound.listening);
         let used = listening.map(|listening| listening.describe());
@@ -269,7 +275,7 @@ impl Server {
         }
     }
 
-    /// Accepts, as the configuration says, on all listeners that there are.
+    /// Begins to accept on every listener, by the configuration in force.
     fn accept(&mut self) {
         let max_connections = listen::descriptors::room_for_clients(&self.config);
         for bound in &mut self.listeners {
@@ -278,6 +284,8 @@ impl Server {
                 .listeners
                 .iter()
                 .find(|listener| listener.admission.name == bound.name);
+            // Aborting loses no client: accepting waits in one place only, before a client
+            // is taken from the queue, and identification runs in tasks of its own.
             bound.accepting.abort_all();
             let Some(listener) = listener else {
                 continue;
@@ -306,8 +314,8 @@ impl Server {
     /// changes, `file` is read again.
     ///
     /// # Errors
-    /// If some part of it ended unasked: at once, as who is left would serve half of
-    /// the clients, or none.
+    /// If a part ended by itself. At once and without draining: the rest would serve half
+    /// of the clients, or none, while looking healthy.
     pub async fn run(mut self, signals: Signals, file: Option<&Path>) -> Result<(), ServeError> {
         let mut ends = std::mem::take(&mut self.ends);
         let Signals { mut end, hang_up } = signals;
@@ -320,6 +328,7 @@ impl Server {
             Ok(())
         };
         tokio::select! {
+            // Failures first: draining would wait for a worker that is gone.
             biased;
             ended = ends.first() => {
                 tracing::error!("{ended}");
@@ -329,7 +338,7 @@ impl Server {
         }
     }
 
-    /// Reads the file again whenever it is to be, for ever.
+    /// Reloads the file on SIGHUP and when it changes, for ever.
     async fn follow(&mut self, file: Option<&Path>, mut hang_up: Signal) {
         self.manager.ready(&self.summary());
         let mut watch =
@@ -339,9 +348,12 @@ impl Server {
                 _ = hang_up.recv() => {}
                 () = reload::changed(&mut watch) => {}
             }
+            // Before the reload: a change during it shows as another digest, and leads
+            // to the next reload.
             let read = watch.as_ref().map(Watch::digest);
             self.manager.reloading();
-            // It may wait for a resolver, or for what is under way in a worker.
+            // Signals that end the process are heard meanwhile: a reload may wait for
+            // a resolver, or for requests under way in a worker.
             self.reload(file).await;
             self.manager.ready(&self.summary());
             if let Some((watch, read)) = watch.as_mut().zip(read) {
@@ -350,7 +362,7 @@ impl Server {
         }
     }
 
-    /// How it goes, in a line.
+    /// State of the proxy in one line, for `systemctl status`.
     fn summary(&self) -> String {
         let status = self.status.borrow();
         let failed = if status.has_failed() {
@@ -364,9 +376,9 @@ impl Server {
 
     // The end --------------------------------------------------------------
 
-    /// Stops accepting, lets every worker finish what it owes, and gives up on
-    /// what takes longer than the drain timeout. In the second half of that no
-    /// client is waited for any more that still sends.
+    /// Stops accepting, lets every worker answer the requests under way, and cuts off what
+    /// takes longer than the drain timeout. From half of it on, clients that keep sending
+    /// are no longer waited for.
     pub async fn drain(mut self) {
         tracing::info!("draining");
         self.manager.stopping();
@@ -375,11 +387,12 @@ impl Server {
         for bound in &mut self.listeners {
             while bound.accepting.join_next().await.is_some() {}
         }
-        // What nobody listens on any more refuses clients.
+        // Closed before the workers drain: a new client is refused at once and can try
+        // another proxy, rather than wait for nobody.
         self.listeners.clear();
         let mut all = pin!(async {
             for ended in self.ended {
-                // An error, too, says that it ended.
+                // An error means that the sender is gone, and so the worker.
                 let _ = ended.await;
             }
         });
@@ -402,6 +415,7 @@ impl Server {
                 "{cut} connections were cut off after {timeout} ms, still owed something"
             );
         }
+        // Last: probes and scrapes are answered until nothing is served any more.
         self.admin_file = None;
         self.answering.shutdown().await;
     }

@@ -1,5 +1,5 @@
-//! Waits for the configuration's files to change. Reads them only to tell whether
-//! they did.
+//! Watching of the configuration's files. Events only say that something happened; a
+//! digest of the content decides whether a file changed.
 
 use std::collections::BTreeSet;
 use std::hash::Hasher as _;
@@ -11,11 +11,11 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use twox_hash::XxHash64;
 
-/// How long a change has to be over before the files are read: whoever writes them
-/// may do so in several steps.
+/// Quiet time after a change before the files are read: an editor or a deployment may
+/// write in several steps.
 const SETTLED: Duration = Duration::from_millis(200);
-/// Where something else in a directory is written all the time, nothing is ever over:
-/// the files are read after so many pauses.
+/// Pauses after which the files are read anyway. In a directory that something else
+/// writes to all the time, the quiet time never comes.
 const MAX_PAUSES: usize = 5;
 
 /// Watches files, through whatever links lead to them.
@@ -28,15 +28,15 @@ pub(super) struct Watch {
     files: Vec<PathBuf>,
     /// The directories that are watched.
     directories: BTreeSet<PathBuf>,
-    /// A digest of what the files held.
+    /// Digest of the files at the last reload.
     seen: u64,
 }
 
 impl Watch {
-    /// Watches a configuration file, which held this text when it was read, and what
-    /// it is made of.
+    /// Watches a configuration file, whose text was `text` when it was loaded, and the
+    /// files that it names.
     pub(super) fn new(file: &Path, text: &str, files: &[PathBuf]) -> Self {
-        // One event that waits says as much as many.
+        // Room for one: a waiting event already means that the files are read again.
         let (sender, events) = mpsc::channel(1);
         let changed = sender.clone();
         let watcher = notify::recommended_watcher(move |event| {
@@ -56,28 +56,30 @@ impl Watch {
             directories: BTreeSet::new(),
             seen: 0,
         };
+        // No files are followed yet, so the digest of none is what was read.
         watch.follow(files, digest(&[]));
+        // A change between loading and watching has no event.
         if held(file).is_some_and(|held| held != text.as_bytes()) {
             watch.look_again();
         }
         watch
     }
 
-    /// Something was written since it was read.
+    /// Has the files read again, because one was written since they were.
     fn look_again(&mut self) {
         self.seen = !self.seen;
-        // If one waits, that is enough.
+        // A full channel holds an event already.
         let _ = self.sender.try_send(());
     }
 
-    /// A digest of what the files hold now.
+    /// Digest of the files as they are now.
     pub(super) fn digest(&self) -> u64 {
         digest(&self.files)
     }
 
-    /// Watches these files from now on. What they hold now is no change, unless
-    /// those of before hold something else than what was `read`: they were written
-    /// while that was taken over.
+    /// Watches these files from now on. Their present content counts as loaded, unless
+    /// the files followed so far no longer have the digest `read`: then one was written
+    /// during the reload, and all are read again.
     pub(super) fn follow(&mut self, files: &[PathBuf], read: u64) {
         let is_read = self.digest() == read;
         self.files = files.to_vec();
@@ -88,8 +90,9 @@ impl Watch {
         }
     }
 
-    /// A file that is replaced is another one: its directory tells. So do those
-    /// of the links to it, which is how a mounted `ConfigMap` is replaced.
+    /// Watches the directories of the files, not the files: an editor replaces a file by
+    /// another, and a watch would stay with the old one. Directories behind links are
+    /// watched as well, since Kubernetes updates a `ConfigMap` by moving a link.
     fn watch_directories(&mut self) {
         let Some(watcher) = &mut self.watcher else {
             return;
@@ -110,7 +113,7 @@ impl Watch {
             })
             .collect();
         for gone in self.directories.difference(&directories) {
-            // It may be gone itself.
+            // Fails if the directory was removed, and its watch with it.
             let _ = watcher.unwatch(gone);
         }
         for new in directories.difference(&self.directories) {
@@ -122,7 +125,7 @@ impl Watch {
         self.directories = directories;
     }
 
-    /// Returns once the files hold something else.
+    /// Returns once the content of the files changed.
     async fn changed(&mut self) {
         while self.events.recv().await.is_some() {
             for _ in 0..MAX_PAUSES {
@@ -132,6 +135,7 @@ impl Watch {
                 }
             }
             let found = digest(&self.files);
+            // Links may lead elsewhere now.
             self.watch_directories();
             if found != self.seen {
                 self.seen = found;
@@ -142,8 +146,8 @@ impl Watch {
     }
 }
 
-/// Whether somebody only opened a file: this process itself, to see what is in it, or
-/// another sidecar with its configuration in the same directory.
+/// Whether a file was only opened. Digesting the files opens them, so without this every
+/// look would be the event that leads to the next.
 fn is_reading(event: &notify::Result<Event>) -> bool {
     let opened = |event: &Event| matches!(event.kind, EventKind::Access(AccessKind::Open(_)));
     event.as_ref().is_ok_and(opened)
@@ -157,14 +161,14 @@ pub(super) async fn changed(watch: &mut Option<Watch>) {
     }
 }
 
-/// What a file holds; nothing where there is none, nor of a pipe or the like, whose
-/// writer may take for ever.
+/// Content of a file. `None` if there is none, or if it is no regular file: reading a
+/// pipe may block for ever.
 fn held(file: &Path) -> Option<Vec<u8>> {
     let is_file = std::fs::metadata(file).is_ok_and(|file| file.is_file());
     is_file.then(|| std::fs::read(file).ok()).flatten()
 }
 
-/// Of what the files hold, and of which are there.
+/// Digest of the content of files; a missing one counts as empty.
 pub(super) fn digest(files: &[PathBuf]) -> u64 {
     let mut hasher = XxHash64::with_seed(0);
     for file in files {

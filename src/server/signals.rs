@@ -1,4 +1,4 @@
-//! What the system tells the process to do. Heard from the first moment on: what comes
+//! Signals to the process. They are caught from the first moment on; one that comes
 //! before anybody waits for it is remembered.
 
 use std::io;
@@ -13,7 +13,7 @@ pub struct Signals {
     pub(super) hang_up: Signal,
 }
 
-/// Those that end the process in its own way.
+/// Signals that end the process.
 #[derive(Debug)]
 pub(super) struct End {
     terminate: Signal,

@@ -27,7 +27,7 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection that no event loop knows: on its way to a worker, or there.
+/// A connection that is registered with no Tokio runtime: on its way to a worker, or there.
 #[derive(Debug)]
 pub(super) enum Detached {
     Tcp(std::net::TcpStream),
@@ -36,7 +36,7 @@ pub(super) enum Detached {
 }
 
 impl Stream {
-    /// Opens a connection to a server, for which there is so much time in all.
+    /// Opens a connection to a server. Each of its addresses gets a share of `timeout`.
     pub(super) async fn connect(
         server: &ServerAddr,
         (embedded, tls): (Option<&Embedded>, Option<&UpstreamTls>),
@@ -56,14 +56,15 @@ impl Stream {
             }
             (ServerAddr::Unix(path), ..) => UnixStream::connect(path).await.map(Self::Unix),
             (ServerAddr::Embedded { .. }, Some(embedded), _) => embedded.connect().map(Self::Unix),
-            // What they need is there where they are.
+            // The configuration gives TLS settings and a cache to each address that needs
+            // them.
             (ServerAddr::Tls { .. } | ServerAddr::Embedded { .. }, ..) => {
                 Err(io::ErrorKind::NotFound.into())
             }
         }
     }
 
-    /// Has a client, which has sent `early` so far, go on by TLS.
+    /// Performs the TLS handshake with a client, whose first bytes are in `early`.
     pub(super) async fn secure(
         self,
         early: &[u8],
@@ -76,15 +77,16 @@ impl Stream {
                 let stream = handshakes.accept(stream, early, config, deadline).await?;
                 Ok(Self::Tls(Box::new(stream)))
             }
-            // No configuration asks for it.
+            // A configuration with TLS on a unix socket is refused.
             Self::Unix(_) | Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
-    /// Says one line to a client that is turned away.
+    /// Sends one line to a client that is turned away.
     pub(super) fn refuse(self, line: &[u8]) {
         if let Ok(mut socket) = self.detach() {
-            // Whether it still reads is its own affair.
+            // Best effort, without waiting: a new socket has room for a line, and a
+            // client that is gone needs none.
             let _ = socket.write(line);
         }
     }
@@ -100,7 +102,7 @@ impl Stream {
 }
 
 impl Detached {
-    /// Reads what there is.
+    /// Reads without waiting.
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buf),
@@ -109,12 +111,13 @@ impl Detached {
         }
     }
 
-    /// Whether a read may give something, or the end, though no event tells of it.
+    /// Whether a read may give bytes, or the end, without an event: a TLS session may have
+    /// decrypted more than was read.
     pub(super) fn goes_on(&self) -> bool {
         matches!(self, Self::Tls(session) if session.goes_on())
     }
 
-    /// Writes as much as it takes.
+    /// Writes as much as the socket takes.
     pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(buf),
@@ -123,7 +126,7 @@ impl Detached {
         }
     }
 
-    /// Ends what is written.
+    /// Closes the writing side.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -155,22 +158,24 @@ impl AsRawFd for Detached {
 /// A listener.
 #[derive(Debug)]
 pub(super) struct Listening {
-    /// There if this process made it. It goes before the socket.
+    /// Socket file, if this process made it. Declared first, since it must be removed
+    /// before the socket closes: afterwards the path may be another process's.
     pub(super) file: Option<SocketFile>,
     pub(super) socket: ListenSocket,
-    /// Whoever passed it keeps it: what it accepts is not lost with this process.
+    /// Whether the socket was passed to the process. Its owner keeps it open, so clients in
+    /// its queue are not lost with this process.
     is_passed: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum ListenSocket {
     Tcp(TcpListener),
-    /// And where.
+    /// A listener and the path of its socket.
     Unix(UnixListener, Box<Path>),
 }
 
 impl Listening {
-    /// Whether only this machine reaches it, by TCP.
+    /// Whether it is a TCP listener on loopback.
     pub(super) fn is_loopback(&self) -> bool {
         match &self.socket {
             ListenSocket::Tcp(listener) => listener
@@ -180,8 +185,8 @@ impl Listening {
         }
     }
 
-    /// Binds an address; one over TCP is shared with others that also say
-    /// `reuse_port`, a unix socket is for who has access.
+    /// Binds an address. With `reuse_port`, other processes may share a TCP address;
+    /// `access` decides who may open a unix socket.
     pub(super) async fn bind(
         addr: &ListenAddr,
         access: SocketAccess,
@@ -203,7 +208,7 @@ impl Listening {
         })
     }
 
-    /// Listens on what was bound by somebody else.
+    /// Takes over a TCP listener that was passed to the process.
     pub(super) fn passed_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         Ok(Self {
@@ -213,7 +218,8 @@ impl Listening {
         })
     }
 
-    /// The same for a unix socket, whose file stays.
+    /// Takes over a unix socket that was passed to the process. The file stays at the
+    /// end: whoever passed the socket owns it.
     pub(super) fn passed_unix(listener: StdUnixListener, path: &Path) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = UnixListener::from_std(listener)?;
@@ -224,7 +230,7 @@ impl Listening {
         })
     }
 
-    /// Has nobody else come, where that can be.
+    /// Removes the socket file, so that no more clients come. A TCP address has none.
     pub(super) fn withdraw(&self) {
         if let Some(file) = &self.file {
             file.remove();
@@ -246,13 +252,13 @@ impl Listening {
         }
     }
 
-    /// The next client that would be lost if the listener were closed now. A passed
-    /// one has none: they wait for who comes next.
+    /// Takes a client that would be lost if the listener were closed now. Clients of a
+    /// passed listener are not: they wait for the next process.
     pub(super) fn accept_leftover(&self) -> io::Result<Option<Stream>> {
         if self.is_passed {
             return Ok(None);
         }
-        // What the event loop knows of may be older than the last client.
+        // Asked of the kernel directly: the event loop may not know the last client yet.
         let accepted = match &self.socket {
             ListenSocket::Tcp(listener) => {
                 let listener = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
@@ -277,7 +283,7 @@ impl Listening {
         }
     }
 
-    /// Where it listens.
+    /// Address for log lines.
     pub(super) fn describe(&self) -> String {
         match &self.socket {
             ListenSocket::Tcp(listener) => listener
@@ -288,7 +294,7 @@ impl Listening {
     }
 }
 
-/// Binds the first of an address's addresses that can be bound.
+/// Binds the first address of a name that can be bound.
 async fn bind_tcp(addr: &str, reuse_port: bool) -> io::Result<TcpListener> {
     let mut failed = io::ErrorKind::AddrNotAvailable.into();
     for addr in lookup_host(addr).await? {

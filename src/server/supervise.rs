@@ -18,11 +18,11 @@ pub struct Ended {
     why: String,
 }
 
-/// Where ends are told.
+/// Sender of the ends of workers and tasks.
 #[derive(Debug, Clone)]
 pub(super) struct Supervisor(mpsc::UnboundedSender<Ended>);
 
-/// Where they are heard; by default, nothing is.
+/// Receiver of ends. The default receives none.
 #[derive(Debug, Default)]
 pub(super) struct Ends(Option<mpsc::UnboundedReceiver<Ended>>);
 

@@ -1,5 +1,5 @@
-//! Tells a service manager how it goes, where one asked for it (`NOTIFY_SOCKET`), and
-//! waits for none that does not listen.
+//! Notifications to a service manager, if it asked for them (`NOTIFY_SOCKET`). Serving never
+//! waits for a manager that does not listen.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -23,26 +23,26 @@ const MAX_WAITING: usize = 16;
 pub(super) struct Manager(Option<mpsc::Sender<String>>);
 
 impl Manager {
-    /// The one in the environment. Call it within a runtime.
+    /// Finds the manager in the environment. Call within a runtime.
     pub(super) fn find() -> Self {
         Self(env::var_os("NOTIFY_SOCKET").map(listener))
     }
 
-    /// Everything listens and is served by a configuration, which `status` names.
+    /// Tells that all listeners serve the configuration that `status` names.
     pub(super) fn ready(&self, status: &str) {
         self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// A configuration is read; [`Self::ready`] follows.
+    /// Tells that a reload began; [`Self::ready`] follows.
     pub(super) fn reloading(&self) {
-        // Who asked for the reload wants to know when it began.
+        // The manager matches the answer to its request by this time.
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
             Err(error) => tracing::warn!(%error, "no clock to tell of the reload by"),
         }
     }
 
-    /// The end has begun.
+    /// Tells that draining began.
     pub(super) fn stopping(&self) {
         self.tell(&[
             NotifyState::Stopping,
@@ -50,13 +50,13 @@ impl Manager {
         ]);
     }
 
-    /// Says that all workers are alive, twice in each of the manager's intervals and
-    /// only if they are, until dropped.
+    /// Tells, twice in each of the manager's intervals, that all workers are alive. If one
+    /// is not, tells nothing, so that the manager restarts the process.
     pub(super) async fn watch(self, workers: Vec<Mailbox>) {
         let Some(interval) = sd_notify::watchdog_enabled() else {
             return;
         };
-        // A watchdog of 0 is none, but a timer of 0 would not be a timer.
+        // An interval of 0 means no watchdog, and a timer of 0 panics.
         let mut due = tokio::time::interval((interval / 2).max(Duration::from_millis(1)));
         loop {
             due.tick().await;
@@ -67,8 +67,8 @@ impl Manager {
         }
     }
 
-    /// Said behind something that waits, it would say nothing of the moment when it is
-    /// heard.
+    /// Tells that the process is alive, unless earlier messages wait: sent late, it would
+    /// claim life for a moment at which nobody checked.
     fn alive(&self) {
         let waits = |messages: &mpsc::Sender<String>| messages.capacity() < MAX_WAITING;
         if !self.0.as_ref().is_some_and(waits) {
@@ -87,7 +87,7 @@ impl Manager {
     }
 }
 
-/// What is sent here, a task of its own tells at a socket.
+/// Starts a task that receives at a socket and sends on all that it gets.
 fn listener(at: OsString) -> mpsc::Sender<String> {
     let (messages, mut waiting) = mpsc::channel::<String>(MAX_WAITING);
     tokio::spawn(async move {

@@ -1,5 +1,5 @@
-//! Another configuration takes over: all that it needs is made first, then the workers
-//! adopt it; where anything fails, everything stays as it is.
+//! Taking over another configuration. All that may fail comes first; then the workers adopt
+//! it. If a step fails, the old configuration stays in force as a whole.
 
 use std::io;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::engine::{Apart, Settings};
 use crate::metrics::{self, Labels};
 
 impl Server {
-    /// Reads the file again and serves by what it says now, or goes on as before.
+    /// Reads the file again and takes the configuration over, or keeps the old one.
     pub(super) async fn reload(&mut self, file: Option<&Path>) {
         let loaded = match file.map(Path::to_owned) {
             Some(file) => loaded(move || Config::load(&file))
@@ -51,7 +51,7 @@ impl Server {
         tracing::info!(generation, "configuration taken over");
     }
 
-    /// Serves by another configuration; an error leaves everything as it was.
+    /// Takes another configuration over; an error leaves everything as it was.
     pub(super) async fn take_over(&mut self, config: Config) -> Result<(), ReloadError> {
         for (is_same, name) in [
             (config.workers == self.config.workers, "server.workers"),
@@ -69,6 +69,7 @@ impl Server {
                 return Err(ReloadError::Fixed(name));
             }
         }
+        // Bound but not accepted from: the workers do not know these listeners yet.
         let mut new = Vec::new();
         for listener in &config.listeners {
             if self.is_new(listener) {
@@ -83,6 +84,7 @@ impl Server {
             let mut names = config.listeners.iter().map(|l| &l.admission.name);
             names.any(|name| *name == bound.name)
         };
+        // Listeners that go stop accepting before the workers forget them.
         for mut gone in self.listeners.extract_if(.., |bound| !stays(bound)) {
             gone.accepting.shutdown().await;
         }
@@ -91,7 +93,7 @@ impl Server {
             self.listeners.push(Bound::new(id, name, listening));
         }
         let names = metrics::names(&config);
-        // Some workers take it over before others.
+        // Until the last worker has adopted the settings, both sets of names are counted.
         self.registry
             .limit_to(metrics::names(&self.config).or(&names));
         let (settings, labels) = (self.settings(&config), self.labels(&config));
@@ -107,17 +109,17 @@ impl Server {
             adopted
         });
         for adopted in adopted.collect::<Vec<_>>() {
-            // A worker that ended has nothing to adopt.
+            // An error means that the worker ended, which the supervisor tells.
             let _ = adopted.await;
         }
-        // What is gone, no worker counts any more.
+        // No worker counts under the old names any more.
         self.registry.limit_to(names);
         self.config = config;
         self.accept();
         Ok(())
     }
 
-    /// Gives the sockets that stay to whom a configuration says they are for.
+    /// Applies a configuration's modes and groups to the socket files that stay.
     pub(super) fn grant(&self, config: &Config) -> Result<(), ServeError> {
         for bound in &self.listeners {
             let mut listeners = config.listeners.iter();
@@ -139,8 +141,8 @@ impl Server {
         !self.listeners.iter().any(|bound| bound.name == *name)
     }
 
-    /// The servers of a configuration, and what is needed to connect to each. A cache
-    /// of this process that serves already goes on.
+    /// Servers of a configuration, and the means to connect to each. An embedded cache that
+    /// is already there is kept, with its values.
     pub(super) fn addresses_of(&self, config: &Config) -> io::Result<Vec<Arc<Address>>> {
         let address = |server: &ServerAddr| {
             let known = self.addresses.iter().find(|known| known.server == *server);

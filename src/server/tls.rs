@@ -1,6 +1,6 @@
-//! TLS: the handshake of a client, which a thread of its own makes, that with a server,
-//! which the main thread's event loop waits for, and the session that comes of either,
-//! which a worker reads and writes without waiting.
+//! TLS: handshakes with clients, on a thread of their own; handshakes with servers, on the
+//! main thread's event loop; and the sessions after them, which a worker reads and writes
+//! without waiting.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -17,22 +17,22 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::UpstreamTls;
 
-/// How long a client may take from its connection to the end of the handshake, the
-/// header of a proxy included: it holds a seat.
+/// Bound on the time from a client's connection to the end of its handshake, with a
+/// proxy's header before it. Such a client occupies a seat without having shown anything.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Handshakes that are gone on with before the clock is looked at: with a large key,
-/// each is some milliseconds of work.
+/// Handshakes that advance before timers are checked. Each may take milliseconds with a
+/// large key, so the default of 61 would let deadlines pass unnoticed.
 const STEPS_PER_LOOK: u32 = 8;
-/// The most plaintext that is encrypted in one piece.
+/// Largest plaintext of a TLS record.
 pub(super) const RECORD_BYTES: usize = 16 << 10;
 /// Plaintext that a session takes before its socket has taken the ciphertext: whole
 /// records.
 const MAX_HELD_BYTES: usize = 4 * RECORD_BYTES;
 
-/// Makes a connection to a server one by TLS.
+/// Performs the TLS handshake with a server.
 ///
 /// # Errors
-/// If either end does not like the other.
+/// If either end refuses the other.
 pub(super) async fn connect(
     stream: tokio::net::TcpStream,
     host: &str,
@@ -51,7 +51,7 @@ pub(super) async fn connect(
 }
 
 /// The thread that makes the handshakes of all clients. Signing with a large key takes
-/// milliseconds: a burst of clients takes this one core, and holds up only itself.
+/// milliseconds; a burst of clients occupies this thread only, while workers serve on.
 #[derive(Debug, Clone)]
 pub(super) struct Handshakes {
     runtime: runtime::Handle,
@@ -80,11 +80,11 @@ impl Handshakes {
         })
     }
 
-    /// Makes a connection of a client, which has sent `early` so far, one by TLS.
+    /// Performs the TLS handshake with a client, whose first bytes are in `early`.
     ///
     /// # Errors
-    /// If either end does not like the other, or it is not done at the deadline;
-    /// [`io::ErrorKind::UnexpectedEof`] if the client went.
+    /// If either end refuses the other, or at the deadline; `UnexpectedEof` if the client
+    /// closed.
     pub(super) async fn accept(
         &self,
         stream: tokio::net::TcpStream,
@@ -102,7 +102,7 @@ impl Handshakes {
             });
             begun?;
             tokio::select! {
-                // Who has waited for too long costs nothing more.
+                // The deadline first: a client past it must not cost another signature.
                 biased;
                 () = tokio::time::sleep_until(deadline) => Err(too_slow()),
                 accepted = accepting => Ok(accepted?.into()),
@@ -113,16 +113,16 @@ impl Handshakes {
     }
 }
 
-/// Why a client that took too long for its handshake is let go.
+/// Error for a client whose handshake took too long.
 pub(super) fn too_slow() -> io::Error {
     let limit_ms = HANDSHAKE_TIMEOUT.as_millis();
     let message = format!("no TLS handshake after {limit_ms} ms");
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
-/// Gives a session what was read before it was there.
+/// Feeds a session the bytes that were read with a proxy's header.
 fn begin(session: &mut ServerConnection, mut early: &[u8]) -> io::Result<()> {
-    // After a goodbye nothing is taken.
+    // A session that was closed by its peer takes nothing: 0 ends the loop.
     while !early.is_empty() && session.read_tls(&mut early)? > 0 {
         session.process_new_packets().map_err(invalid)?;
     }
@@ -133,7 +133,7 @@ fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// What a client showed of itself, its own certificate first.
+/// Certificate chain that a client presented, its own first.
 pub(super) fn certificates(
     stream: &TlsStream<tokio::net::TcpStream>,
 ) -> &[CertificateDer<'static>] {
@@ -172,7 +172,8 @@ impl Session {
             tls,
             holds_back: false,
             is_over: false,
-            // Some may have come with the end of the handshake.
+            // The last read of the handshake may have taken requests with it, for which
+            // the poller has no event.
             goes_on: true,
         })
     }

@@ -1,8 +1,10 @@
 //! Holds the shape of the tree: which rooms may use which, that files form no circles
-//! and are short enough to read, and that the guide names what there is.
+//! and are short enough to read, that doc comments name their subject, and that the
+//! guide names what there is.
 
 mod circles;
 mod guide;
+mod prose;
 mod rooms;
 mod sizes;
 

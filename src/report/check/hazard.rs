@@ -42,11 +42,11 @@ pub enum Hazard {
     },
     /// A namespace is to read copies that were left behind.
     Lowered {
-        /// Its name.
+        /// Name of the namespace.
         namespace: String,
-        /// Its epoch so far.
+        /// Epoch in the old configuration.
         from: u64,
-        /// Its epoch from now on.
+        /// Epoch in the new configuration.
         to: u64,
     },
     /// The new side reads copies that the deletes of the old side do not reach.
@@ -85,7 +85,7 @@ pub enum Hazard {
     },
     /// A listener that stays is for others.
     Runtime {
-        /// Its name.
+        /// Name of the listener.
         listener: String,
         /// The clients that connected.
         old: String,
@@ -94,14 +94,14 @@ pub enum Hazard {
     },
     /// A listener that stays speaks TLS, or does so no more.
     Transport {
-        /// Its name.
+        /// Name of the listener.
         listener: String,
         /// True if it does from now on.
         tls: bool,
     },
     /// A runtime loses its namespace.
     Homeless {
-        /// Its tag.
+        /// Tag of the runtime.
         runtime: String,
     },
     /// Keys move to other servers.

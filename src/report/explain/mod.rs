@@ -26,7 +26,7 @@ pub struct Explanation {
     pub namespace: String,
     /// The rule's family of keys.
     pub rule: String,
-    /// What the rule means for the key.
+    /// Consequences of the rule for the key.
     pub plan: Plan,
     /// In a rule that isolates: the rollout, and where the key stands in it.
     pub rollout: Option<Place>,
@@ -56,7 +56,7 @@ pub struct StoredCopy {
     pub space: String,
     /// The physical key.
     pub key: String,
-    /// Its base64 form, if memcached takes it.
+    /// Base64 form of the key, if memcached can take it.
     pub base64: Option<String>,
     /// The reason why a digest stands for the client key, if one does.
     pub hashed: Option<Hashed>,

@@ -53,9 +53,9 @@ fn likely_flags(pickles: &Pickles, bytes: &[u8]) -> u32 {
 pub struct Fate {
     /// The value's length.
     pub bytes: usize,
-    /// Its client flags.
+    /// Client flags stored with the value.
     pub flags: u32,
-    /// How it is looked at.
+    /// Depth to which the rule inspects it.
     pub look: Look,
     /// The answer to a read by this runtime.
     pub read: Foreseen,

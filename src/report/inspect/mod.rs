@@ -129,14 +129,15 @@ pub struct ReaderVerdict {
 /// A reader that is to load a value.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Its tag.
+    /// Tag that values were judged for.
     pub tag: RuntimeTag,
     /// The inventory of its environment, where that is known.
     pub inventory: Option<Arc<Inventory>>,
 }
 
 impl Asked {
-    /// The same without the tag's words: what the inventory adds to it counts.
+    /// Pool of the reader. Readers whose tags differ only in words share one, since only
+    /// versions and inventory decide what they can load.
     pub fn pool(&self) -> Pool<'_> {
         let reader = self.tag.reader();
         let inventory = self.inventory.as_deref();
@@ -207,7 +208,7 @@ impl Inspector {
     }
 }
 
-/// What a zlib stream holds; `None` if it is none.
+/// Decompresses a zlib stream; `None` if the bytes are none.
 ///
 /// # Errors
 /// Where it is one, but damaged or too large.

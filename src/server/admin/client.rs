@@ -13,25 +13,25 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::config::ListenAddr;
 
-/// How long it may take.
+/// Bound on one whole exchange.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest answer: 16 MiB.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// Why there is no answer to what was asked.
+/// Failures of asking a running proxy.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// Nobody answers there, or nobody that speaks HTTP.
     #[error("{0}")]
     Silent(#[from] io::Error),
-    /// It answers something else.
+    /// The proxy answered with an error status.
     #[error("answers {status} to {path}: {said}")]
     Refused {
         /// The answer's.
         status: StatusCode,
-        /// What was asked for.
+        /// Path of the request.
         path: String,
-        /// Its lines in one.
+        /// Body of the answer, its lines joined into one.
         said: String,
     },
 }

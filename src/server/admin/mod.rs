@@ -29,10 +29,10 @@ use crate::metrics::Registry;
 use crate::report::advice::{self, Counts};
 use status::Status;
 
-/// How long a server may take to say its version.
+/// Bound on a server's reply to `version`.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the answers are made of.
+/// Sources of the answers: metrics, workers and the configuration in force.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) registry: Registry,
@@ -139,7 +139,7 @@ async fn status(extract::State(state): extract::State<State>) -> Result<impl Int
     Ok(Json(report))
 }
 
-/// What is done with which families of keys, and what to do about it.
+/// Table of key families: the traffic of each, and the rule it needs.
 async fn families(extract::State(state): extract::State<State>) -> impl IntoResponse {
     match advice(&state).await {
         Ok(Some(report)) => Json(report).into_response(),
@@ -209,7 +209,7 @@ async fn ready(
     Ok((status, report))
 }
 
-/// What a server says of itself.
+/// Asks a server for its version.
 async fn probe(address: &Address) -> io::Result<String> {
     let (_, greeting) = address.connect().await?;
     match greeting.strip_prefix("VERSION ") {

@@ -1,6 +1,6 @@
-//! What `/status` says: which configuration serves since when and by which rules,
-//! why the last one does not, and who is connected. A JSON object, whose names
-//! stay: the page at `/` and others' scripts read them. Counts are metrics.
+//! Body of `/status`: the configuration in force with its rules, the failure of the last
+//! reload, and the connected clients. A JSON object, whose names stay: the page at `/`
+//! and others' scripts read them. Counts are metrics.
 //!
 //! ```text
 //! version, started_at
@@ -27,7 +27,7 @@ use serde::Serialize;
 use crate::config::{Config, SETTINGS, Value, Word as _};
 use crate::policy::{Compiled, Identify, Untagged};
 
-/// What changes with configurations.
+/// Part of the status that a reload replaces.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::server) struct Status {
     version: &'static str,

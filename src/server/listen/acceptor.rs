@@ -1,5 +1,5 @@
-//! Accepts the clients of one listener, finds out what they are where the listener
-//! has to ask, and hands each to the worker with the fewest.
+//! Accepting of one listener's clients. Each is identified, if the listener asks for that,
+//! and handed to the worker with the fewest clients.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,23 +14,25 @@ use crate::policy::{Source, Told};
 use crate::server::stream::{Listening, Stream};
 use crate::server::worker::{FIRST_WORD, Handle};
 
-/// What memcached says to a connection too many.
+/// Reply to a connection over the limit, in memcached's own words.
 const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
-/// How long accepting pauses when the process is out of descriptors.
+/// Pause of accepting while the process is out of descriptors. The connection that failed
+/// stays in the kernel's queue, so accepting at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// One listener and where its clients go.
 pub(in crate::server) struct Acceptor {
     pub(in crate::server) listening: Arc<Listening>,
     pub(in crate::server) reception: Reception,
-    /// The listener's.
+    /// Identity of the listener.
     pub(in crate::server) id: ListenerId,
     pub(in crate::server) max_connections: usize,
     pub(in crate::server) workers: Vec<Handle>,
 }
 
 impl Acceptor {
-    /// Accepts until told to stop; then only what the system had accepted already.
+    /// Accepts until told to stop, then takes the clients that the kernel has already
+    /// accepted: they may have sent requests, and closing would reset them.
     pub(in crate::server) async fn run(self) {
         while let Some(accepted) = self
             .reception
@@ -46,8 +48,9 @@ impl Acceptor {
                 }
             }
         }
+        // The file goes first, so that no more clients come while these are taken.
         self.listening.withdraw();
-        // As many as there can have been: where the address is shared, more come.
+        // At most as many as the queue holds: without a file to remove, more keep coming.
         for _ in 0..BACKLOG {
             match self.listening.accept_leftover() {
                 Ok(Some(client)) => self.admit(client),
@@ -67,6 +70,7 @@ impl Acceptor {
         let Some(seat) = self.seat() else {
             complaints.refused(self.max_connections);
             metrics::connection_refused(&admission.name);
+            // A TLS client would take plain text for a broken handshake.
             if tls.is_none() {
                 client.refuse(TOO_MANY);
             }
@@ -92,8 +96,10 @@ impl Acceptor {
         });
     }
 
-    /// A place for one more client, with the worker that has the fewest.
+    /// Reserves a place with the worker that has the fewest clients; `None` at the limit.
     fn seat(&self) -> Option<Seat> {
+        // Relaxed will do: only this thread adds, and a client that leaves meanwhile
+        // makes the sum too high, never too low.
         let clients = |worker: &Handle| worker.clients.load(Ordering::Relaxed);
         if self.workers.iter().map(clients).sum::<usize>() >= self.max_connections {
             return None;

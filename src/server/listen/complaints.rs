@@ -1,5 +1,5 @@
-//! What a listener has to say of clients that it does not serve: of each kind one line
-//! in a second, since whoever connects chooses how often there is something to say.
+//! Log lines about clients that a listener turns away. At most one line of each kind a
+//! second: whoever connects chooses how often there is a reason for one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -59,7 +59,7 @@ struct Paced<W> {
 
 #[derive(Debug)]
 struct State<W> {
-    /// When one was told.
+    /// Time of the last line.
     last: Option<Instant>,
     /// The last of those that wait, and how many there are before it. As long as there
     /// is one, a task waits to tell it.

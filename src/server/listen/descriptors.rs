@@ -1,18 +1,19 @@
-//! File descriptors: every connection takes one, and who is out of them can not
-//! even say so.
+//! Limit of open files. Every connection takes a descriptor, and a process without a free
+//! one cannot even accept a client to refuse it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// What the process needs beside connections of clients and to servers: its
-/// listeners, pollers and files, those who ask the admin address, and a moment
-/// for each client that is turned away.
+/// Descriptors kept free for everything but connections of clients and to servers:
+/// listeners, pollers, files, admin requests, and a moment for each client that is turned
+/// away.
 const OTHERS: usize = 128;
 
-/// Raises the limit of open files, as far as the system allows, so that
-/// `max_connections` fit beside all else; gives how many do, 1 at least.
+/// Raises the limit of open files, as far as the system allows, so that `max_connections`
+/// fit beside all else. Returns the number of clients that fit, at least 1.
 pub(in crate::server) fn room_for_clients(config: &Config) -> usize {
+    // One more per server: bulk clients have a lane of their own.
     let lanes = config.upstream.servers.len() * (config.upstream.connections + 1);
     let others = OTHERS + config.listeners.len() + config.workers * lanes;
     let asked = config.limits.max_connections;
@@ -28,7 +29,7 @@ pub(in crate::server) fn room_for_clients(config: &Config) -> usize {
     fits
 }
 
-/// Raises the limit to this, or to what it may be raised to; what it is then.
+/// Raises the limit to `wanted`, or as far as allowed, and returns it. Never lowers it.
 fn raise(wanted: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let is = current.unwrap_or(u64::MAX);

@@ -14,8 +14,8 @@ use tokio::net::lookup_host;
 use crate::config::ListenAddr;
 use crate::server::stream::Listening;
 
-/// What was passed, kept for as long as the process runs: a listener that a
-/// configuration drops may return with the next.
+/// Sockets that the process was started with. All are kept until it ends: a listener that
+/// one configuration drops may return with the next.
 #[derive(Debug)]
 pub(in crate::server) struct Passed(Vec<Socket>);
 

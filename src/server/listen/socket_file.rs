@@ -1,5 +1,5 @@
-//! The file of a unix socket: made, given to whom it is for, and removed by who made
-//! it. Only a socket that nobody listens on is ever replaced.
+//! The file of a unix socket. Only the process that made it removes it, and only a socket
+//! that nobody listens on is ever replaced.
 
 use std::fs::File;
 use std::io;
@@ -19,20 +19,20 @@ use tokio::time::Instant;
 
 use crate::config::{SocketAccess, obstacle};
 
-/// Clients that the system accepts before this process does, of each listener.
+/// Clients of one listener that the kernel accepts ahead of this process.
 pub(in crate::server) const BACKLOG: u32 = 1024;
-/// How long others that start in the same directory are waited for: they are done in
-/// no time, unless it is something else that holds the lock.
+/// Bound on waiting for other processes that start in the same directory. They hold the
+/// lock for milliseconds, so a longer wait means that something else holds it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often the lock is tried.
+/// Pause between attempts to take the lock.
 const LOCK_STEP: Duration = Duration::from_millis(5);
 
-/// The file of a socket that this process made, removed when dropped, which has to be
-/// before its listener is: so it is nobody else's yet.
+/// The file of a socket that this process made, removed when dropped. Drop it before its
+/// listener: while that is open, no other process replaces the file.
 #[derive(Debug)]
 pub(in crate::server) struct SocketFile {
     path: Box<Path>,
-    /// Its device and inode.
+    /// Device and inode of the file.
     id: (u64, u64),
 }
 
@@ -47,7 +47,8 @@ impl SocketFile {
         access: SocketAccess,
     ) -> io::Result<(Self, UnixListener)> {
         let address = SocketAddrUnix::new(path)?;
-        // Between its look at what is there and its listening, nobody else looks.
+        // A socket that is bound but not yet listening looks dead to another process, which
+        // would replace it. The lock covers bind to listen.
         let _lock = lock_directory(path).await;
         let socket = new_socket()?;
         match bind(&socket, &address) {
@@ -60,14 +61,14 @@ impl SocketFile {
         let id = id_of(path)?;
         let path = path.into();
         let file = Self { path, id };
-        // Before anybody is let in.
+        // Before `listen`: no client may connect under the default mode.
         file.grant(access)?;
         listen(&socket, i32::try_from(BACKLOG).unwrap_or(i32::MAX))?;
         let listener = UnixListener::from_std(StdUnixListener::from(socket))?;
         Ok((file, listener))
     }
 
-    /// Gives it to whom it is for.
+    /// Applies mode and group.
     ///
     /// # Errors
     /// What the system does not allow.
@@ -78,15 +79,16 @@ impl SocketFile {
         Ok(())
     }
 
-    /// Removes it, so that nobody else comes. Whoever came is still to be accepted.
+    /// Removes the file, so that no more clients come. Those in the queue are still to be
+    /// accepted.
     pub(in crate::server) fn remove(&self) {
         if self.is_own() {
-            // It may have been removed just now.
+            // Another process may have removed it since the check.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 
-    /// Whether it is still there, and not that of another in its place.
+    /// Whether the file is still there and still ours, and not a successor's.
     fn is_own(&self) -> bool {
         id_of(&self.path).is_ok_and(|id| id == self.id)
     }
@@ -116,15 +118,15 @@ fn make_room(path: &Path, address: &SocketAddrUnix) -> io::Result<()> {
     }
     match connect(&new_socket()?, address) {
         Err(Errno::CONNREFUSED) => std::fs::remove_file(path),
-        // It went meanwhile.
+        // Removed since `bind` failed.
         Err(Errno::NOENT) => Ok(()),
-        // Somebody listens, or may: who has too much to do, or does not let us in.
+        // A listener with a full queue (AGAIN), or a socket of another type: in use.
         Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Err(Errno::ADDRINUSE.into()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Holds off others that start at the same time, where the directory can be locked.
+/// Locks the directory against other processes that start, if it can be locked.
 async fn lock_directory(path: &Path) -> Option<File> {
     let directory = File::open(path.parent()?).ok()?;
     let deadline = Instant::now() + LOCK_TIMEOUT;

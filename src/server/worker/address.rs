@@ -14,10 +14,10 @@ use crate::server::stream::Stream;
 
 /// The longest answer to the first request, in bytes.
 const MAX_GREETING_BYTES: usize = 1024;
-/// What a server that wants a login says to everything else.
+/// Reply to everything else by a server that wants a login.
 const UNAUTHENTICATED: &[u8] = b"CLIENT_ERROR unauthenticated";
 
-/// What one lane connects to, and how.
+/// Address of a server, and how to connect to it.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Address {
     pub(in crate::server) server: ServerAddr,
@@ -27,15 +27,15 @@ pub(in crate::server) struct Address {
     /// Shared with those of other configurations.
     pub(in crate::server) names: Arc<Lookup>,
     pub(in crate::server) connect_timeout: Duration,
-    /// How long it may be silent that is asked something.
+    /// Bound on a server's silence while it owes a reply.
     pub(in crate::server) request_timeout: Duration,
 }
 
-/// Why a server that took the connection is not asked anything.
+/// Reasons not to use a server that accepted the connection.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub(super) enum Refusal {
-    /// It would take the first `set` of any key for its login, and all clients share
-    /// the connection.
+    /// The server wants a login. It would take the first `set` of any key for one, and
+    /// all clients share the connection.
     #[error("wants a login, as memcached -Y does, and picklegate has none to give")]
     WantsLogin,
     #[error("timed out after {} ms", .0.as_millis())]

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::mail::{Mailbox, Message};
 
-/// How long a worker may take to answer: none does unless it is stuck. Probes wait a
-/// little longer.
+/// Bound on a worker's answer; only a stuck worker takes so long. Probes should wait a
+/// little longer, to hear which one it is.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A worker that does not answer: it ended, or is stuck.

@@ -15,34 +15,35 @@ use crate::server::stream::Detached;
 
 /// Reads of one client before others have their turn.
 const READS_PER_TURN: usize = 4;
-/// How long a client may take nothing, and how long it may be behind at all, while as
-/// much is held as may be.
+/// Bound on a client's taking nothing, and on its being behind at all, while the limit of
+/// held replies is reached.
 const PATIENCE: Duration = Duration::from_millis(250);
 const LONG_PATIENCE: Duration = Duration::from_secs(2);
-/// How long a client that was asked to go is listened to after the last reply: more
-/// than what it sent meanwhile takes to arrive, which must not reset the connection.
+/// Time for which a client that was asked to go is still read after its last reply.
+/// Closing with unread input would reset the connection, and the client would lose the
+/// reply.
 const LINGER: Duration = Duration::from_millis(500);
-/// How long a client that has said nothing yet, or not yet who it is, is waited for at
-/// the end: whoever connects has a request on its way.
+/// Time given at the end to a client that has sent nothing yet, or is not yet identified:
+/// a client that just connected has a request on its way.
 pub(in crate::server) const FIRST_WORD: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) connection: Connection,
-    /// It is among those that have something to do.
+    /// Whether the list of clients with something to do contains this one.
     pub(super) is_listed: bool,
-    /// It has sent something.
+    /// Whether the client has sent anything.
     pub(super) has_spoken: bool,
-    /// It sends no more.
+    /// Whether the client has closed its side.
     pub(super) has_ended: bool,
-    /// It was told that no more comes, and is listened to until then.
+    /// End of reading from a client that was told that no more replies come.
     pub(super) lingers: Option<Instant>,
 }
 
 /// A client that is owed something.
 #[derive(Debug)]
 pub(super) struct Stuck {
-    /// When it took some of it last.
+    /// Time at which the client last took some of it.
     pub(super) took: Instant,
     /// Since when it is owed so much that it is not read.
     pub(super) behind: Option<Instant>,
@@ -79,6 +80,7 @@ impl Worker {
             }
             self.engine.client_input(id, &arrival.input);
         }
+        // A silent client has no event, but must be asked to go.
         if self.draining
             && let Some(Some(client)) = self.clients.get_mut(id as usize)
         {
@@ -88,7 +90,8 @@ impl Worker {
     }
 
     pub(super) fn watch(&mut self, socket: Detached, number: usize) -> io::Result<()> {
-        // Clients that are gone are kept while a reply is owed.
+        // Sessions outlive their clients while a server owes them a reply, so a client
+        // that reconnects faster than replies come would fill memory.
         if self.engine.sessions().len() > 2 * self.limits.max_connections + 64 {
             return Err(io::Error::other("too many connections are closing"));
         }
@@ -110,7 +113,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Serves whoever has something to do, lanes first.
+    /// Serves lanes and clients that have something to do. Lanes first: their replies free
+    /// the room that requests need.
     pub(super) fn serve_ready(&mut self) {
         for lane in &mut self.lanes {
             lane.read(&mut self.engine, &mut self.scratch, self.now);
@@ -129,7 +133,7 @@ impl Worker {
         };
         client.is_listed = false;
         let id = number as u32;
-        // It may have told of room to write.
+        // The event may have been about room to write.
         if !self.engine.session(id).unsent().is_empty() {
             self.engine.client_touch(id);
         }
@@ -158,8 +162,8 @@ impl Worker {
         list(&mut self.ready, number, client);
     }
 
-    /// Writes what there is to be written, until nothing new comes of it: a
-    /// client that has room again asks for more, a lane that is down answers.
+    /// Writes to clients and lanes until nothing new comes of it. A client with room again
+    /// goes on asking, and a lane that is down answers at once, so each may feed the other.
     pub(super) fn flush(&mut self) {
         loop {
             let mut progress = false;
@@ -216,7 +220,7 @@ impl Worker {
         }
     }
 
-    /// Notes since when a client takes nothing of what it is owed, if it does not.
+    /// Notes the time since which a client takes nothing of its replies.
     pub(super) fn watch_patience(&mut self, number: usize, took: bool) {
         let session = self.engine.session(number as u32);
         if session.unsent().is_empty() {
@@ -236,8 +240,7 @@ impl Worker {
         stuck.behind = is_behind.then_some(stuck.behind.unwrap_or(self.now));
     }
 
-    /// Whether a client that was asked to go, and has all that it is owed, is still
-    /// listened to.
+    /// Whether a client that was asked to go, and has all its replies, is still read.
     pub(super) fn lingers(&mut self, number: usize) -> bool {
         let Some(client) = &mut self.clients[number] else {
             return false;
@@ -257,8 +260,8 @@ impl Worker {
         true
     }
 
-    /// Asks all clients to go: what they have sent so far is still taken. Those that
-    /// are there the second time have taken too long.
+    /// Asks all clients to go, once what they have sent is answered. The second time, their
+    /// input is cut off instead: they have taken too long.
     pub(super) fn drain(&mut self) {
         let again = std::mem::replace(&mut self.draining, true);
         self.patient_until = (!again).then(|| self.now + FIRST_WORD);
@@ -273,7 +276,7 @@ impl Worker {
         }
     }
 
-    /// Gives up all clients that are still owed something; how many there were.
+    /// Gives up all clients that are still owed replies, and counts them.
     pub(super) fn cut_off(&mut self) -> usize {
         let mut count = 0;
         for (number, client) in self.clients.iter().enumerate() {
@@ -289,7 +292,7 @@ impl Worker {
         count
     }
 
-    /// While draining, asks a client to go once it has nothing more to say.
+    /// While draining, asks a client to go once all that it sent is read.
     pub(super) fn ask_to_go(&mut self, number: usize) {
         let session = self.engine.session(number as u32);
         if self.draining
@@ -303,11 +306,13 @@ impl Worker {
         }
     }
 
-    /// Gives up clients that took nothing for too long and, while as much is held as may
-    /// be, those that are in everybody's way, whoever holds the most first.
+    /// Gives up clients that took nothing for too long. While the limit of held bytes is
+    /// reached, also gives up those that cause it, the largest first, until half is free:
+    /// a few slow clients must not stop all others.
     pub(super) fn give_up_stuck(&mut self) {
         let timeout = self.limits.send_timeout;
         let mut late = self.stuck_for(timeout);
+        // A map has no order, and the log should have one.
         late.sort_unstable();
         for client in late {
             self.give_up(client, Closed::SendTimeout);
@@ -325,7 +330,7 @@ impl Worker {
             }
             let is_in_the_way = match self.stuck.get(&(client as usize)) {
                 Some(stuck) => stuck.is_in_the_way(self.now),
-                // Half a request.
+                // Not owed anything, so it holds part of a request.
                 None => is_long && !self.engine.session(client).is_dead(),
             };
             if is_in_the_way {
@@ -334,7 +339,7 @@ impl Worker {
         }
     }
 
-    /// Who took nothing for so long.
+    /// Clients that took nothing for `time`.
     pub(super) fn stuck_for(&self, time: Duration) -> Vec<usize> {
         let stuck = self.stuck.iter();
         let late = stuck.filter(|(_, stuck)| self.now - stuck.took >= time);
@@ -348,13 +353,13 @@ impl Worker {
         self.engine.give_up(number as u32, why);
     }
 
-    /// Closes those that have lingered long enough.
+    /// Closes clients that have lingered long enough.
     pub(super) fn end_lingering(&mut self) {
         while let Some(&(until, number)) = self.lingering.front()
             && until <= self.now
         {
             self.lingering.pop_front();
-            // It may be gone, and another in its place.
+            // The client may be gone, and its number another's.
             let client = self.clients[number].as_ref();
             if client.is_some_and(|client| client.lingers == Some(until)) {
                 self.engine.client_touch(number as u32);
@@ -362,7 +367,7 @@ impl Worker {
         }
     }
 
-    /// Asks those to go that were waited for, but said nothing.
+    /// Asks clients to go that were given time for a first request and sent none.
     pub(super) fn end_patience(&mut self) {
         if self.patient_until.is_some_and(|until| until <= self.now) {
             self.patient_until = None;
@@ -375,14 +380,14 @@ impl Worker {
     }
 }
 
-/// Has a client served in the next turn.
+/// Lists a client for the next turn, once.
 pub(super) fn list(ready: &mut Vec<usize>, number: usize, client: &mut Client) {
     if !std::mem::replace(&mut client.is_listed, true) {
         ready.push(number);
     }
 }
 
-/// Writes what a client takes of what it is owed; whether it took something.
+/// Writes as much of a client's replies as it takes. Returns whether it took any.
 fn write_client(
     engine: &mut Engine,
     client: &mut Connection,

@@ -1,4 +1,4 @@
-//! Who is connected, for people: what clients are taken for, and how many.
+//! Connected clients, as people see them: counts by tag and source, and a list.
 
 use serde::Serialize;
 
@@ -11,13 +11,13 @@ pub(in crate::server) const MAX_CONNECTIONS: usize = 1_000;
 /// Groups of connections that are listed, at most: clients choose their tags.
 const MAX_ADMITTED: usize = 100;
 
-/// What connections are taken for.
+/// Identity that connections share: listener, tag, its source and the namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(in crate::server) struct Admitted {
     listener: String,
-    /// Its tag; `None` where nothing told it.
+    /// Tag; `None` if no source gave one.
     runtime: Option<String>,
-    /// What told it: `listener`, or a source as configured.
+    /// Origin of the tag: `listener`, or a source as configured.
     told_by: Option<&'static str>,
     /// `None` for those without a tag, and those that no namespace is for.
     namespace: Option<String>,
@@ -27,7 +27,7 @@ pub(in crate::server) struct Admitted {
 /// One connection.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::server) struct Connection {
-    /// Its address, where it has one.
+    /// Address of the client, if it has one.
     pub(in crate::server) peer: Option<String>,
     #[serde(flatten)]
     pub(in crate::server) as_what: Admitted,
@@ -40,12 +40,12 @@ struct AdmittedCount {
     connections: usize,
 }
 
-/// Who is connected, to one worker or to all.
+/// Connected clients of one worker, or of all.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(in crate::server) struct Connected {
     /// Workers that have other settings to take over.
     reloading: usize,
-    /// How many there are.
+    /// Number of connections, listed or not.
     connections: usize,
     admitted: Vec<AdmittedCount>,
     /// The first of them.
@@ -74,7 +74,7 @@ impl Connected {
         }
     }
 
-    /// Those of another worker as well.
+    /// Adds the clients of another worker.
     pub(in crate::server) fn merge(mut self, other: Self) -> Self {
         self.reloading += other.reloading;
         self.connections += other.connections;
@@ -85,7 +85,7 @@ impl Connected {
         self
     }
 
-    /// As many as are listed, in an order that stays.
+    /// Cuts the lists to their bounds and sorts them, so that answers can be compared.
     pub(in crate::server) fn listed(mut self) -> Self {
         let rank = |group: &AdmittedCount| {
             let as_what = &group.as_what;
@@ -110,7 +110,7 @@ pub(in crate::server) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// What a client is taken for.
+    /// Identity of a session.
     pub(in crate::server) fn of(session: &'a Session, settings: &'a Settings) -> Self {
         let listener = settings.listener(session.listener);
         let admission = listener.map(|(_, admission)| admission);

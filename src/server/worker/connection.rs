@@ -1,6 +1,5 @@
-//! One socket as a worker's poller sees it: read and written without waiting,
-//! with what its last events said. Events tell of changes only, so whoever
-//! leaves something unread has to come back by itself.
+//! One socket that a worker's poller watches, read and written without waiting. Events are
+//! edge-triggered: a reader that leaves bytes unread gets no second event for them.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -15,16 +14,16 @@ use crate::server::stream::Detached;
 #[derive(Debug)]
 pub(in crate::server) struct Connection {
     socket: Detached,
-    /// There may be something to read.
+    /// Whether there may be something to read.
     readable: bool,
-    /// The other end sends no more: what is left is read up to the end.
+    /// Whether the other end has closed; the rest is still to be read.
     ended: bool,
-    /// It did not take all once, so that events tell when it takes more.
+    /// Whether the poller reports room to write. Set once the socket took less than all.
     watched_for_room: bool,
 }
 
 impl Connection {
-    /// Has a socket watched; its events bear this token.
+    /// Registers a socket with the poller under this token.
     pub(in crate::server) fn new(
         socket: Detached,
         registry: &Registry,
@@ -54,29 +53,30 @@ impl Connection {
         self.readable |= event.is_readable() || self.ended;
     }
 
-    /// Has it read once more, whatever its events said.
+    /// Has the socket read once more, with or without an event.
     pub(in crate::server) fn look(&mut self) {
         self.readable = true;
     }
 
-    /// Tells the other end that no more comes, and goes on listening.
+    /// Closes the writing side only.
     pub(in crate::server) fn end(&mut self) -> io::Result<()> {
         self.socket.end()
     }
 
-    /// Whether there may be something to read that no event will tell of.
+    /// Whether there may be something to read without an event for it.
     pub(in crate::server) fn is_readable(&self) -> bool {
         self.readable
     }
 
-    /// Reads what there is, `Some(0)` at the end; `None` if that is nothing, and
-    /// an event tells of more.
+    /// Reads without waiting: `Some(0)` at the end, `None` if there is nothing yet and an
+    /// event will come.
     pub(in crate::server) fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
         if !self.readable {
             return Ok(None);
         }
         let read = without_waiting(|| self.socket.read(buf));
-        // A short read says that no more is there, but for an end.
+        // A short read has emptied the socket, so the call that would say so is saved. The
+        // end is no bytes, so it needs another read, and a TLS session may hold more.
         self.readable = match read {
             Ok(Some(bytes)) => {
                 bytes == buf.len() || (bytes > 0 && (self.ended || self.socket.goes_on()))
@@ -86,8 +86,8 @@ impl Connection {
         read
     }
 
-    /// Writes as much as the socket takes; `None` if that is nothing, and an
-    /// event tells when it takes more.
+    /// Writes as much as the socket takes: `None` if it takes nothing, and an event will
+    /// come when it does.
     pub(in crate::server) fn write(
         &mut self,
         buf: &[u8],
@@ -96,8 +96,8 @@ impl Connection {
     ) -> io::Result<Option<usize>> {
         let written = without_waiting(|| self.socket.write(buf))?;
         if written.is_none() && !self.watched_for_room {
-            // Not from the start: a unix socket would tell of every read at its
-            // other end.
+            // Not from the start: a unix socket has an event for every read at its other
+            // end.
             registry.reregister(
                 &mut SourceFd(&self.socket.as_raw_fd()),
                 token,

@@ -14,13 +14,13 @@ use super::mail::{Mailbox, Message};
 use crate::engine::{Job, Judge};
 use crate::pickle::Pause;
 
-/// How much sooner the system lets others run: what somebody waits for a long look
-/// is little beside the look, but much beside a small read.
+/// Niceness of the threads that inspect long values. Waiting a little longer is nothing
+/// beside a long inspection, but much beside the small read of another client.
 const NICE: i32 = 10;
-/// How long one runs until it lets others. The system would let them by itself, but
-/// some kernels (Linux since 6.6) only when their clock ticks: each 4 ms.
+/// Time for which a thread runs before it yields. The system would preempt it by itself,
+/// but some kernels (Linux since 6.6) do so only at their clock tick, every 4 ms.
 const SLICE: Duration = Duration::from_micros(200);
-/// How long what the last look needed is kept for the next.
+/// Time for which the memory of the last inspection is kept for the next.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A worker's number, and its client's.
@@ -33,7 +33,7 @@ struct Task {
     mailbox: Mailbox,
 }
 
-/// Where workers leave jobs. The threads end once all of these are gone.
+/// Sender of jobs. The threads end once all copies of it are gone.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Judges {
     tasks: mpsc::Sender<(Client, Task)>,
@@ -86,7 +86,7 @@ fn work(queue: &Mutex<Queue>) {
 }
 
 thread_local! {
-    /// When this thread last let others run.
+    /// Time at which this thread last yielded.
     static SINCE: Cell<Instant> = Cell::new(Instant::now());
 }
 
@@ -97,7 +97,7 @@ fn let_others_run() {
     }
 }
 
-/// What is to be done. Workers never wait for it: they only send.
+/// Queue of jobs. Workers never wait for it: they only send.
 #[derive(Debug)]
 struct Queue {
     come: mpsc::Receiver<(Client, Task)>,
@@ -125,7 +125,7 @@ impl Queue {
 struct Turns<T> {
     /// Of each client, none without any.
     waiting: HashMap<Client, VecDeque<T>>,
-    /// The same clients, whose turn is next first.
+    /// Clients that have jobs, the next in turn first.
     clients: VecDeque<Client>,
 }
 

@@ -1,5 +1,5 @@
-//! The connection of one lane: opened, lost, and opened again with a capped,
-//! jittered back-off. Moves bytes; what they mean is the engine's.
+//! The connection of one lane: opened, lost, and opened again with a capped, jittered
+//! back-off. Moves bytes; the engine knows their meaning.
 
 use std::io;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use crate::server::tls::RECORD_BYTES;
 /// The first pause before connecting again, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How often reads that were answered as misses are worth a line in the log.
+/// Interval between log lines about reads that were answered as misses.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Reads of one lane before others have their turn: 1 MiB.
 const READS_PER_TURN: usize = 16;
 
 #[derive(Debug)]
 enum State {
-    /// The worker's mailbox gets what comes of it.
+    /// A task is connecting; the worker's mailbox gets the result.
     Connecting,
-    /// Since then.
+    /// Connected, since this time.
     Up(Connection, Instant),
-    /// Until then.
+    /// Waiting until this time to connect again.
     Paused(Instant),
 }
 
 /// Opens connections for a worker, whose own thread must not wait for them.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Connector {
-    /// The main thread's.
+    /// Runtime of the main thread.
     pub(in crate::server) runtime: runtime::Handle,
-    /// The worker's.
+    /// Mailbox of the worker.
     pub(in crate::server) mailbox: Mailbox,
 }
 
@@ -63,7 +63,7 @@ impl Connector {
 #[derive(Debug)]
 pub(in crate::server) struct LaneConnection {
     pub(in crate::server) id: LaneId,
-    /// The engine's place for it, under the present settings.
+    /// Index of the lane in the engine, under the present settings.
     lane: usize,
     token: Token,
     address: Arc<Address>,
@@ -73,16 +73,16 @@ pub(in crate::server) struct LaneConnection {
     failures: u32,
     /// Established connections that were lost.
     pub(in crate::server) reconnects: u64,
-    /// Why connections failed.
+    /// Failed connections by reason.
     pub(in crate::server) failed: Failures,
-    /// The log says that it fails, and is owed that it no more does.
+    /// Whether the log has told of a failure, so that it must tell of the recovery.
     is_told: bool,
-    /// How often it says that connections are lost, and that none can be made.
+    /// Pace of log lines about lost and failed connections.
     losses: Pace,
     downs: Pace,
-    /// It is not read until somebody takes something of what is held.
+    /// Whether reading is paused until a client takes some of the replies that are held.
     is_held_back: bool,
-    /// How many reads that were answered as misses the log knows of, and since when.
+    /// Reads answered as misses that the log has told, and the time of that line.
     told_misses: (u64, Option<Instant>),
 }
 
@@ -117,24 +117,24 @@ impl LaneConnection {
         matches!(self.state, State::Up(..))
     }
 
-    /// Whether something is to come of the clock.
+    /// Whether the lane needs the clock.
     pub(in crate::server) fn is_awaited(&self) -> bool {
         matches!(self.state, State::Connecting | State::Paused(_))
     }
 
-    /// What it connects to.
+    /// Address to connect to.
     pub(in crate::server) fn address(&self) -> Arc<Address> {
         Arc::clone(&self.address)
     }
 
-    /// Its place is this one from now on, and it connects by this address, which is
-    /// of the same server: a connection that there is stays.
+    /// Moves the lane to another place and gives it a new address of the same server. An
+    /// open connection stays.
     pub(in crate::server) fn place(&mut self, lane: usize, address: Arc<Address>) {
         self.lane = lane;
         self.address = address;
     }
 
-    /// What came of connecting.
+    /// Takes the result of connecting.
     pub(in crate::server) fn connected(
         &mut self,
         connected: io::Result<(Detached, MetaCommands)>,
@@ -183,13 +183,13 @@ impl LaneConnection {
         }
     }
 
-    /// Whether there may be something to read that no event will tell of.
+    /// Whether there may be something to read without an event for it.
     pub(in crate::server) fn is_readable(&self) -> bool {
         matches!(&self.state, State::Up(connection, _) if connection.is_readable())
             && !self.is_held_back
     }
 
-    /// Reads what came.
+    /// Reads what has arrived, up to the bound of a turn.
     pub(in crate::server) fn read(
         &mut self,
         engine: &mut Engine,
@@ -204,6 +204,8 @@ impl LaneConnection {
             if self.is_held_back {
                 return;
             }
+            // A value waits for room beside others that are inspected apart. The engine
+            // takes it before anything more is read.
             if engine.lane(self.lane).lane.is_parked() {
                 if let Err(error) = engine.lane_input(self.lane, &[]) {
                     let why = format!("failed: {error}");
@@ -234,7 +236,7 @@ impl LaneConnection {
         }
     }
 
-    /// Writes what the lane has to say.
+    /// Writes the lane's requests.
     pub(in crate::server) fn flush(
         &mut self,
         engine: &mut Engine,
@@ -243,6 +245,7 @@ impl LaneConnection {
     ) {
         while let State::Up(connection, _) = &mut self.state {
             let lane = &mut engine.lane(self.lane).lane;
+            // Some memcacheds miss a request that shares a TLS record with another's end.
             let unwritten = if self.address.tls.is_some() {
                 lane.unwritten_piece(RECORD_BYTES)
             } else {
@@ -262,8 +265,8 @@ impl LaneConnection {
         }
     }
 
-    /// Looks at the clock: pauses end, an upstream is given up that says nothing for
-    /// `timeout` while it owes something, and what has waited for longer is answered.
+    /// Acts on the clock: ends pauses, gives up a connection on which a reply is overdue by
+    /// `timeout`, and answers requests that have waited for longer.
     pub(in crate::server) fn tick(&mut self, engine: &mut Engine, timeout: Duration, now: Instant) {
         match &self.state {
             State::Paused(until) if *until <= now => self.connect(),
@@ -290,7 +293,7 @@ impl LaneConnection {
         self.tell_of_misses(engine, now);
     }
 
-    /// Says now and then how many reads were answered as misses.
+    /// Logs now and then how many reads were answered as misses.
     fn tell_of_misses(&mut self, engine: &mut Engine, now: Instant) {
         let all = engine.lane(self.lane).counts().misses;
         let is_due = |told: Instant| now - told >= TELL_EVERY;
@@ -301,9 +304,9 @@ impl LaneConnection {
         }
     }
 
-    /// The connection went. One that answered or stood for a while is opened
-    /// again at once, and with `retry` reads are tried again on it: not where what came
-    /// cannot be trusted, or nothing did.
+    /// Handles a lost connection. One that answered, or stood for a while, is opened again
+    /// at once; others after a pause. With `retry`, reads are sent again on the new one;
+    /// without, the server gave bad replies or none, and might again.
     fn lost(
         &mut self,
         engine: &mut Engine,
@@ -320,7 +323,7 @@ impl LaneConnection {
         self.reconnects += 1;
         let stood = matches!(self.state, State::Up(_, since) if now - since >= LONGEST_PAUSE);
         if retry && stood {
-            // A server that closes what idles is not failing.
+            // Servers close idle connections: that is no failure.
             self.failures = 0;
         }
         if self.failures == 0 {
@@ -341,14 +344,15 @@ impl LaneConnection {
         self.connector.connect(self.id, &self.address);
     }
 
-    /// Answers what is owed, and whatever comes until a connection is there
-    /// again, with an error; tries to connect after a pause.
+    /// Answers requests with an error until there is a connection again, and tries to
+    /// connect after a pause.
     fn pause(&mut self, engine: &mut Engine, why: &str, now: Instant) {
         engine.lane_lost(self.lane, why, false);
         engine.lane(self.lane).down = Some(why.to_owned());
         let doublings = self.failures.min(6);
         self.failures = self.failures.saturating_add(1);
         let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
+        // Jitter keeps the proxies of a fleet from reconnecting to a server in step.
         self.state = State::Paused(now + pause.mul_f64(0.5 + fastrand::f64() / 2.0));
     }
 }

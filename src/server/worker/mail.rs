@@ -1,5 +1,5 @@
-//! What a worker is told and asked, and where to say it: the rest of the process holds
-//! no more of a worker than its mailbox.
+//! Messages to a worker, and its mailbox. The rest of the process holds no more of a
+//! worker than this.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,24 +18,24 @@ use crate::policy::{Snapshot, Told};
 use crate::report::advice::Counts;
 use crate::server::stream::Detached;
 
-/// What the rest of the process tells a worker.
+/// Messages from the rest of the process.
 #[derive(Debug)]
 pub(in crate::server) enum Message {
     /// A client to serve.
     Client(Arrival),
-    /// Work by other settings, once nothing is under way.
+    /// Take over other settings, once no request is under way.
     Reload(Box<Reload>),
-    /// What came of connecting a lane.
+    /// A lane's connection was made, or failed.
     Connected(LaneId, io::Result<(Detached, MetaCommands)>),
     /// Bring the metrics up to date, then say so.
     Publish(oneshot::Sender<Durations>),
-    /// Say how many clients there are, and who some of them are.
+    /// Count the clients, and list some.
     Connections(oneshot::Sender<Connected>),
-    /// Say what is done with which keys, and what speaks against a step.
+    /// Report the traffic by key family, and the counts that `advise` needs.
     Families(oneshot::Sender<Observed>),
-    /// Say what was counted, in short.
+    /// Report sums for `stats`.
     Summary(oneshot::Sender<BTreeMap<String, u64>>),
-    /// What came of a look that was had apart.
+    /// A long value was inspected on another thread.
     Judged(Box<Judged>),
     /// The statistics that a client waits for.
     Statistics(Ticket, Vec<u8>),
@@ -43,9 +43,9 @@ pub(in crate::server) enum Message {
     Ping(oneshot::Sender<()>),
     /// Say which servers there are.
     Servers(oneshot::Sender<Vec<Arc<Address>>>),
-    /// Finish what is owed and end; said again, take no more of what still comes.
+    /// Answer the requests under way and end. The second time, read no more requests.
     Drain,
-    /// Give up whoever is still owed something, and say how many that were.
+    /// Cut off the clients that are still owed replies, and count them.
     CutOff(oneshot::Sender<usize>),
 }
 
@@ -55,13 +55,13 @@ pub(in crate::server) struct Arrival {
     pub(in crate::server) socket: Detached,
     /// The listener it came by, which may be gone by now.
     pub(in crate::server) listener: ListenerId,
-    /// What was found out about it.
+    /// Tags that sources told of the client.
     pub(in crate::server) told: Told,
-    /// What it sent meanwhile.
+    /// Bytes that the client sent while it was identified.
     pub(in crate::server) input: Vec<u8>,
 }
 
-/// What one worker saw since its configuration was loaded.
+/// Counts of one worker since its configuration was loaded.
 #[derive(Debug)]
 pub(in crate::server) struct Observed {
     pub(in crate::server) snapshot: Arc<Snapshot>,
@@ -77,11 +77,11 @@ pub(in crate::server) struct Reload {
     /// Of all servers that the settings name.
     pub(in crate::server) addresses: Vec<Arc<Address>>,
     pub(in crate::server) limits: Limits,
-    /// Who is told of it.
+    /// Receiver of the news that the worker took the settings over.
     pub(in crate::server) done: oneshot::Sender<()>,
 }
 
-/// Where a worker gets its messages, and what wakes it for them.
+/// Queue of a worker's messages, with the waker that interrupts its poll.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Mailbox {
     messages: mpsc::Sender<Message>,
@@ -98,12 +98,13 @@ impl Mailbox {
 
     /// Sends a message. A worker that ended drops it, as the process will.
     pub(in crate::server) fn send(&self, message: Message) {
+        // Sent before waking: a worker that wakes first would find nothing and sleep on.
         if self.messages.send(message).is_ok() {
             self.wake();
         }
     }
 
-    /// Has the worker look around.
+    /// Interrupts the worker's poll.
     pub(in crate::server) fn wake(&self) {
         if let Err(error) = self.waker.wake() {
             tracing::error!(%error, "worker could not be woken");
@@ -111,7 +112,8 @@ impl Mailbox {
     }
 }
 
-/// A mailbox that drains its worker when nobody can reach it any more.
+/// A mailbox that drains its worker once the last handle is dropped, so that a server that
+/// fails to start leaves no thread behind.
 #[derive(Debug)]
 struct Reach(Mailbox);
 
@@ -121,7 +123,7 @@ impl Drop for Reach {
     }
 }
 
-/// How the rest of the process sees a worker.
+/// Worker as the rest of the process sees it.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Handle {
     reach: Arc<Reach>,
@@ -130,7 +132,7 @@ pub(in crate::server) struct Handle {
 }
 
 impl Handle {
-    /// The only way to a worker, which serves nobody yet.
+    /// Handle of a worker that has no clients yet.
     pub(super) fn new(mailbox: Mailbox) -> Self {
         Self {
             reach: Arc::new(Reach(mailbox)),
@@ -138,7 +140,7 @@ impl Handle {
         }
     }
 
-    /// Where its messages go, for those who do not keep it alive.
+    /// Mailbox of the worker, for senders that must not keep it alive.
     pub(in crate::server) fn mailbox(&self) -> &Mailbox {
         &self.reach.0
     }

@@ -39,23 +39,23 @@ pub(super) use mail::{Arrival, Handle, Mailbox, Message, Observed, Reload};
 const SCRATCH_BYTES: usize = 64 << 10;
 /// Events of one turn.
 const EVENTS_PER_TURN: usize = 1024;
-/// A turn that took longer is one in which the process did not run.
+/// Longest turn of a running process. A longer one means that it was suspended or starved.
 const LONGEST_TURN: Duration = Duration::from_millis(250);
-/// How often the clock is looked at while something is owed.
+/// Interval at which the clock is read while a reply is owed.
 const TICK: Duration = Duration::from_millis(20);
 /// The token of the mailbox's events.
 const MAIL: Token = Token(usize::MAX);
 /// The token of the first lane's events; clients are numbered from 0 on.
 const FIRST_LANE: usize = usize::MAX / 2;
 
-/// Who else there is for a worker.
+/// Threads and tasks that a worker sends to.
 #[derive(Debug)]
 pub(super) struct Colleagues {
-    /// Its own number.
+    /// Number of this worker.
     pub(super) number: usize,
-    /// The mailboxes of all workers, once all are there.
+    /// Mailboxes of all workers, set once all are started.
     pub(super) workers: Arc<OnceLock<Vec<Mailbox>>>,
-    /// Those who look at what takes long.
+    /// Threads that inspect long values.
     pub(super) judges: Judges,
 }
 
@@ -63,24 +63,24 @@ pub(super) struct Colleagues {
 #[derive(Debug)]
 pub(super) struct Worker {
     engine: Engine,
-    /// One for each of the engine's lanes, in their order.
+    /// Connections of the engine's lanes, in their order.
     lanes: Vec<LaneConnection>,
-    /// Where each of them stands.
+    /// Index of each lane.
     places: BTreeMap<LaneId, usize>,
     connector: Connector,
     colleagues: Colleagues,
-    /// The settings to come.
+    /// Settings that wait to be adopted.
     reload: Option<Box<Reload>>,
     /// `None` once closed, while lanes still owe it replies.
     clients: Vec<Option<Client>>,
     poll: Poll,
-    /// Clients that are owed something which they do not take at once.
+    /// Clients that do not take their replies at once.
     stuck: HashMap<usize, Stuck>,
-    /// Since when as much is held for clients as may be.
+    /// Time since which the limit of held replies is reached.
     full_since: Option<Instant>,
     /// Clients that have something to do in the next turn, each once.
     ready: Vec<usize>,
-    /// The same for the turn before, empty.
+    /// Empty list that was used in the turn before, kept for its memory.
     spare: Vec<usize>,
     /// Clients that linger, with the end of that; some may be gone.
     lingering: VecDeque<(Instant, usize)>,
@@ -88,22 +88,22 @@ pub(super) struct Worker {
     serving: Arc<AtomicUsize>,
     limits: Limits,
     publisher: Publisher,
-    /// How often clients that cannot be served are told.
+    /// Pace of log lines about clients that cannot be served.
     unserved: Pace,
     scratch: Vec<u8>,
     started: Instant,
-    /// When this turn began.
+    /// Time at which this turn began.
     now: Instant,
-    /// When the clock is looked at, while a lane or a client is waited for.
+    /// Next time to read the clock, while a lane or a client is waited for.
     tick: Option<Instant>,
     draining: bool,
-    /// While draining: until when those who have said nothing are waited for.
+    /// While draining: end of waiting for clients that have sent nothing.
     patient_until: Option<Instant>,
 }
 
 impl Worker {
-    /// A worker that connects the engine's lanes, whose servers are all among
-    /// `addresses`, with the help of this thread's runtime.
+    /// Creates a worker and begins to connect the engine's lanes, on this thread's runtime.
+    /// `addresses` holds all of their servers.
     ///
     /// # Errors
     /// Where the system has no poller left.
@@ -170,7 +170,7 @@ impl Worker {
         Ok(())
     }
 
-    /// How long events may be waited for.
+    /// Longest time to wait for events.
     fn patience(&self) -> Option<Duration> {
         let readable = |(lane, upstream): (&LaneConnection, &Upstream)| {
             lane.is_readable() && !upstream.lane.is_parked()
@@ -203,7 +203,7 @@ impl Worker {
             let Colleagues { number, judges, .. } = &self.colleagues;
             judges.submit(*number, job, &self.connector.mailbox);
         }
-        // Not before: what was paused may have gone on.
+        // After `flush`, which may have paused or resumed clients and lanes.
         self.arm_tick();
         for note in self.engine.take_notes() {
             tracing::warn!("{note}");
@@ -213,7 +213,7 @@ impl Worker {
     fn notice(&mut self, event: &Event) {
         let Token(number) = event.token();
         if let Some(lane) = number.checked_sub(FIRST_LANE) {
-            // It may be gone.
+            // A reload may have removed the lane since the event.
             if let Some(&at) = self.places.get(&LaneId(lane as u64)) {
                 self.lanes[at].notice(event);
             }
@@ -228,7 +228,8 @@ impl Worker {
     fn look_at_clock(&mut self) {
         let now = Instant::now();
         if self.tick.is_some() {
-            // Nobody is late for what nobody looked at.
+            // Clients get back the time in which this process did not run: they could
+            // not have been served.
             let missed = (now - self.now).saturating_sub(LONGEST_TURN);
             if !missed.is_zero() {
                 for stuck in self.stuck.values_mut() {
@@ -253,7 +254,7 @@ impl Worker {
                 self.reload = Some(reload);
             }
             Message::Connected(lane, connected) => {
-                // It may be gone.
+                // A reload may have removed the lane while it connected.
                 if let Some(&at) = self.places.get(&lane) {
                     let registry = self.poll.registry();
                     self.lanes[at].connected(connected, &mut self.engine, registry, self.now);
@@ -261,7 +262,7 @@ impl Worker {
             }
             Message::Publish(done) => {
                 self.publish();
-                // Whoever asked may have gone.
+                // An error means that the asker gave up.
                 let _ = done.send(self.publisher.durations());
             }
             Message::Connections(answer) => {
@@ -295,7 +296,8 @@ impl Worker {
 
     // Another configuration ------------------------------------------------
 
-    /// Works by other settings, if some wait and nothing is under way.
+    /// Adopts waiting settings once no request is under way, so that each request is decided
+    /// and carried out by one configuration.
     fn adopt(&mut self) {
         if self.reload.is_none() || !self.engine.is_at_rest() {
             return;
@@ -310,19 +312,18 @@ impl Worker {
             limits,
             done,
         } = *reload;
-        // What was counted is named by the old settings.
+        // Counts so far belong to the old names.
         self.publish();
         self.publisher.relabel(labels);
         self.engine.adopt(settings);
         self.limits = limits;
         self.engine.bound(limits.max_buffered_bytes);
         self.connect_lanes(&addresses);
-        // Whoever asked may have gone.
+        // An error means that the asker gave up.
         let _ = done.send(());
     }
 
-    /// Gives each of the engine's lanes its connection, a new one where it has none;
-    /// those of lanes that are gone are closed.
+    /// Matches connections to the engine's lanes: keeps, opens or closes each.
     fn connect_lanes(&mut self, addresses: &[Arc<Address>]) {
         let mut before = std::mem::take(&mut self.lanes);
         self.places.clear();
@@ -337,6 +338,7 @@ impl Worker {
                 lane.place(at, address);
                 lane
             } else {
+                // Lanes are never renumbered, so a late event cannot meet another lane.
                 // Far fewer than 2^32 are made in a process's life.
                 let token = Token(FIRST_LANE + id.0 as usize);
                 LaneConnection::new((at, *id), token, address, self.connector.clone())
@@ -411,7 +413,7 @@ impl Worker {
             .publish(condition, self.engine.tally(), lanes, origins);
     }
 
-    /// Has all workers asked for what a client wants to know of the process.
+    /// Gathers statistics of all workers for clients that asked for them.
     fn ask_for_statistics(&mut self) {
         while let Some(ticket) = self.engine.pop_question() {
             let workers = self.colleagues.workers.get().cloned().unwrap_or_default();
@@ -425,7 +427,7 @@ impl Worker {
 
     // The clock ------------------------------------------------------------
 
-    /// Gives up whom nothing came of for too long.
+    /// Acts on timeouts of clients and lanes.
     fn tick(&mut self) {
         if self.tick.is_none_or(|tick| tick > self.now) {
             return;
@@ -440,7 +442,8 @@ impl Worker {
         self.give_up_stuck();
     }
 
-    /// Has the clock looked at again soon while a lane or a client waits for something.
+    /// Arms the next tick while a lane or a client waits for something. An idle worker has
+    /// none, and sleeps until an event.
     fn arm_tick(&mut self) {
         if self.tick.is_some() {
             return;

@@ -643,7 +643,7 @@ fn copies(config: &Config, spaces: impl Iterator<Item = SpaceId>) -> Copies {
     spaces.map(physical).collect()
 }
 
-/// What each client may read.
+/// Copies that each client may read.
 fn read(config: &Config) -> Copies {
     let clients = identities(config);
     let spaces = clients.iter().flat_map(|&who| {
@@ -658,7 +658,7 @@ fn read(config: &Config) -> Copies {
     copies(config, spaces)
 }
 
-/// What each client reaches by a delete, or by a write.
+/// Copies that each client deletes by a delete, or by a write.
 fn reached(config: &Config, by_write: bool) -> Vec<Copies> {
     let reached = identities(config).into_iter().map(|who| {
         let decision = config.snapshot.decide(who, b"user:1");

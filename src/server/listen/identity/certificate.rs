@@ -8,10 +8,10 @@ use webpki::EndEntityCert;
 
 use crate::policy::{RuntimeError, RuntimeTag};
 
-/// What such a URI starts with.
+/// Scheme of a URI that names a tag.
 const SCHEME: &str = "picklegate:";
 
-/// Why a certificate tells no tag though it names one.
+/// Faults of a certificate that names a tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::server) enum CertificateError {
     #[error("its certificate cannot be read: {0}")]

@@ -63,12 +63,12 @@ impl ProcessFinder {
     }
 }
 
-/// What the thread works on: never more than there are connections.
+/// Work of the lookup thread: never more entries than connections.
 #[derive(Default)]
 struct Desk {
     /// Not before somebody asks: most listeners never do.
     processes: Option<Processes>,
-    /// Who waits for the next search.
+    /// Connections that wait for the next search.
     waiting: Vec<Wanted<Asker>>,
     search: Option<(Search<Asker>, Instant)>,
     /// A search that found not everybody is followed by a pause as long: whoever

@@ -1,7 +1,7 @@
-//! What runs at the other end of a connection, found out from outside of the
-//! memcache protocol: [`proxy`] from a header that a load balancer or a sidecar
-//! writes first, [`certificate`] from what a client shows when TLS begins,
-//! [`process`] from the system, looked up by [`lookup`].
+//! Identification of a client by something other than its memcache requests: [`proxy`]
+//! reads a header that a load balancer or sidecar writes first, [`certificate`] the
+//! certificate shown when TLS begins, [`process`] asks the system for the client's
+//! process, off the workers' threads by [`lookup`].
 
 mod certificate;
 mod lookup;
@@ -31,7 +31,7 @@ pub(in crate::server) use lookup::ProcessFinder;
 use process::Peer;
 use proxy::{Parsed, ProxyError};
 
-/// How long a header may take from its first byte on.
+/// Bound on receiving a header, from its first byte on.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether a source is for this room to ask.
@@ -39,21 +39,22 @@ pub(in crate::server) fn is_asked_here(source: Source) -> bool {
     source != Source::Hello
 }
 
-/// How the clients of a listener come in.
+/// Steps between accepting a client and handing it to a worker: handshake, header,
+/// lookup.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Reception {
     pub(in crate::server) admission: Arc<Admission>,
-    /// There if its clients are spoken to by TLS.
+    /// Present if the listener speaks TLS.
     pub(in crate::server) tls: Option<(Arc<ServerConfig>, Handshakes)>,
     pub(in crate::server) processes: ProcessFinder,
-    /// Ends accepting, and the waiting for who says nothing.
+    /// Ends waiting for clients that have not sent anything.
     pub(in crate::server) stopping: CancellationToken,
     pub(in crate::server) complaints: Complaints,
 }
 
 impl Reception {
-    /// Finds out what connects, and hands it over: by TLS, if that is what the listener
-    /// speaks, behind the header of a proxy. Who says nothing before the end is let go.
+    /// Identifies a client and hands it to a worker. A proxy's header comes first, as it is
+    /// sent before TLS begins. At shutdown, clients that have sent nothing are dropped.
     pub(in crate::server) async fn identify(&self, mut client: Stream, seat: Seat) {
         let Self {
             admission,
@@ -62,12 +63,13 @@ impl Reception {
             complaints,
             ..
         } = self;
-        // First of all: it may close before anything else is done.
+        // Started first, and awaited last: the process may close its end before a header
+        // or handshake is done, and the search runs beside both.
         let peer = admission.asks(Source::Process).then(|| client.local_peer());
         let process = peer.flatten().map(|peer| self.processes.look_up(peer));
         let mut input = Vec::new();
         let mut told = Told::default();
-        // In all: the header is a part of it.
+        // One deadline for header and handshake, so that a slow header buys no time.
         let deadline = Instant::now() + tls::HANDSHAKE_TIMEOUT;
         if admission.asks(Source::ProxyProtocol) {
             let reading = read_header(&mut client, &mut input, stopping);
@@ -85,7 +87,7 @@ impl Reception {
                     source: Source::ProxyProtocol,
                 }),
                 Ok(None) => {}
-                // As a health check does.
+                // Health checks connect and close: nothing to complain of.
                 Err(HeaderError::Closed) => return,
                 Err(error) => return complaints.failed(&error),
             }
@@ -95,9 +97,9 @@ impl Reception {
             let secured = stopping.run_until_cancelled(securing);
             client = match secured.await {
                 Some(Ok(client)) => client,
-                // Nothing is owed yet.
+                // No request was read, so nothing is owed.
                 None => return,
-                // As a health check does.
+                // A health check, as above.
                 Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return,
                 Some(Err(error)) => {
                     metrics::tls_handshake_failed(&admission.name);
@@ -128,7 +130,7 @@ impl Reception {
     }
 }
 
-/// Why the first bytes of a connection are no header.
+/// Failures of reading a header.
 #[derive(Debug, thiserror::Error)]
 enum HeaderError {
     #[error("bad PROXY header: {0}")]
@@ -148,7 +150,8 @@ async fn read_header(
     input: &mut Vec<u8>,
     stopping: &CancellationToken,
 ) -> Result<Option<RuntimeTag>, HeaderError> {
-    // Whoever connects in advance says nothing for a while.
+    // No time limit for the first byte: pools connect in advance, and stay silent until
+    // they have a request.
     tokio::select! {
         biased;
         read = read_some(client, input) => read?,
@@ -184,7 +187,7 @@ async fn read_some(client: &mut Stream, input: &mut Vec<u8>) -> Result<(), Heade
 }
 
 impl Stream {
-    /// The tag in its certificate, if it showed one that has one.
+    /// Tag in the client's certificate, if it presented one that names a tag.
     fn certified_tag(&self) -> Result<Option<RuntimeTag>, CertificateError> {
         match self {
             Self::Tls(stream) => match tls::certificates(stream) {
@@ -195,7 +198,7 @@ impl Stream {
         }
     }
 
-    /// How the system knows the other end.
+    /// Identity of the other end in the system's own terms, if it is on this machine.
     fn local_peer(&self) -> Option<Peer> {
         let tcp = |stream: &TcpStream| {
             Some(Peer::Tcp {

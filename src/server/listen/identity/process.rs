@@ -1,14 +1,14 @@
-//! Which process is at the other end of a connection, as the system knows it: the one
-//! that has the other socket. Asks the peer nothing, opens no connection.
+//! Process at the other end of a connection, found by the socket that it holds. Asks the
+//! peer nothing, opens no connection.
 //!
 //! Finds processes on this machine only, that are in view (in Kubernetes: a shared
 //! process namespace) and whose `/proc` entries may be read (those of the same
 //! user, or with `CAP_SYS_PTRACE`). Everything else has no tag.
 //!
-//! The kernel says which inode a socket has and whose it is, but not which process
-//! has it open. Whoever had the last ones has it most likely, so these are asked
-//! first, the descriptor that it was before all; only somebody new is searched for
-//! among all processes, in [`Search`]es that let the others go on.
+//! The kernel tells a socket's inode and user, but not which process has it open. The
+//! processes that had recent sockets are tried first, beginning at the descriptor
+//! seen last, because pools reconnect from the same process. Only a new process is
+//! searched for among all, in [`Search`]es that other lookups can overtake.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -26,14 +26,14 @@ use crate::policy::RuntimeTag;
 
 /// Most processes remembered.
 const MAX_KNOWN: usize = 4096;
-/// Descriptors that are looked at before a search: a microsecond or two each.
+/// Descriptors that are read before a search, at a microsecond or two each.
 const MAX_QUICK_LINKS: usize = 256;
-/// Descriptors of a search that are looked at before others have their turn.
+/// Descriptors that a search reads before other lookups have their turn.
 const LINKS_PER_STEP: usize = 256;
-/// Sockets of a search that are asked about again in a step: who has closed one is
-/// not found any more.
+/// Sockets that a step of a search asks the kernel about again. A client that has closed
+/// its socket would otherwise be searched for to the end.
 const ASKED_PER_STEP: usize = 16;
-/// Processes that each have a socket from the one before.
+/// Generations of processes through which one socket is followed back.
 const MAX_ANCESTORS: usize = 8;
 
 /// The other end of a connection, as far as its socket tells.
@@ -46,26 +46,26 @@ pub(in crate::server) enum Peer {
     },
     /// On a TCP socket.
     Tcp {
-        /// Its address.
+        /// Address of the client.
         client: SocketAddr,
         /// Ours, that it connected to.
         server: SocketAddr,
     },
 }
 
-/// Since the machine started.
+/// Time since boot, suspended time included, as the start times of processes are.
 pub(super) fn since_boot() -> Duration {
     let now = clock_gettime(ClockId::Boottime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
 }
 
-/// What is known of a peer at once.
+/// Result of the quick part of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// All there is to know: `None` if it is no Python, is on another machine, has
     /// closed already or cannot be looked at.
     Tag(Option<RuntimeTag>),
-    /// Whoever has this socket has to be searched for.
+    /// No known process has this socket: all have to be searched.
     Search(Open, Ends),
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Processes {
     programs: Programs,
     /// The last one first. `known.len() <= MAX_KNOWN`
     known: Vec<Known>,
-    /// All that there were at the last search.
+    /// Processes that existed at the last search. Others are new, and searched first.
     before: HashSet<i32>,
 }
 
@@ -86,17 +86,18 @@ struct Known {
     program: Program,
     /// `None` if it is no Python.
     tag: Option<RuntimeTag>,
-    /// Of the last TCP socket of its that was asked about.
+    /// User and descriptor of its last TCP socket that was looked up: the next one is
+    /// probably near.
     uid: Option<u32>,
     descriptor: u32,
 }
 
-/// One program in one process: tells it from others that have had its pid.
+/// One program in one process, told from others that had the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Program {
-    /// Of the process, in ticks since boot.
+    /// Start of the process, in ticks since boot.
     start_time: u64,
-    /// Where its stack starts, at random: `execve` keeps the process but not this.
+    /// Start of the stack, which is random: `execve` keeps the process but not this.
     stack_start: u64,
 }
 
@@ -117,9 +118,9 @@ struct Held {
 }
 
 impl Processes {
-    /// What is known of a peer that connected before `asked`, since the machine
-    /// started. Takes less than a millisecond, but for a program that was never
-    /// looked at.
+    /// Looks up a peer that connected before `asked` (time since boot) among the
+    /// processes that are known. Takes less than a millisecond, except for a program that
+    /// was never inspected.
     pub(super) fn ask(&mut self, peer: Peer, asked: Duration) -> Answer {
         let ends = match peer {
             Peer::Unix { pid } => return Answer::Tag(self.tag_of(pid, asked)),
@@ -131,7 +132,8 @@ impl Processes {
         if let Some(held) = self.holder(socket) {
             return Answer::Tag(self.tag_of_holder(held, socket, asked));
         }
-        // Who closes at once was seen, but is found no more.
+        // Asked again before a search of all processes is paid for: a client that closed
+        // meanwhile needs none.
         match self.find(ends) {
             Some(socket) => Answer::Search(socket, ends),
             None => Answer::Tag(None),
@@ -149,8 +151,8 @@ impl Processes {
         found
     }
 
-    /// The known process that has a socket open, if it is soon found. Those of the
-    /// same user come first, and the descriptors where the last ones were.
+    /// The known process that has a socket open, if a few reads find it. Processes of the
+    /// socket's user come first, and of each the descriptor of its last socket.
     fn holder(&self, Open { inode, uid }: Open) -> Option<Held> {
         let own = self.known.iter().filter(|known| known.uid == Some(uid));
         let others = self.known.iter().filter(|known| known.uid != Some(uid));
@@ -190,9 +192,11 @@ impl Processes {
             return Ok(None);
         }
         let process = Process::new(pid)?;
-        // Before its program is looked at: if that is replaced meanwhile, what is
-        // remembered of it will not be found again.
+        // Read before the program is inspected. If `execve` replaces it in between, the
+        // tag is remembered under an identity that no lookup finds again.
         let program = Program::of(&process.stat()?);
+        // One tick of grace, as start times are rounded to ticks. A process that started
+        // later cannot have connected: the peer is gone, and its pid was reused.
         let latest = asked.as_secs_f64() * procfs::ticks_per_second() as f64 + 1.0;
         if program.start_time as f64 > latest {
             return Err(ProcError::Other("it has a pid that was another's".into()));
@@ -221,7 +225,7 @@ impl Processes {
         self.known.insert(0, known);
     }
 
-    /// Begins to search for who has these sockets.
+    /// Begins to search all processes for these sockets.
     pub(super) fn search<T>(&mut self, wanted: Vec<Wanted<T>>) -> io::Result<Search<T>> {
         self.known.retain(|known| is_there(known.pid));
         let ours = std::process::id().cast_signed();
@@ -232,7 +236,8 @@ impl Processes {
             .partition(|pid| !self.before.contains(pid));
         new.sort_unstable();
         old.sort_unstable();
-        // From the last one on: who is new, above all.
+        // Taken from the end: new processes first, since a known one was just tried and
+        // an old one has had its chance in an earlier search.
         let mut pids = old;
         pids.extend(self.known.iter().rev().map(|known| known.pid));
         pids.extend(new);
@@ -244,8 +249,8 @@ impl Processes {
         })
     }
 
-    /// Goes on with a search; gives those found, and at its end the others, without a
-    /// tag.
+    /// Continues a search. Returns the connections that are decided; at the end of the
+    /// search, the remaining ones without a tag.
     pub(super) fn step<T>(&mut self, search: &mut Search<T>) -> Vec<(T, Option<RuntimeTag>)> {
         let mut found = Vec::new();
         let mut links = 0;
@@ -288,22 +293,22 @@ impl Processes {
     }
 }
 
-/// Somebody who is searched for.
+/// A connection whose process is searched for.
 #[derive(Debug)]
 pub(super) struct Wanted<T> {
     pub(super) who: T,
     pub(super) socket: Open,
     pub(super) ends: Ends,
-    /// When, since the machine started.
+    /// Time of the request, since boot.
     pub(super) asked: Duration,
 }
 
-/// A search for who has some sockets open, among all processes.
+/// A search of all processes for some sockets.
 #[derive(Debug)]
 pub(super) struct Search<T> {
-    /// By inode, those not found yet.
+    /// Connections not found yet, by inode.
     wanted: HashMap<u64, Wanted<T>>,
-    /// Where it was not looked yet, the next one last.
+    /// Processes still to be searched, the next one last.
     pids: Vec<i32>,
 }
 
@@ -314,7 +319,7 @@ impl<T> Search<T> {
 }
 
 impl Held {
-    /// The inode of the socket that it is, if it is one.
+    /// Inode of the socket behind the descriptor, if it is a socket.
     fn inode(self) -> Option<u64> {
         let Self { pid, descriptor } = self;
         let link = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?;
@@ -325,7 +330,7 @@ impl Held {
     }
 }
 
-/// All of a process; none if it has ended, or is another user's.
+/// Descriptors of a process; none if it has ended, or belongs to another user.
 fn descriptors(pid: i32) -> impl Iterator<Item = Held> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd"));
     // Not procfs's iterator, which takes four system calls for a descriptor.
@@ -336,8 +341,8 @@ fn descriptors(pid: i32) -> impl Iterator<Item = Held> {
     })
 }
 
-/// Who had a socket first. A child inherits descriptors by their numbers, and may be
-/// another Python.
+/// Process that had the socket first. A child inherits descriptors under the same
+/// numbers, and may run another Python.
 fn eldest(mut held: Held, inode: u64) -> Held {
     for _ in 0..MAX_ANCESTORS {
         let parent = Process::new(held.pid).and_then(|process| process.stat());

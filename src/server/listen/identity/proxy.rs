@@ -17,7 +17,7 @@ const TAG: u8 = 0xe0;
 /// `<signature> <version and command> <family and transport> <length>`
 const HEAD_BYTES: usize = PROTOCOL_PREFIX.len() + 4;
 
-/// What the first bytes of a connection are.
+/// Result of parsing the first bytes of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parsed {
     /// No header of this version: all of them are the client's.
@@ -33,7 +33,7 @@ pub enum Parsed {
     },
 }
 
-/// Why a header was refused.
+/// Faults of a header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
     /// Longer than [`MAX_HEADER_BYTES`].
@@ -54,9 +54,9 @@ pub enum ProxyError {
     /// The addresses of its family do not fit.
     #[error("proxy header has {has} bytes behind its head, its addresses take {needs}")]
     Addresses {
-        /// As the header says.
+        /// Length that the header states.
         has: usize,
-        /// As the family says.
+        /// Length that the address family needs.
         needs: usize,
     },
     /// A field longer than what is left for it.

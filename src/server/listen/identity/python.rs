@@ -1,8 +1,9 @@
-//! Which Python a process runs, by its program and by what it has mapped: pure but for
-//! reading these.
+//! Python version of a process, found from its program and its mapped files. Does nothing
+//! but read these.
 //!
-//! A process can call itself anything, so its name alone is never believed: what it
-//! has mapped must agree, or, where that shows no Python, what its program holds.
+//! A process can call itself anything, so a name alone is never believed. The files that
+//! the process has mapped must agree; if none shows a Python, the content of its program
+//! must.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -20,19 +21,19 @@ use crate::policy::RuntimeTag;
 const MAX_MAPPINGS: usize = 65_530;
 /// Programs whose files are remembered.
 const MAX_PROGRAMS: usize = 256;
-/// As much of a program as is searched: four times the largest Python.
+/// Bound on the bytes of a program that are searched: four times the largest Python.
 const MAX_PROGRAM_BYTES: u64 = 128 << 20;
 /// Read at once.
 const PIECE_BYTES: usize = 1 << 20;
-/// What every interpreter has heard of.
+/// String that every interpreter contains.
 const PYTHONPATH: &[u8] = b"PYTHONPATH";
-/// What Linux appends to the path of a file that is no longer there.
+/// Suffix that Linux appends to the path of a mapped file that was deleted.
 const DELETED: &str = " (deleted)";
 
 /// Major and minor.
 type Version = (u8, u8);
 
-/// A file, as long as nobody writes to it.
+/// A file in one state: a write gives it another identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct FileId {
     device: u64,
@@ -41,7 +42,7 @@ struct FileId {
     modified: (i64, i64),
 }
 
-/// The programs whose files were searched, and whether they hold a version.
+/// Programs whose files were searched, with the result for a version.
 #[derive(Debug, Default)]
 pub(super) struct Programs {
     /// `searched.len() <= MAX_PROGRAMS`
@@ -49,12 +50,11 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// The tag of what a process runs; `None` if it is no Python.
+    /// Tag of the Python that a process runs; `None` if it runs none.
     pub(super) fn look_at(&mut self, process: &Process) -> ProcResult<Option<RuntimeTag>> {
         let path = process.exe()?;
         let program = path.file_name().map(OsStr::to_string_lossy);
-        // Not procfs's parser, which some paths that a process can map make fail or
-        // panic.
+        // Not procfs's parser: some paths that a process can map make it fail or panic.
         let maps = BufReader::new(process.open_relative("maps")?);
         let holds = |version| {
             let held = process.open_relative("exe").map_err(io::Error::other);
@@ -71,7 +71,7 @@ impl Programs {
         ))
     }
 
-    /// Whether a program's file holds what the interpreter of this version holds.
+    /// Whether a program's file contains the marks of an interpreter of this version.
     fn hold(&mut self, file: File, version: Version) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let id = FileId {
@@ -92,7 +92,7 @@ impl Programs {
     }
 }
 
-/// Whether a program knows `PYTHONPATH` and its version in full, as `3.11.7`.
+/// Whether a program contains `PYTHONPATH` and a full version such as `3.11.7`.
 fn holds(mut program: impl Read, (major, minor): Version) -> io::Result<bool> {
     let version = format!("{major}.{minor}.");
     let (version, path) = (Finder::new(&version), Finder::new(PYTHONPATH));
@@ -132,14 +132,14 @@ fn mapped_files(maps: impl BufRead) -> impl Iterator<Item = String> {
         })
 }
 
-/// What a process runs, by the name of its program, the paths of the files that it
-/// has mapped, and whether its program holds the marks of a version.
+/// Runtime of a process, from the name of its program, the paths of its mapped files, and
+/// whether its program contains the marks of a version.
 ///
-/// A program that is no Python by its name is one if it has mapped a libpython or,
-/// linked with that statically, an extension module of the standard library. One that
-/// is must not have mapped those of another version; if it has mapped none, its file
-/// must hold its version. What shows several versions has no tag, and neither has what
-/// shows a major version only.
+/// A program named otherwise (uwsgi) is a Python if it has mapped a libpython,
+/// or an extension module of the standard library if libpython is linked statically. A
+/// program named after a Python must agree with the versions that it has mapped; if it
+/// has mapped none, its file must contain its version. There is no tag if several
+/// versions show, or only a major one.
 fn runtime_of(
     program: &str,
     mapped: impl IntoIterator<Item = String>,

@@ -1,6 +1,6 @@
-//! Which socket of this machine is the other end of a TCP connection. The kernel
-//! answers for one by its addresses (`sock_diag`), in microseconds however many there
-//! are; where it may not be asked, the table of all sockets is read instead.
+//! Sockets of this machine, looked up by the addresses of a TCP connection. The kernel
+//! answers for one (`sock_diag`) in microseconds however many there are; where the kernel
+//! may not be asked, the table of all sockets is read instead.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,15 +14,15 @@ use netlink_sys::{Socket, SocketAddr as NetlinkAddr};
 use procfs::net::TcpNetEntry;
 use procfs::{ProcError, ProcResult};
 
-/// More than an answer takes.
+/// Larger than any answer about one socket.
 const ANSWER_BYTES: usize = 4096;
-/// Answers to earlier questions that are passed over.
+/// Answers to earlier questions that are skipped before giving up.
 const MAX_STRAY: usize = 16;
-/// Any socket with these addresses.
+/// Cookie that matches any socket with the addresses asked for.
 const ANY_COOKIE: [u8; 8] = [0xff; 8];
 
-/// Address and port of the client and of ours, the same whichever family of socket
-/// shows them.
+/// Address and port of both ends, the client's first. IPv4 addresses mapped into IPv6 are
+/// unmapped, so that either family of socket gives the same.
 pub(super) type Ends = [(IpAddr, u16); 2];
 
 pub(super) fn ends(client: SocketAddr, server: SocketAddr) -> Ends {
@@ -33,11 +33,11 @@ pub(super) fn ends(client: SocketAddr, server: SocketAddr) -> Ends {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Open {
     pub(super) inode: u64,
-    /// Whose process opened it.
+    /// User whose process opened the socket.
     pub(super) uid: u32,
 }
 
-/// Where sockets are asked for.
+/// Means of looking up sockets.
 #[derive(Debug)]
 pub(super) struct Sockets {
     /// `None` where the kernel is not asked.
@@ -92,13 +92,15 @@ impl Kernel {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
         socket.connect(&NetlinkAddr::new(0, 0))?;
-        // It has answered before it takes the next question.
+        // The kernel answers within `send`, so the answer is there when it returns, and
+        // a missing one must not block the thread that serves all lookups.
         socket.set_non_blocking(true)?;
         let mut kernel = Self {
             socket,
             sequence: 0,
         };
-        // Whether it does at all.
+        // Asked once for nothing: where questions are forbidden, the socket may still be
+        // allowed. No connection has port 0, so only a refusal is an error.
         let nobody = SocketAddr::from(([127, 0, 0, 1], 0));
         kernel.ask(ends(nobody, nobody))?;
         Ok(kernel)
@@ -141,6 +143,7 @@ impl Kernel {
             let len = self.socket.recv(&mut &mut answer[..], 0)?;
             let read = NetlinkMessage::<SockDiagMessage>::deserialize(&answer[..len]);
             let message = read.map_err(|error| io::Error::other(error.to_string()))?;
+            // Left by a question whose answer was not read because of an error.
             if message.header.sequence_number != self.sequence {
                 continue;
             }
@@ -159,7 +162,7 @@ impl Kernel {
     }
 }
 
-/// One that its process has closed has no inode.
+/// A closed socket still has addresses, but no inode and so no process.
 fn open(inode: u64, uid: u32) -> Option<Open> {
     (inode != 0).then_some(Open { inode, uid })
 }
@@ -176,7 +179,7 @@ fn from_table(wanted: Ends) -> ProcResult<Option<Open>> {
     {
         return Ok(Some(found));
     }
-    // It may be connected to an IPv4 address with an IPv6 socket.
+    // A dual-stack client shows in the IPv6 table even if it connected by IPv4.
     match procfs::net::tcp6() {
         Ok(table) => Ok(among(table)),
         Err(ProcError::NotFound(_)) => Ok(None), // A system without IPv6.

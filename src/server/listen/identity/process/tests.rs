@@ -131,7 +131,7 @@ fn clients() -> impl Iterator<Item = Client> {
     })
 }
 
-/// What is at the other end of the next connection.
+/// Peer at the other end of the next connection.
 fn accept(listener: &TcpListener) -> Peer {
     let (stream, client) = listener.accept().unwrap();
     let server = stream.local_addr().unwrap();
