@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// How often rounds may allocate before it counts.
+/// Counts of which one must be 0, or lines that allocate are searched for.
 const LOOKS: usize = 4;
 /// Sizes of the values on their way.
 const VALUE_BYTES: [usize; 2] = [100, 4096];
@@ -34,15 +34,15 @@ const VALUE_BYTES: [usize; 2] = [100, 4096];
 const DEPTH: usize = 16;
 /// Clients whose requests are on their way at a time.
 const CLIENTS: usize = 8;
-/// What a worker reads at once.
+/// Bytes that a worker reads at once.
 const READ_BYTES: usize = 64 << 10;
-/// How often each is asked before it is counted, and again while it is: buffers
-/// settle at once in the engine, and as reads and writes fall in the server.
+/// Rounds before the first count, and in each. Buffers settle at once in the engine; in the
+/// server they depend on how reads and writes fall.
 const ENGINE_ROUNDS: usize = 50;
 const SERVER_ROUNDS: usize = 100;
-/// How many times as often before it is counted for good.
+/// Times that all rounds are run between two counts.
 const SETTLING: usize = 10;
-/// How long a half of a request has to arrive alone.
+/// Pause that lets half a request arrive alone.
 const PAUSE: Duration = Duration::from_micros(300);
 
 // What is counted ------------------------------------------------------------
@@ -54,16 +54,15 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What allocated, by the line that did it.
+/// Allocations, by the line that made them.
 #[derive(Default)]
 struct Findings(BTreeMap<String, Vec<String>>);
 
 impl Findings {
-    /// Lives through `rounds` in which buffers find their size, then through as
-    /// many that must not allocate. If they do, looks again much later, a few times,
-    /// and then where: pooled buffers find their size one by one, whenever it is their
-    /// turn to hold the most, and how much that is depends on who runs when. What
-    /// allocates for a request does so each time.
+    /// Runs `rounds` in which buffers find their size, then as many that must not allocate.
+    /// If these do, counts again much later, a few times, and only then searches for the
+    /// lines. Pooled buffers grow one by one, whenever it is their turn to hold the most,
+    /// and that depends on scheduling; code that allocates for a request does so each time.
     fn check(&mut self, what: &str, rounds: usize, mut round: impl FnMut()) {
         let mut live = || (0..rounds).for_each(|_| round());
         live();
@@ -133,7 +132,7 @@ const DATES: &[u8] =
 /// Requests that are promised not to allocate.
 struct Kind {
     name: &'static str,
-    /// What makes them be answered the same every time.
+    /// Requests that make the answers the same every time.
     given: Vec<u8>,
     requests: Vec<u8>,
 }
@@ -250,7 +249,7 @@ fn kinds(prefix: &str, bytes: usize) -> Vec<Kind> {
 
 // The engine alone -----------------------------------------------------------
 
-/// How one client's requests come in.
+/// Pieces in which one client's requests come in.
 fn pieces(requests: &[u8], client: u32, layout: &str) -> Vec<(u32, Vec<u8>)> {
     let pieces = match layout {
         "pipelined" => vec![requests.repeat(DEPTH)],

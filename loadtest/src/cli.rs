@@ -33,10 +33,10 @@ pub(crate) enum Command {
 /// A comparison.
 #[derive(Debug, Args)]
 pub(crate) struct Compare {
-    /// How often each contender is measured.
+    /// Measurements of each contender.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
     pub(crate) rounds: usize,
-    /// How long each time.
+    /// Duration of each.
     #[arg(long, value_name = "S", default_value = "1.5", value_parser = seconds)]
     pub(crate) seconds: Duration,
     /// Only works whose name contains this, for a quick look.
@@ -57,7 +57,7 @@ pub(crate) struct Compare {
     /// Write everything that was measured.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Where the plots go.
+    /// Directory for the plots.
     #[arg(
         long,
         value_name = "DIR",
@@ -70,10 +70,10 @@ pub(crate) struct Compare {
 /// A byte forwarder.
 #[derive(Debug, Args)]
 pub(crate) struct Forward {
-    /// Where clients connect: host:port.
+    /// Address for clients: host:port.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: String,
-    /// Where their bytes go: host:port.
+    /// Destination of their bytes: host:port.
     #[arg(long, value_name = "ADDR")]
     pub(crate) upstream: String,
 }
@@ -81,13 +81,13 @@ pub(crate) struct Forward {
 /// Idle clients.
 #[derive(Debug, Args)]
 pub(crate) struct Idle {
-    /// Where they connect.
+    /// Address to connect to.
     #[arg(long, value_name = "ADDR")]
     pub(crate) target: Target,
-    /// How many there are.
+    /// Number of connections.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = positive)]
     pub(crate) connections: usize,
-    /// How long they stay.
+    /// Time for which they stay.
     #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
     pub(crate) seconds: Duration,
 }
@@ -95,8 +95,9 @@ pub(crate) struct Idle {
 /// One load.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Where: `host:port` or `unix:/path`, and maybe a runtime (`127.0.0.1:11212=py2.7`);
-    /// connections are spread over several, each with its own values.
+    /// Target: `host:port` or `unix:/path`, and maybe a runtime
+    /// (`127.0.0.1:11212=py2.7`); connections are spread over several, each with its own
+    /// values.
     #[arg(long = "target", value_name = "ADDR[=TAG]", required = true)]
     pub(crate) targets: Vec<Target>,
     /// All targets use the same key names, which a proxy must keep apart.
@@ -110,7 +111,7 @@ pub(crate) struct Run {
     /// Requests that a connection has under way at most.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = positive)]
     pub(crate) depth: usize,
-    /// How long to measure.
+    /// Duration of the measurement.
     #[arg(long, value_name = "S", default_value = "5", value_parser = seconds)]
     pub(crate) seconds: Duration,
     /// Measure this many requests instead, in no more than 60 seconds or --seconds if longer.
@@ -146,7 +147,7 @@ pub(crate) struct Run {
     pub(crate) progress: bool,
 }
 
-/// What is asked for.
+/// Kinds of requests, and their shares.
 #[derive(Debug, Args)]
 pub(crate) struct Mix {
     /// Weight of single reads.
@@ -164,13 +165,13 @@ pub(crate) struct Mix {
     /// Meta commands (mg, ms, mn) in place of get and set.
     #[arg(long)]
     pub(crate) meta: bool,
-    /// How many keys there are.
+    /// Number of keys.
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     pub(crate) keys: usize,
-    /// What key names begin with.
+    /// Prefix of key names.
     #[arg(long, value_name = "TEXT", default_value = "load")]
     pub(crate) prefix: String,
-    /// Which keys are asked for: uniform or zipf:EXPONENT.
+    /// Distribution of the keys asked for: uniform or zipf:EXPONENT.
     #[arg(long, value_name = "DIST", default_value = "uniform")]
     pub(crate) dist: Distribution,
     /// Size of a value.
@@ -179,7 +180,7 @@ pub(crate) struct Mix {
     /// Plain bytes with flags 0 as values, not pickles with flags 1.
     #[arg(long)]
     pub(crate) raw: bool,
-    /// The same seed asks for the same keys in the same order.
+    /// Seed: an equal one asks for the same keys in the same order.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
 }

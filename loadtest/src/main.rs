@@ -41,7 +41,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What went wrong while measuring.
+    /// Failure of a measurement.
     pub(crate) fn no(error: impl Display) -> Self {
         Self::No(error.to_string())
     }

@@ -1,7 +1,7 @@
-//! The same load by memcache-async, one task for each connection: what an
-//! ordinary client sees. Dearer than `drive`, and made by others, so that the
-//! two can be checked against each other. It writes with "noreply": a set counts
-//! once it is sent, and whether it was stored is seen by the reads.
+//! A load by memcache-async, one task for each connection: the view of an ordinary
+//! client. Dearer than `drive`, and made by others, so that the two can be checked
+//! against each other. It writes with "noreply": a set counts once it is sent, and the
+//! reads show whether it was stored.
 
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind};

@@ -245,7 +245,7 @@ fn bytes_that_are_looked_at_apart_are_bounded() {
     assert!(rig.engine.is_at_rest());
 }
 
-/// What one of two versions asks for, at random.
+/// Writes a random request of one of two versions.
 fn request(rng: &mut Rng, out: &mut Vec<u8>) {
     let key = rng.u8(..6);
     let values = [

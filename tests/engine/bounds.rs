@@ -1,4 +1,4 @@
-//! What one client can make the engine hold is bounded.
+//! Bounds on what one client can make the engine hold.
 
 use picklegate::engine::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT};
 use picklegate::protocol::request::{MAX_LINE_BYTES, MAX_RETRIEVAL_LINE_BYTES};
@@ -6,9 +6,9 @@ use picklegate::protocol::request::{MAX_LINE_BYTES, MAX_RETRIEVAL_LINE_BYTES};
 use crate::support::rig::{Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
-/// What a socket gives at once.
+/// Bytes that a socket gives at once.
 const READ_BYTES: usize = 64 << 10;
-/// What the heads below declare.
+/// Length that the heads below declare.
 const DECLARED: usize = 1 << 30;
 
 #[test]
@@ -101,7 +101,7 @@ fn store_large(rig: &mut Rig, servers: usize, keys: &[String]) {
     }
 }
 
-/// What a client makes the engine hold for it.
+/// Pumps replies that the client does not take.
 fn pump_unread(rig: &mut Rig, client: u32, lane: usize) {
     while !rig.engine.session(client).is_dead() {
         let moved = rig.write_lane(lane, usize::MAX) + rig.read_on(lane, READ_BYTES);

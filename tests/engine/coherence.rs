@@ -1,4 +1,4 @@
-//! Which writes reach the copies of others, what fills are, and reading them.
+//! Deletes and writes that reach the copies of others, fills, and reading other copies.
 
 use picklegate::engine::{Invalidation, Outcome};
 use picklegate::pickle::Verdict;

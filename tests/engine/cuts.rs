@@ -7,10 +7,10 @@ use crate::support::rig::{Cut, Rig, ask_alone, config, text};
 /// One conversation of a Python 2 client.
 struct Sample {
     name: &'static str,
-    /// What the cache holds before.
+    /// Content of the cache before.
     stored: Vec<u8>,
     requests: Vec<u8>,
-    /// What the client gets; `None` for what a cache answers by itself.
+    /// Replies to the client; `None` for those that a cache gives by itself.
     expected: Option<Vec<u8>>,
 }
 
@@ -234,7 +234,7 @@ fn hidden_samples() -> Vec<Sample> {
     ]
 }
 
-/// What the client received in all, and the upstream sent.
+/// All that the client received, and all that the upstream was sent.
 fn converse(
     sample: &Sample,
     config: &picklegate::config::Config,

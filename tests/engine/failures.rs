@@ -1,6 +1,6 @@
-//! What fails upstream costs what it holds and nothing else: reads are misses unless
-//! the rule says otherwise, writes are errors, and whoever waited long enough is
-//! answered, whatever still comes.
+//! Failures upstream. They cost what the server holds and nothing else: reads are misses
+//! unless the rule says otherwise, writes are errors, and a request that waited long
+//! enough is answered, whatever arrives later.
 
 use picklegate::engine::{Invalidation, Outcome, Overdue};
 use picklegate::protocol::reply::ReplyError;
@@ -9,12 +9,12 @@ use crate::support::rig::{Cut, Rig, config, text};
 
 const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 const STRICT: &str = "mode = \"isolate\"\ncoherence = \"strict\"";
-/// What a request may take here.
+/// Time that a request may take here.
 const TIMEOUT_US: u64 = 1_000_000;
-/// As long as one turn may count.
+/// Longest time that may count as one turn.
 const STEP_US: u64 = 250_000;
 
-/// How often requests had an outcome.
+/// Requests with an outcome.
 fn count(rig: &Rig, outcome: Outcome) -> u64 {
     let tally = rig.engine.tally();
     let rows = tally.requests.iter();
@@ -59,7 +59,7 @@ const FAILING: [Failing; 4] = [
     Failing::Silent,
 ];
 
-/// What a client is told whose request goes to a server that fails.
+/// Reply to a client whose request goes to a server that fails.
 fn told(rule: &str, failing: Failing, request: &str) -> (String, Rig) {
     let mut rig = Rig::new(&config(1, rule), 1);
     let client = rig.open("py2");
@@ -540,8 +540,8 @@ fn an_error_among_values_costs_its_keys_only() {
     }
 }
 
-/// The same bytes, where the error is the end and the next reply begins with a key
-/// that both asked for.
+/// A stream in which the error is the end and the next reply begins with a key that both
+/// asked for.
 #[test]
 fn a_value_behind_an_error_is_given_to_whom_the_marks_say() {
     let mut rig = marking(ISOLATE);

@@ -1,5 +1,5 @@
-//! What a client cannot see is no raw material for it: nothing that works on a value
-//! that is there works on a hidden one.
+//! Hidden values: no command that works on a value that is there works on one that its
+//! client cannot see.
 
 use picklegate::engine::MetaCommands;
 
@@ -35,7 +35,7 @@ impl Scene {
             .ask_cache(0, &[head.as_bytes(), value, b"\r\n"].concat());
     }
 
-    /// The same under a key in base64.
+    /// Stores under a key in base64.
     fn put_at(&mut self, key: &str, value: &[u8]) {
         let head = format!("ms {key} {} b F1\r\n", value.len());
         self.rig
@@ -60,7 +60,7 @@ impl Scene {
     }
 }
 
-/// What works on a value that is there, and what it is told where none is.
+/// Commands that work on a value that is there, with their replies where none is.
 const WRITES: [(&str, &str); 14] = [
     ("append k 0 0 1\r\nx", "NOT_STORED"),
     ("prepend k 0 0 1\r\nx", "NOT_STORED"),
@@ -184,7 +184,7 @@ fn where_nothing_is_hidden_nothing_is_looked_at() {
     }
 }
 
-/// What comes between the look and the change is looked at as well.
+/// A value stored between the look and the change is looked at as well.
 #[test]
 fn a_value_that_is_hidden_meanwhile_is_left_alone() {
     for write in [
@@ -303,7 +303,7 @@ fn a_hidden_value_under_a_key_that_only_base64_spells_is_no_raw_material_either(
     }
 }
 
-/// What is no pickle, what its reader can load, and nothing at all.
+/// Values that are no pickles, pickles that the reader can load, and no value at all.
 #[test]
 fn a_value_under_such_a_key_that_is_seen_is_changed_as_ever() {
     for key in ["YSBi", "YQpi", "YQBi"] {
@@ -399,7 +399,8 @@ fn a_server_without_meta_commands_gets_no_value_by_them() {
     assert_eq!(scene.kept(), "VA 4 f1 t-1\\r\\n\\x80\\x02N.\\r\\n");
 }
 
-/// What waits for a connection is sent by what its server turns out to be.
+/// A store that waits for a connection is sent in the form that its server turns out to
+/// know.
 #[test]
 fn a_store_that_waits_for_an_older_server_is_refused_and_never_sent() {
     let refusal = "SERVER_ERROR picklegate: upstream 10.0.0.1:11211 knows no meta commands\\r\\n";

@@ -1,4 +1,4 @@
-//! What clients say of themselves, and what becomes of those that say nothing.
+//! Tags that clients give themselves, and the treatment of clients without any.
 
 use std::sync::Arc;
 

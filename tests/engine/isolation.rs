@@ -119,7 +119,7 @@ proptest! {
 
 // Any bytes -------------------------------------------------------------------
 
-/// What other spaces hold, and all that the attacker sent upstream.
+/// Secrets of other spaces, and all that the attacker sent upstream.
 struct Raid {
     rig: Rig,
     attacker: Attacker,
@@ -203,7 +203,7 @@ impl Raid {
         }
     }
 
-    /// What was sent upstream names no key of another space, but to delete it.
+    /// Checks that requests upstream name keys of other spaces only to delete them.
     fn check_upstream(&self) {
         let mut rest = &self.upstream[..];
         while let Line::Whole { text: len, total } = find_line(rest, 0) {

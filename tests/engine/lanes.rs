@@ -1,4 +1,4 @@
-//! Which requests share a line, a write and a connection, and which never do.
+//! Requests that share a line, a write and a connection, and those that never do.
 
 use crate::support::rig::{Rig, config, text};
 
@@ -6,7 +6,7 @@ const ISOLATE: &str = "mode = \"isolate\"\ncoherence = \"deletes\"";
 /// From this size on, values have a lane of their own.
 const LARGE_BYTES: usize = 64 << 10;
 
-/// What a lane is about to send.
+/// Bytes that a lane is about to send.
 fn unwritten(rig: &mut Rig, lane: usize) -> String {
     text(rig.engine.lane(lane).lane.unwritten())
 }
@@ -135,7 +135,7 @@ fn a_change_waits_until_others_have_joined_the_line_it_ends() {
     }
 }
 
-/// How many keys each line has that the multi-gets of ten clients become.
+/// Keys in each line that the multi-gets of ten clients become.
 fn keys_by_line(key: &str, keys: usize) -> Vec<usize> {
     let mut rig = Rig::new(&config(1, ISOLATE), 1);
     for _ in 0..10 {

@@ -1,5 +1,5 @@
-//! How closely values are looked at: what is counted as not looked at, that the
-//! closer look hides no less, and that what no flag marks costs nothing.
+//! Depth of looks: values that count as not looked at, closer looks that hide no less,
+//! and values without a flag, which cost nothing.
 
 use std::io::Write as _;
 
@@ -34,7 +34,7 @@ fn long_text(protocol: u8, len: u32) -> Vec<u8> {
     [&[0x80, protocol, b'X'][..], &len.to_le_bytes(), &text, b"."].concat()
 }
 
-/// What a client gets of a value, and what was counted of it.
+/// Reply to a read of a value, with the counts that it left.
 fn read(rule: &str, (flags, value): (u32, &[u8]), runtime: &str) -> (Vec<u8>, Tally) {
     let mut rig = Rig::new(&config(1, rule), 1);
     let head = format!("set k {flags} 0 {}\r\n", value.len());

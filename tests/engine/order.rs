@@ -1,4 +1,4 @@
-//! Whatever moves when, each client receives what it would receive alone.
+//! Order: each client receives what it would receive alone, whatever moves first.
 
 use fastrand::Rng;
 

@@ -16,7 +16,7 @@ const BYTES_3: &[u8] = b"\x80\x04\x95\x07\x00\x00\x00\x00\x00\x00\x00C\x03\xe2\x
 /// `cPickle.dumps(datetime.date(2024, 5, 6), 2)` of Python 2.7, which loads on no
 /// Python 3.
 const DATE_2: &[u8] = b"\x80\x02cdatetime\ndate\nq\x01U\x04\x07\xe8\x05\x06\x85Rq\x02.";
-/// The same of Python 3, protocol 4.
+/// A date of Python 3, protocol 4.
 const DATE_3: &[u8] = b"\x80\x04\x95 \x00\x00\x00\x00\x00\x00\x00\x8c\x08datetime\x94\x8c\x04date\x94\x93\x94C\x04\x07\xe8\x05\x06\x94\x85\x94R\x94.";
 /// `cPickle.dumps("abc", 2)` of Python 2.7.
 const STR_2: &[u8] = b"\x80\x02U\x03abcq\x01.";
@@ -42,8 +42,7 @@ fn hit(key: &str, flags: u32, value: &[u8], cas: &str) -> String {
     text(&[head.as_bytes(), value, b"\r\nEND\r\n"].concat())
 }
 
-/// What a client of each runtime gets for a value, in whole and in bytes, wherever it
-/// is looked at.
+/// Reply to a client of each runtime for a value, received whole and byte by byte.
 fn read(rule: &str, flags: u32, value: &[u8], runtime: &str) -> String {
     let apart = Apart {
         inline: Inline {

@@ -1,11 +1,11 @@
-//! What an upstream says wrongly, or stops saying, reaches nobody: every
-//! request is answered once and in order, by an error at worst.
+//! Wrong or missing replies of an upstream. They reach nobody: every request is answered
+//! once and in order, by an error at worst.
 
 use picklegate::protocol::reply::ReplyError;
 
 use crate::support::rig::{Rig, config, replies, text};
 
-/// Where reads fail as loudly as writes.
+/// A rule under which reads fail as loudly as writes.
 const ISOLATE: &str =
     "mode = \"isolate\"\ncoherence = \"deletes\"\non_upstream_failure = \"error\"";
 const SECRET: &str = "secret";
@@ -57,7 +57,7 @@ fn check_wrong(request: &str, wrong: &str) {
     }
 }
 
-/// What the statistics of a server that failed are.
+/// Statistics of a server that failed.
 const DOWN: &str = "STAT servers 1\\r\\nSTAT servers_down 1\\r\\n\
                     STAT down@10.0.0.1:11211 1\\r\\nEND\\r\\n";
 const VALUE: &str = "VALUE @py2//z 0 6\r\nsecret\r\nEND\r\n";

@@ -283,8 +283,8 @@ fn program(path: &str, port: u16, more: &[&str]) -> Program {
     child
 }
 
-/// The same with the real one, where `PICKLEGATE_MEMCACHED` names a memcached that can
-/// be a proxy.
+/// Uses memcached's own proxy, if `PICKLEGATE_MEMCACHED` names a memcached that can be
+/// one.
 #[test]
 fn only_the_keys_of_memcacheds_own_proxys_failed_node_fail() {
     let path = std::env::var("PICKLEGATE_MEMCACHED").unwrap_or_else(|_| "memcached".to_owned());

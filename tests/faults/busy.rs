@@ -14,11 +14,11 @@ use crate::support::process;
 use crate::support::toml::Toml;
 use crate::support::{Memcached, Picklegate, ask, ask_text, connect, free_addr};
 
-/// What a process with one worker may have resident under the attacks here.
+/// Resident memory that a process with one worker may have under the attacks here.
 const MAX_RESIDENT: u64 = 120 << 20;
 /// The longest line of a retrieval.
 const LINE_BYTES: usize = 1 << 20;
-/// How long each attack lasts.
+/// Duration of each attack.
 const LASTS: Duration = Duration::from_millis(1_500);
 /// A client that hears nothing for so long gives up.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -131,7 +131,7 @@ fn who_asks_for_far_too_much_keeps_nobody_waiting_and_has_little_held() {
     }
 }
 
-/// What no client takes is bounded for all of a worker, whoever it is.
+/// Replies that no client takes are bounded for all clients of a worker together.
 #[test]
 fn many_who_take_nothing_are_bounded_together() {
     const CLIENTS: usize = 24;

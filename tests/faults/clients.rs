@@ -16,7 +16,7 @@ use crate::support::{Memcached, ask, connect, roundtrip};
 
 /// Clients that are many.
 const MANY: usize = 10_000;
-/// What an idle one may take.
+/// Memory that an idle client may take.
 const IDLE_BYTES: u64 = 4 << 10;
 
 fn set(key: &str, bytes: usize) -> Vec<u8> {

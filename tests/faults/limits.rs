@@ -1,5 +1,5 @@
-//! What is bounded, and what is said where it ends: an error to the client, a count,
-//! and everybody else goes on.
+//! Limits. At each, the client gets an error, a metric counts it, and everybody else goes
+//! on.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -229,8 +229,7 @@ fn connecting_times_out() {
     assert!(crate::support::admin::metric(&admin, "picklegate_upstream_failures_total", &why) > 0);
 }
 
-/// What a client asks for after a pause, for it did not read, is waited for no longer
-/// than anything else.
+/// A request that waited for its client to read times out no later than any other.
 #[test]
 fn what_goes_on_after_a_pause_times_out() {
     // More than all buffers on the way hold.

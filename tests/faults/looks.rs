@@ -1,5 +1,5 @@
-//! What long looks of one client cost the others: nobody waits for the look at
-//! another's value, whatever it is and whichever way it goes.
+//! Cost of one client's long looks to the others: nobody waits for the look at another's
+//! value, whatever it is and whichever way it goes.
 //!
 //! The table compares what others wait beside a client whose values are looked at
 //! whole with what they wait beside the same client whose values are not.

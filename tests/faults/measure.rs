@@ -1,6 +1,6 @@
-//! What hostile clients cost the others: the latency of paced small reads, alone and
-//! beside each of them, in turns, through picklegate and on the same memcached
-//! without it. Prints a table; only what no noise explains fails.
+//! Cost of hostile clients to the others: the latency of paced small reads, alone and
+//! beside each of them, in turns, through picklegate and on the same memcached without
+//! it. Prints a table; fails only at differences that noise does not explain.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,12 +16,12 @@ use crate::support::{Memcached, ask, connect};
 /// Times that each is measured.
 const ROUNDS: usize = 5;
 const LASTS: Duration = Duration::from_millis(1_500);
-/// Those who are measured, and how long each rests between two reads.
+/// Number of measured clients, and their pause between two reads.
 const OTHERS: usize = 4;
 const PACE: Duration = Duration::from_millis(1);
 const LARGE: usize = 1 << 20;
 
-/// What somebody does to a server until it is over.
+/// Action of an attacker on a server, until told to stop.
 type Act = for<'s> fn(&'s Scope<'s, '_>, &'s str, &'s AtomicBool);
 
 const ACTS: [(&str, Act); 7] = [
@@ -40,7 +40,7 @@ const ACTS: [(&str, Act); 7] = [
     ("one that reads 1 MiB values", read_large),
 ];
 
-/// What a measurement holds while it runs: those that run beside others measure those.
+/// Lock held by a measurement, since one that runs beside another measures the other.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static MEASURES: Mutex<()> = Mutex::new(());
     // One that failed is over as well.
@@ -126,7 +126,7 @@ fn read_large<'s>(scope: &'s Scope<'s, '_>, at: &'s str, over: &'s AtomicBool) {
     });
 }
 
-/// How long small reads take, each of them, sorted.
+/// Durations of small reads, sorted.
 pub(crate) fn small_reads(at: &str, lasts: Duration) -> Vec<Duration> {
     let ends = Instant::now() + lasts;
     let read = || {

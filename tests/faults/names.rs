@@ -14,7 +14,8 @@ use crate::support::{Memcached, ask_text, connect};
 /// Runs something with a file of its own in the place of `/etc/hosts`.
 const WITH_HOSTS: &str = "mount --make-rprivate / && mount --bind \"$0\" /etc/hosts && exec \"$@\"";
 
-/// As root, or as who is root of a namespace of its own; `None` where neither may be.
+/// Command prefix to run as root, or as root of a new namespace; `None` where neither is
+/// allowed.
 fn may_mount(hosts: &str) -> Option<Vec<&str>> {
     let ways = [&["unshare", "-m"][..], &["unshare", "-r", "-m"]];
     ways.into_iter()

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-/// What becomes of what is asked and answered.
+/// Fault that a proxy adds to requests and replies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Fault {
     /// Everything goes through.
@@ -26,7 +26,7 @@ pub(crate) enum Fault {
     Reset,
 }
 
-/// What is answered instead. None may be a reply to what the load asks for.
+/// Bytes sent in place of replies. None may be a reply to a request of the load.
 const GARBAGE: [&[u8]; 6] = [
     b"HTTP/1.1 400 Bad Request\r\n\r\n",
     b"VALUE somebody:elses 0 5\r\nwrong\r\nEND\r\n",
@@ -56,7 +56,7 @@ struct Link {
     /// Something that was asked went nowhere: whatever came next would be the reply
     /// to something else, which no network does.
     is_broken: AtomicBool,
-    /// It ends with a reset, which takes that nobody says goodbye.
+    /// Whether connections end with a reset, which needs that nobody says goodbye.
     is_reset: AtomicBool,
 }
 

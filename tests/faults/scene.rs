@@ -9,17 +9,16 @@ use crate::support::process;
 use crate::support::toml::Toml;
 use crate::support::{Picklegate, free_addr};
 
-/// What an upstream may take for a reply here.
+/// Time that an upstream may take for a reply here.
 pub(crate) const TIMEOUT_MS: u64 = 400;
-/// How soon all is well again once the upstream is.
+/// Time within which all is well again once the upstream is.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(2);
 /// Threads that serve.
 const WORKERS: usize = 2;
 /// Connections of all workers to a server: small values, large ones.
 pub(crate) const LANES: u64 = 2 * WORKERS as u64;
-/// What a batch may take over the timeout: none of what is asked here waits for
-/// more than one, but for large values behind small ones, and this is beside other
-/// tests on a small machine.
+/// Time over the timeout that a batch may take, beside other tests on a small machine. No
+/// request here waits for more than one timeout, except large values behind small ones.
 const SLACK: Duration = Duration::from_millis(1_600);
 
 /// Two listeners, of Python 2 and Python 3, all keys isolated.
@@ -31,7 +30,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Where time is not what it is about.
+    /// A scene for tests that are not about time.
     pub(crate) fn patient(server: &str) -> Self {
         Self::with(server, "[limits]\nrequest_timeout_ms = 8000")
     }
@@ -43,12 +42,12 @@ impl Scene {
         )
     }
 
-    /// The same, with further tables.
+    /// A scene with further tables of settings.
     pub(crate) fn with(server: &str, more: &str) -> Self {
         Self::under(&[], server, more)
     }
 
-    /// The same, run by another program.
+    /// A scene whose picklegate is run by another program.
     pub(crate) fn under(wrapper: &[&str], server: &str, more: &str) -> Self {
         let (py2, py3, admin) = (free_addr(), free_addr(), free_addr());
         let toml = Toml::new(&[server])
@@ -136,7 +135,7 @@ impl Scene {
     }
 }
 
-/// What says that an upstream took too long.
+/// Part of an error that an upstream took too long.
 pub(crate) const TOO_LONG: &str = "timed out after  ms";
 
 /// Expects errors for these reasons, and for no other, but that a machine with too

@@ -10,11 +10,11 @@ use crate::support::load::{Load, Report};
 
 /// Load before anything happens.
 const WARM: Duration = Duration::from_millis(400);
-/// How long something lasts.
+/// Duration of a fault.
 const LASTS: Duration = Duration::from_millis(900);
 /// Faults that come and go.
 const CYCLES: usize = 50;
-/// What says that a connection went away.
+/// Parts of errors that a connection went away.
 const GONE: [&str; 3] = ["closed the connection", "is lost: ", "is down: "];
 
 /// A scene behind a relay that behaves, and its load.
@@ -28,7 +28,7 @@ fn relayed() -> (Memcached, FaultProxy, Scene, Load) {
     (memcached, relay, scene, load)
 }
 
-/// What comes of a fault that passes.
+/// Result of a fault that passes.
 fn passing(fault: Fault) -> (Scene, Report) {
     let (_memcached, relay, scene, load) = relayed();
     relay.set(fault);

@@ -332,7 +332,7 @@ fn stream(
     })
 }
 
-/// What is spelled from any bytes.
+/// Bytes from which inputs are spelled.
 fn choices(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..most)
 }

@@ -1,5 +1,5 @@
-//! What must hold for any bytes as a pickle: the bodies of the fuzz targets for
-//! `src/pickle`, which `tests/fuzz/main.rs` replays and tries with inputs of its own.
+//! Claims on any bytes as a pickle: the bodies of the fuzz targets for `src/pickle`,
+//! which `tests/fuzz/main.rs` replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]
@@ -74,8 +74,8 @@ fn describe(scan: Result<Scan<'_>, impl std::fmt::Display>) -> Result<String, St
     ))
 }
 
-/// What is rewritten is a whole pickle that its reader does not refuse for its
-/// protocol or its byte strings, and not if it loaded what was rewritten.
+/// Rewriting gives a whole pickle, which its reader does not refuse for its protocol or
+/// byte strings, and for nothing else if it could load the original.
 pub(crate) fn transcode(data: &[u8]) {
     let pickle = spell(data);
     let mut transcoder = Transcoder::default();
@@ -171,7 +171,7 @@ const TEXTS: [&str; 8] = [
     "__dict__",
 ];
 
-/// How deep values are nested.
+/// Depth to which values are nested.
 const DEPTH: u32 = 6;
 
 /// The bytes themselves if the first is 0; else the pickle that they choose.
@@ -200,7 +200,7 @@ pub(crate) fn spell(data: &[u8]) -> Vec<u8> {
 }
 
 struct Speller<'d> {
-    /// What is not used yet; then everything is 0.
+    /// Bytes not used yet; after the last, everything is 0.
     data: &'d [u8],
     protocol: u8,
     puts: u8,

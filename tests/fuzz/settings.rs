@@ -1,5 +1,5 @@
-//! What must hold for any configuration and any PROXY header: the bodies of their
-//! fuzz targets, which `tests/fuzz/main.rs` replays and tries with inputs of its own.
+//! Claims on any configuration and any PROXY header: the bodies of their fuzz targets,
+//! which `tests/fuzz/main.rs` replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]
@@ -240,13 +240,13 @@ const RULE: &[(&str, &[&str])] = &[
     ("unknown", &["1"]),
 ];
 
-/// What most configurations begin with.
+/// Start of most configurations.
 const BASE: &str = "[upstream]\nservers = ['127.0.0.1:11211']\n\
     [[listeners]]\nlisten = '127.0.0.1:1'\nruntime = 'py3'\n";
 
 /// Configurations out of any bytes.
 struct Speller<'d> {
-    /// What is not used yet; then everything is 0.
+    /// Bytes not used yet; after the last, everything is 0.
     data: &'d [u8],
 }
 

@@ -1,5 +1,5 @@
-//! What must hold for any bytes: the bodies of the fuzz targets, which
-//! `tests/fuzz/main.rs` replays and tries with inputs of its own.
+//! Claims on any bytes: the bodies of the fuzz targets, which `tests/fuzz/main.rs`
+//! replays and tries with inputs of its own.
 
 // The fuzzers use one of these each.
 #![allow(dead_code)]
@@ -109,7 +109,7 @@ fn check_head(line: &[u8]) {
     }
 }
 
-/// What was understood of a store says the same when it is spelled again.
+/// Spells a parsed store again, and checks that it parses alike.
 fn check_store(store: &Store<'_>) {
     let Store {
         verb,
@@ -148,8 +148,8 @@ fn check_meta(meta: &Meta<'_>) {
 
 // Replies ---------------------------------------------------------------------
 
-/// What clients have asked when the upstream begins to speak, in this order:
-/// their runtime and their requests.
+/// Runtimes and requests of the clients, in the order in which they asked before the
+/// upstream begins to speak.
 const OWED: &[(&str, &[&str])] = &[
     ("py2", &["get a b a\r\n", "gets a\r\n"]),
     ("py3", &["get a c\r\n", "mg a v f k\r\n"]),
@@ -228,7 +228,7 @@ pub(crate) fn reply(data: &[u8]) {
     }
 }
 
-/// What a reply to a request of one reply begins with, unless it is an error.
+/// Codes that begin a single reply to a verb, errors aside.
 pub(crate) fn codes(verb: &str) -> Option<&'static [&'static str]> {
     Some(match verb {
         "set" | "add" | "cas" | "append" => {

@@ -43,7 +43,7 @@ fn config(rule: usize) -> &'static Config {
     CONFIGS[rule].get_or_init(|| rig::config(SERVERS, RULES[rule]))
 }
 
-/// Who connects: a name, and its listener and tag, if any.
+/// Clients that connect: a name, and its listener and tag, if any.
 const CLIENTS: [(&str, u32, Option<&str>); 5] = [
     ("two", 0, Some("py2")),
     ("three", 0, Some("py3")),
@@ -106,7 +106,7 @@ const VALUES: [&[u8]; 9] = [
     b"",
 ];
 
-/// What a server may say for no reason.
+/// Bytes that a server may send for no reason.
 const STRAYS: [&str; 20] = [
     "STORED\r\n",
     "END\r\n",
@@ -154,7 +154,7 @@ impl Script<'_> {
         bytes.to_vec()
     }
 
-    /// How many bytes move at once.
+    /// Number of bytes to move at once.
     fn piece(&mut self) -> usize {
         match self.below(8) {
             0 => 1,
@@ -179,8 +179,8 @@ struct Client {
     outgoing: VecDeque<u8>,
     /// All that it said, sent or not.
     said: Vec<u8>,
-    /// What it is owed, as long as it says nothing but requests: else nobody here
-    /// knows.
+    /// Replies owed, as long as the client sends nothing but requests; afterwards nobody
+    /// here knows.
     owed: Option<Vec<Owed>>,
     is_gone: bool,
 }
@@ -486,7 +486,7 @@ impl World<'_> {
         }
     }
 
-    /// What a client received so far is replies, none to another's request.
+    /// Checks that a client received whole replies, none of them to another's request.
     fn check(&self, client: usize) {
         let client = &self.clients[client];
         let who = CLIENTS[client.kind].0;

@@ -1,5 +1,5 @@
-//! What is in deploy/, and what the command makes for packages, as far as a machine
-//! without containers and clusters can tell. deploy/README.md says what else tries it.
+//! Files of deploy/, and files that the command makes for packages, as far as a machine
+//! without containers and clusters can check. deploy/README.md names the other checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn picklegate(args: &[&str]) -> Output {
         .expect("cargo has built the command")
 }
 
-/// What a program is there for; says so where it is not.
+/// Whether a program is there; prints that its test is skipped if not.
 fn has(program: &str) -> bool {
     let found = Command::new(program)
         .arg("--version")

@@ -42,7 +42,7 @@ fn pages() -> BTreeMap<PathBuf, String> {
     pages.into_iter().map(text).collect()
 }
 
-/// The same path without `.` and `..`.
+/// Resolves `.` and `..` in a path.
 fn tidied(path: &Path) -> PathBuf {
     let mut tidy = PathBuf::new();
     for part in path.components() {
@@ -85,7 +85,7 @@ fn anchors(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// What the links of a page point at.
+/// Targets of a page's links.
 fn links(text: &str) -> Vec<String> {
     let mut links = Vec::new();
     for line in prose(text) {

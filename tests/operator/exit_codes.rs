@@ -1,4 +1,4 @@
-//! What the command answers, and with which exit code.
+//! Answers of the command, with their exit codes.
 
 use std::fs;
 use std::io::{Read as _, Write as _};

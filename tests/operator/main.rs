@@ -1,6 +1,5 @@
-//! What operators hold in their hands: commands and their exit codes, the admin address
-//! and its page, the demo, documents, and what is shipped for service managers and
-//! Prometheus.
+//! Tools of operators: commands and their exit codes, the admin address and its page, the
+//! demo, documents, and the files for service managers and Prometheus.
 
 mod admin;
 mod demo;

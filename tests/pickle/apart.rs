@@ -86,8 +86,8 @@ fn verdicts_with_an_inventory_on_later_cases_are_as_right_as_was_measured() {
     assert_at_most(&judge_all(&LATER, Some(&LATER.inventories)), &most);
 }
 
-/// What `apart.py` says of all rows: Django's series, then what each pickle is to
-/// this Python.
+/// Answers of `apart.py` on all rows: Django's series, then the meaning of each pickle
+/// for this Python.
 fn readings(record: &Matrix, python: &Python) -> (String, Vec<String>) {
     let rows = record.rows.iter();
     let lines: Vec<String> = rows

@@ -11,8 +11,7 @@ use serde::Deserialize;
 
 use crate::matrix::{MATRIX, Matrix};
 
-/// What the built-in list refuses of a record: how many pickles, by their cases and
-/// the reason.
+/// Pickles of a record that the built-in list refuses, counted by case and reason.
 fn refused(matrix: &Matrix) -> BTreeMap<(String, String), usize> {
     let firewall = Firewall::built_in();
     let mut scanner = Scanner::default();
@@ -34,7 +33,7 @@ fn refused(matrix: &Matrix) -> BTreeMap<(String, String), usize> {
 /// References to what is never even to be held, as values: they are meant to be
 /// refused. The rest of these families passes.
 const REFERENCES: [&str; 2] = ["bref/", "gref/"];
-/// What only the application's own unpickler loads, or registers.
+/// Cases that only the application's own unpickler loads, or registers.
 const OWN: [&str; 2] = ["pers/", "ext/"];
 
 #[test]
@@ -103,8 +102,8 @@ impl Recorded {
     }
 }
 
-/// What is refused of the values that the list was not made with: of code, of
-/// connections and of what computes, rather than data.
+/// Refused values among those that the list was not made with: code, connections and
+/// objects that compute, rather than data.
 const REFUSED: [&str; 30] = [
     "cmd:Cmd 228",
     "code ast",

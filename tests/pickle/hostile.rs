@@ -6,7 +6,7 @@ use picklegate::pickle::{Extensions, Firewall, Reader, Reason, Scanner, Verdict}
 
 use crate::matrix::MATRIX;
 
-/// What a reader does, or is said to do.
+/// Result of loading a pickle, observed or predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Does {
     Loads,
@@ -16,10 +16,10 @@ enum Does {
 }
 use Does::{Fails, Loads, Swells};
 
-/// What is said of a pickle.
+/// Prediction for a pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
-    /// It is broken, for all readers.
+    /// Broken for all readers.
     Broken,
     /// By reader, in the order below: the verdict of a whole scan.
     Verdicts([Verdict; 3]),

@@ -401,7 +401,7 @@ fn run(python: &Python, args: &[&str]) {
     );
 }
 
-/// What each Python wrote.
+/// Files that each Python wrote.
 fn written() -> Vec<(Python, TempDir, Vec<String>)> {
     let all = Python::all();
     if all.is_empty() {

@@ -21,7 +21,7 @@ pub(crate) struct Matrix {
     pub outcomes: Vec<String>,
     /// The Django series of each Python's environment.
     pub django: BTreeMap<String, String>,
-    /// What `inventory.py` listed in each, by reader index, if it was run there.
+    /// Listings by `inventory.py`, by reader index, for readers in which it was run.
     pub inventories: Vec<Inventory>,
     pub rows: Vec<Row>,
 }
@@ -91,7 +91,7 @@ impl Matrix {
         }
     }
 
-    /// What became of a row under a reader, by its index.
+    /// Outcome of a row under a reader, by its index.
     pub(crate) fn outcome(&self, row: &Row, reader: usize) -> &str {
         &self.outcomes[row.outcomes[reader]]
     }

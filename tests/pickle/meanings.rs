@@ -1,5 +1,5 @@
-//! What interpreters make of rewritten pickles: the same as of what their own
-//! kind writes. Skipped for those that are not there.
+//! Meaning of rewritten pickles to interpreters: the same as that of pickles by their own
+//! kind. Skipped for interpreters that are not there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn written_by(python: &Python) -> Vec<Pickle> {
         .collect()
 }
 
-/// What each pickle means to this Python.
+/// Meanings of pickles to this Python.
 fn meanings(python: &Python, pickles: &[&[u8]], flags: &[&str]) -> Vec<String> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let lines: Vec<String> = pickles.iter().map(|p| BASE64_STANDARD.encode(p)).collect();
@@ -74,7 +74,7 @@ fn meanings(python: &Python, pickles: &[&[u8]], flags: &[&str]) -> Vec<String> {
     meanings
 }
 
-/// Where two meanings part.
+/// Place where two meanings part.
 fn difference(got: &str, expected: &str) -> String {
     let same = got.bytes().zip(expected.bytes());
     let from = same.take_while(|(a, b)| a == b).count().saturating_sub(80);

@@ -56,7 +56,7 @@ fn rewrite(form: Form, major: &str) -> (Done, BTreeMap<String, usize>) {
     (done, refused)
 }
 
-/// What holds of the results of any form.
+/// Claims on the results of any form.
 fn check(form: Form, done: &[(&Row, Vec<u8>)], highest: u8) {
     let mut scanner = Scanner::default();
     let mut again = (Transcoder::default(), Vec::new());

@@ -9,7 +9,7 @@ use picklegate::pickle::{Extensions, Reader, Reason, Scan, Scanner, Verdict};
 
 use crate::matrix::{MATRIX, Matrix, Row};
 
-/// How the verdicts on pickles of one kind went.
+/// Counts of verdicts on pickles of one kind.
 #[derive(Default)]
 pub(crate) struct Count {
     pairs: u32,
@@ -67,8 +67,9 @@ fn direction(from: &str, to: &str) -> &'static str {
     }
 }
 
-/// The same, without what is false of classes of the application: only an inventory
-/// tells which of them a reader has, and what they are made of there.
+/// Direction in the counts for classes of libraries alone. Verdicts on classes of the application may be
+/// wrong: only an inventory tells which of them a reader has, and what they derive from
+/// there.
 fn of_libraries(direction: &str) -> &'static str {
     match direction {
         "2.7 to 2.7" => "2.7 to 2.7, of libraries",
@@ -85,7 +86,7 @@ fn names_application(scan: &Scan<'_>) -> bool {
         .any(|global| global.module.starts_with("ptapp.") || global.module == "shop")
 }
 
-/// What a pair is counted as a part of, beside its direction.
+/// Group in which a pair is counted, beside its direction.
 fn part(case: &str, reason: Option<Reason<'_>>, application: bool, outcome: &str) -> &'static str {
     let ends = |with: &[&str]| with.iter().any(|text| outcome.contains(text));
     if is_plain(case) {
@@ -109,7 +110,7 @@ fn fails_in_use(case: &str, direction: &str) -> bool {
     case == "misc/email" && direction == "2.7 to 3.x"
 }
 
-/// What applications cache most: containers, texts, numbers, dates, decimals, and
+/// Values that applications cache most: containers, texts, numbers, dates, decimals, and
 /// classes that every reader has.
 fn is_plain(case: &str) -> bool {
     let family = case.split('/').next();
@@ -121,8 +122,8 @@ fn is_plain(case: &str) -> bool {
     })
 }
 
-/// What an inventory of each reader's environment would say, by what importing
-/// was recorded to end with there: `inventory.py` was not run in them.
+/// Inventories of the readers' environments, rebuilt from the recorded results of
+/// imports, since `inventory.py` was not run in them.
 fn inventories() -> Vec<Inventory> {
     let mut scanner = Scanner::default();
     let mut named: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! What a reload gives other numbers, takes away and brings back, while clients ask:
-//! namespaces, listeners, servers, limits. Against real memcacheds.
+//! Reloads that renumber, remove and bring back namespaces, listeners, servers and limits
+//! while clients ask. Against real memcacheds.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use crate::support::admin;
 use crate::support::toml::Toml;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
-/// How often what matters changes.
+/// Reloads in one test.
 const RELOADS: usize = 20;
 const GONE: &str = "SERVER_ERROR picklegate: this listener is gone\r\n";
 
@@ -158,7 +158,7 @@ fn no_client_gets_anothers_values_while_namespaces_change_places_and_listeners_g
     assert!(!stderr.contains("panicked"), "{stderr}");
 }
 
-/// What is between the name of a namespace and the client key.
+/// Characters between the name of a namespace and the client key.
 fn padding(name: &str) -> &'static str {
     match name.len() % 3 {
         0 => "//",

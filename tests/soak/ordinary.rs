@@ -15,14 +15,14 @@ use crate::support::pythons::{Finished, Python};
 use crate::support::toml::Toml;
 use crate::support::{self, Memcached, Picklegate, free_addr};
 
-/// How long it goes on unless the environment says otherwise.
+/// Duration, unless the environment says otherwise.
 const SECONDS: u64 = 60;
-/// How much more the process may have resident than it had before.
+/// Growth of resident memory that is allowed.
 const GROWTH: u64 = 3 << 20;
-/// What clients may take to start and to end, beside others on a small machine.
+/// Time that clients may take to start and to end, beside others on a small machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the process needed at one moment.
+/// Needs of the process at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Sample {
     resident: u64,
@@ -190,7 +190,7 @@ fn told(samples: &[Sample]) -> String {
     format!("at most, in each tenth of the time: {}", tenths.join("; "))
 }
 
-/// What the last quarter needed is what the second needed.
+/// Checks that the last quarter needed what the second did.
 fn is_flat(samples: &[Sample]) {
     let (before, after) = (most(samples, 25, 50), most(samples, 75, 100));
     assert!(

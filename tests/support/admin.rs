@@ -1,4 +1,4 @@
-//! What a picklegate says on its admin address: pages, metrics, and its status.
+//! Pages, metrics and status of a picklegate, from its admin address.
 
 use std::io::{Read, Write};
 use std::thread;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::connect;
 
-/// How long something may take to show, also beside others on a small machine.
+/// Time that something may take to show, also beside others on a small machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Status and body of a page.
@@ -25,7 +25,7 @@ pub(crate) fn page(admin: &str, path: &str) -> (u16, String) {
     (status.parse().expect("a number"), body.to_owned())
 }
 
-/// What `/status` says.
+/// Content of `/status`.
 pub(crate) fn status(admin: &str) -> Value {
     let (code, body) = page(admin, "/status");
     assert_eq!(code, 200, "{body}");

@@ -1,13 +1,13 @@
-//! What a client says who would like to read or change what others have stored: words,
-//! and whole requests about keys that look like another's. And what the others have
-//! stored, and how one sees whether it is still there.
+//! Requests of a client that wants to read or change others' values: words, and whole
+//! requests about keys that look like another's. Also the values of the others, and the
+//! way to see whether they are still there.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use picklegate::policy::{KeyCodec, SpaceId};
 use proptest::prelude::*;
 
-/// What every stored value begins with, and no attack says.
+/// Start of every stored value, which no attack contains.
 pub(crate) const SECRET: &str = "secret-of-";
 
 /// Client keys; those with bytes that only base64 can spell come last.
@@ -189,7 +189,7 @@ pub(crate) fn raid() -> impl Strategy<Value = Vec<u8>> {
 
 // What others have stored -----------------------------------------------------
 
-/// Who attacks: a namespace, or nobody known, whose keys are bare.
+/// Attacker: a namespace, or an unknown client, whose keys are bare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attacker {
     Two,
@@ -213,10 +213,10 @@ impl Attacker {
 pub(crate) struct Secret {
     /// The name of its space; empty for the bare one.
     pub(crate) space: String,
-    /// Its key as its clients say it.
+    /// Key as its clients say it.
     pub(crate) key: Vec<u8>,
     pub(crate) value: String,
-    /// Its key as memcached is asked for it, with a flag if it is in base64.
+    /// Key as memcached is asked for it, with a flag if it is in base64.
     token: String,
 }
 
@@ -241,24 +241,24 @@ impl Secret {
         secrets
     }
 
-    /// What has memcached store it.
+    /// Request by which memcached stores the secret.
     pub(crate) fn plant(&self) -> String {
         let Self { token, value, .. } = self;
         let (token, flag) = token.split_once(' ').unwrap_or((token, ""));
         format!("ms {token} {} F7 T5000 {flag}\r\n{value}\r\n", value.len())
     }
 
-    /// What asks memcached for everything that it knows of it.
+    /// Request for everything that memcached knows of the secret.
     pub(crate) fn look(&self) -> String {
         format!("mg {} v f t c s h k\r\n", self.token)
     }
 }
 
-/// What came of a secret, by the replies to [`Secret::look`] before and after.
+/// Fate of a secret, by the replies to [`Secret::look`] before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Kept,
-    /// It, or its value, is gone, or it is stale: what deletes do.
+    /// The item, or its value, is gone, or it is stale: deletes do that.
     Deleted,
     Changed,
 }

@@ -18,7 +18,7 @@ const MAX_BATCH: u64 = 16;
 /// A client that hears nothing for so long hangs. Of what is sent at once, some may
 /// have to wait for what comes before it.
 const HANG: Duration = Duration::from_secs(8);
-/// How long a client rests between two batches.
+/// Pause of a client between two batches.
 const REST: Duration = Duration::from_millis(2);
 
 /// The values of a client.
@@ -26,11 +26,11 @@ const REST: Duration = Duration::from_millis(2);
 pub(crate) enum Sizes {
     /// Small ones, many requests at once.
     Small,
-    /// Those with connections of their own, one after another.
+    /// Clients with connections of their own, one after another.
     Large,
 }
 
-/// What the clients of a load saw.
+/// Observations of the clients of a load.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Report {
     /// Requests that were answered by what they asked for.
@@ -43,7 +43,7 @@ pub(crate) struct Report {
     /// The longest that a batch took.
     pub(crate) slowest: Duration,
     pub(crate) last_error: Option<Instant>,
-    /// What must not be.
+    /// Events that must not happen.
     pub(crate) wrong: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ impl Report {
 
 #[derive(Debug)]
 struct Shared {
-    /// What errors name.
+    /// Server that errors name.
     server: String,
     stopped: AtomicBool,
     /// The upstream lost what it had.
@@ -132,7 +132,7 @@ impl Drop for Load {
     }
 }
 
-/// What is known of a key: nobody else uses it.
+/// Knowledge about a key, which nobody else uses.
 #[derive(Debug, Default)]
 struct Known {
     /// The version that was acknowledged last; `None` if it is deleted.
@@ -175,7 +175,7 @@ impl From<io::Error> for Broken {
 }
 
 struct Client {
-    /// Which load this is of: nobody else has its keys.
+    /// Number of the load, which alone has its keys.
     load: usize,
     number: u64,
     listen: String,
@@ -186,7 +186,7 @@ struct Client {
     version: u64,
     /// Something failed: what was asked then may be carried out at any time.
     is_troubled: bool,
-    /// What this batch saw.
+    /// Observations of this batch.
     seen: Report,
 }
 
@@ -302,7 +302,7 @@ impl Client {
         format!("load:{}:{}:{key}", self.load, self.number)
     }
 
-    /// What the value of this version of a key begins with.
+    /// Start of the value of this version of a key.
     fn mark(&self, key: usize, version: u64) -> Vec<u8> {
         format!("{} is {version};", self.key(key)).into_bytes()
     }

@@ -29,12 +29,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// What cargo built.
+/// Program that cargo built.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_picklegate");
-/// How long a process may take to accept, and a reply to arrive.
+/// Time that a process may take to accept, and a reply to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a barrier request looks like, and what answers it.
+/// A barrier request, and its answer.
 pub(crate) const FENCE: &[u8] = b"mn\r\n";
 pub(crate) const FENCE_REPLY: &[u8] = b"MN\r\n";
 
@@ -94,12 +94,13 @@ impl Memcached {
         Self::on_host("127.0.0.1", port)
     }
 
-    /// The same, on another of this machine's own addresses.
+    /// Starts a memcached on another of this machine's own addresses.
     pub(crate) fn on_host(host: &str, port: u16) -> Self {
         Self::on_host_with((host, port), &[])
     }
 
-    /// The same as [`Self::on`] with `extra` arguments after the usual ones.
+    /// Starts a memcached as [`Self::on`] does, with `extra` arguments after the usual
+    /// ones.
     pub(crate) fn on_with(port: u16, extra: &[&str]) -> Self {
         Self::on_host_with(("127.0.0.1", port), extra)
     }
@@ -208,7 +209,7 @@ impl Picklegate {
         Self::spawn(dir, &["serve", "--config", &file], &listens_of(&toml))
     }
 
-    /// The same, run by a program that does something first and then becomes it.
+    /// Starts a picklegate by a program that does something first and then becomes it.
     pub(crate) fn under(wrapper: &[&str], toml: &str) -> Self {
         let dir = TempDir::new().expect("a writable temporary directory");
         let file = dir.path().join("picklegate.toml");
@@ -239,7 +240,7 @@ impl Picklegate {
         Self::with_args_in(args, &[])
     }
 
-    /// The same with these variables in its environment.
+    /// Starts a picklegate with these variables in its environment.
     pub(crate) fn with_args_in(args: &[&str], variables: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().expect("a writable temporary directory");
         let listens = args

@@ -1,4 +1,4 @@
-//! What the system says of a process.
+//! Facts that the system tells of a process.
 
 use std::fs;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) fn may_open(files: u64) -> bool {
     enough.current.is_none_or(|current| current >= files)
 }
 
-/// As it is printed.
+/// Milliseconds, for printing.
 pub(crate) fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }

@@ -16,7 +16,7 @@ pub(crate) struct Python {
     program: PathBuf,
 }
 
-/// What a script that ended by itself left.
+/// Output of a script that ended by itself.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) success: bool,
@@ -50,7 +50,7 @@ impl Python {
         })
     }
 
-    /// As in `3.11`.
+    /// Version such as `3.11`.
     pub(crate) fn version(&self) -> String {
         format!("{}.{}", self.major, self.minor)
     }
@@ -65,7 +65,7 @@ impl Python {
         }
     }
 
-    /// What runs a script. Several Pythons share the scripts, and none may leave
+    /// Command that runs a script. Several Pythons share the scripts, and none may leave
     /// files there.
     pub(crate) fn command(&self, script: &Path) -> Command {
         let mut command = Command::new(&self.program);

@@ -13,12 +13,11 @@ use super::rig::Rig;
 #[derive(Debug)]
 pub(crate) struct Replay {
     engine: Engine,
-    /// What each read from a client brings, in order.
+    /// Reads from clients, in order.
     inputs: Vec<(u32, Vec<u8>)>,
-    /// What each read from a lane brings, in order, and whether the lane has asked
-    /// for more before.
+    /// Reads from lanes, in order, each with whether the lane has asked for more before.
     replies: Vec<(usize, Vec<u8>, bool)>,
-    /// What the clients received in the recorded turn.
+    /// Replies that the clients received in the recorded turn.
     received: Vec<Vec<u8>>,
 }
 
@@ -58,7 +57,7 @@ impl Replay {
         }
     }
 
-    /// What a client received in the recorded turn.
+    /// Replies that a client received in the recorded turn.
     pub(crate) fn received(&self, client: u32) -> &[u8] {
         &self.received[client as usize]
     }

@@ -25,7 +25,7 @@ pub(crate) fn config(servers: usize, rule: &str) -> Config {
     config_of(&(1..=servers).collect::<Vec<_>>(), rule)
 }
 
-/// The same, of these servers.
+/// A configuration with these servers.
 pub(crate) fn config_of(servers: &[usize], rule: &str) -> Config {
     let servers: Vec<String> = servers
         .iter()
@@ -73,8 +73,8 @@ pub(crate) fn listener(
     (listener_id(nth), Arc::new(admission))
 }
 
-/// What an engine works by: its first listener is one that asks the system what
-/// connects, then come those that ask the clients, and refuse or pass the others.
+/// Settings of an engine. The first listener asks the system what connects; then come
+/// those that ask the clients, and refuse or pass the others.
 pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
     let servers = config.upstream.servers.iter();
     Settings {
@@ -93,7 +93,7 @@ pub(crate) fn settings(config: &Config, connections: usize) -> Settings {
 /// Bytes of replies past which a cache waits for its reader.
 const HIGH_WATER: usize = 256 << 10;
 
-/// How a stream of bytes is cut.
+/// Ways of cutting a stream of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     Whole,
@@ -136,12 +136,12 @@ pub(crate) struct Rig {
     caches: Rc<RefCell<BTreeMap<String, Cache>>>,
     /// By lane.
     peers: Vec<Peer>,
-    /// Which lane each of them belongs to.
+    /// Lane that each of them belongs to.
     lane_ids: Vec<LaneId>,
     /// By client.
     received: Vec<Vec<u8>>,
     judge: Judge,
-    /// What is to be looked at apart.
+    /// Jobs to be done apart.
     jobs: Vec<Job>,
 }
 
@@ -226,13 +226,13 @@ impl Rig {
 
     // Caches ---------------------------------------------------------------
 
-    /// What a server answers to requests that do not pass the engine.
+    /// Answer of a server to requests that do not pass the engine.
     pub(crate) fn ask_cache(&mut self, server: usize, requests: &[u8]) -> Vec<u8> {
         let server = self.config.upstream.servers[server].to_string();
         self.ask_server(&server, requests)
     }
 
-    /// The same, of a server by its name.
+    /// Answer of a server, named, to requests that do not pass the engine.
     pub(crate) fn ask_server(&mut self, server: &str, requests: &[u8]) -> Vec<u8> {
         let mut caches = self.caches.borrow_mut();
         let cache = caches.entry(server.to_owned());
@@ -317,7 +317,7 @@ impl Rig {
 
     // Looks apart ----------------------------------------------------------
 
-    /// How many values are to be looked at apart.
+    /// Number of values that are to be looked at apart.
     pub(crate) fn jobs(&mut self) -> usize {
         self.jobs.extend(self.engine.take_jobs());
         self.jobs.len()
@@ -507,7 +507,7 @@ impl Rig {
     }
 }
 
-/// What a cache answers on a connection of its own.
+/// Answer of a cache on a connection of its own.
 pub(crate) fn ask(cache: &mut Cache, requests: &[u8]) -> Vec<u8> {
     let mut session = CacheSession::default();
     let (mut at, mut all) = (0, Vec::new());
@@ -522,7 +522,7 @@ pub(crate) fn ask(cache: &mut Cache, requests: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What a fresh cache answers, without an engine in front.
+/// Answer of a fresh cache, without an engine in front.
 pub(crate) fn ask_alone(requests: &[u8]) -> Vec<u8> {
     ask(&mut Cache::new(0), requests)
 }
@@ -539,7 +539,7 @@ pub(crate) fn replies(mut stream: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     (all, stream)
 }
 
-/// How long the first reply is; `None` if it is not whole.
+/// Length of the first reply; `None` if it is not whole.
 fn reply_len(stream: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {

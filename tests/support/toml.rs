@@ -28,7 +28,7 @@ impl Toml {
         self.table(&format!("namespaces.{name}"), &settings)
     }
 
-    /// Whoever connects there is of this runtime.
+    /// Adds a listener whose clients are all of this runtime.
     pub(crate) fn listener(self, listen: &str, runtime: &str) -> Self {
         self.listener_with(listen, &format!("runtime = {runtime:?}"))
     }

@@ -14,7 +14,7 @@ const ROOMS: [(&str, &[&str], bool); 5] = [
     ("config", &["protocol", "pickle", "policy"], true),
 ];
 
-/// What the pure core has no business with.
+/// Parts of the system that the pure core must not use.
 const SYSTEM: [&str; 7] = [
     "tokio",
     "std::net",

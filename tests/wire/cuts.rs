@@ -7,8 +7,8 @@ use crate::support::{self, Memcached, Picklegate, ask, exchange, free_addr, unes
 const REQUESTS: &str = include_str!("../fixtures/wire/requests.txt");
 const FENCE: &[u8] = b"mg fence Oend\r\n";
 const FENCE_REPLY: &[u8] = b"EN Oend\r\n";
-/// What picklegate closes after, to be sure that no value runs as commands: it says the
-/// first line of what memcached says.
+/// Requests after which picklegate closes, to be sure that no value runs as commands. Its
+/// first line is that of memcached.
 const CLOSED: [&str; 7] = [
     "set_too_long_body",
     "set_too_short_body",

@@ -1,7 +1,7 @@
-//! What `tests/engine/isolation.rs` shows of the engine, over all of it: whatever bytes
-//! a client sends to a picklegate before a real memcached, clients of other namespaces
-//! find what they stored as it was, but for the deletes of coherence, also meanwhile;
-//! and it is told none of it.
+//! Isolation of the whole process, as `tests/engine/isolation.rs` shows it of the engine.
+//! Whatever bytes a client sends to a picklegate before a real memcached, clients of
+//! other namespaces find their values unchanged, but for the deletes of coherence, also
+//! meanwhile; and the client is told none of them.
 //!
 //! `PICKLEGATE_ISOLATION_STREAMS` sets how many streams each coherence is tried with;
 //! `PICKLEGATE_SEED` replays a failure, which prints the smallest stream that it could
@@ -26,7 +26,7 @@ use crate::support::{
 /// Streams that each coherence is tried with.
 const STREAMS: u32 = 400;
 
-/// What ends a list of replies, in which [`FENCE_REPLY`] stands between two.
+/// End of a list of replies, in which [`FENCE_REPLY`] stands between two.
 const END: &[u8] = b"mg end Oend\r\n";
 const END_REPLY: &[u8] = b"EN Oend\r\n";
 
@@ -153,8 +153,8 @@ fn is_asked(secret: &Secret) -> bool {
     secret.space == "py3" && secret.key.iter().all(|&b| b > b' ')
 }
 
-/// What comes behind the reply to a `get` of a secret, which must be its own value, an
-/// emptied one, or none.
+/// Bytes behind the reply to a `get` of a secret, which must be its own value, an emptied
+/// one, or none.
 fn behind_own<'r>(reply: &'r [u8], secret: &Secret) -> Option<&'r [u8]> {
     let reply = ["", &secret.value]
         .iter()

@@ -1,6 +1,5 @@
-//! What clients and memcached see of a picklegate between them: the bytes of every
-//! command against real memcacheds, the copies behind it, who a client is taken for,
-//! and TLS.
+//! Picklegate as clients and memcached see it: the bytes of every command against real
+//! memcacheds, the copies behind it, the identity of clients, and TLS.
 
 mod cuts;
 mod differential;

@@ -71,7 +71,7 @@ pub(crate) fn turn(clients: u32, given: &[u8], requests: &[u8]) -> Replay {
     turn_under("mode = \"isolate\"", clients, given, requests)
 }
 
-/// The same under another rule for all keys.
+/// One turn of an engine under `rule` for all keys.
 pub(crate) fn turn_under(rule: &str, clients: u32, given: &[u8], requests: &[u8]) -> Replay {
     let mut rig = Rig::new(&config(1, rule), 1);
     let clients = (0..clients).map(|_| rig.open("py3")).collect::<Vec<_>>();
@@ -94,7 +94,7 @@ pub(crate) fn recorded(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Where that is.
+/// Path of that recording.
 pub(crate) fn recorded_path(name: &str) -> PathBuf {
     let directory = concat!(
         env!("CARGO_MANIFEST_DIR"),

@@ -11,7 +11,7 @@ use crate::target::Target;
 
 /// Longest that a process may take until it answers.
 const START: Duration = Duration::from_secs(10);
-/// The same where valgrind runs it.
+/// Bound on a start under valgrind.
 const START_SLOWLY: Duration = Duration::from_mins(1);
 
 /// A way to reach memcached.
@@ -73,7 +73,7 @@ impl fmt::Display for Kind {
 pub(super) struct Workshop {
     pub(super) memcached: PathBuf,
     pub(super) picklegate: PathBuf,
-    /// The same without what counts every request.
+    /// Build of picklegate that counts nothing.
     pub(super) uncounted: Option<PathBuf>,
     /// A memcached that was built with its proxy.
     pub(super) memcached_proxy: Option<PathBuf>,

@@ -59,8 +59,8 @@ fn misses_that_count_for_any_namespace_are_found() {
     find(NO_STALE_READ, &broken(Coherence::FillAware, fault));
 }
 
-/// As if the siblings of a store were those under the configuration that came in
-/// while it was under way.
+/// A protocol that takes the siblings of a store from the configuration that came in
+/// while the store was under way.
 #[test]
 fn second_steps_that_decide_anew_are_found() {
     let fault = Fault::SecondStepsDecideAnew;

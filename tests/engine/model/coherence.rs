@@ -59,14 +59,14 @@ pub(crate) enum Fault {
     SecondStepsDecideAnew,
 }
 
-/// Which acknowledged stores nobody must see older copies than.
+/// Acknowledged stores that no later read may be older than.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Promise {
     /// None: only deletes are promised.
     Deletes,
-    /// Those that are no fills by the rule: a fill is a `set` or `add` in whose
-    /// namespace the key was missed, through the same sidecar, more often than it
-    /// was stored so since. An `add` in a place of its own changes nothing.
+    /// Stores that are no fills by the rule. A fill is a `set` or `add` in whose
+    /// namespace the key was missed, through the same sidecar, more often than it was
+    /// stored so since. An `add` in a place of its own changes nothing.
     NoFills,
     /// All, to readers of the writer's version.
     OwnStores,
@@ -74,15 +74,15 @@ pub(crate) enum Promise {
     AllStores,
 }
 
-/// Who is forgiven for a copy older than an acknowledged change.
+/// Overlapping stores that may leave a copy older than an acknowledged change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Races {
-    /// Who stored after the change began: memcached alone does no better.
+    /// Stores that began after the change: memcached alone does no better.
     Forgiven,
     Reported,
 }
 
-/// What is explored.
+/// Settings of one exploration.
 #[derive(Debug, Clone)]
 pub(crate) struct Protocol {
     pub(crate) stages: Stages,
@@ -126,11 +126,11 @@ pub(crate) struct Held {
     stale: u8,
 }
 
-/// What one client is about.
+/// State of one client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Slot {
     Free,
-    /// It has read the database, for a fill.
+    /// The client has read the database, for a fill.
     Read {
         runtime: u8,
         version: u8,
@@ -142,7 +142,7 @@ pub(crate) enum Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Sent {
     script: u8,
-    /// Its next operation.
+    /// Index of the next operation.
     next: u8,
     /// The stage that it was decided at, where steps wait for it; else 0.
     stage: u8,
@@ -269,7 +269,7 @@ impl Protocol {
         &self.stages.plans[usize::from(state.stages[sidecar])][runtime]
     }
 
-    /// What a reader would get at a stage.
+    /// Copy that a reader would get at a stage.
     fn shown<'s>(&self, state: &'s State, stage: u8, reader: usize) -> Option<&'s Held> {
         let plan = &self.stages.plans[usize::from(stage)][reader];
         // A delete goes to all copies, the own one first.
@@ -342,7 +342,7 @@ impl Protocol {
         }
     }
 
-    /// What the client of a slot may do next.
+    /// Adds the steps that the client of a slot may take next.
     fn progress(state: &State, slot: usize, steps: &mut Vec<Step>) {
         match state.slots[slot] {
             Slot::Free => {}
@@ -563,7 +563,7 @@ impl Protocol {
 
 const PAIRS: [(usize, usize); 4] = [(0, PY2), (0, PY3), (1, PY2), (1, PY3)];
 
-/// What became of an operation.
+/// Result of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Changed,
@@ -639,7 +639,7 @@ impl State {
         }
     }
 
-    /// What was there when the change began must not be seen any more.
+    /// Forbids from now on the copies that were there when the change began.
     fn acknowledge(&mut self, slot: usize, sent: Sent) {
         for held in self.copies.iter_mut().flatten() {
             if held.met >> slot & 1 == 1 {

@@ -1,5 +1,5 @@
-//! What the protocol does not promise: that the model finds each of these is what
-//! tells that its promises are no weaker than they need to be.
+//! Limits of the promises. The model finds each of these cases, which shows that the
+//! promises are no weaker than they need to be.
 
 use super::coherence::{NO_STALE_READ, Promise, Protocol, Races};
 use super::stages::{
@@ -71,7 +71,7 @@ fn fill_aware_takes_a_change_that_follows_a_miss_for_a_fill() {
     find(NO_STALE_READ, &protocol);
 }
 
-/// The same across a step: it is then the writer's own version that reads it.
+/// The stale reader is then of the writer's own version, across a step.
 #[test]
 fn what_is_taken_for_a_fill_may_be_missed_by_its_version_across_a_step() {
     let one_stage = promising(Promise::OwnStores, &[ISOLATE], Coherence::FillAware);

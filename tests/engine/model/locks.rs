@@ -42,14 +42,14 @@ impl Verb {
     }
 }
 
-/// What the clients do with the key.
+/// Use that the clients make of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Lock,
     Counter,
 }
 
-/// What is explored.
+/// Settings of one exploration.
 #[derive(Debug, Clone)]
 struct Family {
     purpose: Use,
@@ -71,7 +71,7 @@ impl Family {
         }
     }
 
-    /// Where a request goes, by the engine's first operation.
+    /// Key that a request goes to, taken from the engine's first operation.
     fn key(&self, stage: u8, client: usize, verb: Verb) -> usize {
         self.keys[usize::from(stage)][RUNTIME[client]][verb as usize][0]
     }
@@ -125,7 +125,7 @@ enum Client {
     Sent {
         verb: Verb,
         key: usize,
-        /// What it goes by, for `cas`.
+        /// Item that a `cas` refers to.
         seen: Option<Item>,
     },
 }

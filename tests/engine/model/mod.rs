@@ -44,11 +44,11 @@ use stages::{
     Coherence, GUARD, HALF, ISOLATE, MIGRATION, OBSERVE, SHARED, Stage, Stages, client_key,
 };
 
-/// What can be explored.
+/// A model that can be explored.
 trait Explored: Model<State: Known, Action: Known> + Clone + Send + Sync + 'static {}
 impl<M: Model<State: Known, Action: Known> + Clone + Send + Sync + 'static> Explored for M {}
 
-/// What a checker needs of states and steps.
+/// Traits that a checker needs of states and steps.
 trait Known: Clone + Debug + Hash + PartialEq + Send + Sync {}
 impl<T: Clone + Debug + Hash + PartialEq + Send + Sync> Known for T {}
 
@@ -114,7 +114,7 @@ fn protocol(stages: &[Stage], coherence: Coherence, inside: bool) -> Protocol {
     }
 }
 
-/// The same with one change of the database.
+/// A protocol with one change of the database.
 fn small(stages: &[Stage], coherence: Coherence) -> Protocol {
     Protocol {
         writes: 1,

@@ -22,8 +22,8 @@ const GONE: &str = "SERVER_ERROR picklegate: this listener is gone\r\n";
 
 const OWN_VALUES: &str = "each request is carried out as its client's, or not at all";
 
-/// What a worker serves: namespaces in this order, by their place in the table, for
-/// which clients, through which servers.
+/// Configuration of a worker: namespaces by their place in the table, their clients, and
+/// the servers.
 struct Layout {
     namespaces: &'static [usize],
     is_heard: [bool; 2],
@@ -71,7 +71,7 @@ const LAYOUTS: [Layout; 7] = [
     },
 ];
 
-/// What happens.
+/// Events of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Step {
     /// One of the clients asks.
@@ -103,7 +103,7 @@ impl Numbers {
         }
     }
 
-    /// What a client reads under a layout.
+    /// Value that a client reads under a layout.
     fn reads(layout: usize, client: usize) -> String {
         let names = LAYOUTS[layout]
             .namespaces

@@ -1,5 +1,5 @@
-//! What the real engine does upstream for one request: which operations, in
-//! which order, and when it answers. Knows the wire, not the model.
+//! Recording of the real engine's work upstream for one request: the operations, their
+//! order, and the moment of the answer. Knows the wire, not the model.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ pub(crate) struct Recorded {
     pub(crate) asked: Vec<Asked>,
     /// The operations that were answered when the client was.
     pub(crate) acked_after: usize,
-    /// What the client got.
+    /// Reply to the client.
     pub(crate) reply: Vec<u8>,
 }
 
-/// Who asks, as a configuration knows it.
+/// Identity of a runtime in a configuration.
 pub(crate) fn identity(config: &Config, runtime: &str) -> Identity {
     let tag = RuntimeTag::parse(runtime).expect("a runtime tag");
     let identity = config.snapshot.identify(&tag);
@@ -45,7 +45,7 @@ pub(crate) fn record(
     Recorder::new(config, runtime).record(request, answer)
 }
 
-/// The same for a store by which a client fills what it has just missed.
+/// Records a store by which a client fills what it has just missed.
 pub(crate) fn record_fill(config: &Config, runtime: &str, key: &str, store: &[u8]) -> Recorded {
     let mut recorder = Recorder::new(config, runtime);
     let get = format!("get {key}\r\n");
@@ -104,7 +104,7 @@ impl Recorder {
         }
     }
 
-    /// What goes to memcached.
+    /// Bytes for memcached.
     fn written(&mut self) -> Vec<u8> {
         let lane = &mut self.engine.lane(0).lane;
         let bytes = lane.unwritten().to_vec();
@@ -137,7 +137,7 @@ fn length(word: &[u8]) -> usize {
     text.parse().expect("a length is a number")
 }
 
-/// How memcached answers a get of a key that holds this pickle.
+/// Reply of memcached to a get of a key that holds this pickle.
 pub(crate) fn hit(asked: &Asked, pickle: &[u8]) -> Vec<u8> {
     let key = String::from_utf8_lossy(&asked.key);
     let cas = if asked.verb == "gets" { " 7" } else { "" };
@@ -146,7 +146,7 @@ pub(crate) fn hit(asked: &Asked, pickle: &[u8]) -> Vec<u8> {
     [head.as_bytes(), pickle, b"\r\nEND\r\n"].concat()
 }
 
-/// How memcached answers what takes effect.
+/// Reply of memcached to a request that takes effect.
 pub(crate) fn success(asked: &Asked) -> Vec<u8> {
     let reply: &[u8] = match &*asked.verb {
         "delete" => b"DELETED\r\n",

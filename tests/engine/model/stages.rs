@@ -10,8 +10,8 @@ use super::record::{self, Asked, Recorded, record, record_fill};
 
 /// The versions of Python that clients run.
 pub(crate) const RUNTIMES: [&str; 2] = ["python/2.7", "python/3.11"];
-/// What each of them stores: a text, by its newest protocol. An `add` of less would be
-/// a lock.
+/// Values that the versions store: a text, by the newest protocol of each. A shorter one
+/// would make an `add` a lock.
 pub(crate) const PICKLES: [&[u8]; 2] = [
     b"\x80\x02X\x3c\0\0\0xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
     b"\x80\x04X\x3c\0\0\0xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.",
@@ -27,7 +27,7 @@ pub(crate) const PY3: usize = 1;
 /// on top of an engine that is strict.
 const ENGINE_KNOWS_FILLS: bool = true;
 
-/// Which changes reach the siblings; the same in all stages of a walk.
+/// Changes that reach the siblings, alike in all stages of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coherence {
     Deletes,
@@ -36,7 +36,7 @@ pub(crate) enum Coherence {
 }
 
 impl Coherence {
-    /// Its word in a configuration.
+    /// Word for it in a configuration.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Deletes => "deletes",
@@ -102,7 +102,7 @@ pub(crate) const NEW_NAMESPACE: Stage = Stage::isolated(
     "isolate, py311",
     "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py311]\nruntimes = \"python ==3.11\"\n[namespaces.py3]\nruntimes = \"python >=3\"",
 );
-/// The same namespace is known and not used yet: the first that fits wins.
+/// The new namespace is known and not used yet, since the first that fits wins.
 pub(crate) const KNOWN_NAMESPACE: Stage = Stage::isolated(
     "isolate, py311 known",
     "[namespaces.py2]\nruntimes = \"python <3\"\n[namespaces.py3]\nruntimes = \"python >=3\"\n[namespaces.py311]\nruntimes = \"python ==3.11\"",
@@ -139,7 +139,7 @@ impl Op {
     }
 }
 
-/// What one change does upstream.
+/// Operations upstream of one change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Script {
     pub(crate) ops: Vec<Op>,
@@ -149,7 +149,7 @@ pub(crate) struct Script {
     pub(crate) spared: [bool; 2],
 }
 
-/// What a stage means for the client key of a runtime.
+/// Consequences of a stage for the client key of a runtime.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) mode: Mode,
@@ -220,7 +220,7 @@ pub(crate) fn client_key(inside: bool) -> &'static str {
     key.expect("one of six is on either side")
 }
 
-/// Who can load whose pickles, by the header.
+/// Pickles that each version can load, judged by the header.
 fn loadable(config: &Config) -> [[bool; 2]; 2] {
     let mut sniffer = Sniffer::default();
     RUNTIMES.map(|reader| {

@@ -19,7 +19,7 @@ const MAX_WAITING: usize = 6;
 /// Names of each kind in the shared family.
 const SHARED: usize = 2;
 
-/// How a client says what it is.
+/// Ways in which a client gives its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Introduction {
     /// The listener knows.
@@ -82,7 +82,7 @@ enum Kind {
     },
 }
 
-/// What a client does next.
+/// Next action of a client.
 #[derive(Debug)]
 enum Todo {
     Fill {
@@ -106,12 +106,11 @@ enum Todo {
     },
 }
 
-/// What all clients know.
+/// Knowledge shared by all clients.
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) names: Vec<String>,
-    /// How often each lock was given up for another, because nobody knows who has
-    /// it.
+    /// Times that each lock was given up for another because its holder was unknown.
     locks: [u64; SHARED],
     /// Python 2 asks for nothing any more.
     pub(crate) without_two: bool,
@@ -157,7 +156,7 @@ pub(crate) struct Client {
     pub(crate) number: usize,
     pub(crate) sidecar: usize,
     pub(crate) introduction: Introduction,
-    /// Its number in the engine.
+    /// Number of the client in the engine.
     pub(crate) id: u32,
     /// Bytes that it did not send yet.
     pub(crate) outgoing: VecDeque<u8>,
@@ -165,9 +164,9 @@ pub(crate) struct Client {
     inbox: Vec<u8>,
     waiting: VecDeque<Op>,
     todo: Vec<Todo>,
-    /// It sends no more.
+    /// Whether the client sends no more.
     pub(crate) is_leaving: bool,
-    /// It is closed for good.
+    /// Whether the client is closed for good.
     pub(crate) is_gone: bool,
 }
 
@@ -295,7 +294,7 @@ impl Client {
         true
     }
 
-    /// As what it asks next.
+    /// Python that the next request is of.
     pub(crate) fn python(&self, rng: &mut Rng, common: &Common) -> Python {
         match self.introduction {
             Introduction::Known(python) | Introduction::Hello(python) => python,
@@ -780,7 +779,7 @@ impl Client {
         }
     }
 
-    /// Its connection is gone, with all that was under way.
+    /// Handles the loss of the connection, with all that was under way.
     pub(crate) fn lost(&mut self, common: &mut Common, reference: &mut Reference) {
         self.outgoing.clear();
         self.inbox.clear();

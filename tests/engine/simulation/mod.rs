@@ -22,7 +22,7 @@ const MOVES: u64 = 20_000;
 /// Lives in which nothing goes wrong but that clients leave.
 const CALM_LIVES: u64 = 16;
 
-/// What has to happen in each test, or it would show nothing.
+/// Events that each test must contain, or it would show nothing.
 const KINDS: [&str; 22] = [
     "changes in doubt",
     "clock steps",

@@ -35,9 +35,9 @@ const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
 struct Client {
     id: u32,
     listener: usize,
-    /// Which of all listeners that there were.
+    /// Number among all listeners that there were.
     nth: u32,
-    /// What it is owed at the reload that took its listener, up to now.
+    /// Replies owed at the reload that took the listener away, as far as known.
     owed: Option<Vec<u8>>,
 }
 
@@ -364,7 +364,7 @@ impl World {
     }
 }
 
-/// What has to happen, or the test would show nothing.
+/// Events that the test must contain, or it would show nothing.
 const KINDS: [&str; 6] = [
     "clients that come late",
     "clients whose listener goes",

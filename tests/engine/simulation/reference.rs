@@ -1,5 +1,5 @@
-//! What must hold: a log of all operations with the steps in which they began and
-//! were acknowledged, and the claims that each reply is held against.
+//! Reference of the simulation: a log of all operations with the steps in which they
+//! began and were acknowledged, and the claims that each reply is held against.
 //!
 //! Of two operations one is before the other if its client had the reply before
 //! the other's client sent the request. An operation that was answered by an error,
@@ -31,7 +31,7 @@ const EVENTS: usize = 60;
 /// The memory of misses counts in ticks of half a second, and rounds.
 const WINDOW_US: u64 = FILL_WINDOW_US + 2 * (1 << 19);
 
-/// How often each kind of thing happened.
+/// Counts of each kind of event.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Counts(HashMap<&'static str, u64>);
 
@@ -62,7 +62,7 @@ impl Display for Counts {
     }
 }
 
-/// Who asks, and through what.
+/// Client of an operation, and its sidecar.
 #[derive(Clone, Copy)]
 pub(crate) struct Asker {
     pub(crate) client: usize,
@@ -81,15 +81,14 @@ impl Display for Asker {
     }
 }
 
-/// When an operation began, and what was known of its key then.
+/// Start of an operation, with the knowledge about its key at that time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begun {
     step: u64,
     us: u64,
-    /// When the last change began that was acknowledged before.
+    /// Start of the last change that was acknowledged before.
     changed: u64,
-    /// When the last store of this namespace and sidecar began that was answered
-    /// before.
+    /// Start of the last store of this namespace and sidecar that was answered before.
     taken: u64,
 }
 
@@ -102,7 +101,7 @@ impl Begun {
 #[derive(Debug)]
 struct Store {
     key: usize,
-    /// When it was acknowledged.
+    /// Step of the acknowledgement.
     end: Option<u64>,
 }
 
@@ -111,18 +110,18 @@ struct Store {
 struct Misses {
     /// Reads under way, or given up by their clients.
     reading: u32,
-    /// When misses were told lately: step and clock.
+    /// Recent misses: step and clock of each.
     told: VecDeque<(u64, u64)>,
-    /// When the last store began that was answered.
+    /// Start of the last store that was answered.
     taken: u64,
 }
 
 #[derive(Debug, Default)]
 struct Key {
     row: u64,
-    /// When the last change began that was acknowledged.
+    /// Start of the last change that was acknowledged.
     changed: u64,
-    /// When the first store was acknowledged.
+    /// Acknowledgement of the first store.
     first: Option<u64>,
     /// By sidecar and Python.
     misses: [[Misses; 2]; 2],
@@ -137,7 +136,7 @@ struct Counter {
     doubtful: u64,
 }
 
-/// How far a namespace may be trusted.
+/// Degree to which a namespace may be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Coherence {
     Deletes,
@@ -187,7 +186,7 @@ impl Reference {
         self.push_event(name, event);
     }
 
-    /// Those of no key in particular are the events of all.
+    /// Records an event; one without a key belongs to all.
     fn push_event(&mut self, name: &str, event: String) {
         let events = self.events.entry(name.to_owned()).or_default();
         if events.len() == EVENTS {
@@ -421,7 +420,7 @@ impl Reference {
         self.counts.add("locks", 1);
     }
 
-    /// Its holder begins to give it back.
+    /// Begins the release of a lock by its holder.
     pub(crate) fn release(&mut self, name: &str, client: usize) {
         self.note(name, format_args!("client {client} gives it back"));
         self.held.remove(name);
@@ -453,7 +452,7 @@ impl Reference {
         self.counters.entry(name.to_owned()).or_default().doubtful += 1;
     }
 
-    /// What a counter is in the end.
+    /// Checks the final value of a counter.
     pub(crate) fn end_count(&self, name: &str, number: u64) {
         let Some(counter) = self.counters.get(name) else {
             return;

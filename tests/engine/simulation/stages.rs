@@ -5,7 +5,7 @@ use picklegate::config::Config;
 
 use crate::support::rig::config;
 
-/// What is the same in all stages.
+/// Settings that all stages share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) coherence: &'static str,
@@ -88,7 +88,7 @@ impl Plan {
     }
 }
 
-/// Where two sidecars are on their way through the stages.
+/// Positions of two sidecars on their way through the stages.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     at: [usize; 2],
@@ -103,7 +103,7 @@ impl Walk {
         self.next[sidecar]
     }
 
-    /// Where a sidecar may go, up or down.
+    /// Stage that a sidecar may go to, up or down.
     pub(crate) fn step(&self, sidecar: usize, up: bool, stages: &[Stage]) -> Option<usize> {
         let at = self.at[sidecar];
         let to = if up { at + 1 } else { at.checked_sub(1)? };

@@ -37,7 +37,7 @@ impl Python {
     }
 }
 
-/// What a value says of itself.
+/// Content of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     /// The number of its key.
@@ -68,7 +68,7 @@ pub(crate) fn pickle(python: Python, stamp: Stamp, large: bool) -> Vec<u8> {
     pickle
 }
 
-/// What a value says, in whatever form it is.
+/// Content of a value in any form.
 pub(crate) fn stamp_of(pickle: &[u8]) -> Option<Stamp> {
     let start = memmem::find(pickle, b"<")? + 1;
     let end = start + memmem::find(&pickle[start..], b">")?;

@@ -115,7 +115,8 @@ fn apart(seed: u64) -> Apart {
     }
 }
 
-/// Where a Python finds a key through a sidecar, if that knows it.
+/// Physical key at which a Python finds a key through a sidecar, if the sidecar knows the
+/// Python.
 fn place(rig: &Rig, python: Python, name: &str) -> Option<Vec<u8>> {
     let snapshot = &rig.config.snapshot;
     let tag = RuntimeTag::parse(python.tag()).expect("a tag");
@@ -263,7 +264,7 @@ impl World {
         }
     }
 
-    /// Where a key was stored since, at most one place holds a copy.
+    /// Checks that at most one place holds a copy of a key, where it was stored since.
     fn check_copies(&mut self) {
         for (key, (planted, places)) in std::mem::take(&mut self.planted).into_iter().enumerate() {
             let name = self.common.names[key].clone();
@@ -354,7 +355,7 @@ impl World {
         }
     }
 
-    /// How many bytes move at once.
+    /// Number of bytes to move at once.
     fn piece(&mut self) -> usize {
         match self.rng.u8(..4) {
             0 => self.rng.usize(1..30),
@@ -542,7 +543,7 @@ impl World {
         is_busy
     }
 
-    /// What a lost connection still held is carried out after all, or never.
+    /// Carries out some requests that a lost connection still held, as a server may, late.
     fn serve_leftover(&mut self, most: usize) -> bool {
         if self.leftovers.is_empty() {
             return false;

@@ -15,9 +15,9 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long an answer, or a change of the page, may take.
+/// Bound on an answer, and on a change of the page.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the browser may take to end by itself.
+/// Time in which the browser may end by itself.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// File descriptors 3 and 4 are where Chromium expects the pipes.
@@ -47,7 +47,7 @@ pub(crate) struct Page {
     messages: Receiver<Value>,
     last_id: Cell<u64>,
     session: RefCell<String>,
-    /// What was not an answer.
+    /// Messages that were no answers.
     events: RefCell<Vec<Value>>,
     _profile: TempDir,
     _one: MutexGuard<'static, ()>,
@@ -190,7 +190,7 @@ impl Page {
         );
     }
 
-    /// What the reader prefers: `light` or `dark`.
+    /// Sets the reader's preference: `light` or `dark`.
     pub(crate) fn prefer(&self, scheme: &str) {
         self.call(
             "Emulation.setEmulatedMedia",
@@ -237,7 +237,7 @@ impl Page {
             .collect()
     }
 
-    /// What the browser's console says is wrong.
+    /// Complaints in the browser's console.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let events = self.events.borrow();
         let complaints = events.iter().filter(|event| {

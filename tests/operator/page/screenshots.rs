@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::browser::{self, Page};
 use crate::support::free_addr;
 
-/// How long the demo's traffic is watched: its lines are then as long as they get.
+/// Time for which the demo's traffic is watched: its lines are then as long as they get.
 const WATCHED: Duration = Duration::from_secs(125);
 
 /// Ended with the test, however that ends.

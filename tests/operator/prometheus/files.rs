@@ -29,7 +29,7 @@ pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What stands behind `key: ` in a file of rules.
+/// Values behind `key: ` in a file of rules.
 fn values_of(path: &str, key: &str) -> BTreeSet<String> {
     let text = read(path);
     let values = text

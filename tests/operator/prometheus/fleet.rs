@@ -44,7 +44,7 @@ const ISOLATE: &str = "mode = \"isolate\"\n";
 /// `None`, as protocol 2 and as protocol 4.
 const PICKLE_2: &[u8] = b"\x80\x02N.";
 const PICKLE_4: &[u8] = b"\x80\x04N.";
-/// It names its object by an id, which only its application can resolve.
+/// A pickle that names its object by an id, which only its application can resolve.
 const PERSISTENT: &[u8] = b"\x80\x04\x8c\x02idQ.";
 
 /// One sidecar and its clients.
@@ -154,7 +154,7 @@ impl Fleet {
         }
     }
 
-    /// Where metrics are.
+    /// Admin addresses.
     pub(crate) fn admins(&self) -> Vec<String> {
         let all = [&self.stages, &self.slow, &self.torn];
         let all = all.into_iter().chain(&self.dead);

@@ -19,7 +19,7 @@ use files::{Family, RULES};
 use fleet::Fleet;
 use server::{Prometheus, shortened};
 
-/// How long one step of a test may take.
+/// Time that one step of a test may take.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 fn is_skipped(program: &str) -> bool {

@@ -17,7 +17,7 @@ use crate::support::pythons::Python;
 use crate::support::toml::Toml;
 use crate::support::{self, Memcached, Picklegate};
 
-/// What a side goes through unless a test says otherwise.
+/// Script that a side runs unless a test says otherwise.
 const CHECK: &str = "check.py";
 /// The application of every side.
 const VALUES: &str = "values.py";
@@ -28,11 +28,11 @@ const PHASE_LIMIT: Duration = Duration::from_secs(180);
 pub(crate) struct Side {
     pub(crate) python: Python,
     pub(crate) at: String,
-    /// What its namespace's inventory is read from.
+    /// File that the namespace's inventory is read from.
     pub(crate) inventory: Option<PathBuf>,
 }
 
-/// What the clients' cache is.
+/// Cache behind the clients.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Upstream {
     Memcached,
@@ -42,7 +42,7 @@ pub(crate) enum Upstream {
 /// Every side, and the processes they talk to.
 pub(crate) struct Fleet {
     pub(crate) sides: Vec<Side>,
-    /// Where its keys can be seen as they are stored.
+    /// Address at which keys can be seen as they are stored.
     pub(crate) direct: String,
     admin: String,
     _memcached: Option<Memcached>,
@@ -76,8 +76,7 @@ impl Fleet {
         Some(fleet)
     }
 
-    /// The same before memcached, every namespace with the inventory of its
-    /// environment.
+    /// A fleet before memcached, every namespace with the inventory of its environment.
     pub(crate) fn with_inventories(rule: &str, more: &str) -> Option<Self> {
         let sides = pythons()?.into_iter().map(|python| Side {
             inventory: Some(inventory(&python)),
@@ -136,7 +135,7 @@ impl Fleet {
         self.families("")
     }
 
-    /// The same, each after `prefix`.
+    /// Families of keys, each behind `prefix`.
     pub(crate) fn families(&self, prefix: &str) -> String {
         let versions: Vec<_> = self
             .sides
@@ -164,7 +163,7 @@ impl Fleet {
             .sum()
     }
 
-    /// What `picklegate advise` prints.
+    /// Output of `picklegate advise`.
     pub(crate) fn advice(&self) -> String {
         let output = Command::new(env!("CARGO_BIN_EXE_picklegate"))
             .args(["advise", "--admin", &self.admin])
@@ -178,7 +177,7 @@ impl Fleet {
         self.all_in(CHECK, args);
     }
 
-    /// The same with a phase of another script.
+    /// Runs a phase of another script on all sides.
     pub(crate) fn all_in(&self, script: &str, args: &[&str]) {
         thread::scope(|scope| {
             for side in &self.sides {
@@ -192,7 +191,7 @@ impl Fleet {
         self.all_apart_in(CHECK, "", args);
     }
 
-    /// The same with a phase of another script, on keys that start with `prefix`.
+    /// Runs a phase of another script on all sides, on keys that start with `prefix`.
     pub(crate) fn all_apart_in(&self, script: &str, prefix: &str, args: &[&str]) {
         thread::scope(|scope| {
             for side in &self.sides {
@@ -219,7 +218,7 @@ impl Side {
         format!("py{}{}", self.python.major, self.python.minor)
     }
 
-    /// That as a label of metrics.
+    /// Runtime as a label of metrics.
     pub(crate) fn label(&self) -> String {
         format!("namespace=\"{}\"", self.namespace())
     }
@@ -229,7 +228,7 @@ impl Side {
         self.check_in(CHECK, args);
     }
 
-    /// The same with a phase of another script.
+    /// Runs a phase of another script.
     pub(crate) fn check_in(&self, script: &str, args: &[&str]) {
         let failures = self.failures_in(script, args);
         assert!(

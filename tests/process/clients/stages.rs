@@ -14,7 +14,7 @@ const READS: &str = "picklegate_cross_version_reads_total";
 /// Clients that each of these Pythons has, and that mark what they pickle.
 const COMMON: [&str; 4] = ["--traits", "flags", "--traits", "protocols"];
 
-/// Who can store, and read, what.
+/// Three clients, with the values that each can store and read.
 struct Three {
     py27: Python,
     py38: Python,
@@ -72,7 +72,7 @@ fn shipped(file: &str, memcached: &str, admin: &str, sides: &[Side]) -> String {
     config.to_string()
 }
 
-/// Who starts picklegate, before this memcached, with this admin address.
+/// Starts picklegate, before this memcached, with this admin address.
 type Start<'s> = &'s dyn Fn(&str, &str, &[Side]) -> Picklegate;
 
 /// Serves the three in front of a memcached, the oldest first.
@@ -86,9 +86,9 @@ fn fleet(three: &Three, memcached: &str, start: Start<'_>) -> Fleet {
     Fleet::served_by(picklegate, sides, (None, memcached), &admin)
 }
 
-/// What Python 3.8 is to get.
+/// Values that Python 3.8 is to get.
 enum Gets<'s> {
-    /// What it cannot load.
+    /// All of them, even those it cannot load.
     All,
     /// Nothing that it cannot load, and what these stored that it can.
     Spared(&'s str),

@@ -16,7 +16,7 @@ const VALUE_BYTES: usize = 150_000;
 /// A silent proxy is an error.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What one client saw.
+/// Observations of one client.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) replies: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Seen {
     /// Connections that were reset before anything was answered on them: the system
     /// had accepted them for a listener that was about to close.
     pub(crate) turned_away: usize,
-    /// What must never be.
+    /// Events that must never happen.
     pub(crate) wrong: Vec<String>,
 }
 

@@ -23,11 +23,11 @@ use load::Seen;
 use service::Service;
 
 const SHARED: &str = "mode = \"shared\"\n";
-/// How often one of two instances is restarted.
+/// Restarts of one of two instances.
 const RESTARTS: usize = 100;
-/// How often the only one is, whose sockets stay.
+/// Restarts of the only instance, whose sockets stay.
 const PASSED_RESTARTS: usize = 30;
-/// How long all serve between two restarts.
+/// Time for which all serve between two restarts.
 const STAY: Duration = Duration::from_millis(40);
 
 fn config(listeners: &[&str], memcached: &Memcached, rule: &str) -> String {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long anything may take, also beside others on a small machine.
+/// Bound on any step, also beside others on a small machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Has the descriptors 0 and 1 passed as a service manager passes sockets.
 const PASS: &str = "exec 3<&0 4<&1 0</dev/null 1>/dev/null
@@ -29,14 +29,14 @@ impl Service {
         Self::spawn(Command::new(env!("CARGO_BIN_EXE_picklegate")), toml)
     }
 
-    /// The same, and it says all the time that it is alive, which must be heard.
+    /// Starts a service that keeps telling that it is alive, which must be heard.
     pub(crate) fn start_watched(toml: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_picklegate"));
         command.env("WATCHDOG_USEC", "200000");
         Self::spawn(command, toml)
     }
 
-    /// The same with two sockets.
+    /// Starts a service with two sockets.
     pub(crate) fn start_with(toml: &str, sockets: [OwnedFd; 2]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", PASS, "sh", env!("CARGO_BIN_EXE_picklegate")]);

@@ -24,7 +24,7 @@ const SHARED: &str = "mode = \"shared\"";
 /// A server that is silent is given up soon, and its failure shown.
 const HASTY: &str =
     "mode = \"shared\"\non_upstream_failure = \"error\"\n[limits]\nrequest_timeout_ms = 300\n";
-/// What a Python 3 dumps for `None` with protocol 4.
+/// Pickle of `None` by Python 3 with protocol 4.
 const PICKLE_4: &[u8] = b"\x80\x04N.";
 
 /// A proxy with one listener for Python 3, and its admin address.

@@ -166,8 +166,8 @@ fn a_read_on_a_dying_connection_is_tried_again_a_write_never() {
     }
 }
 
-/// It would take the value for commands. Before the first connection nobody knows what
-/// the server is, and after a loss it may be another.
+/// An older server would take the value for commands. Before the first connection nobody
+/// knows what the server is, and after a loss it may be another.
 #[test]
 fn an_older_server_is_sent_no_value_by_ms_whatever_was_there_before() {
     for first in ["1.5.22", "1.6.18"] {

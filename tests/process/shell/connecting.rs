@@ -36,7 +36,7 @@ fn client_hello() -> Vec<u8> {
     hello
 }
 
-/// What a thread has used of the processor, in ticks, and its name.
+/// Processor time of a thread, in ticks, and its name.
 fn ticks(thread: &Path) -> Option<(String, u64)> {
     let stat = fs::read_to_string(thread.join("stat")).ok()?;
     let (name, rest) = stat.split_once('(')?.1.split_once(')')?;

@@ -175,7 +175,7 @@ fn an_upstream_that_is_back_and_clients_turned_away_are_told_not_too_often() {
     admin::await_that("an answer", || ask_text(&one, "get k\r\n") == "END\r\n");
 }
 
-/// How many events the lines of a kind tell of.
+/// Number of events that the lines of a kind tell of.
 fn told(gate: &Picklegate, what: &str) -> u64 {
     let log = gate.stderr();
     let lines = log.lines().filter(|line| line.contains(what));

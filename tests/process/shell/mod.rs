@@ -1,4 +1,4 @@
-//! What is around the data path, by the real process where something outside of it
+//! Surroundings of the data path, with the real process, where something outside of it
 //! fails: nobody reads the log or listens to a service, a burst shakes hands, a resolver
 //! is silent, a signal comes early, a file is where a socket should be.
 
@@ -20,8 +20,7 @@ use tempfile::TempDir;
 
 use crate::support::admin;
 
-/// How long anything may take that takes no time, also beside others on a small
-/// machine.
+/// Bound on steps that take no time, also beside others on a small machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A picklegate, killed when dropped.
@@ -45,13 +44,13 @@ impl Gate {
         Self::spawn(command, dir)
     }
 
-    /// Whatever a command is.
+    /// Spawns a picklegate by any command.
     fn spawn(mut command: Command, dir: TempDir) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         Self::spawn_with(command, dir)
     }
 
-    /// The same with its own standard input and output.
+    /// Spawns with the command's own standard input and output.
     fn spawn_with(mut command: Command, dir: TempDir) -> Self {
         let child = command.spawn().expect("cargo built the binary");
         Self { child, dir }

@@ -1,4 +1,4 @@
-//! What is told before everything is there, and a service manager that does not listen.
+//! Notifications before everything is there, and a service manager that does not listen.
 
 use std::fs::File;
 use std::io::Write;

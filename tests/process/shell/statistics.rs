@@ -20,7 +20,7 @@ fn figure(stats: &Value, name: &str) -> u64 {
         .unwrap_or_else(|_| panic!("{name} is {figure}"))
 }
 
-/// What a client sees on a server itself, or behind picklegate.
+/// Statistics that a client sees on a server itself, or behind picklegate.
 fn seen(addr: &str, section: &str) -> Value {
     let reply = ask_text(&connect(addr), &format!("stats{section}\r\n"));
     let lines = reply.strip_suffix("END\r\n").expect("END comes last");

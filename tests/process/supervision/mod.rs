@@ -18,7 +18,7 @@ use crate::support::admin;
 use crate::support::toml::Toml;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
-/// How soon the end must come, on a machine that is busy.
+/// Bound on the end, on a machine that is busy.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// All that ask the workers.
@@ -37,7 +37,7 @@ struct Failing {
     dir: TempDir,
     listen: String,
     admin: String,
-    /// What the service manager was told.
+    /// Notifications to the service manager.
     notices: mpsc::Receiver<String>,
     /// By TLS.
     secured: String,
@@ -129,7 +129,7 @@ impl Failing {
     }
 }
 
-/// What `picklegate health` answers.
+/// Exit code of `picklegate health`.
 fn health(admin: &str, args: &[&str]) -> Option<i32> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_picklegate"));
     command.args(["health", "--admin", admin]).args(args);
@@ -151,7 +151,7 @@ fn certificate(dir: &Path) -> String {
     format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n")
 }
 
-/// What is told at a socket, taken at once: whoever tells would wait.
+/// Messages that arrive at a socket, taken at once, since their sender would wait.
 fn listen_at(socket: &Path) -> mpsc::Receiver<String> {
     let (sender, notices) = mpsc::channel();
     let socket = UnixDatagram::bind(socket).expect("a writable directory");

@@ -29,7 +29,7 @@ const MAX_VIOLATIONS: usize = 20;
 /// A moment: the number of things that clients had said before it.
 type Moment = u64;
 
-/// What the clients did.
+/// Actions of the clients, counted.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Counts {
     pub(crate) reads: u64,
@@ -65,7 +65,7 @@ struct State {
     now: Moment,
     rows: HashMap<String, Row>,
     operations: Vec<Operation>,
-    /// Who holds a lock.
+    /// Holders of locks.
     holders: HashMap<String, u64>,
     /// Since when each sidecar hides what its reader cannot load.
     hides: HashMap<String, Moment>,
@@ -76,7 +76,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Row {
     version: u64,
-    /// What the cache must not be behind, in the order of acknowledgement.
+    /// Changes that the cache must not be behind, in the order of acknowledgement.
     barriers: Vec<Barrier>,
     /// The newest version among those.
     floor: u64,
@@ -105,7 +105,7 @@ struct Operation {
 struct Reading {
     key: String,
     began: Moment,
-    /// What had been acknowledged by then.
+    /// Version that had been acknowledged by then.
     floor: u64,
 }
 

@@ -25,9 +25,9 @@ use sidecar::{STAGES, Sidecar};
 const THREADS: usize = 4;
 /// Times up and down the stages.
 const LAPS: usize = 4;
-/// How long things stay as they are between two steps.
+/// Time between two steps.
 const STAY: Duration = Duration::from_millis(450);
-/// How long clients may take to end, also beside others on a small machine.
+/// Time that clients may take to end, also beside others on a small machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Keys of each kind in the shared family.
 const SHARED_KEYS: usize = 3;

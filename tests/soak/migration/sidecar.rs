@@ -18,7 +18,7 @@ pub(crate) const STAGES: [&str; 4] = [
     "mode = \"isolate\"\nrollout = 10",
     "mode = \"isolate\"\nrollout = 100",
 ];
-/// What no sidecar takes over.
+/// Configurations that no sidecar takes over.
 const BROKEN: [&str; 4] = [
     "",
     "[[rules]\n",
@@ -26,7 +26,7 @@ const BROKEN: [&str; 4] = [
     "[upstream]\nservers = [\"nowhere\"]\n",
 ];
 
-/// How a file is replaced.
+/// Ways of replacing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     /// Renamed over the old one, which is seen.
@@ -39,7 +39,7 @@ pub(crate) enum How {
 
 pub(crate) struct Sidecar {
     pub(crate) name: &'static str,
-    /// Where Python 2 and Python 3 connect to.
+    /// Addresses that Python 2 and Python 3 connect to.
     pub(crate) listens: [String; 2],
     admin: String,
     upstream: String,

@@ -7,7 +7,7 @@ use super::names::Edges;
 
 type Set = BTreeSet<String>;
 
-/// What files take from each other, and which lie below which.
+/// Uses between files, and the order of files above each other.
 pub(crate) struct Graph {
     edges: Edges,
     next: BTreeMap<String, Set>,

@@ -44,7 +44,7 @@ fn read() -> Tree {
     tree
 }
 
-/// What each file takes from each other.
+/// Names that each file takes from each other.
 pub(crate) fn edges() -> &'static Edges {
     static EDGES: OnceLock<Edges> = OnceLock::new();
     EDGES.get_or_init(|| names::edges(crates()))

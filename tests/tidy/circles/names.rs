@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::tree::{Module, Named, Tree};
 
-/// What a name stands for.
+/// Meaning of a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Meaning {
     Module(usize),
@@ -16,7 +16,7 @@ enum Meaning {
 /// Names, and the line where each is first used.
 pub(crate) type Names = BTreeMap<String, usize>;
 
-/// What each file takes from each other.
+/// Names that each file takes from each other.
 pub(crate) type Edges = BTreeMap<(String, String), Names>;
 
 pub(crate) struct Resolver<'t> {
@@ -25,7 +25,7 @@ pub(crate) struct Resolver<'t> {
     under_way: Vec<(usize, String)>,
 }
 
-/// Which file takes what from which.
+/// Finds the names that each file takes from each other.
 ///
 /// # Panics
 ///
@@ -129,7 +129,7 @@ impl Resolver<'_> {
         found
     }
 
-    /// What the first name of a path stands for.
+    /// Meanings of the first name of a path.
     fn begin(&mut self, from: usize, name: &str) -> BTreeSet<Meaning> {
         let module = match name {
             "crate" => {
@@ -160,8 +160,8 @@ impl Resolver<'_> {
         self.module(of).parent.map(Meaning::Module)
     }
 
-    /// What a name stands for within a module: what it holds, then what it imports by
-    /// name, then what comes with its globs, then what its macros may have defined.
+    /// Meanings of a name within a module: its own items, then imports by name, then
+    /// globs, then what its macros may have defined.
     fn look_up(&mut self, at: usize, name: &str) -> BTreeSet<Meaning> {
         let key = (at, name.to_owned());
         if self.under_way.contains(&key) {

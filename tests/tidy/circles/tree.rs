@@ -33,7 +33,7 @@ pub(crate) struct Module {
     pub(crate) items: BTreeSet<String>,
     pub(crate) imports: Vec<Import>,
     pub(crate) globs: Vec<Named>,
-    /// What macros at the level of items were given: they may define any of it.
+    /// Names given to macros at the level of items, which may define any of them.
     pub(crate) given: BTreeSet<String>,
     pub(crate) named: Vec<Named>,
 }
@@ -84,7 +84,7 @@ impl Tree {
     }
 }
 
-/// Where the children of a file's module are.
+/// Directory of the children of a file's module.
 fn directory(path: &str) -> String {
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     match name {

@@ -30,7 +30,7 @@ pub(crate) struct Command {
 /// Stands for the `id`-th cas id a side has shown, `plus` something.
 #[derive(Clone, Copy, Debug)]
 struct Cas {
-    /// Where its digits go in the command's bytes.
+    /// Place of the digits in the command's bytes.
     at: usize,
     id: usize,
     plus: u64,
@@ -73,7 +73,7 @@ struct Key {
     one_line: bool,
 }
 
-/// How a request names a key: the token, and whether it is base64.
+/// A key in a request: the token, and whether it is base64.
 struct Spelling {
     key: usize,
     token: Vec<u8>,

@@ -468,9 +468,9 @@ fn check_picklegate(name: &str) {
     );
 }
 
-/// What the server at `addr` says to `send`. Behind it goes a fence, unless the
-/// row expects a close: a server that closes on unread bytes resets the
-/// connection, and its last words may be lost.
+/// Reply of the server at `addr` to `send`. Behind it goes a fence, unless the row
+/// expects a close: a server that closes on unread bytes resets the connection, and its
+/// last words may be lost.
 fn transcript(addr: &str, send: &str, expected: &str) -> String {
     const FENCE: &str = "mg fence Oend\r\n";
     const FENCE_REPLY: &str = "EN Oend\r\n";

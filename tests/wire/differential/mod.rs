@@ -20,10 +20,10 @@ use replies::{CasIds, Reply, parse};
 /// Commands a stream has at least.
 const COMMANDS: usize = 20_000;
 
-/// Where two servers parted.
+/// Place where two servers parted.
 struct Difference {
     batch: usize,
-    /// What was asked of both since the last fence, as the direct side read it.
+    /// Requests to both since the last fence, as the direct side read them.
     asked: Vec<Vec<u8>>,
     found: String,
 }

@@ -43,10 +43,10 @@ const MAX_BODY: i64 = i32::MAX as i64 - 2;
 const MAX_META_TOKENS: usize = 19;
 /// Bytes that complete a body, at most.
 const MAX_PADDING: usize = 4 << 20;
-/// What stands in front of keys where they are isolated.
+/// Prefix of keys where they are isolated.
 const PREFIX: &[u8] = b"@py3//";
 
-/// As memcached decodes keys.
+/// Base64 as memcached decodes keys.
 const LENIENT_BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -72,14 +72,14 @@ const REFUSED: [&[u8]; 12] = [
 
 // Where requests end ----------------------------------------------------------
 
-/// What becomes of a part of a stream.
+/// Fate of a part of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     /// Both take it alike.
     Same(Range<usize>),
     /// Picklegate refuses it as a whole; said unless `silent`.
     Refused { silent: bool },
-    /// The same, and closes.
+    /// Answered by an error, and the connection is closed.
     Closes { silent: bool },
 }
 
@@ -89,12 +89,12 @@ fn plan(stream: &[u8]) -> Vec<Piece> {
     read(stream).0
 }
 
-/// How many bytes the last body lacks.
+/// Number of bytes that the last body lacks.
 fn missing(stream: &[u8]) -> usize {
     read(stream).1
 }
 
-/// What [`plan`] and [`missing`] tell.
+/// Results of [`plan`] and [`missing`].
 fn read(stream: &[u8]) -> (Vec<Piece>, usize) {
     let mut pieces = Vec::new();
     let mut at = 0;
@@ -250,13 +250,13 @@ fn body(word: &[u8]) -> Option<i64> {
     (0..=MAX_BODY).contains(&len).then_some(len)
 }
 
-/// As `strtoll` reads it, where memcached believes it.
+/// A number as `strtoll` reads it, where memcached believes it.
 fn signed(word: &[u8]) -> Option<i64> {
     number(word)?.parse().ok()
 }
 
-/// As `strtoull` reads it, where memcached believes it: what is behind a minus sign
-/// is taken from 2^64, but must not look negative then.
+/// A number as `strtoull` reads it, where memcached believes it. Digits behind a minus
+/// sign are taken from 2^64, but must not look negative then.
 fn unsigned(word: &[u8]) -> Option<u64> {
     let text = number(word)?;
     match text.strip_prefix('-') {
@@ -349,7 +349,7 @@ const BODIES: [&str; 16] = [
 const META_FLAGS: [&str; 16] = [
     "v", "k", "q", "f", "t", "c", "s", "b", "Ox1", "I", "T5000", "F1", "ME", "MA", "S3", "Z",
 ];
-/// What a client makes of a key: words more or fewer than a line has.
+/// Client keys that make a line of more or fewer words.
 const SPACED: [&str; 12] = [
     "",
     "k k",
@@ -396,7 +396,7 @@ const LINES: [&str; 30] = [
     "\u{80}",
     "delete k 0",
 ];
-/// What bytes are put in place of others.
+/// Bytes that are put in place of others.
 const BYTES: &[u8] = b" \r\n\0\t0139-+kbqvmgs\x80\xff";
 
 struct Generator(Rng);
@@ -545,7 +545,7 @@ struct Arena {
     controls: [TcpStream; 2],
 }
 
-/// What is there before each stream, by client key.
+/// Items before each stream, by client key.
 const STORED: [(&str, &str); 3] = [("canary", "alive"), ("k", "1"), ("n", "55")];
 
 impl Arena {
@@ -622,8 +622,8 @@ impl Arena {
         }
     }
 
-    /// What a server has, by client key; of what is not the client's own, only what
-    /// it cannot have come by rightly.
+    /// Items of a server, by client key. Of keys that are not the client's own, only
+    /// values that it cannot have come by rightly.
     fn stored(&self, server: usize) -> BTreeSet<Vec<u8>> {
         let control = &self.controls[server];
         let mut stored = BTreeSet::new();

@@ -47,7 +47,7 @@ impl Asking {
         }
     }
 
-    /// How many copies memcached has of keys of the scripts.
+    /// Number of copies in memcached of keys of the scripts.
     fn copies(&self, prefixes: &[&str]) -> usize {
         let keys =
             (0..WRITES).flat_map(|n| prefixes.iter().map(move |prefix| format!("{prefix}k{n}")));

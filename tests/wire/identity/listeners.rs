@@ -1,4 +1,4 @@
-//! What a reload does to listeners and to the connections on them.
+//! Effects of a reload on listeners and on the connections to them.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -234,7 +234,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
     say(&client, b"get k\r\n", "END\r\n");
 }
 
-/// What is written while another configuration is being taken over counts as well.
+/// A file written during a reload is read as well.
 #[test]
 fn the_last_of_two_quick_changes_holds() {
     let listen = free_addr();

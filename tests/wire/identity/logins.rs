@@ -10,7 +10,7 @@ use crate::support::admin;
 use crate::support::{Memcached, Picklegate, ask_text, connect, free_addr};
 
 const RUNTIME: &str = "runtime = \"python/3.11\"";
-/// What would be a login, and is a value to everybody else.
+/// A login to some servers, and a value to all others.
 const LOGIN: &str = "set auth 0 0 12\r\nalice secret\r\n";
 
 /// A file of passwords, as `-Y` takes it.

@@ -1,6 +1,6 @@
-//! What asking the system costs: how much longer a new connection's first reply takes
-//! where its process is looked up, at a thousand connections a second, beside many
-//! sockets and processes that have nothing to do with it.
+//! Cost of asking the system: how much longer a new connection's first reply takes where
+//! its process is looked up, at a thousand connections a second, beside many sockets and
+//! processes that have nothing to do with it.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -16,7 +16,7 @@ const CONNECTIONS: usize = 1_500;
 const RATE: usize = 250;
 /// Processes that connect.
 const CLIENTS: usize = 4;
-/// What stands around: pairs of sockets, and processes.
+/// Bystanders: pairs of sockets, and processes.
 const SOCKETS: usize = 900;
 const BYSTANDERS: usize = 300;
 

@@ -1,6 +1,6 @@
-//! How a client says who it is: every snippet of `config/identity.md` run as it
-//! stands there, each source of tags, those without one, and what a reload does to
-//! listeners and the connections on them.
+//! Identity of clients: every snippet of `config/identity.md` run as it stands there,
+//! each source of tags, clients without one, and the effects of a reload on listeners and
+//! the connections to them.
 
 mod binary;
 mod closing;
@@ -54,12 +54,12 @@ impl Gate {
         self.process = Picklegate::with_config(&self.toml);
     }
 
-    /// What it answers to those without a tag, if it refuses them.
+    /// Answer to clients without a tag, if the listener refuses them.
     fn refusal(&self) -> String {
         refusal(&self.listen)
     }
 
-    /// What it answers to those whose tag no namespace is for.
+    /// Answer to clients whose tag no namespace is for.
     fn unmatched(&self, tag: &str) -> String {
         let listener = &self.listen;
         format!("SERVER_ERROR picklegate: no namespace for {tag} (listener {listener})\r\n")

@@ -1,4 +1,4 @@
-//! Where a tag comes from: the system, a header of a proxy, or the client.
+//! Sources of tags: the system, a header of a proxy, or the client.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ fn store(stream: &TcpStream, value: &str) {
     say(stream, request.as_bytes(), "STORED\r\n");
 }
 
-/// What memcached itself has under a physical key.
+/// Value that memcached itself has under a physical key.
 fn stored(gate: &Gate, key: &str) -> String {
     ask_text(&gate.memcached.connect(), &format!("get {key}\r\n"))
 }
@@ -220,7 +220,7 @@ fn a_tag_without_a_namespace_is_none_and_is_told() {
     });
 }
 
-/// Whatever tells it.
+/// A tag without a namespace is told whatever its source.
 #[test]
 fn a_tag_of_a_proxy_without_a_namespace_is_told() {
     let gate = Gate::start("[\"proxy-protocol\"]", "refuse");

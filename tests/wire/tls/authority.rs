@@ -9,7 +9,7 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// Who signs certificates.
+/// An authority that signs certificates.
 pub(crate) struct Authority {
     dir: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -35,7 +35,7 @@ impl Authority {
         Self { dir, issuer }
     }
 
-    /// What it is believed by.
+    /// Roots that make others trust it.
     pub(crate) fn roots(&self) -> PathBuf {
         self.dir.path().join("roots.pem")
     }
@@ -84,7 +84,7 @@ impl Pair {
         }
     }
 
-    /// As settings of TLS.
+    /// Settings of TLS that name the two.
     pub(crate) fn settings(&self) -> String {
         let (certificate, key) = (text(&self.certificate), text(&self.key));
         format!("certificate = \"{certificate}\"\nkey = \"{key}\"\n")

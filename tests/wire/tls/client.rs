@@ -14,7 +14,7 @@ use crate::support::connect;
 
 pub(crate) type Client = StreamOwned<ClientConnection, std::net::TcpStream>;
 
-/// How to connect.
+/// A client and its way of connecting.
 #[derive(Clone)]
 pub(crate) struct Who {
     config: Arc<ClientConfig>,
@@ -26,7 +26,7 @@ impl Who {
         Self::with(authority, pair, false)
     }
 
-    /// The same, but knows nothing after TLS 1.2.
+    /// A client that knows nothing after TLS 1.2.
     pub(crate) fn old(authority: &Authority) -> Self {
         Self::with(authority, None, true)
     }
@@ -61,7 +61,7 @@ impl Who {
         StreamOwned::new(session, connect(addr))
     }
 
-    /// What it receives for a request until the other end closes.
+    /// Error that the client gets when the other end refuses it.
     pub(crate) fn refused(&self, addr: &str) -> io::Error {
         let mut client = self.connect(addr);
         let asked = client.write_all(b"version\r\n");

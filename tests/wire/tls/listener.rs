@@ -241,7 +241,7 @@ fn who_has_no_certificate_is_refused_or_untagged() {
     say(&mut client, b"get k\r\n", "END\r\n");
 }
 
-/// What a proxy says first.
+/// Header that a proxy sends first.
 fn proxy_header(tag: &str) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x20\x00".to_vec();
     header.extend((tag.len() as u16 + 3).to_be_bytes());
@@ -327,7 +327,7 @@ fn a_handshake_that_does_not_go_on_ends() {
     say(&mut client, b"get k\r\n", "END\r\n");
 }
 
-/// What comes behind a goodbye is nobody's, in whichever loop it is met.
+/// Bytes behind a goodbye are nobody's, in whichever loop they are met.
 #[test]
 fn bytes_after_a_goodbye_stall_nobody() {
     let how = "identify = [\"proxy-protocol\"]\nuntagged = \"pass\"";
@@ -358,8 +358,8 @@ fn bytes_after_a_goodbye_stall_nobody() {
 
 // The end, and before it -----------------------------------------------------------
 
-/// Who does not read is held back: what it asks for is not even read, and nothing of
-/// it is lost.
+/// A client that does not read is held back: its requests are not even read, and none is
+/// lost.
 #[test]
 fn a_slow_reader_is_held_back() {
     const SIZE: usize = 1_000_000;

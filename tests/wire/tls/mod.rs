@@ -18,7 +18,7 @@ fn memcached(pair: &Pair) -> Option<Memcached> {
     memcached_with(pair, "")
 }
 
-/// The same, with further settings of TLS; `None` if it was built without.
+/// Starts a memcached with further settings of TLS; `None` if it was built without.
 fn memcached_with(pair: &Pair, more: &str) -> Option<Memcached> {
     let help = std::process::Command::new("memcached").arg("-h").output();
     let help = help.expect("memcached: run tests/setup").stdout;
@@ -29,7 +29,7 @@ fn memcached_with(pair: &Pair, more: &str) -> Option<Memcached> {
     Some(Memcached::start_with(&["-Z", "-o", &ssl(pair, more)]))
 }
 
-/// How a memcached is told of a certificate.
+/// Arguments that name a certificate to memcached.
 fn ssl(pair: &Pair, more: &str) -> String {
     let (certificate, key) = (text(&pair.certificate), text(&pair.key));
     format!("ssl_chain_cert={certificate},ssl_key={key}{more}")
