@@ -1,4 +1,5 @@
-//! Where the reply to a retrieval ends that an error is in.
+//! The end of a reply to a retrieval, told also where an error is in it. Knows lines and
+//! marks, not values.
 //!
 //! For memcached the error is the end, and may stand for replies before it, too: it
 //! drops what it had ready. For its proxy (and others that ask several servers) the
@@ -19,11 +20,12 @@ const MARKED: u32 = 10_000;
 /// was, before that is taken for the reason.
 const MAX_LOSSES: u8 = 3;
 
-/// How memcached begins to say that it has no room for replies. It says that once, and
-/// drops all those that it had ready.
+/// Start of the error by which memcached says that it has no room for replies. It says
+/// that once, and drops all those that it had ready.
 pub(super) const OUT_OF_MEMORY: &[u8] = b"SERVER_ERROR out of memory";
-/// What goes behind a retrieval, and how the reply to that begins.
+/// Mark behind a retrieval: a command that every server answers and nothing depends on.
 pub(super) const MARK: &[u8] = b"version\r\n";
+/// Start of the reply to a mark.
 const MARK_REPLY: &[u8] = b"VERSION ";
 
 /// Whether retrievals are marked.
@@ -31,25 +33,26 @@ const MARK_REPLY: &[u8] = b"VERSION ";
 pub(super) struct Fence {
     /// Retrievals still to be marked.
     left: u32,
-    /// A mark was answered: the server knows them.
+    /// Whether a mark was ever answered: the server knows them.
     works: bool,
+    /// Connections that were lost with a mark that was not answered.
     losses: u8,
 }
 
-/// How a retrieval's reply ends, and what came of it.
+/// The state of the end of a retrieval's reply.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct End {
-    /// A mark was sent behind it.
+    /// Whether a mark was sent behind its request.
     pub(super) marked: bool,
-    /// An error is among its values.
+    /// Whether an error is among its values.
     pub(super) failed: bool,
-    /// It ended, and the reply to its mark is to come.
+    /// Whether it ended, and only the reply to its mark is to come.
     pub(super) over: bool,
 }
 
 impl Fence {
-    /// How the next retrieval ends, which is of so many keys. One of a single key ends
-    /// with an error wherever there is one.
+    /// The end of the next retrieval, which is of so many keys. A single key needs no
+    /// mark: wherever an error comes for it, that is the end.
     #[inline]
     pub(super) fn next_end(&mut self, keys: usize) -> End {
         let marked = self.left > 0 && keys > 1;
@@ -60,7 +63,8 @@ impl Fence {
         }
     }
 
-    /// An error came in a retrieval: whether those to come are marked.
+    /// Marks the retrievals to come, as an error came in one; whether it does. A server
+    /// that seems to drop connections for marks gets none.
     pub(super) fn raise(&mut self) -> bool {
         let is_known = self.works || self.losses < MAX_LOSSES;
         if is_known {
@@ -69,12 +73,12 @@ impl Fence {
         is_known
     }
 
-    /// A mark was answered.
+    /// Notes that a mark was answered.
     pub(super) fn held(&mut self) {
         self.works = true;
     }
 
-    /// The connection is lost on which this was owed.
+    /// The fence of the next connection, after one was lost on which this was owed.
     pub(super) fn after_loss(mut self, owed: &VecDeque<Owed>) -> Self {
         let is_marked = |owed: &Owed| owed.reply.end().is_some_and(|end| end.marked);
         if !self.works && owed.iter().any(is_marked) {
@@ -92,7 +96,7 @@ impl End {
     /// `alone` if no other reply is owed behind it.
     ///
     /// # Errors
-    /// It is no such line, or may not be the last, or stand for other replies, too.
+    /// The line cannot be in such a reply, or may stand for other replies, too.
     pub(super) fn takes(&mut self, text: &[u8], alone: bool) -> Result<bool, ReplyError> {
         if self.over {
             // The server may not know the mark.

@@ -1,4 +1,5 @@
-//! What the taking of one reply needs beside the reply itself. Knows no kind of reply.
+//! The parts of a lane that a reply may use or change while it is taken. Knows no kind of
+//! reply, and nothing of the queue behind the front.
 
 use super::fence::Fence;
 use crate::engine::downstream::Came;
@@ -8,28 +9,29 @@ use crate::protocol::reply::ReplyError;
 /// The oldest request that is owed a reply, and the parts of its lane that its reply may
 /// change.
 pub(super) struct Front<'l> {
-    /// The lane's requests from the first byte of this one on.
+    /// Bytes of the lane's requests from the first one of this on.
     pub(super) request: &'l [u8],
-    /// True if nothing that was sent is behind it.
+    /// Whether nothing that was sent is behind it: then an error cannot stand for other
+    /// replies.
     pub(super) is_alone: bool,
     pub(super) fence: &'l mut Fence,
     pub(super) intake: &'l mut Intake,
     pub(super) counts: &'l mut UpstreamCounts,
 }
 
-/// How far the input is taken.
+/// The state of the input between two reads of the connection.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     pub(super) reading: Reading,
     /// Bytes without which the input says nothing new: a value that is looked at whole.
     pub(super) lacking: usize,
-    /// A value is here that there is no room for yet.
+    /// Whether a value is here that there is no room for yet.
     pub(super) parked: bool,
     /// The last error among the values of the front retrieval.
     pub(super) error: Vec<u8>,
 }
 
-/// What the next input byte belongs to.
+/// The part of a reply that the next input byte belongs to.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// The first line of a reply.
@@ -55,12 +57,12 @@ impl Reading {
     }
 }
 
-/// How much of a reply was taken; bytes are counted behind its first line.
+/// The part of a reply that was taken; bytes are counted behind its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
     /// All of it, with this many bytes.
     Whole(usize),
-    /// Its first line; what follows belongs to it.
+    /// One line, behind which the same reply goes on.
     Part,
     /// Nothing: more of it must be here first.
     Lacks,
@@ -84,7 +86,8 @@ impl Front<'_> {
         line.is_some_and(|end| memchr::memchr_iter(b' ', &self.request[..end]).count() > 1)
     }
 
-    /// Waits for `needed` bytes of a value of which `body` is here.
+    /// Whether less than `needed` bytes of a value are here; then they are waited for, so
+    /// that no smaller input is looked at again.
     pub(super) fn lacks(&mut self, body: &[u8], needed: usize) -> bool {
         let lacks = body.len() < needed;
         if lacks {

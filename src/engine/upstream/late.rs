@@ -1,6 +1,7 @@
-//! What nobody waits for any more: requests past their time are answered, and their
-//! replies are taken off the stream when they come. A change that took effect after
-//! all still reaches the copies of others.
+//! Requests that nobody waits for any more: past their time they are answered for, and
+//! their replies are taken off the stream when they come, since the replies behind them
+//! are still owed. A change that took effect after all still reaches the copies of others.
+//! Sets no clock: the time is handed in.
 
 use super::fence::End;
 use super::front::{Front, Reading, Taken};
@@ -12,7 +13,7 @@ use crate::engine::ticket::Ticket;
 use crate::protocol::reply::{ReplyError, is_reply_to, parse_va_len, parse_value_head};
 use crate::protocol::request::Verb;
 
-/// How many times the time of a request one reply, or one value of it, may take.
+/// Timeouts of a request that one reply, or one value of it, may take.
 pub const PIECE_TIMEOUTS: u64 = 4;
 
 /// A reply that nobody waits for any more.
@@ -25,7 +26,7 @@ pub(super) struct Late {
 }
 
 impl Late {
-    /// One that nothing is to be done about.
+    /// A reply after which nothing is to be done.
     pub(super) fn nobodys(verb: Verb) -> Self {
         Self {
             verb,
@@ -95,7 +96,8 @@ impl Lane {
         }
     }
 
-    /// It is not listened to just now, which is not its fault.
+    /// Starts the upstream's time anew: that nothing came was not its fault, as nobody
+    /// listened or nothing was owed.
     pub fn excuse(&mut self, steady_us: u64) {
         self.heard_us = steady_us;
         self.taken_us = steady_us;

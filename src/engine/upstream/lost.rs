@@ -1,5 +1,5 @@
-//! The end of a lane's connection: what was owed is answered, or asked again on the next.
-//! No write is: it may have taken effect.
+//! The end of a lane's connection: requests that were owed a reply are answered for, or
+//! asked again on the next. No write is: it may have taken effect.
 
 use std::collections::HashMap;
 
@@ -36,8 +36,8 @@ impl Lane {
         }
     }
 
-    /// The connection is gone: answers what was owed, with an error or, where the
-    /// rule says so, reads as misses. Reads that nobody saw a byte of are kept, once,
+    /// Answers for all that was owed on a connection that is gone, with an error or, where
+    /// the rule says so, reads as misses. Reads that nobody saw a byte of are kept, once,
     /// to be written again on the next connection; writes never, for they may have
     /// taken effect, nor the reads before them, which would see what their client
     /// asked for later.
@@ -104,7 +104,7 @@ impl Lane {
         }
     }
 
-    /// A key of a retrieval will not be answered: a miss or an error.
+    /// Answers for a key of a retrieval whose reply will not come: a miss or an error.
     pub(super) fn give_up_key(&mut self, sessions: &mut Sessions, key: &OwedKey, error: &[u8]) {
         if key.on_miss.contains(OnMiss::SOFT) {
             self.counts.misses += 1;
@@ -117,7 +117,8 @@ impl Lane {
         }
     }
 
-    /// The same of a request that is no retrieval, whose line begins with `line`.
+    /// Answers for a request that is no retrieval and whose reply will not come. `line`
+    /// begins with its line.
     pub(super) fn give_up_reply(
         &mut self,
         sessions: &mut Sessions,
@@ -163,7 +164,8 @@ impl Lane {
         }
     }
 
-    /// Where the last change is that each client is owed a reply to.
+    /// Stream positions of the last change that each client is owed a reply to. A read
+    /// before it is not asked again: it would see what its client changed later.
     fn last_changes(&self) -> HashMap<u32, u64> {
         let mut last = HashMap::new();
         for Owed { start, reply, .. } in &self.owed {
@@ -224,6 +226,7 @@ impl Lane {
     /// Takes over a request of one line.
     fn adopt_line(&mut self, owed: Owed, old: &Self) {
         let line = &old.wire[(owed.start - old.base) as usize..];
+        // A mark behind it belonged to the connection that is gone.
         let line = &line[..memchr::memchr(b'\n', line).map_or(line.len(), |at| at + 1)];
         let start = self.end();
         let mut owed = Owed { start, ..owed };

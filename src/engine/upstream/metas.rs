@@ -1,5 +1,5 @@
 //! The reply to a meta command: one line, or `VA` and a value, put into its client's
-//! words.
+//! words. How a line is reworded is not known here.
 
 use super::front::{Front, Taken, came};
 use crate::engine::downstream::Sessions;
@@ -90,7 +90,7 @@ impl OwedMeta {
             sessions.finish(ticket);
             return Ok(Taken::Whole(0));
         }
-        // An item may also be this client's to refresh.
+        // An item that its client won to refresh will be filled as a missed one is.
         let notes = meta.verb == Verb::Mg && meta.on_miss.contains(OnMiss::NOTE);
         if notes && (is_miss || is_won(text)) {
             sessions.note_miss(ticket, client_key);
@@ -160,7 +160,7 @@ impl OwedMeta {
         Ok(front.reads(ticket, len, visible))
     }
 
-    /// Says whether the next copy of another is asked for if this one is a miss.
+    /// Whether the next copy of another is asked for if this one is a miss.
     fn asks_on(&self, sessions: &Sessions) -> bool {
         self.meta.on_miss.contains(OnMiss::THROUGH) && sessions.has_others(self.meta.others)
     }

@@ -1,5 +1,5 @@
 //! One multiplexed upstream connection as a state machine: requests of many
-//! clients in, replies to their tickets out.
+//! clients in, replies to their tickets out. Knows no socket and no rule.
 //!
 //! Every request written here is answered exactly once, in order; so what is
 //! owed is a queue. Values are checked against the key owed before a byte of
@@ -44,18 +44,18 @@ use crate::protocol::request::Verb;
 
 /// Bytes of requests that may wait for an upstream's answers.
 const MAX_WAITING_BYTES: usize = 64 << 20;
-/// The same while too much waits for all of a worker's.
+/// Bytes that may wait for it while too much waits for all upstreams of a worker.
 const FEW_WAITING_BYTES: usize = 64 << 10;
 /// Writes that may be under way before their replies.
 const MAX_FLUSHES: usize = 4;
 /// Answered request bytes that are kept before the rest is moved down.
 const MAX_ANSWERED_BYTES: usize = 64 << 10;
-/// What a lane makes room for from the start: how far answers are behind is chance,
-/// and no request of small values should have to wait for a larger buffer.
+/// Room for requests that a lane makes from the start: how far answers are behind is
+/// chance, and no request of small values should have to wait for a larger buffer.
 const ROOM_BYTES: usize = 2 * MAX_ANSWERED_BYTES;
-/// What a lane may hold for the requests to come, and for how long it may hold
-/// more after it needed that.
+/// Room that a lane may keep for the requests to come.
 const MAX_IDLE_BYTES: usize = 1 << 20;
+/// Time for which it may keep more after it needed that.
 const WIDE_US: u64 = 1_000_000;
 /// Requests that are asked one after another, in short lines, of an upstream that had no
 /// room for replies.
@@ -73,7 +73,7 @@ pub struct Lane {
     written: usize,
     /// Stream position of `wire[0]`.
     base: u64,
-    /// Until when it may hold more than [`MAX_IDLE_BYTES`].
+    /// End of the time in which it may keep more than [`MAX_IDLE_BYTES`].
     wide_until_us: u64,
     /// The retrieval that is still being asked for, behind all of that.
     open: Open,
@@ -86,11 +86,11 @@ pub struct Lane {
     /// Input that ends in the middle of something.
     inbox: Vec<u8>,
     intake: Intake,
-    /// When something came last or began to be owed, by the steady clock.
+    /// Time, by the steady clock, at which something came last or began to be owed.
     heard_us: u64,
-    /// The same of whole replies and values.
+    /// Time at which a reply or value was whole last, or something began to be owed.
     taken_us: u64,
-    /// No request that is owed a reply waits for longer than since then.
+    /// A time before which no request began to wait that is still owed its reply.
     oldest_us: u64,
     /// Whether the end of a retrieval has to be marked.
     fence: Fence,
@@ -98,26 +98,28 @@ pub struct Lane {
     careful: u32,
     /// Keys of retrievals that are owed.
     keys: usize,
-    /// Too much waits for all upstreams together.
+    /// Whether too much waits for all upstreams together.
     pub(super) crowded: bool,
-    /// Since the start.
+    /// Counts since the start, which outlive each connection.
     pub counts: UpstreamCounts,
 }
 
+/// A request that was not answered yet.
 #[derive(Debug)]
 struct Owed {
     /// Stream position of its first byte.
     start: u64,
     reply: Reply,
+    /// Whether a connection was lost with it already: no request is asked three times.
     retried: bool,
 }
 
-/// A reply that is owed, by what it consists of.
+/// A reply that is owed, by its kind. Kinds of more than a line have their own files.
 #[derive(Debug)]
 enum Reply {
     /// Values, then `END`.
     Values(Values),
-    /// Whatever it is, nobody waits for it any more.
+    /// Anything that nobody waits for any more.
     Late(Late),
     /// One line.
     Line { ticket: Ticket, verb: Verb },
@@ -138,7 +140,7 @@ enum Reply {
 }
 
 impl Reply {
-    /// Whose it is, if it is one client's and somebody waits for it.
+    /// The slot that waits for it, if a single one does.
     pub(super) fn ticket(&self) -> Option<Ticket> {
         match self {
             Self::Values(_) | Self::Late(_) => None,
@@ -151,7 +153,7 @@ impl Reply {
         }
     }
 
-    /// How it ends, if it is that of a retrieval.
+    /// The state of its end, if it is that of a retrieval.
     fn end(&self) -> Option<&End> {
         match self {
             Self::Values(Values { end, .. }) | Self::Through(Through { end, .. }) => Some(end),
@@ -159,7 +161,7 @@ impl Reply {
         }
     }
 
-    /// What it is a reply to.
+    /// The verb of its request, as it was sent.
     fn verb(&self) -> Verb {
         match self {
             Self::Line { verb, .. }
@@ -194,7 +196,7 @@ impl Lane {
         &self.wire[self.written..]
     }
 
-    /// The same in pieces, for an upstream by TLS: whole requests of `limit` bytes
+    /// Bytes to be written now as one record of TLS: whole requests of `limit` bytes
     /// together, or what is left of a longer one.
     ///
     /// memcached until May 2025 may not see a request that came in one record with the
@@ -242,7 +244,7 @@ impl Lane {
         self.wire.len() + self.inbox.len() + self.keys * size_of::<OwedKey>()
     }
 
-    /// Whose reply comes next, if anybody waits for it.
+    /// The slot that gets the next reply or value, if anybody waits for it.
     pub fn next_ticket(&self) -> Option<Ticket> {
         let ticket = match (
             self.intake.reading,
@@ -272,11 +274,12 @@ impl Lane {
         self.owed.len() + usize::from(!self.open.keys.is_empty())
     }
 
+    /// Stream position behind the last request.
     fn end(&self) -> u64 {
         self.base + self.wire.len() as u64
     }
 
-    /// One more reply is owed, to a request that starts here.
+    /// Queues the reply to a request of a client that is about to be written.
     #[inline]
     fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
         self.keep_order(sessions, ticket);
@@ -286,16 +289,17 @@ impl Lane {
         self.push_owed(reply);
     }
 
-    /// Something of this lane is waited for, since then.
+    /// Notes that a request waits for this lane since then.
     #[inline]
     fn begin(&mut self, sessions: &Sessions, since_us: u64) {
+        // An upstream that was asked nothing was not silent.
         if self.is_idle() {
             self.excuse(sessions.steady_us);
         }
         self.oldest_us = self.oldest_us.min(since_us);
     }
 
-    /// Writes what is behind the keys of a retrieval that is owed last.
+    /// Ends the line of the retrieval that is owed last, and marks its end if need be.
     fn end_values(&mut self) {
         self.wire.extend_from_slice(b"\r\n");
         let last = self.owed.back().and_then(|owed| owed.reply.end());
@@ -304,14 +308,15 @@ impl Lane {
         }
     }
 
-    /// Requests of other clients may overtake the open retrieval: nobody was
-    /// told of either. A client's own may not.
+    /// Closes the open retrieval if a further request of this client would overtake its
+    /// own keys in it. Requests of other clients may: nobody was told of either.
     fn keep_order(&mut self, sessions: &Sessions, ticket: Ticket) {
         if !sessions.is_alone(ticket) && self.is_open_for(ticket.client) {
             self.close();
         }
     }
 
+    /// Queues the reply to a request that starts where the wire ends.
     #[inline]
     fn push_owed(&mut self, reply: Reply) {
         let start = self.end();
@@ -324,7 +329,8 @@ impl Lane {
 
     // Answers --------------------------------------------------------------
 
-    /// The front request is done with.
+    /// Takes the front request off the queue, whose reply is whole, and gives back what
+    /// it held.
     fn answered(&mut self, sessions: &mut Sessions) {
         self.taken_us = sessions.steady_us;
         self.careful = self.careful.saturating_sub(1);

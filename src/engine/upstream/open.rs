@@ -13,8 +13,8 @@ use crate::protocol::request::Verb;
 
 /// Keys that one upstream retrieval may carry.
 const MAX_KEYS: usize = 128;
-/// The same where there is no room for more replies: memcached keeps room for that many
-/// whatever its limits are.
+/// Keys that it may carry where the upstream had no room for replies: memcached keeps
+/// room for that many, whatever its limits are.
 const FEW_KEYS: usize = 8;
 /// Bytes of one upstream retrieval past which it takes no further key: half of
 /// what memcached reads at once.
@@ -27,9 +27,9 @@ const MAX_GAT_BYTES: usize = 1800;
 #[derive(Debug)]
 pub(super) struct Open {
     verb: Verb,
-    /// As far as it goes, without its line end.
+    /// The line so far, without its end.
     line: Vec<u8>,
-    /// Where its first key begins.
+    /// Length of the line in front of its first key.
     head: usize,
     /// Bytes past which it takes no further key.
     limit: usize,
@@ -126,7 +126,7 @@ impl Lane {
 
     /// Whether the open retrieval has keys of a client.
     pub(super) fn is_open_for(&self, client: u32) -> bool {
-        // A client that asks again has asked last.
+        // Backwards, as a client that asks again has mostly asked last.
         let mut last = self.open.keys.iter().rev();
         last.any(|key| key.ticket.client == client)
     }

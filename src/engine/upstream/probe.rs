@@ -63,9 +63,10 @@ impl Lane {
 pub(super) struct Probe {
     pub(super) ticket: Ticket,
     pub(super) look: Look,
-    /// What was found so far.
+    /// The finding so far.
     pub(super) found: Found,
-    /// What was found is told elsewhere: it is looked at apart.
+    /// Whether the finding is told elsewhere, as the value is looked at apart or an error
+    /// came.
     pub(super) apart: bool,
     pub(super) by_meta: bool,
 }
@@ -123,7 +124,7 @@ impl Probe {
         Ok(front.reads(ticket, len, false))
     }
 
-    /// The value in the way of a change is looked at, unless that is had apart.
+    /// Tells the change what is in its way, unless that is told elsewhere.
     pub(super) fn end(&self, sessions: &mut Sessions) {
         if !self.apart {
             sessions.probed(self.ticket, self.found);
@@ -132,7 +133,7 @@ impl Probe {
     }
 }
 
-/// What `gets` says of the value in the way of a change: its flags, length and CAS id.
+/// Flags, length and CAS id of the value in the way of a change, as `gets` says them.
 fn probed_by_gets(request: &[u8], text: &[u8]) -> Result<(u32, usize, u64), ReplyError> {
     let physical = asked_key(request).ok_or(ReplyError::Malformed)?;
     let head = parse_value_head(text)?;
@@ -143,7 +144,7 @@ fn probed_by_gets(request: &[u8], text: &[u8]) -> Result<(u32, usize, u64), Repl
     Ok((head.flags, head.len, cas.ok_or(ReplyError::Malformed)?))
 }
 
-/// The same of `mg`, whose reply is known by its opaque.
+/// Flags, length and CAS id as `mg` says them, whose reply is known by its opaque.
 fn probed_by_meta(request: &[u8], text: &[u8]) -> Result<(u32, usize, u64), ReplyError> {
     let len = parse_va_len(text)?;
     let opaque = asked_opaque(request);

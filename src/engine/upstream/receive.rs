@@ -1,5 +1,5 @@
 //! The input of a lane: cut into replies, each of which is checked against what is owed
-//! and taken by its own kind.
+//! and taken by its own kind. Knows lines and lengths, not what is in a value.
 
 use super::front::{Front, Reading, Taken};
 use super::{CAREFUL, Lane, Reply};
@@ -16,12 +16,12 @@ impl Lane {
     /// Takes input from the upstream and delivers the replies in it.
     ///
     /// # Errors
-    /// What came is no reply to what was asked: the lane must be dropped.
+    /// The input is no reply to what was asked: the lane must be dropped.
     pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
         self.heard_us = sessions.steady_us;
         let mut at = 0;
         if std::mem::take(&mut self.intake.parked) {
-            // It was here that it waited.
+            // The upstream was not read from meanwhile: the wait was not its fault.
             self.excuse(sessions.steady_us);
             let mut inbox = std::mem::take(&mut self.inbox);
             let taken = self.take(sessions, &inbox)?;
@@ -113,7 +113,7 @@ impl Lane {
         Ok(taken)
     }
 
-    /// The value of the front reply was taken to its end.
+    /// Ends the value of the front reply, with which the reply itself may be whole.
     pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
         let Some(owed) = self.owed.front_mut() else {
             return;
@@ -156,7 +156,8 @@ impl Lane {
         if line.text == DROPPED {
             self.careful = CAREFUL;
             if !is_alone {
-                // It may stand for replies that were dropped.
+                // memcached says it once for all that it dropped, and the next value could
+                // be of any later request.
                 return Err(ReplyError::Dropped);
             }
         }
@@ -213,7 +214,8 @@ impl Reply {
                 target,
             } => {
                 check(verb, text)?;
-                // It was asked for no flags and under no condition.
+                // `md` was sent under no condition and with no flag that is answered: any
+                // other line is of another request.
                 let is_plain = is_error(text) || matches!(text, b"HD" | b"NF");
                 if verb == Verb::Md && !is_plain {
                     return Err(ReplyError::Malformed);
@@ -234,6 +236,7 @@ impl Reply {
     }
 }
 
+/// Lets only a line pass that may answer the verb: any other is of another request.
 fn check(verb: Verb, text: &[u8]) -> Result<(), ReplyError> {
     let is_one = is_reply_to(verb, text);
     is_one.then_some(()).ok_or(ReplyError::Malformed)

@@ -1,5 +1,6 @@
 //! The requests of a lane, as they go upstream: canonical lines that are always
-//! answered, whatever hushing the client asked for.
+//! answered, whatever hushing the client asked for, so that no reply is ever missing from
+//! the queue. Which requests are sent where is not decided here.
 
 use super::late::Late;
 use super::metas::OwedMeta;
@@ -25,16 +26,16 @@ pub struct Target<'a> {
     pub base64: bool,
 }
 
-/// What a store says beside its key and value.
+/// Arguments of a store beside its key and value.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreHead {
     /// [`Verb::Set`] to [`Verb::Cas`].
     pub verb: Verb,
     /// The client flags.
     pub flags: u32,
-    /// As memcached would cut it.
+    /// The expiry time, cut to the width that memcached keeps.
     pub exptime: i32,
-    /// For `cas`.
+    /// The CAS id of a `cas`.
     pub cas: Option<u64>,
 }
 
@@ -52,7 +53,7 @@ pub struct MetaRequest<'a> {
 }
 
 impl<'a> MetaRequest<'a> {
-    /// One that no value comes back of.
+    /// A command of which no value comes back.
     pub fn unseen(meta: &'a Meta<'a>, body: Option<&'a [u8]>) -> Self {
         Self {
             meta,
@@ -125,7 +126,7 @@ impl Lane {
         self.keyed(sessions, ticket, head.verb, target, ends);
     }
 
-    /// A number as a further argument.
+    /// Appends a number as a further argument.
     fn push_number(&mut self, number: impl itoa::Integer) {
         self.wire.push(b' ');
         let mut digits = itoa::Buffer::new();

@@ -1,4 +1,4 @@
-//! A lane and what the engine knows of its server.
+//! A lane and the state of its server, as far as the engine knows it. Connects to nothing.
 
 use super::front::UpstreamCounts;
 use crate::engine::upstream::Lane;
@@ -8,20 +8,20 @@ use crate::policy::OnMiss;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub u64);
 
-/// What a server knows of the meta commands. One that knows none takes the body of an
+/// Whether a server knows the meta commands. One that does not would take the body of an
 /// `ms` for commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MetaCommands {
     /// memcached 1.6 and later.
     Known,
-    /// It may be anything.
+    /// Anything that does not tell a version of memcached.
     Perhaps,
     /// memcached until 1.5.
     Unknown,
 }
 
 impl MetaCommands {
-    /// By what a server answers to `version`.
+    /// Reads the answer of a server to `version`.
     pub fn of_version(answer: &str) -> Self {
         let numbers = answer.strip_prefix("VERSION ").map(|version| {
             let mut numbers = version.split(['.', '-', ' ', '_']).map(str::parse::<u32>);
@@ -38,7 +38,7 @@ impl MetaCommands {
 /// A lane with its server's name and whether it may be written to.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Which one it is, wherever it stands.
+    /// The number of the lane, wherever it stands.
     pub id: LaneId,
     /// The multiplexed connection.
     pub lane: Lane,
@@ -46,10 +46,10 @@ pub struct Upstream {
     pub server: String,
     /// Why requests are refused at once, while reconnecting is put off.
     pub down: Option<String>,
-    /// It is down since it wants a login: no read of it is answered as a miss, whatever
-    /// its rule says, since that would hide what somebody has to mend.
+    /// Whether it is down since it wants a login: then no read of it is answered as a miss,
+    /// whatever its rule says, since that would hide what somebody has to mend.
     pub wants_login: bool,
-    /// What its server understands, as far as its last connection told; nothing is sent
+    /// Meta commands of its server, as far as its last connection told; nothing is sent
     /// before there was one.
     pub meta: MetaCommands,
     /// Requests that were answered for it at once, because it could not.
@@ -59,7 +59,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Nothing was asked of it yet.
+    /// A lane that was asked nothing yet.
     pub(in crate::engine) fn new(id: LaneId, server: &str) -> Self {
         Self {
             id,

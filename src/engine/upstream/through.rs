@@ -22,7 +22,8 @@ pub(super) struct Through {
     pub(super) on_miss: OnMiss,
     /// Copies that were asked for before these.
     pub(super) first: usize,
-    /// Nothing more comes of it: a copy was passed on, or is looked at apart.
+    /// Whether a copy was passed on, or is looked at apart: then it is not asked again, and
+    /// further copies are dropped.
     pub(super) served: bool,
     pub(super) end: End,
 }
@@ -81,6 +82,7 @@ impl Through {
         Ok(front.reads(self.ticket, head.len, shown == Shown::AsIs))
     }
 
+    /// Takes the end, or an error in place of it or of a copy.
     fn take_end(
         &mut self,
         front: &mut Front<'_>,

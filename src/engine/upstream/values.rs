@@ -22,15 +22,17 @@ pub(super) struct Values {
     pub(super) end: End,
 }
 
+/// A key of a retrieval, and how its value is passed on.
 #[derive(Debug)]
 pub(super) struct OwedKey {
+    /// The slot that waits, or [`Ticket::NOBODY`] once its client was answered for it.
     pub(super) ticket: Ticket,
     /// Place of the physical key in its line.
     pub(super) at: u32,
     pub(super) len: u8,
     pub(super) look: Look,
     pub(super) on_miss: OnMiss,
-    /// Whether it is the last of its ticket.
+    /// Whether the ticket waits for no key of the lane behind it.
     pub(super) last: bool,
     pub(super) restore: OwedRestore,
 }
@@ -123,7 +125,7 @@ impl Values {
                     (Shown::Rewritten(flags), restore) => {
                         values.write_rewritten(restore.client_key(head.key), flags, head.tail);
                     }
-                    // Taken one by one.
+                    // Looked at apart, for which there may be no room: `take` can wait.
                     (Shown::Later, _) => break,
                 }
                 at += total;
@@ -149,7 +151,6 @@ impl Values {
         let head = parse_value_head(text)?;
         let asked = front.request;
         let mut keys = self.owed().iter();
-        // Keys before it are not there.
         let missed = keys.position(|key| key.physical(asked) == head.key);
         self.take_value(
             front,
@@ -159,6 +160,8 @@ impl Values {
         )
     }
 
+    /// Takes the line of a value; the `missed` keys before its own are not there, since
+    /// values come in the order of their keys.
     fn take_value(
         &mut self,
         front: &mut Front<'_>,
@@ -226,6 +229,7 @@ impl Values {
             let is_memory = text.starts_with(OUT_OF_MEMORY);
             let is_server = text.starts_with(b"SERVER_ERROR");
             let several = self.keys.len() > 1;
+            // Without a mark nothing tells whether more of this reply follows.
             if several && is_server && !is_memory && front.fence.raise() && !marked {
                 return Err(ReplyError::Doubtful);
             }
@@ -244,7 +248,8 @@ impl Values {
         Ok(if ended { Taken::Whole(0) } else { Taken::Part })
     }
 
-    /// The next keys are not there, as far as is known.
+    /// Answers for the next keys, whose values did not come: after an error they may be
+    /// what it stands for, so they are no misses then.
     fn miss_or_fail(&mut self, front: &mut Front<'_>, sessions: &mut Sessions, count: usize) {
         if self.end.failed {
             self.fail(front, sessions, count);
@@ -253,7 +258,7 @@ impl Values {
         }
     }
 
-    /// The next keys are misses. `request` is their line.
+    /// Answers for the next keys as misses. `request` is their line.
     fn miss(&mut self, request: &[u8], sessions: &mut Sessions, count: usize) {
         let owed = &mut self.keys[self.answered..];
         let count = count.min(owed.len());
@@ -280,7 +285,8 @@ impl Values {
         }
     }
 
-    /// The next keys are answered for by the error that came.
+    /// Answers for the next keys by the error that came, or as misses where their rules
+    /// say so of a server that failed.
     fn fail(&mut self, front: &mut Front<'_>, sessions: &mut Sessions, count: usize) {
         let error = &front.intake.error;
         let is_server = error.starts_with(b"SERVER_ERROR");
@@ -306,8 +312,8 @@ impl Values {
         }
     }
 
-    /// The next key is answered: its ticket, and whether that waits for no more of the
-    /// lane.
+    /// Takes off the next key, which is answered: its ticket, and whether that waits for
+    /// no more of the lane.
     fn pop(&mut self, sessions: &mut Sessions) -> Option<(Ticket, bool)> {
         let key = self.keys.get_mut(self.answered)?;
         self.answered += 1;
@@ -315,7 +321,7 @@ impl Values {
         Some((key.ticket, key.last))
     }
 
-    /// A value was taken to its end.
+    /// Ends the value of the next key.
     pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
         if let Some((ticket, true)) = self.pop(sessions) {
             sessions.finish(ticket);
