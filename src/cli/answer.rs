@@ -16,7 +16,7 @@ pub(super) enum Failure {
     Unknown(String),
     /// The command line or the configuration is at fault: 64.
     Usage(String),
-    /// Nobody answers where somebody should: 69.
+    /// The proxy that was asked does not answer: 69.
     Unavailable(String),
     /// picklegate is at fault: 70.
     Internal(String),

@@ -20,7 +20,7 @@ use crate::pickle::inventory;
 use answer::{Failure, print, usage, write};
 use args::{Cli, Command};
 
-/// Does what the command line of this process says, and tells how it went.
+/// Runs the command line of this process, and returns its exit code.
 #[must_use]
 pub fn run() -> ExitCode {
     match Cli::try_parse() {

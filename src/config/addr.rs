@@ -29,14 +29,14 @@ pub enum ServerAddr {
     Tcp {
         /// A name or an address.
         host: String,
-        /// Never 0.
+        /// Port, never 0.
         port: u16,
     },
     /// A server reached by TCP that speaks TLS.
     Tls {
         /// A name or an address.
         host: String,
-        /// Never 0.
+        /// Port, never 0.
         port: u16,
     },
     /// The path of a unix socket.
@@ -51,10 +51,10 @@ pub enum ServerAddr {
 /// A reason why an address was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddrError {
-    /// Of no known form.
+    /// An address of no known form.
     #[error("\"{0}\" is no address: write host:port, [v6]:port or unix:/path")]
     Form(String),
-    /// Not a number that a port can be.
+    /// A port that is no number in the range, with the lowest that is.
     #[error("\"{0}\" is no port: write a number from {1} to 65535")]
     Port(String, u16),
     /// A unix socket without an absolute path.

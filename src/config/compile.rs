@@ -206,7 +206,8 @@ fn max_value_bytes(raw: Option<&At<String>>, report: &Report) -> Option<usize> {
     size(raw, DEFAULT_MAX_VALUE_BYTES, report)
 }
 
-/// At least four of the largest values fit by default, and two have to.
+/// Bytes that a worker may hold. The default has room for four of the largest values; two
+/// must fit.
 fn max_buffered_bytes(raw: &RawLimits, max_value_bytes: usize, report: &Report) -> Option<usize> {
     let default = DEFAULT_MAX_BUFFERED_BYTES.max(4 * max_value_bytes);
     let raw = raw.max_buffered_bytes.as_ref();

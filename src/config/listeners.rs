@@ -98,7 +98,7 @@ fn identify(
     })
 }
 
-/// In their order, each once.
+/// Sources of tags in their order, each at most once.
 fn sources(
     raw: &At<Vec<At<String>>>,
     asks_clients: bool,

@@ -49,7 +49,7 @@ use report::{Place, Report};
 pub struct Config {
     /// The snapshot that decides about each request.
     pub snapshot: Arc<Snapshot>,
-    /// Never empty; no two share an address.
+    /// Listeners, at least one; no two share an address.
     pub listeners: Vec<Listener>,
     /// The servers that requests go to.
     pub upstream: Upstream,
@@ -89,7 +89,7 @@ pub struct Listener {
 /// The memcached side.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// Never empty; in the order of the ring's servers.
+    /// Servers, at least one, in the order of the ring.
     pub servers: Vec<ServerAddr>,
     /// The way in which keys are spread over them.
     pub hash: Distribution,
@@ -174,7 +174,7 @@ impl Config {
         Self::finish(config, report)
     }
 
-    /// All files that were read: when one changes, they are read again.
+    /// Files that were read. A change of one leads to a reload.
     pub fn watched(&self) -> Vec<PathBuf> {
         [&self.files[..], &self.certificates].concat()
     }

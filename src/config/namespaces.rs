@@ -10,14 +10,15 @@ use super::shadow;
 use super::values::{all, number, parsed};
 use crate::policy::{KeyCodec, Namespace, Requirement};
 
-/// Without `[namespaces]`: one for each side of the step that most fleets take.
+/// Namespaces of a file without `[namespaces]`: one for each side of the step that most
+/// fleets take.
 const DEFAULT_NAMESPACES: [(&str, &str); 2] = [("py2", "python <3"), ("py3", "python >=3")];
 /// A space's number is one byte, and 0 is the bare space.
 const MAX_NAMESPACES: usize = 255;
 /// The codec counts on it for the length of its prefixes.
 const MAX_NAME_BYTES: usize = 32;
 
-/// All of them in their order, and the codec of their keys.
+/// Namespaces in their order, and the codec of their keys.
 pub(super) fn namespaces(
     raw: &[RawNamespace],
     base: &Path,

@@ -11,8 +11,8 @@ const ADDRESS_HINT: &str = "write host:port, [v6]:port or unix:/path";
 const CERTIFICATE_HINT: &str = "write for example \"server.pem\"";
 const KEY_HINT: &str = "write for example \"server.key\"";
 
-/// Everything that can be configured. `None` stands for a setting that is
-/// absent, or was wrong and reported.
+/// Settings as they stand in TOML. `None` stands for a setting that is absent, or was
+/// wrong and reported.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
     pub(super) listeners: Option<At<Vec<RawListener>>>,

@@ -4,8 +4,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-/// Everything that is wrong with one configuration, in the order of its lines;
-/// never empty.
+/// Errors of one configuration, in the order of its lines; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(Vec<ConfigError>);
 

@@ -13,7 +13,7 @@ use crate::policy::{
 };
 use crate::protocol::key::{MAX_BASE64_KEY_BYTES, MAX_KEY_BYTES};
 
-/// All of them; one for every key where none is written.
+/// Rules as configured; one for every key if there are none.
 pub(super) fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<Rules> {
     let Some(At { place, value: raw }) = raw else {
         return Rules::new(vec![rule(&RawRule::everything(), report)?]);

@@ -49,7 +49,7 @@ impl Setting {
     }
 }
 
-/// All of them, in the order of the documentation.
+/// Settings of a rule, in the order of the documentation.
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         name: "sniff",

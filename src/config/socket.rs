@@ -108,7 +108,7 @@ fn mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("{text:?} is no mode: write for example \"0660\""))
 }
 
-/// By its number or its name.
+/// Id of a group, given by number or name.
 fn group(text: &str) -> Result<u32, String> {
     if let Ok(number) = text.parse() {
         return Ok(number);

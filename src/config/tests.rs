@@ -522,7 +522,7 @@ fn any_ports_do_not_collide() {
     assert_eq!(errors(&toml), "");
 }
 
-/// Each snippet after [`BASE`], and its errors.
+/// Errors of each snippet after [`BASE`].
 fn table(snippets: &[&str]) -> String {
     let told: Vec<String> = snippets
         .iter()

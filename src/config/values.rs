@@ -76,8 +76,8 @@ pub(super) fn some_of<'r, T>(raw: Option<&'r At<Vec<T>>>, report: &Report) -> &'
     value
 }
 
-/// Everything, or nothing; drives the iterator to its end either way, so that
-/// each item reports its own problems.
+/// Collects all values, or none. Drives the iterator to its end either way, so that each
+/// item reports its own problems.
 pub(super) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
     let items: Vec<Option<T>> = items.collect();
     items.into_iter().collect()

@@ -11,7 +11,7 @@ use crate::policy::{
 pub(crate) trait Word: Copy + PartialEq + 'static {
     /// The noun for one of the words.
     const NOUN: &'static str;
-    /// All of them.
+    /// Words of the setting, with their values.
     const WORDS: &'static [(&'static str, Self)];
     /// The word for a value.
     fn word(self) -> &'static str {

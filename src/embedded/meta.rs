@@ -51,8 +51,8 @@ struct Options {
 }
 
 impl Options {
-    /// Of several mistakes memcached tells the last, but stops at an unknown
-    /// flag; a bad `F` has no words of its own.
+    /// Reads the flags. Like memcached, reports the last of several mistakes but stops at
+    /// an unknown flag; a bad `F` has no words of its own.
     fn read(meta: &Meta<'_>, now: u64) -> Result<Self, &'static str> {
         let mut options = Self {
             delta: 1,

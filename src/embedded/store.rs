@@ -39,7 +39,7 @@ pub(super) struct Item {
     pub(super) fetched: bool,
     /// Invalidated, but still there.
     pub(super) stale: bool,
-    /// Some client was already told to refresh it.
+    /// Whether some client was already told to refresh it.
     pub(super) won: bool,
     /// Stored under a base64 key.
     pub(super) binary: bool,
@@ -93,7 +93,7 @@ pub(super) enum Mode {
 pub(super) struct CasRule {
     /// Act only on an item with this cas id; 0 for any.
     pub(super) compare: u64,
-    /// With [`Mode::Cas`]: a lower cas id stores too, as a stale item.
+    /// Whether, with [`Mode::Cas`], a lower CAS id stores too, as a stale item.
     pub(super) take_older: bool,
     /// The new cas id, where the client chose one.
     pub(super) assign: Option<u64>,
@@ -102,7 +102,7 @@ pub(super) struct CasRule {
 /// The outcome of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// With this cas id.
+    /// Stored, with this CAS id.
     Stored(u64),
     NotStored,
     Exists,
@@ -143,7 +143,7 @@ impl Weighter<Box<[u8]>, Item> for Bytes {
 pub(super) struct Store {
     items: Cache<Box<[u8]>, Item, Bytes>,
     last_cas: u64,
-    /// From this second on, what was not accessed after it is gone; 0 for none.
+    /// Second from which items that were not accessed after it are gone; 0 for none.
     flush_at: u64,
     pub(super) hits: u64,
     pub(super) misses: u64,

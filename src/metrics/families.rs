@@ -46,7 +46,7 @@ pub struct Family {
     pub meaning: &'static str,
 }
 
-/// All families.
+/// Families of metrics.
 pub const FAMILIES: [Family; 34] = [
     Family::new(
         REQUESTS,

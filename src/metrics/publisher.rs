@@ -62,7 +62,7 @@ impl Labels {
 pub enum Failure {
     /// The server, or the name service, said no.
     Connect,
-    /// Nobody said anything for `connect_timeout_ms`.
+    /// The server was silent for `connect_timeout_ms`.
     ConnectTimeout,
     /// The server wants a login.
     Login,
@@ -75,7 +75,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// All reasons.
+    /// Reasons in the order of their numbers.
     pub const ALL: [Self; 6] = [
         Self::Connect,
         Self::ConnectTimeout,
@@ -144,7 +144,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Nothing is published yet.
+    /// Creates the publisher of a worker. Publishes nothing yet.
     pub fn new(worker: usize, labels: Labels) -> Self {
         let tally = Tally::new(labels.spaces.len());
         Self {

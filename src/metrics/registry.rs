@@ -47,7 +47,7 @@ impl Names {
     }
 }
 
-/// All series of the process.
+/// Series of the process.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 

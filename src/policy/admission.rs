@@ -28,7 +28,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// All of them, the highest first.
+    /// Sources, the most trusted first.
     pub const ALL: [Self; SOURCES] = [
         Self::Certificate,
         Self::ProxyProtocol,
@@ -49,7 +49,7 @@ pub struct Tag {
 /// The words of the sources about one connection, the highest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
-    /// At most one of each.
+    /// Tags, at most one per source.
     tags: ArrayVec<Tag, SOURCES>,
 }
 
@@ -106,13 +106,13 @@ pub enum Untagged {
 /// The way in which a listener learns what connects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identify {
-    /// All of it is this runtime.
+    /// Every client is this runtime.
     Static(RuntimeTag),
-    /// Each connection is asked about.
+    /// Each connection is identified by itself.
     Each {
         /// The sources of its tag, in any order: their rank is their own.
         sources: ArrayVec<Source, SOURCES>,
-        /// If none tells.
+        /// Treatment of connections that no source tells a tag of.
         untagged: Untagged,
     },
 }
@@ -205,7 +205,7 @@ mod tests {
         Some((tag.runtime.to_string(), tag.source))
     }
 
-    /// All pairs of sources, in either order of the configuration and of telling.
+    /// Pairs of sources, in either order of the configuration and of telling.
     fn pairs() -> impl Iterator<Item = (Source, Source)> {
         let below = |at: usize| Source::ALL[at + 1..].iter().copied();
         (0..SOURCES).flat_map(move |at| below(at).map(move |low| (Source::ALL[at], low)))

@@ -43,15 +43,15 @@ impl SpaceId {
 pub enum Restore {
     /// The client key is what follows this many bytes.
     Strip(u8),
-    /// Only a digest is in the physical key: whoever needs the client key must
-    /// keep it.
+    /// The physical key holds a digest only. A caller that needs the client key must keep
+    /// it.
     Hashed,
 }
 
-/// All key spaces of one snapshot.
+/// Key spaces of one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyCodec {
-    /// By [`SpaceId`]; the bare space has no name and no prefix.
+    /// Spaces by [`SpaceId`]; the bare space has no name and no prefix.
     spaces: Vec<Space>,
 }
 
@@ -82,7 +82,7 @@ impl KeyCodec {
         }
     }
 
-    /// All spaces, the bare one first.
+    /// Spaces, the bare one first.
     pub fn spaces(&self) -> impl ExactSizeIterator<Item = SpaceId> + use<> {
         // A configuration holds at most 255 namespaces.
         (0..self.spaces.len()).map(|i| SpaceId(i as u8))

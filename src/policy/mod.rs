@@ -31,7 +31,7 @@ use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, Reader};
 /// A compiled, immutable configuration; each request is decided by exactly one.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    /// All key spaces: the bare one and one per namespace.
+    /// Codec of keys, which knows the bare space and one per namespace.
     pub codec: KeyCodec,
     /// The namespaces, in the order of their spaces (the first is
     /// `SpaceId(1)`).
@@ -54,7 +54,7 @@ pub struct Snapshot {
 /// Bytes that end the leading part of a key, beside digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Separators {
-    /// By ASCII code.
+    /// Bits by ASCII code.
     ascii: u128,
 }
 
@@ -167,7 +167,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whoever works on the bare keys without a tag: nothing is hidden from it.
+    /// Identity of clients without a tag that work on the bare keys. Nothing is hidden
+    /// from them.
     pub const UNTAGGED: Self = Self {
         space: SpaceId::BARE,
         reader: Reader::NEWEST,

@@ -64,7 +64,7 @@ pub enum WriteKind {
 /// Depth to which a value is inspected on its way to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Not at all.
+    /// No look.
     Away,
     /// Counted and served.
     Count,
@@ -95,7 +95,7 @@ bitflags::bitflags! {
         const THROUGH = 1 << 6;
         /// Answer a miss unless the client is proved able to load the value.
         const HIDE_UNKNOWN = 1 << 7;
-        /// One of the lists counts.
+        /// Flags of the firewall: a list applies.
         const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
     }
 }
@@ -257,7 +257,7 @@ impl OnMiss {
 }
 
 impl WriteKind {
-    /// Of a store in one of the modes of `ms`, each of which has a verb.
+    /// Kind of a store. Each mode of `ms` has a verb.
     pub fn of(verb: Verb) -> Self {
         match verb {
             Verb::Set => Self::Plain,
@@ -271,11 +271,12 @@ impl WriteKind {
 /// The plans of one rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plans {
-    /// For those who bear no tag: they get all, and nothing is kept from them.
+    /// Plan for clients without a tag: they get all values, and nothing is kept from
+    /// them.
     pub untagged: Plan,
-    /// For keys outside the rollout.
+    /// Plan for keys outside the rollout.
     pub outside: Plan,
-    /// For keys inside; where nothing is isolated, it is the same.
+    /// Plan for keys inside the rollout; equal to the other where nothing is isolated.
     pub inside: Plan,
     /// The keys that are isolated.
     rollout: Rollout,

@@ -1,5 +1,5 @@
-//! One rule as people write it: each setting, and the words that it may have. What they
-//! lead to is the plan's.
+//! Rules as people write them: the settings, and the words that each may have. Their
+//! consequences are compiled into the plan.
 
 use super::rollout::Rollout;
 use crate::pickle::transcode::Py2Str;
@@ -47,18 +47,18 @@ pub enum Mode {
     Observe,
     /// Bare keys, unloadable values hidden or rejected.
     Guard,
-    /// Each runtime its own namespace.
+    /// Each namespace has its own copy.
     Isolate,
 }
 
 /// The part of each value that is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sniff {
-    /// Not at all.
+    /// Values are not looked at.
     Off,
     /// The first bytes.
     Header,
-    /// All of them: values are held whole.
+    /// Values are held whole, and all of their opcodes are looked at.
     Full,
 }
 
@@ -103,7 +103,7 @@ pub enum OnUpstreamFailure {
 /// The writes that reach the siblings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coherence {
-    /// None.
+    /// No change reaches other copies.
     None,
     /// Deletes.
     Deletes,
@@ -117,7 +117,7 @@ pub enum Coherence {
 /// The pickles that the firewall refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Globals {
-    /// Nothing.
+    /// The firewall is off.
     Any,
     /// Pickles that name what is on the deny list.
     Deny,

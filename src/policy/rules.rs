@@ -20,7 +20,7 @@ pub struct Rules {
     /// The first bytes of each prefix, which decide nearly always: in their order,
     /// too.
     heads: Vec<u64>,
-    /// For each rule, the next shorter rule whose prefix starts its own.
+    /// Index, for each rule, of the next shorter rule whose prefix starts its own.
     parents: Vec<usize>,
 }
 
@@ -78,7 +78,7 @@ impl Rules {
         &self.sorted[at]
     }
 
-    /// All rules, sorted by prefix.
+    /// Rules, sorted by prefix.
     pub fn iter(&self) -> impl Iterator<Item = &Compiled> {
         self.sorted.iter()
     }

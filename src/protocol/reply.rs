@@ -69,7 +69,7 @@ pub fn find_reply_line(buf: &[u8]) -> Result<Option<ReplyLine<'_>>, ReplyError> 
 pub struct ValueHead<'a> {
     /// The physical key.
     pub key: &'a [u8],
-    /// From the space after the key to the end of the line, without line end.
+    /// Rest of the line from the space after the key on, without line end.
     pub tail: &'a [u8],
     /// The client flags, 0 where they are over 32 bits.
     pub flags: u32,

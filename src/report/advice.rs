@@ -56,7 +56,7 @@ pub struct FamilyReport {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Advice {
-    /// Nothing: one version uses it, or its values were not looked at.
+    /// Keep the rule: one version uses the family, or its values were not looked at.
     #[default]
     Leave,
     /// Share one copy among all versions: the family holds numbers or locks.
@@ -356,7 +356,7 @@ fn objections(
 enum Next {
     Mode(Mode),
     Rollout(u8),
-    /// All is isolated.
+    /// Every key is isolated.
     Done,
 }
 

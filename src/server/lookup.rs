@@ -1,5 +1,4 @@
-//! From the name of a server to a connection, though some of what it leads to is
-//! silent: a resolver, or some of its addresses.
+//! Connecting to a server by name, although a resolver or some addresses may be silent.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

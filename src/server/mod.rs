@@ -133,7 +133,7 @@ pub fn block_on<T>(future: impl Future<Output = Result<T, ServeError>>) -> Resul
 #[derive(Debug)]
 pub struct Server {
     config: Config,
-    /// In the order in which they came.
+    /// Listeners, in the order in which they came.
     listeners: Vec<Bound>,
     listener_ids: ListenerIds,
     registry: Registry,

@@ -26,7 +26,7 @@ pub(super) struct Supervisor(mpsc::UnboundedSender<Ended>);
 #[derive(Debug, Default)]
 pub(super) struct Ends(Option<mpsc::UnboundedReceiver<Ended>>);
 
-/// Both sides.
+/// Creates both sides.
 pub(super) fn supervision() -> (Supervisor, Ends) {
     // With the first message, the end begins.
     let (sender, receiver) = mpsc::unbounded_channel();

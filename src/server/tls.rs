@@ -283,7 +283,7 @@ impl Session {
         self.socket.shutdown(Shutdown::Write)
     }
 
-    /// Has the socket take what the session wants to send.
+    /// Writes pending records to the socket.
     fn push(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             if self.tls.write_tls(&mut self.socket)? == 0 {

@@ -11,7 +11,7 @@ pub const MAX_RETRIEVAL_LINE_BYTES: usize = 1 << 20;
 /// The end of the first line of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
-    /// Not yet: more bytes are needed.
+    /// Incomplete: more bytes are needed.
     Partial,
     /// The line never ends: it is over the limit for its kind.
     TooLong,

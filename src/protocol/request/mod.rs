@@ -116,7 +116,7 @@ impl Bad {
         }
     }
 
-    /// With a body of `len` bytes and its line end swallowed.
+    /// Adds a body of `len` bytes and its line end, to be swallowed.
     const fn with_body(self, len: usize) -> Self {
         Self {
             swallow: len + 2,
@@ -156,7 +156,7 @@ pub struct Store<'a> {
     pub exptime: i32,
     /// Bytes of the body without its line end.
     pub len: usize,
-    /// For `cas`.
+    /// CAS id of a `cas`.
     pub cas: Option<u64>,
     /// True if the client wants no reply.
     pub noreply: bool,

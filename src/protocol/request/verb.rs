@@ -32,7 +32,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// All verbs, in the order of [`Verb::index`].
+    /// Verbs, in the order of [`Verb::index`].
     pub const ALL: [Self; 25] = [
         Self::Get,
         Self::Gets,

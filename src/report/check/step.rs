@@ -85,7 +85,7 @@ impl Step {
     }
 }
 
-/// All but the conclusion.
+/// Writes all but the conclusion.
 impl Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.changes.is_empty() {
@@ -193,7 +193,8 @@ impl Comparison<'_> {
 
     // Families of keys -----------------------------------------------------
 
-    /// Each prefix that either configuration has a rule for, the catch-all last.
+    /// Compares the rules of each prefix that either configuration has, the catch-all
+    /// last.
     fn families(&mut self) {
         let (old, new) = (&self.old.snapshot.rules, &self.new.snapshot.rules);
         let rules = old.iter().chain(new.iter());

@@ -28,7 +28,7 @@ pub struct Explanation {
     pub rule: String,
     /// Consequences of the rule for the key.
     pub plan: Plan,
-    /// In a rule that isolates: the rollout, and where the key stands in it.
+    /// Rollout and the key's place in it, if the rule isolates.
     pub rollout: Option<Place>,
     /// The copy that this runtime reads and writes.
     pub copy: StoredCopy,

@@ -20,7 +20,8 @@ pub struct Value {
 }
 
 impl Value {
-    /// Without flags: those of a pickle, and of zlib around one, if it looks so.
+    /// Takes a value. Without flags it gets those of a pickle, and of zlib around one, if
+    /// it looks like that.
     pub fn new(pickles: &Pickles, flags: Option<u32>, bytes: Vec<u8>) -> Self {
         let flags = flags.unwrap_or_else(|| likely_flags(pickles, &bytes));
         Self { flags, bytes }
@@ -72,7 +73,7 @@ pub struct Fate {
 pub enum Write {
     /// The store goes on.
     Stored,
-    /// Some reader cannot load it: why, as metrics name it.
+    /// A reader of the key cannot load it, for this reason, named as in metrics.
     Rejected(&'static str),
     /// The value is longer than this.
     TooLarge(usize),

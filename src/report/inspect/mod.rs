@@ -84,7 +84,7 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Shown {
-    /// In Python's notation, cut at 2,000 characters. Keys and members are sorted;
+    /// Value in Python's notation, cut at 2,000 characters. Keys and members are sorted;
     /// a `bytearray` looks as bytes do.
     Rendered(String),
     /// A description, or why the value is not rendered.
@@ -118,7 +118,7 @@ pub struct ReaderVerdict {
     /// The reader's tag.
     #[serde(skip)]
     pub tag: String,
-    /// In one word.
+    /// Verdict in one word.
     #[serde(serialize_with = "as_word")]
     pub verdict: Verdict,
     /// The reason why it is not loadable.

@@ -27,7 +27,7 @@ pub(super) fn words(roles: Roles) -> String {
     words.join(", ")
 }
 
-/// Each role that is in one of these.
+/// Roles that are in either.
 pub(super) fn either(a: Roles, b: Roles) -> Roles {
     Roles {
         called: a.called | b.called,

@@ -21,7 +21,7 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Failures of asking a running proxy.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// Nobody answers there, or nobody that speaks HTTP.
+    /// Nobody answers at the address, or not in HTTP.
     #[error("{0}")]
     Silent(#[from] io::Error),
     /// The proxy answered with an error status.

@@ -66,8 +66,9 @@ pub(super) async fn serve(listening: Listening, state: State) -> io::Result<()> 
     }
 }
 
-/// Whoever owns a domain can have it lead to this machine, and a browser then takes
-/// our answers for that domain's (DNS rebinding): on loopback nobody needs one.
+/// Refuses requests that name a domain (DNS rebinding). The owner of a domain can have it
+/// lead to this machine, and a browser would then give our answers to that domain's
+/// pages. On loopback nobody needs a domain.
 async fn refuse_domains(request: extract::Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST);
     if host.is_some_and(|host| !is_local(host)) {
@@ -120,7 +121,7 @@ async fn ask<T>(
     worker::ask(workers.iter().map(Handle::mailbox), question).await
 }
 
-/// All that there is to say but counts, which are metrics.
+/// Body of `/status`. Counts are metrics.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(flatten)]

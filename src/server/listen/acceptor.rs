@@ -20,7 +20,7 @@ const TOO_MANY: &[u8] = b"ERROR Too many open connections\r\n";
 /// stays in the kernel's queue, so accepting at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// One listener and where its clients go.
+/// A listener, and the workers that get its clients.
 pub(in crate::server) struct Acceptor {
     pub(in crate::server) listening: Arc<Listening>,
     pub(in crate::server) reception: Reception,

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 /// The shortest time between two lines of a kind.
 const PACE: Duration = Duration::from_secs(1);
 
-/// All kinds, of one listener.
+/// Complaints of one listener, by kind.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Complaints {
     /// Turned away, at which limit.
     refused: Arc<Paced<usize>>,
-    /// Not accepted, and why.
+    /// Clients that could not be accepted, with the reason.
     failed: Arc<Paced<String>>,
     /// A certificate whose tag cannot be read.
     untagged: Arc<Paced<String>>,

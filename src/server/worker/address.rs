@@ -22,7 +22,7 @@ const UNAUTHENTICATED: &[u8] = b"CLIENT_ERROR unauthenticated";
 pub(in crate::server) struct Address {
     pub(in crate::server) server: ServerAddr,
     pub(in crate::server) embedded: Option<Embedded>,
-    /// There if it is spoken to by TLS.
+    /// TLS settings, if the server speaks TLS.
     pub(in crate::server) tls: Option<UpstreamTls>,
     /// Shared with those of other configurations.
     pub(in crate::server) names: Arc<Lookup>,

@@ -45,7 +45,7 @@ pub(super) struct Client {
 pub(super) struct Stuck {
     /// Time at which the client last took some of it.
     pub(super) took: Instant,
-    /// Since when it is owed so much that it is not read.
+    /// Time since which so many replies wait that the client is not read.
     pub(super) behind: Option<Instant>,
 }
 

@@ -24,7 +24,7 @@ pub(in crate::server) struct Admitted {
     refused: bool,
 }
 
-/// One connection.
+/// A connection in the list.
 #[derive(Debug, Clone, Serialize)]
 pub(in crate::server) struct Connection {
     /// Address of the client, if it has one.
@@ -54,7 +54,8 @@ pub(in crate::server) struct Connected {
 }
 
 impl Connected {
-    /// So many with one worker, of whom nothing is known yet.
+    /// Starts with the number of one worker's connections; their identities are added
+    /// later.
     pub(in crate::server) fn new(connections: usize, is_reloading: bool) -> Self {
         Self {
             reloading: usize::from(is_reloading),
@@ -63,7 +64,7 @@ impl Connected {
         }
     }
 
-    /// Some of them are taken for the same.
+    /// Counts connections that share an identity.
     pub(in crate::server) fn add(&mut self, as_what: Admitted, connections: usize) {
         match self.admitted.iter_mut().find(|a| a.as_what == as_what) {
             Some(known) => known.connections += connections,
@@ -128,7 +129,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// In words.
+    /// Puts the identity into words.
     pub(in crate::server) fn describe(self) -> Admitted {
         Admitted {
             listener: self.listener.to_owned(),

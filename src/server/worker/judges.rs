@@ -59,7 +59,7 @@ impl Judges {
         Ok(Self { tasks })
     }
 
-    /// Has a worker's job done.
+    /// Hands over a job of a worker.
     pub(in crate::server) fn submit(&self, worker: usize, job: Job, mailbox: &Mailbox) {
         let (client, mailbox) = ((worker, job.client()), mailbox.clone());
         // The threads end after the workers.
@@ -123,7 +123,7 @@ impl Queue {
 /// Tasks by turns of the clients that have some.
 #[derive(Debug)]
 struct Turns<T> {
-    /// Of each client, none without any.
+    /// Jobs by client; a client without any has no entry.
     waiting: HashMap<Client, VecDeque<T>>,
     /// Clients that have jobs, the next in turn first.
     clients: VecDeque<Client>,

@@ -74,7 +74,7 @@ pub(in crate::server) struct Observed {
 pub(in crate::server) struct Reload {
     pub(in crate::server) settings: Settings,
     pub(in crate::server) labels: Labels,
-    /// Of all servers that the settings name.
+    /// Addresses of all servers that the settings name.
     pub(in crate::server) addresses: Vec<Arc<Address>>,
     pub(in crate::server) limits: Limits,
     /// Receiver of the news that the worker took the settings over.

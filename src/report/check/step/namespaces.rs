@@ -51,7 +51,7 @@ impl Comparison<'_> {
         self.order();
     }
 
-    /// Of one that both have.
+    /// Compares a namespace that both configurations have.
     fn namespace(&mut self, what: &str, before: SpaceId, after: SpaceId) {
         let (old, new) = (&self.old.snapshot, &self.new.snapshot);
         let (from, to) = (old.codec.epoch(before), new.codec.epoch(after));

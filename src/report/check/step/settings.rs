@@ -10,7 +10,7 @@ use crate::config::{Config, Written};
 use crate::pickle::Firewall;
 use crate::policy::{Identify, Pickles, Snapshot, Untagged};
 
-/// Of so many keys it is counted how many change their server.
+/// Sample of keys in which those that change their server are counted.
 const SAMPLE: usize = 10_000;
 
 impl Comparison<'_> {

@@ -1,4 +1,4 @@
-//! Each hazard, what is said of it, and what is safe.
+//! Tests of steps: each hazard with its message, and steps that are safe.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,7 +29,7 @@ runtimes = "python <3"
 runtimes = "python >=3"
 "#;
 
-/// One listener that asks.
+/// A listener that identifies each client.
 const ASKS: &str = r#"
 [upstream]
 servers = ["10.0.0.1:11211"]
@@ -683,7 +683,7 @@ fn covers(changes: &Config, reads: &Config, by_write: bool) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
-    /// By what the data path decides with, not by what the comparison thinks of it.
+    /// Judged by the decisions of the data path, not by the comparison's own view.
     #[test]
     fn an_accepted_step_leaves_no_copy_stale(old in any_config(), new in any_config()) {
         let found = step(&old, &new);

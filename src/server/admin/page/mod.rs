@@ -5,8 +5,8 @@ use axum::Router;
 use axum::http::{HeaderName, header};
 use axum::routing::get;
 
-/// Nothing but our own files, and nobody frames them: what clients name their
-/// keys stands on the page.
+/// Content policy: only our own files, and no frames, since the page shows key names that
+/// clients choose.
 const POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self'; \
     script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";

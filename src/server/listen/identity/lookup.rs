@@ -17,7 +17,7 @@ type Asker = oneshot::Sender<Option<RuntimeTag>>;
 
 struct Question {
     peer: Peer,
-    /// Since the machine started.
+    /// Time of the request, since boot.
     asked: Duration,
     asker: Asker,
 }
@@ -66,7 +66,7 @@ impl ProcessFinder {
 /// Work of the lookup thread: never more entries than connections.
 #[derive(Default)]
 struct Desk {
-    /// Not before somebody asks: most listeners never do.
+    /// Known processes. Created by the first lookup: most listeners never need one.
     processes: Option<Processes>,
     /// Connections that wait for the next search.
     waiting: Vec<Wanted<Asker>>,

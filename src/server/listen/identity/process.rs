@@ -48,7 +48,7 @@ pub(in crate::server) enum Peer {
     Tcp {
         /// Address of the client.
         client: SocketAddr,
-        /// Ours, that it connected to.
+        /// Address of ours that the client connected to.
         server: SocketAddr,
     },
 }
@@ -62,8 +62,8 @@ pub(super) fn since_boot() -> Duration {
 /// Result of the quick part of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// All there is to know: `None` if it is no Python, is on another machine, has
-    /// closed already or cannot be looked at.
+    /// Final answer: `None` if the peer is no Python, is on another machine, has closed
+    /// already or cannot be inspected.
     Tag(Option<RuntimeTag>),
     /// No known process has this socket: all have to be searched.
     Search(Open, Ends),
@@ -92,7 +92,7 @@ struct Known {
     descriptor: u32,
 }
 
-/// One program in one process, told from others that had the same pid.
+/// Identity of one program in one process, told from others that had the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Program {
     /// Start of the process, in ticks since boot.
@@ -362,7 +362,7 @@ fn is_there(pid: i32) -> bool {
     fs::metadata(format!("/proc/{pid}")).is_ok()
 }
 
-/// All processes in view.
+/// Processes in view.
 fn pids() -> io::Result<impl Iterator<Item = i32>> {
     let entries = fs::read_dir("/proc")?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))

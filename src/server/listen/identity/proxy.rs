@@ -68,7 +68,7 @@ pub enum ProxyError {
     /// Longer than [`MAX_TAG_BYTES`].
     #[error("runtime tag in the proxy header is {0} bytes, limit {MAX_TAG_BYTES}")]
     LongTag(usize),
-    /// Not UTF-8.
+    /// The tag is not UTF-8.
     #[error("runtime tag in the proxy header is not UTF-8")]
     BadTag,
 }

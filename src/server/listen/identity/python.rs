@@ -209,7 +209,7 @@ pub(super) fn after_any<'t>(text: &'t str, prefixes: &[&str]) -> Option<&'t str>
     prefixes.iter().find_map(|prefix| text.strip_prefix(prefix))
 }
 
-/// Of `3.11`, `3.6m.so.1.0`, `3.10-c.so`.
+/// Version at the start of `3.11`, `3.6m.so.1.0` or `3.10-c.so`.
 pub(super) fn leading_version(text: &str) -> Option<Version> {
     let (major, rest) = text.split_once('.')?;
     let digits = rest

@@ -47,7 +47,7 @@ pub(super) struct Sockets {
 #[derive(Debug)]
 struct Kernel {
     socket: Socket,
-    /// Of the last question.
+    /// Number of the last question.
     sequence: u32,
 }
 
@@ -80,7 +80,7 @@ impl Sockets {
         }
     }
 
-    /// One that reads the table.
+    /// Creates one that reads the table.
     #[cfg(test)]
     pub(super) fn without_kernel() -> Self {
         Self { kernel: None }
