@@ -11,15 +11,15 @@ Exit codes:
   1   a negative answer: the check failed, a named reader cannot load, no go
   2   not known yet: incomplete, or nothing proves it
   64  usage or configuration error
-  69  nobody answers where somebody should
+  69  the proxy that was asked does not answer
   70  internal error, such as a worker that ended
-  71  the system refused, as it does a port in use";
+  71  the system refused something, such as a port in use";
 
 const ADDRESSES: &str = "\
 ADDR is host:port, [v6]:port or unix:/path. --upstream also takes tls://host:port, and
 embedded:SIZE, a cache inside this process, for trying things out.
 
-RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
+RUNTIME is the Python of the clients: python/3.11, or a short form such as py2.7, cp311.
 
 By flags alone, each version has its own keys, and pickles are looked at whole: a reader
 that cannot load one gets a miss. A file may say sniff = \"header\", which costs less and
@@ -28,7 +28,7 @@ sees the protocol alone, not a date of Python 2 nor a class that the reader lack
 const ADVISE: &str = "\
 The text is the rules section of the next stage, as TOML. FORMAT is text or json.
 
-The exit code is 1 if something stands against the next step, 69 if nobody answers.";
+The exit code is 1 if there is a reason against the next step, 69 if nobody answers.";
 
 const INSPECT: &str = "\
 TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\". FORMAT is text or json.
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     Inventory,
     /// Ask a running picklegate whether it serves, as health checks do
     Health(Health),
-    /// Print what completes this command line in a shell
+    /// Print the completion script for a shell
     Completions(Completions),
     /// Write the manual pages
     Man(Man),
@@ -193,7 +193,7 @@ pub(crate) struct Inspect {
     #[arg(hide_possible_values = true)]
     pub(crate) format: Format,
 
-    /// Only list what they name, in the form of the firewall's allow list
+    /// Only list the names in them, in the form of the firewall's allow list
     #[arg(long, conflicts_with_all = ["reader", "inventory"])]
     pub(crate) globals: bool,
 
@@ -225,7 +225,7 @@ pub(crate) struct Transcode {
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Do not compress again what was compressed
+    /// Leave the result uncompressed
     #[arg(long)]
     pub(crate) raw: bool,
 
@@ -301,7 +301,7 @@ mod tests {
           transcode    Rewrite a pickle so that a reader loads it with the same meaning
           inventory    Print the Python script that lists what an environment can load
           health       Ask a running picklegate whether it serves, as health checks do
-          completions  Print what completes this command line in a shell
+          completions  Print the completion script for a shell
           man          Write the manual pages
           help         Print this message or the help of the given subcommand(s)
 
@@ -314,9 +314,9 @@ mod tests {
           1   a negative answer: the check failed, a named reader cannot load, no go
           2   not known yet: incomplete, or nothing proves it
           64  usage or configuration error
-          69  nobody answers where somebody should
+          69  the proxy that was asked does not answer
           70  internal error, such as a worker that ended
-          71  the system refused, as it does a port in use
+          71  the system refused something, such as a port in use
         ");
         insta::assert_snapshot!(help("serve"), @r#"
         Run the proxy
@@ -334,7 +334,7 @@ mod tests {
         ADDR is host:port, [v6]:port or unix:/path. --upstream also takes tls://host:port, and
         embedded:SIZE, a cache inside this process, for trying things out.
 
-        RUNTIME is what connects there: python/3.11, or a short form such as py2.7, cp311.
+        RUNTIME is the Python of the clients: python/3.11, or a short form such as py2.7, cp311.
 
         By flags alone, each version has its own keys, and pickles are looked at whole: a reader
         that cannot load one gets a miss. A file may say sniff = "header", which costs less and
@@ -387,7 +387,7 @@ mod tests {
               --reader <TAG>          A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
               --inventory <TAG=FILE>  A listing of what a reader's environment can load; repeatable
               --format <FORMAT>       Text for people, or one JSON object per input [default: text]
-              --globals               Only list what they name, in the form of the firewall's allow list
+              --globals               Only list the names in them, in the form of the firewall's allow list
           -h, --help                  Print help
 
         TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2". FORMAT is text or json.
@@ -407,7 +407,7 @@ mod tests {
               --for <TAG>         The reader that is to load it
               --inventory <FILE>  A listing of what its environment can load
           -o, --output <OUT>      Write here, all or nothing, instead of to standard output
-              --raw               Do not compress again what was compressed
+              --raw               Leave the result uncompressed
           -h, --help              Print help
 
         TAG is a runtime: python/3.11, py2.7, "python/3.11 django/4.2".

@@ -121,7 +121,7 @@ pub(super) fn transcode(args: &args::Transcode) -> Result<(), Failure> {
     }
     if args.output.is_none() && io::stdout().is_terminal() {
         return Err(usage(
-            "a pickle is nothing for a terminal: name a file with -o",
+            "no pickle is written to a terminal: name a file with -o",
         ));
     }
     let inputs = inputs(args.file.as_slice())?;

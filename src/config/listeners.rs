@@ -84,7 +84,7 @@ fn identify(
         return Some(Identify::Static(runtime.value));
     };
     if let Some(At { place, .. }) = &raw.runtime {
-        report.error(place, "everything is this runtime: leave out identify");
+        report.error(place, "all clients are this runtime: leave out identify");
     }
     let asks_clients = raw
         .tls
@@ -113,7 +113,7 @@ fn sources(
                 sound = false;
             }
             Some(Source::Certificate) if !asks_clients => {
-                let message = "needs tls.client_roots: the clients' certificates lead there";
+                let message = "needs tls.client_roots to verify the clients' certificates";
                 report.error(&word.place, message);
                 sound = false;
             }

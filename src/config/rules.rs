@@ -28,7 +28,7 @@ pub(super) fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<R
     if is_known && prefixes.iter().all(|at| !at.value.is_empty()) {
         report.error(
             place,
-            "none for everything else: add one with prefix = \"\"",
+            "no rule for everything else: add one with prefix = \"\"",
         );
     }
     Rules::new(all(raw.iter().map(|raw| rule(raw, report)))?)

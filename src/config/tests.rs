@@ -209,7 +209,7 @@ max_value_bytes = "2GiB"
     t:8: listeners[0].runtime: "ruby" is no runtime: write python/3.11 or a short form such as py3, py2.7, cp311
     t:10: listeners[1].listen: expected a string, found 11313
     t:11: listeners[1].runtime: no namespace is for python/2.7: py3 is for python >=3
-    t:14: rules: none for everything else: add one with prefix = ""
+    t:14: rules: no rule for everything else: add one with prefix = ""
     t:16: rules[0].mode: unknown mode "isolated", expected shared, observe, guard or isolate
     t:17: rules[0].rollout: 125 is out of range, expected 0 to 100
     t:19: limits.max_value_bytes: 2GiB is out of range, expected 1 to 1GiB
@@ -267,7 +267,7 @@ fn every_mistake_is_named_with_its_line() {
     t:9: namespaces.all.runtimes: missing: write for example "python >=3"
     t:11: namespaces.all.epoch: -1 is out of range, expected 0 to 4294967295
     t:8: listeners[1].runtime: no namespace is for python/3: py2 is for python <3
-    t:9: rules: none for everything else: add one with prefix = ""
+    t:9: rules: no rule for everything else: add one with prefix = ""
     t:9: rules: expected an array, found a table
     t:11: rules[1].prefix: "" is already in rules[0].prefix (line 9)
     t:10: rules[0].prefix: expected a string, found 5
@@ -361,7 +361,7 @@ fn listeners_may_ask_what_connects() {
     t:11: listeners[2].identify[1]: unknown source of tags "guess", expected hello, certificate, proxy-protocol or process
     t:11: listeners[2].identify[2]: hello is given twice
     t:14: listeners[3].identify: none given: at least one is needed
-    t:18: listeners[4].runtime: everything is this runtime: leave out identify
+    t:18: listeners[4].runtime: all clients are this runtime: leave out identify
     t:22: listeners[5].untagged: no namespace is for pypy/7: py2 is for python <3, py3 is for python >=3
     t:26: listeners[6].untagged: "what" is none of refuse, pass and a runtime
     t:30: listeners[7].untagged: has no effect without identify
@@ -417,7 +417,7 @@ fn an_empty_file_says_what_is_needed() {
 #[test]
 fn a_list_of_rules_must_cover_everything() {
     let error = errors(&format!("rules = []\n{BASE}"));
-    insta::assert_snapshot!(error, @r#"t:1: rules: none for everything else: add one with prefix = """#);
+    insta::assert_snapshot!(error, @r#"t:1: rules: no rule for everything else: add one with prefix = """#);
 }
 
 #[test]

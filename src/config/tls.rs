@@ -412,7 +412,7 @@ mod tests {
         t.toml:45: listeners[6].tls.client_auth: unknown demand "yes", expected optional or required
         t.toml:53: listeners[7].tls.client_roots: empty.pem holds a bad root: BadEncoding
         t.toml:54: listeners[7].tls.ca: unknown key, expected certificate, key, client_roots or client_auth
-        t.toml:57: listeners[8].identify[0]: needs tls.client_roots: the clients' certificates lead there
+        t.toml:57: listeners[8].identify[0]: needs tls.client_roots to verify the clients' certificates
         t.toml:58: listeners[8].tls: there is no TLS on a unix socket
         "#);
     }

@@ -81,7 +81,7 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         NOT_TRANSCODED,
         "counter",
-        "Pickles that were wanted in another form and have none",
+        "Pickles that no transcoding makes loadable for their reader",
     ),
     Family::new(
         INVALIDATIONS,
@@ -91,17 +91,17 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         SUSPECTED,
         "counter",
-        "Requests that look like a counter or a lock, but of which each namespace has its own",
+        "Requests for what looks like a counter or a lock, of which each namespace has its own",
     ),
     Family::new(
         UNTAGGED,
         "counter",
-        "Connections that asked for something without a runtime tag that a namespace is for, by why",
+        "Connections that made requests without a runtime tag that fits a namespace, by reason",
     ),
     Family::new(
         UNTAGGED_WRITES,
         "counter",
-        "Writes refused because their connection has no runtime tag that a namespace is for",
+        "Writes refused because their connection has no runtime tag that fits a namespace",
     ),
     Family::new(CONNECTIONS, "gauge", "Downstream connections"),
     Family::new(
@@ -112,17 +112,17 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         WORKER_RELOADING,
         "gauge",
-        "1 while a worker thread has another configuration to take over, and waits for what is under way",
+        "1 while a worker thread waits to take a configuration over, until requests under way are answered",
     ),
     Family::new(
         LOOKS_APART,
         "counter",
-        "Values looked at beside the worker thread that they came to, as the look takes long",
+        "Values looked at on another thread than their worker's, as the look takes long",
     ),
     Family::new(
         LOOKS_APART_BYTES,
         "gauge",
-        "Values that are looked at beside the worker thread that they came to",
+        "Values that are being looked at on another thread than their worker's",
     ),
     Family::new(
         REFUSED,
@@ -132,7 +132,7 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         CLOSED,
         "counter",
-        "Downstream connections closed that had not asked for it, by why",
+        "Downstream connections that picklegate closed, by reason",
     ),
     Family::new(
         HANDSHAKE_FAILURES,
@@ -147,12 +147,12 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         UPSTREAM_REQUESTS,
         "counter",
-        "Requests sent upstream, copies deleted for coherence included",
+        "Requests sent upstream, including deletes for coherence",
     ),
     Family::new(
         UPSTREAM_ERRORS,
         "counter",
-        "Requests that an upstream did not answer, those that were answered as misses included",
+        "Requests that an upstream did not answer, including those answered as misses",
     ),
     Family::new(
         UPSTREAM_RECONNECTS,
@@ -162,7 +162,7 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         UPSTREAM_FAILURES,
         "counter",
-        "Upstream connections that failed or could not be made, by why",
+        "Upstream connections that failed or could not be made, by reason",
     ),
     Family::new(
         UPSTREAM_IN_FLIGHT,
@@ -190,7 +190,7 @@ pub const FAMILIES: [Family; 34] = [
     Family::new(
         HASH,
         "gauge",
-        "A hash of the configuration files, alike where these are; none without a file",
+        "A hash of the configuration files, equal for equal files; absent without a file",
     ),
     Family::new(
         LOG_DROPPED,

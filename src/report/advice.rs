@@ -305,12 +305,12 @@ fn objections(
         ),
         (
             counts.untagged,
-            "connections asked for something without a tag that a namespace is for",
+            "connections made requests without a tag that fits a namespace",
         ),
         (counts.invalidation_errors, "copies could not be deleted"),
         (
             counts.not_looked_at,
-            "pickles were read without a look at all of them: who can load them is not known",
+            "pickles were read without a whole look: it is not known who can load them",
         ),
     ];
     for (count, what) in several {
@@ -378,7 +378,7 @@ impl Next {
         match self {
             Self::Mode(mode) => format!("next: mode {} for everything else", mode.word()),
             Self::Rollout(percent) => format!("next: isolate {percent} % of everything else"),
-            Self::Done => "all is isolated: nothing is left to raise".to_owned(),
+            Self::Done => "every key is isolated: no step is left".to_owned(),
         }
     }
 
@@ -590,7 +590,7 @@ mod tests {
             "isolate 25 %",
             "isolate 50 %",
             "isolate 100 %",
-            "nothing is left",
+            "no step is left",
         ] {
             let second = report(&rules, Counts::default());
             assert!(second.go, "{:?}", second.reasons);

@@ -74,7 +74,7 @@ fn copies(plans: &Plans) -> String {
         isolated => {
             let percent = isolated * 100 / BUCKETS;
             format!(
-                "a copy for each namespace of {percent} % of the keys, one for all of the others"
+                "{percent} % of the keys have a copy for each namespace, the others one for all"
             )
         }
     }

@@ -47,6 +47,6 @@ pub(super) enum ReloadError {
     Serve(#[from] ServeError),
     #[error("{0} cannot change while serving: restart picklegate for that")]
     Fixed(&'static str),
-    #[error("there is no file to read: everything was said by flags")]
+    #[error("there is no file to reload: everything was set by flags")]
     NoFile,
 }

@@ -271,7 +271,7 @@ impl Server {
         let used = listening.map(|listening| listening.describe());
         let used: Vec<String> = used.chain(admin).collect();
         for addr in self.passed.addresses().filter(|addr| !used.contains(addr)) {
-            tracing::warn!("a socket was passed for {addr}, where no listener is");
+            tracing::warn!("a socket was passed for {addr}, which no listener has");
         }
     }
 

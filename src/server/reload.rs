@@ -46,7 +46,7 @@ impl Watch {
         });
         let unwatched = |error| {
             let file = file.display();
-            tracing::warn!(%file, %error, "not watched: send SIGHUP when it changed");
+            tracing::warn!(%file, %error, "not watched: send SIGHUP after a change");
         };
         let mut watch = Self {
             watcher: watcher.map_err(unwatched).ok(),
@@ -119,7 +119,7 @@ impl Watch {
         for new in directories.difference(&self.directories) {
             if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
                 let directory = new.display();
-                tracing::warn!(%directory, %error, "not watched: send SIGHUP when it changed");
+                tracing::warn!(%directory, %error, "not watched: send SIGHUP after a change");
             }
         }
         self.directories = directories;

@@ -38,7 +38,7 @@ impl Manager {
         // The manager matches the answer to its request by this time.
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            Err(error) => tracing::warn!(%error, "no clock to tell of the reload by"),
+            Err(error) => tracing::warn!(%error, "no clock for the time of the reload"),
         }
     }
 

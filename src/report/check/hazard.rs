@@ -324,7 +324,7 @@ impl fmt::Display for Hazard {
             Self::Homeless { runtime } => {
                 write!(
                     f,
-                    "{runtime}: no namespace is for it any more: it counts as untagged"
+                    "{runtime} no longer has a namespace: it counts as untagged"
                 )
             }
             Self::Servers { percent } => write!(
@@ -335,7 +335,7 @@ impl fmt::Display for Hazard {
             ),
             Self::Restart { setting } => write!(
                 f,
-                "{setting}: does not change while serving: a reload refuses the whole file"
+                "{setting}: cannot change while serving: a reload refuses the whole file"
             ),
         }
     }

@@ -77,8 +77,8 @@ impl Step {
         match (self.refused().count(), self.warnings().count()) {
             (0, 0) if self.changes.is_empty() => "nothing changes".to_owned(),
             (0, 0) => "this step is safe".to_owned(),
-            (0, 1) => "nothing stands against this step; 1 warning".to_owned(),
-            (0, warnings) => format!("nothing stands against this step; {warnings} warnings"),
+            (0, 1) => "no reason against this step; 1 warning".to_owned(),
+            (0, warnings) => format!("no reason against this step; {warnings} warnings"),
             (1, _) => "1 reason against this step".to_owned(),
             (reasons, _) => format!("{reasons} reasons against this step"),
         }

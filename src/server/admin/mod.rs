@@ -72,7 +72,7 @@ pub(super) async fn serve(listening: Listening, state: State) -> io::Result<()> 
 async fn refuse_domains(request: extract::Request, next: Next) -> Response {
     let host = request.headers().get(header::HOST);
     if host.is_some_and(|host| !is_local(host)) {
-        let message = "this address is on loopback: ask for it by address, or as localhost\n";
+        let message = "this address is on loopback: use its IP address or localhost\n";
         return (StatusCode::MISDIRECTED_REQUEST, message).into_response();
     }
     next.run(request).await

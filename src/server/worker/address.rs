@@ -93,7 +93,7 @@ async fn ask_version(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::
             return Err(io::Error::other("closed the connection"));
         }
         if answer.len() > MAX_GREETING_BYTES {
-            return Err(io::Error::other("answers no line to version"));
+            return Err(io::Error::other("does not answer version with a line"));
         }
     }
     if memchr::memchr(b'\n', &answer) != Some(answer.len() - 1) {

@@ -289,7 +289,7 @@ fn a_socket_that_nobody_listens_on_is_told_of() {
     let (at, stranger) = (used.local_addr().unwrap(), unused.local_addr().unwrap());
     let toml = config(&[&at.to_string()], &memcached, SHARED);
     let service = Service::start_with(&toml, [used.into(), unused.into()]);
-    let told = format!("a socket was passed for {stranger}, where no listener is");
+    let told = format!("a socket was passed for {stranger}, which no listener has");
     admin::await_that(&told, || service.stderr().contains(&told));
 }
 

@@ -235,7 +235,7 @@ fn an_epoch_is_not_raised_under_writes_that_reach_nothing() {
             &at("epoch = 1\nalso_invalidate = [0]", coherence),
         )
     };
-    assert!(told("deletes").ends_with("nothing stands against this step; 1 warning"));
+    assert!(told("deletes").ends_with("no reason against this step; 1 warning"));
     assert!(told("none").ends_with("1 reason against this step"));
 }
 
@@ -327,10 +327,10 @@ fn a_runtime_without_a_namespace_is_told() {
       python/2.7     has no namespace any more
 
     warnings
-      python/2.7: no namespace is for it any more: it counts as untagged
+      python/2.7 no longer has a namespace: it counts as untagged
         better: keep a namespace for it as long as it connects
 
-    nothing stands against this step; 1 warning
+    no reason against this step; 1 warning
     ");
 }
 
@@ -370,7 +370,7 @@ fn tls_of_either_side_is_compared() {
       listener 127.0.0.1:11313: speaks TLS: clients that do not cannot connect again
         better: add another listener, and have the clients move to it
 
-    nothing stands against this step; 1 warning
+    no reason against this step; 1 warning
     ");
     let other = new.replace("a.pem'", "b.pem'\nclient_roots = 'DIR/b.pem'");
     insta::assert_snapshot!(told(&new, &other), @r"
@@ -414,7 +414,7 @@ fn listeners_are_compared_by_their_address() {
       listener 127.0.0.1:11312: python/2.7 -> python/3.12: clients that stay on it may get other copies, and be taken for other readers, than before
         better: add another listener, and have the clients move to it
 
-    nothing stands against this step; 1 warning
+    no reason against this step; 1 warning
     ");
     let new = old.replace(
         "runtime = \"python/2.7\"",
@@ -428,7 +428,7 @@ fn listeners_are_compared_by_their_address() {
       listener 127.0.0.1:11312: python/2.7 -> by process: clients that stay on it may get other copies, and be taken for other readers, than before
         better: add another listener, and have the clients move to it
 
-    nothing stands against this step; 1 warning
+    no reason against this step; 1 warning
     ");
     let other = new.replace("untagged = 'python/2.7'", "untagged = 'pass'");
     insta::assert_snapshot!(told(&new, &other), @r"
@@ -455,7 +455,7 @@ fn servers_move_their_share_of_the_keys() {
       servers: 30 % of the keys are on another one: between sidecars on either configuration neither deletes nor writes are seen
         better: reload all sidecars at once; do not go back before what was stored has expired
 
-    nothing stands against this step; 1 warning
+    no reason against this step; 1 warning
     ");
     let modula = old.replacen("[[listeners]]", "hash = 'modula'\n[[listeners]]", 1);
     assert!(told(&old, &modula).contains("upstream  hash ketama -> modula\n"));
@@ -482,12 +482,12 @@ fn what_needs_a_restart_is_told() {
       admin.listen    none -> 127.0.0.1:9151
 
     warnings
-      server.workers: does not change while serving: a reload refuses the whole file
+      server.workers: cannot change while serving: a reload refuses the whole file
         better: restart the sidecars, one after another
-      admin.listen: does not change while serving: a reload refuses the whole file
+      admin.listen: cannot change while serving: a reload refuses the whole file
         better: restart the sidecars, one after another
 
-    nothing stands against this step; 2 warnings
+    no reason against this step; 2 warnings
     ");
 }
 

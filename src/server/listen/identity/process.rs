@@ -199,7 +199,7 @@ impl Processes {
         // later cannot have connected: the peer is gone, and its pid was reused.
         let latest = asked.as_secs_f64() * procfs::ticks_per_second() as f64 + 1.0;
         if program.start_time as f64 > latest {
-            return Err(ProcError::Other("it has a pid that was another's".into()));
+            return Err(ProcError::Other("its pid was another process's".into()));
         }
         if let Some(at) = self.known.iter().position(|known| known.pid == pid) {
             if self.known[at].program == program {

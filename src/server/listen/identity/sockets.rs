@@ -155,7 +155,7 @@ impl Kernel {
                     error if error.kind() == io::ErrorKind::NotFound => Ok(None),
                     error => Err(error),
                 },
-                _ => Err(io::Error::other("the kernel answers something else")),
+                _ => Err(io::Error::other("the kernel gave another kind of answer")),
             };
         }
         Err(io::Error::other("the kernel does not answer"))
