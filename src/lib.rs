@@ -56,7 +56,7 @@
 //! # Reading order
 //!
 //! [`protocol::request`], then `policy/key.rs` and `policy/plan.rs`, then
-//! `engine/mod.rs`, `engine/dispatch.rs`, `engine/upstream/` and
+//! `engine/mod.rs`, `engine/dispatch/`, `engine/upstream/` and
 //! `engine/downstream/`, then `server/worker/`. For pickles: `pickle/machine.rs`,
 //! `scan/`, `verdict.rs`, `transcode/mod.rs`, then `engine/value/`.
 //!

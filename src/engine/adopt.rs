@@ -13,17 +13,18 @@ impl Engine {
     /// Takes no further request until [`Engine::adopt`], so that each is carried
     /// out by the settings that decided about it.
     pub fn hold(&mut self) {
-        self.held_since_us = Some(self.sessions.steady_us);
+        self.held_since_us = Some(self.downstream.context.clock.steady_us);
     }
 
     /// Ends what could keep other settings waiting for as long as clients like: once
     /// they have waited for a while, retrievals ask for no further keys.
     pub fn hasten(&mut self) {
-        let is_over = |since_us| self.sessions.steady_us - since_us >= MAX_ASKING_US;
+        let is_over =
+            |since_us| self.downstream.context.clock.steady_us - since_us >= MAX_ASKING_US;
         if !self.held_since_us.is_some_and(is_over) {
             return;
         }
-        for ticket in self.sessions.end_all_asking() {
+        for ticket in self.downstream.clients.end_all_asking() {
             self.dispatch(ticket.client).ask_rest(ticket);
         }
         self.go_on_with_changes();
@@ -32,7 +33,7 @@ impl Engine {
     /// Tells whether nothing is under way: no lane owes a reply, no client is owed one.
     pub fn is_at_rest(&self) -> bool {
         let lanes_rest = self.lanes.iter().all(|upstream| upstream.lane.is_idle());
-        lanes_rest && self.sessions.are_idle() && self.sessions.jobs.is_idle()
+        lanes_rest && self.downstream.clients.are_idle() && self.downstream.context.jobs.is_idle()
     }
 
     /// Works by other settings from now on, while nothing is under way: whatever
@@ -47,7 +48,7 @@ impl Engine {
         self.settings = settings;
         self.held_since_us = None;
         self.group_lanes();
-        self.sessions.adopt(&self.settings);
+        self.downstream.adopt(&self.settings);
     }
 
     /// Puts the lanes in the order of the servers: adds those to new ones, and

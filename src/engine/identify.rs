@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::counts::{Outcome, Untagged};
 use super::dispatch::{Dispatch, Taken};
-use super::downstream::Sessions;
+use super::downstream::Downstream;
 use super::listener::ListenerId;
 use super::meta::push_key;
 use super::notes::Kind;
@@ -32,7 +32,7 @@ impl Dispatch<'_> {
     /// Takes a request of a client that may say who it is, or that nobody knows.
     #[cold]
     pub(super) fn take_unsure(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
-        let session = self.sessions.get(self.client);
+        let session = self.downstream.clients.get(self.client);
         let asks = session.asks;
         match *head {
             Head::Hello(tag) if asks => self.hello_line(tag),
@@ -54,7 +54,7 @@ impl Dispatch<'_> {
 
     /// Takes a request under the connection's own standing.
     fn take_as_is(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
-        let session = self.sessions.get(self.client);
+        let session = self.downstream.clients.get(self.client);
         let refused = session.refused;
         if session.who.identity == Identity::UNTAGGED
             && !std::mem::replace(&mut session.told_untagged, true)
@@ -79,27 +79,30 @@ impl Dispatch<'_> {
 
     /// The tag that the client's connection bears, from a source that counts.
     fn tag(&self) -> Option<RuntimeTag> {
-        let session = &self.sessions.slab[self.client as usize];
+        let session = &self.downstream.clients.slab[self.client as usize];
         session.tag().map(|tag| tag.runtime.clone())
     }
 
     /// Counts a connection that no namespace is for, and says so in the log if it
     /// bears a tag: somebody meant it to be known.
     fn tell_untagged(&mut self) {
-        let session = self.sessions.get(self.client);
+        let session = self.downstream.clients.get(self.client);
         let (listener, origin) = (session.listener, session.who.origin);
         let tag = self.tag();
         let why = match tag {
             None => Untagged::NoTag,
             Some(_) => Untagged::NoNamespace,
         };
-        self.sessions.tally.untagged(origin, why);
+        self.downstream.context.counts.untagged(origin, why);
         if let Some(tag) = tag {
             let name = self.settings.listener_name(listener);
-            let now_us = self.sessions.now_us;
-            self.sessions.notes.note(Kind::NoNamespace, now_us, || {
-                format!("client without a namespace: none is for {tag} (listener {name})")
-            });
+            let now_us = self.downstream.context.clock.now_us;
+            self.downstream
+                .context
+                .notes
+                .note(Kind::NoNamespace, now_us, || {
+                    format!("client without a namespace: none is for {tag} (listener {name})")
+                });
         }
     }
 
@@ -108,10 +111,12 @@ impl Dispatch<'_> {
     /// Has the connection say its tag. What it is taken for then.
     fn greet(&mut self, text: &[u8]) -> Option<Standing> {
         let tag = parse_tag(text)?;
-        let listener = self.sessions.get(self.client).listener;
+        let listener = self.downstream.clients.get(self.client).listener;
         let admission = Arc::clone(self.admission(listener)?);
-        self.sessions.hear(self.client, tag);
-        let standing = self.sessions.stand(self.client, &admission, self.snapshot);
+        self.downstream.clients.hear(self.client, tag);
+        let standing = self
+            .downstream
+            .stand(self.client, &admission, self.snapshot);
         Some(standing)
     }
 
@@ -130,7 +135,7 @@ impl Dispatch<'_> {
     }
 
     fn answer_hello(&mut self, outcome: Outcome, reply: &[u8]) {
-        self.sessions
+        self.downstream
             .answer(self.client, Verb::Hello, outcome, reply);
     }
 
@@ -202,21 +207,22 @@ impl Dispatch<'_> {
         }
         self.is_anybody = standing == Standing::Refused;
         let identity = standing.identity();
-        let Sessions { tally, slab, .. } = &mut *self.sessions;
-        let session = &mut slab[self.client as usize];
-        let origin = tally.beside(session.who.origin, identity.space);
+        let Downstream { clients, context } = &mut *self.downstream;
+        let session = clients.get(self.client);
+        let origin = context.counts.beside(session.who.origin, identity.space);
         let own = std::mem::replace(&mut session.who, Who { identity, origin });
         let taken = self.take_known(head, body);
-        self.sessions.get(self.client).who = own;
+        self.downstream.clients.get(self.client).who = own;
         taken
     }
 
     /// What a request stands for with this flag; `None` if that is no tag.
     fn flag_standing(&mut self, text: &[u8]) -> Option<Standing> {
-        let session = &self.sessions.slab[self.client as usize];
+        let session = &self.downstream.clients.slab[self.client as usize];
         let (listener, known) = (session.listener, &session.known);
         let found = self
-            .sessions
+            .downstream
+            .clients
             .flag_tags
             .iter()
             .find(|tag| tag.listener == listener && *tag.text == *text && tag.known == *known);
@@ -228,7 +234,7 @@ impl Dispatch<'_> {
         let tag = self.flag_tag(&flag);
         let runtime = tag.as_ref().map(|tag| &tag.runtime);
         let standing = self.admission(listener)?.standing(runtime, self.snapshot);
-        let flag_tags = &mut self.sessions.flag_tags;
+        let flag_tags = &mut self.downstream.clients.flag_tags;
         if flag_tags.len() >= MAX_FLAG_TAGS {
             flag_tags.clear();
         }
@@ -243,7 +249,7 @@ impl Dispatch<'_> {
 
     /// The tag of a request with this flag.
     fn flag_tag(&self, flag: &RuntimeTag) -> Option<Tag> {
-        let session = &self.sessions.slab[self.client as usize];
+        let session = &self.downstream.clients.slab[self.client as usize];
         let admission = self.admission(session.listener)?;
         match &session.known {
             Some(known) => known.told.tag_at(admission, Some(flag)),
@@ -258,20 +264,23 @@ impl Dispatch<'_> {
     fn refuse_untagged(&mut self, head: &Head<'_>, tag: Option<&RuntimeTag>) -> Taken {
         let line = self.refusal(tag);
         if is_write(head) {
-            let origin = self.sessions.get(self.client).who.origin;
-            self.sessions.tally.refuse_write(origin);
-            let now_us = self.sessions.now_us;
-            self.sessions.notes.note(Kind::RefusedWrite, now_us, || {
-                let told = line.strip_prefix("SERVER_ERROR picklegate: ");
-                format!("write refused: {}", told.unwrap_or_default())
-            });
+            let origin = self.downstream.clients.get(self.client).who.origin;
+            self.downstream.context.counts.refuse_write(origin);
+            let now_us = self.downstream.context.clock.now_us;
+            self.downstream
+                .context
+                .notes
+                .note(Kind::RefusedWrite, now_us, || {
+                    let told = line.strip_prefix("SERVER_ERROR picklegate: ");
+                    format!("write refused: {}", told.unwrap_or_default())
+                });
         }
         self.refuse_with(head, line.as_bytes())
     }
 
     /// What is told to whom no namespace is for, with the tag that says so.
     fn refusal(&self, tag: Option<&RuntimeTag>) -> String {
-        let session = &self.sessions.slab[self.client as usize];
+        let session = &self.downstream.clients.slab[self.client as usize];
         let name = self.admission(session.listener).map_or("", |a| &a.name);
         let why = match tag {
             None => "no runtime tag on this connection".to_owned(),
@@ -283,9 +292,9 @@ impl Dispatch<'_> {
     fn answer_refusal(&mut self, verb: Verb, quiet: Quiet) {
         let line = self.refusal(self.tag().as_ref());
         let ticket =
-            self.sessions
+            self.downstream
                 .open_fixed(self.client, verb, quiet, Outcome::Error, line.as_bytes());
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     /// Answers by an error; a body is swallowed.
@@ -303,11 +312,11 @@ impl Dispatch<'_> {
         let has_body = matches!(head, Head::Store(_)) || verb == Verb::Ms;
         let quiet = if noreply { Quiet::Noreply } else { Quiet::No };
         let ticket = self
-            .sessions
+            .downstream
             .open_fixed(self.client, verb, quiet, Outcome::Error, line);
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
         if has_body {
-            self.sessions.get(self.client).swallow = head.body_len() + 2;
+            self.downstream.clients.get(self.client).swallow = head.body_len() + 2;
         }
         Taken::Body(0)
     }

@@ -3,7 +3,7 @@
 /// Which slot of which client a reply belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
-    /// The client's place among the sessions.
+    /// The client's place among those of its worker.
     pub client: u32,
     /// The slot's number, counted from the session's start, wrapping.
     pub slot: u32,

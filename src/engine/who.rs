@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::counts::Tally;
+use super::counts::Counts;
 use super::listener::ListenerId;
 use crate::policy::{Identity, Standing, Tag, Told};
 
@@ -19,7 +19,7 @@ impl Who {
     /// A client whose listener is gone, and which may ask for nothing.
     pub const NOBODY: Self = Self {
         identity: Identity::UNTAGGED,
-        origin: Tally::NOBODY,
+        origin: Counts::NOBODY,
     };
 }
 

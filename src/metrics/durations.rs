@@ -64,19 +64,19 @@ impl fmt::Display for Durations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Tally;
+    use crate::engine::Counts;
 
     #[test]
     fn buckets_add_up_and_a_verb_that_nobody_used_is_left_out() {
-        let mut tally = Tally::new(1);
+        let mut counts = Counts::new(1);
         let (mut first, mut second) = (Durations::default(), Durations::default());
         assert_eq!(first.to_string(), "");
-        tally.latency(Verb::Get, 50);
-        tally.latency(Verb::Get, 51);
-        first.add(&Latencies::default(), &tally.latency);
-        let before = tally.latency;
-        tally.latency(Verb::Get, 3_000_000);
-        second.add(&before, &tally.latency);
+        counts.latency(Verb::Get, 50);
+        counts.latency(Verb::Get, 51);
+        first.add(&Latencies::default(), &counts.latency);
+        let before = counts.latency;
+        counts.latency(Verb::Get, 3_000_000);
+        second.add(&before, &counts.latency);
         let text = first.merge(&second).to_string();
         let lines: Vec<&str> = text.lines().collect();
         for (series, value) in [

@@ -14,8 +14,8 @@ use super::families::{
 };
 use super::{BARE_KEYS, UNTAGGED_CLIENTS};
 use crate::engine::{
-    Action, ByReason, Closed, Direction, Invalidation, LaneId, Outcome, PROTOCOLS, RequestCounts,
-    Split, Tally, Untagged, UpstreamCounts, Writer,
+    Action, ByReason, Closed, Counts, Direction, Invalidation, LaneId, Outcome, PROTOCOLS,
+    RequestCounts, Split, Untagged, UpstreamCounts, Writer,
 };
 use crate::pickle::Verdict;
 use crate::policy::SpaceId;
@@ -24,7 +24,7 @@ use crate::protocol::request::Verb;
 /// The counts of an origin that is new.
 const NO_REQUESTS: RequestCounts = [[0; Outcome::ALL.len()]; Verb::ALL.len()];
 
-/// The meanings of the numbers of a [`Tally`].
+/// The meanings of the numbers of a [`Counts`].
 #[derive(Debug, Clone)]
 pub struct Labels {
     /// The name of each listener, by its place.
@@ -136,7 +136,7 @@ pub struct Publisher {
     worker: String,
     labels: Labels,
     /// The counts that were published so far.
-    tally: Tally,
+    counts: Counts,
     durations: Durations,
     lanes: BTreeMap<LaneId, (UpstreamCounts, u64, Failures, bool, usize)>,
     /// Connections by listener and namespace, as they were published.
@@ -146,11 +146,11 @@ pub struct Publisher {
 impl Publisher {
     /// Creates the publisher of a worker. Publishes nothing yet.
     pub fn new(worker: usize, labels: Labels) -> Self {
-        let tally = Tally::new(labels.spaces.len());
+        let counts = Counts::new(labels.spaces.len());
         Self {
             worker: worker.to_string(),
             labels,
-            tally,
+            counts,
             durations: Durations::default(),
             lanes: BTreeMap::new(),
             connections: BTreeMap::new(),
@@ -162,7 +162,7 @@ impl Publisher {
         // Should one of the others return, its gauge begins at zero.
         self.connections
             .retain(|(listener, namespace), _| labels.have(listener, namespace));
-        self.tally = Tally::new(labels.spaces.len());
+        self.counts = Counts::new(labels.spaces.len());
         self.labels = labels;
     }
 
@@ -171,17 +171,17 @@ impl Publisher {
     pub fn publish<'a>(
         &mut self,
         condition: Condition,
-        tally: &Tally,
+        counts: &Counts,
         lanes: impl Iterator<Item = Gauges<'a>>,
         clients: impl Iterator<Item = usize>,
     ) {
         self.publish_condition(condition);
-        self.publish_connections(tally, clients);
-        self.publish_requests(tally);
-        self.publish_pickles(tally);
+        self.publish_connections(counts, clients);
+        self.publish_requests(counts);
+        self.publish_pickles(counts);
         self.publish_lanes(lanes);
-        self.durations.add(&self.tally.latency, &tally.latency);
-        self.tally.clone_from(tally);
+        self.durations.add(&self.counts.latency, &counts.latency);
+        self.counts.clone_from(counts);
     }
 
     /// Returns how long all took that was published.
@@ -196,12 +196,12 @@ impl Publisher {
         counter!(LOOKS_APART, labels()).absolute(condition.looks_apart);
     }
 
-    fn publish_connections(&mut self, tally: &Tally, clients: impl Iterator<Item = usize>) {
+    fn publish_connections(&mut self, counts: &Counts, clients: impl Iterator<Item = usize>) {
         let before = std::mem::take(&mut self.connections);
         let mut all = 0;
         for origin in clients {
             all += 1;
-            if let Some(names) = self.labels.origin(tally.origins[origin]) {
+            if let Some(names) = self.labels.origin(counts.origins[origin]) {
                 *self.connections.entry(names).or_default() += 1;
             }
         }
@@ -221,17 +221,21 @@ impl Publisher {
         for (at, listener) in self.labels.listeners.iter().enumerate() {
             let labels = || vec![Label::new("listener", listener.clone())];
             for why in Untagged::ALL {
-                let count = |tally: &Tally| tally.untagged_at(at, why);
-                add_from_zero(UNTAGGED, count(tally) - count(&self.tally), || {
+                let count = |counts: &Counts| counts.untagged_at(at, why);
+                add_from_zero(UNTAGGED, count(counts) - count(&self.counts), || {
                     with_reason(labels(), why.name())
                 });
             }
-            let writes = |tally: &Tally| tally.refused_writes.get(at).copied().unwrap_or(0);
-            add_from_zero(UNTAGGED_WRITES, writes(tally) - writes(&self.tally), labels);
+            let writes = |counts: &Counts| counts.refused_writes.get(at).copied().unwrap_or(0);
+            add_from_zero(
+                UNTAGGED_WRITES,
+                writes(counts) - writes(&self.counts),
+                labels,
+            );
             add_from_zero(REFUSED, 0, labels);
             for why in Closed::ALL {
-                let count = |tally: &Tally| tally.closed(at, why);
-                add_from_zero(CLOSED, count(tally) - count(&self.tally), || {
+                let count = |counts: &Counts| counts.closed(at, why);
+                add_from_zero(CLOSED, count(counts) - count(&self.counts), || {
                     with_reason(labels(), why.name())
                 });
             }
@@ -239,10 +243,10 @@ impl Publisher {
         }
     }
 
-    fn publish_requests(&self, tally: &Tally) {
-        for (at, verbs) in tally.requests.iter().enumerate() {
-            let old = self.tally.requests.get(at).unwrap_or(&NO_REQUESTS);
-            let Some((listener, namespace)) = self.labels.origin(tally.origins[at]) else {
+    fn publish_requests(&self, counts: &Counts) {
+        for (at, verbs) in counts.requests.iter().enumerate() {
+            let old = self.counts.requests.get(at).unwrap_or(&NO_REQUESTS);
+            let Some((listener, namespace)) = self.labels.origin(counts.origins[at]) else {
                 continue;
             };
             for verb in Verb::ALL {
@@ -265,15 +269,15 @@ impl Publisher {
         }
     }
 
-    fn publish_pickles(&self, tally: &Tally) {
-        let old = &self.tally;
+    fn publish_pickles(&self, counts: &Counts) {
+        let old = &self.counts;
         for space in 0..self.labels.spaces.len() {
             let name = self.labels.client(space);
             let named = |key: &'static str| Label::new(key, name.clone());
             for direction in Direction::ALL {
                 for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
-                    let count = |tally: &Tally| tally.pickles(space, direction, at);
-                    add(PICKLES, count(tally) - count(old), || {
+                    let count = |counts: &Counts| counts.pickles(space, direction, at);
+                    add(PICKLES, count(counts) - count(old), || {
                         vec![
                             named("namespace"),
                             Label::from_static_parts("direction", direction.name()),
@@ -285,8 +289,8 @@ impl Publisher {
             for writer in Writer::ALL {
                 for verdict in Verdict::ALL {
                     for action in Action::ALL {
-                        let count = |tally: &Tally| tally.reads(space, writer, verdict, action);
-                        add(READS, count(tally) - count(old), || {
+                        let count = |counts: &Counts| counts.reads(space, writer, verdict, action);
+                        add(READS, count(counts) - count(old), || {
                             vec![
                                 Label::from_static_parts("writer", writer.name()),
                                 named("reader"),
@@ -297,13 +301,13 @@ impl Publisher {
                     }
                 }
             }
-            let reasons = |of: fn(&Tally, usize) -> &ByReason| {
-                let added = of(tally, space).iter();
+            let reasons = |of: fn(&Counts, usize) -> &ByReason| {
+                let added = of(counts, space).iter();
                 added.map(move |(reason, count)| (reason, count - of(old, space).of(reason)))
             };
             for (family, counts) in [
-                (REJECTED, reasons(Tally::rejections)),
-                (NOT_TRANSCODED, reasons(Tally::untranscodable)),
+                (REJECTED, reasons(Counts::rejections)),
+                (NOT_TRANSCODED, reasons(Counts::untranscodable)),
             ] {
                 for (reason, count) in counts {
                     add(family, count, || {
@@ -316,7 +320,7 @@ impl Publisher {
             }
             for direction in Direction::ALL {
                 let before = old.unloadable(space, direction);
-                for (reason, count) in tally.unloadable(space, direction).iter() {
+                for (reason, count) in counts.unloadable(space, direction).iter() {
                     add(NOT_LOADABLE, count - before.of(reason), || {
                         vec![
                             named("namespace"),
@@ -328,8 +332,8 @@ impl Publisher {
             }
             // Who has no namespace has nothing isolated.
             for kind in Split::ALL.into_iter().filter(|_| space > 0) {
-                let count = |tally: &Tally| tally.suspected[space][kind as usize];
-                add_from_zero(SUSPECTED, count(tally) - count(old), || {
+                let count = |counts: &Counts| counts.suspected[space][kind as usize];
+                add_from_zero(SUSPECTED, count(counts) - count(old), || {
                     vec![
                         named("namespace"),
                         Label::from_static_parts("kind", kind.name()),
@@ -343,8 +347,8 @@ impl Publisher {
                         Invalidation::Error => add_from_zero,
                         Invalidation::Deleted | Invalidation::Absent => add,
                     };
-                    let count = |tally: &Tally| tally.invalidations[pair][result as usize];
-                    add(INVALIDATIONS, count(tally) - count(old), || {
+                    let count = |counts: &Counts| counts.invalidations[pair][result as usize];
+                    add(INVALIDATIONS, count(counts) - count(old), || {
                         vec![
                             named("origin"),
                             Label::new("target", self.labels.place(target)),

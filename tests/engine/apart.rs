@@ -334,7 +334,7 @@ fn nobody_can_tell_where_a_value_was_looked_at() {
             });
             assert_eq!(told[0], told[1], "{rule}: {}", text(&batch));
         }
-        let counted = rigs.each_ref().map(|rig| rig.engine.tally().summary());
+        let counted = rigs.each_ref().map(|rig| rig.engine.counts().summary());
         assert_eq!(counted[0], counted[1], "{rule}");
         let families = rigs.each_ref().map(|rig| {
             let family = rig.engine.families().iter().next().expect("one");

@@ -380,7 +380,7 @@ fn what_cannot_be_loaded_is_not_read_through() {
     // Half a pickle is nobody's.
     pair.rig.ask_cache(0, b"set k 1 0 3\r\n\x80\x02N\r\n");
     assert_eq!(pair.two("get k"), "END\\r\\n");
-    let reads = pair.rig.engine.tally();
+    let reads = pair.rig.engine.counts();
     let through = picklegate::engine::Action::ReadThrough;
     let unknown = picklegate::engine::Writer::Unknown;
     assert_eq!(reads.reads(1, unknown, Verdict::Loadable, through), 2);
@@ -403,7 +403,7 @@ fn a_meta_read_counts_once_whoever_holds_the_value() {
     assert_eq!((user.reads, user.hits, user.hidden), (1, 1, 0));
     let hits =
         |verbs: &picklegate::engine::RequestCounts| verbs[Verb::Mg.index()][Outcome::Hit as usize];
-    assert_eq!(engine.tally().requests.iter().map(hits).sum::<u64>(), 2);
+    assert_eq!(engine.counts().requests.iter().map(hits).sum::<u64>(), 2);
 }
 
 #[test]
@@ -474,7 +474,7 @@ fn a_lost_connection_is_told_and_asked_again() {
 fn copies_that_an_upstream_did_not_delete_are_counted() {
     let mut pair = Pair::new(FILL_AWARE);
     let failed = |pair: &Pair| -> u64 {
-        let results = pair.rig.engine.tally().invalidations.iter();
+        let results = pair.rig.engine.counts().invalidations.iter();
         results.map(|of| of[Invalidation::Error as usize]).sum()
     };
     let rig = &mut pair.rig;

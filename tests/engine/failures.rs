@@ -16,8 +16,8 @@ const STEP_US: u64 = 250_000;
 
 /// Requests with an outcome.
 fn count(rig: &Rig, outcome: Outcome) -> u64 {
-    let tally = rig.engine.tally();
-    let rows = tally.requests.iter();
+    let counts = rig.engine.counts();
+    let rows = counts.requests.iter();
     rows.map(|row| row.iter().map(|verb| verb[outcome as usize]).sum::<u64>())
         .sum()
 }
@@ -398,7 +398,7 @@ fn the_deletes_of_a_plain_store_are_under_way_when_its_client_gives_up() {
     assert!(found.starts_with("SERVER_ERROR "), "{found}");
     let failed: u64 = rig
         .engine
-        .tally()
+        .counts()
         .invalidations
         .iter()
         .map(|of| of[Invalidation::Error as usize])

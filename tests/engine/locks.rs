@@ -70,7 +70,7 @@ fn locks_that_are_pickles_are_counted_where_they_are_split() {
             let mut rig = Rig::new(&config(1, rule), 1);
             let client = rig.open("py3.11");
             rig.ask(client, &add(TRUE_5));
-            let suspected: u64 = rig.engine.tally().suspected.as_flattened().iter().sum();
+            let suspected: u64 = rig.engine.counts().suspected.as_flattened().iter().sum();
             assert_eq!(suspected, split, "{rule}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use picklegate::engine::{Action, Direction, Tally, Writer};
+use picklegate::engine::{Action, Counts, Direction, Writer};
 use picklegate::pickle::Verdict;
 use proptest::prelude::*;
 
@@ -35,13 +35,13 @@ fn long_text(protocol: u8, len: u32) -> Vec<u8> {
 }
 
 /// Reply to a read of a value, with the counts that it left.
-fn read(rule: &str, (flags, value): (u32, &[u8]), runtime: &str) -> (Vec<u8>, Tally) {
+fn read(rule: &str, (flags, value): (u32, &[u8]), runtime: &str) -> (Vec<u8>, Counts) {
     let mut rig = Rig::new(&config(1, rule), 1);
     let head = format!("set k {flags} 0 {}\r\n", value.len());
     rig.ask_cache(0, &[head.as_bytes(), value, b"\r\n"].concat());
     let client = rig.open(runtime);
     let got = rig.ask(client, b"get k\r\n");
-    (got, rig.engine.tally().clone())
+    (got, rig.engine.counts().clone())
 }
 
 fn is_hidden(rule: &str, value: (u32, &[u8]), runtime: &str) -> bool {
@@ -49,11 +49,11 @@ fn is_hidden(rule: &str, value: (u32, &[u8]), runtime: &str) -> bool {
 }
 
 /// Reads of a namespace by verdict, whoever wrote and whatever was done.
-fn verdicts(tally: &Tally, space: usize) -> Vec<(&'static str, u64)> {
+fn verdicts(counts: &Counts, space: usize) -> Vec<(&'static str, u64)> {
     let of = |verdict: Verdict| {
         let counts = Writer::ALL
             .into_iter()
-            .flat_map(|writer| Action::ALL.map(|act| tally.reads(space, writer, verdict, act)));
+            .flat_map(|writer| Action::ALL.map(|act| counts.reads(space, writer, verdict, act)));
         (verdict.name(), counts.sum())
     };
     let all = Verdict::ALL.into_iter().map(of);
@@ -68,10 +68,10 @@ fn the_whole_value_is_looked_at_unless_a_rule_says_otherwise() {
         (1, DATE_2),
         "py3.8"
     ));
-    let (got, tally) = read(OBSERVE, (1, DATE_2), "py3.8");
+    let (got, counts) = read(OBSERVE, (1, DATE_2), "py3.8");
     assert!(text(&got).starts_with("VALUE k 1 "));
-    assert_eq!(verdicts(&tally, PY3), [("unloadable", 1)]);
-    assert_eq!(tally.unloadable(PY3, Direction::Read).of("byte_string"), 1);
+    assert_eq!(verdicts(&counts, PY3), [("unloadable", 1)]);
+    assert_eq!(counts.unloadable(PY3, Direction::Read).of("byte_string"), 1);
 }
 
 #[test]
@@ -85,23 +85,23 @@ fn what_was_not_looked_at_whole_is_counted_as_that_and_never_as_loadable() {
         // Who looks at the header alone knows nothing of the rest.
         let header = format!("{rule}\nsniff = \"header\"");
         for value in [(1, DATE_2), (1, LIST), (9, &*deflate(LIST))] {
-            let (_, tally) = read(&header, value, "py3.8");
-            assert_eq!(verdicts(&tally, PY3), not, "{header}");
-            assert_eq!(tally.not_looked_at(), 1);
+            let (_, counts) = read(&header, value, "py3.8");
+            assert_eq!(verdicts(&counts, PY3), not, "{header}");
+            assert_eq!(counts.not_looked_at(), 1);
             // As `stats picklegate` tells it.
-            assert_eq!(tally.summary()["pickles_not_looked_at_served"], 1);
+            assert_eq!(counts.summary()["pickles_not_looked_at_served"], 1);
         }
         // What is too large to be inflated, or to be held.
-        let (_, tally) = read(&format!("{rule}{small_inflated}"), (9, &bomb), "py3.8");
-        assert_eq!(verdicts(&tally, PY3), not);
-        assert_eq!(tally.unloadable(PY3, Direction::Read).of("zlib_limit"), 1);
+        let (_, counts) = read(&format!("{rule}{small_inflated}"), (9, &bomb), "py3.8");
+        assert_eq!(verdicts(&counts, PY3), not);
+        assert_eq!(counts.unloadable(PY3, Direction::Read).of("zlib_limit"), 1);
         let large = long_text(2, 2 << 10);
-        let (_, tally) = read(&format!("{rule}{small_values}"), (1, &large), "py3.8");
-        assert_eq!(verdicts(&tally, PY3), not);
+        let (_, counts) = read(&format!("{rule}{small_values}"), (1, &large), "py3.8");
+        assert_eq!(verdicts(&counts, PY3), not);
         // All of it.
-        let (_, tally) = read(&rule, (9, &deflate(LIST)), "py3.8");
-        assert_eq!(verdicts(&tally, PY3), [("loadable", 1)]);
-        assert_eq!(tally.not_looked_at(), 0);
+        let (_, counts) = read(&rule, (9, &deflate(LIST)), "py3.8");
+        assert_eq!(verdicts(&counts, PY3), [("loadable", 1)]);
+        assert_eq!(counts.not_looked_at(), 0);
     }
 }
 
@@ -121,19 +121,19 @@ fn what_the_header_says_for_certain_holds_however_little_was_looked_at() {
         (FULL.to_owned(), (1, b"\x80\x04]")),
         (FULL.to_owned(), (1, b"\x80\x09].")),
     ] {
-        let (got, tally) = read(&rule, value, "py2.7");
+        let (got, counts) = read(&rule, value, "py2.7");
         assert_eq!(text(&got), "END\\r\\n", "{rule} {value:?}");
-        assert_eq!(verdicts(&tally, PY2), [("unloadable", 1)]);
-        assert_eq!(tally.unloadable(PY2, Direction::Read).of("protocol"), 1);
+        assert_eq!(verdicts(&counts, PY2), [("unloadable", 1)]);
+        assert_eq!(counts.unloadable(PY2, Direction::Read).of("protocol"), 1);
     }
 }
 
 #[test]
 fn what_no_flag_marks_is_no_pickle_however_close_the_look() {
     for rule in [FULL, OBSERVE, HEADER] {
-        let (got, tally) = read(rule, (0, DATE_2), "py3.8");
+        let (got, counts) = read(rule, (0, DATE_2), "py3.8");
         assert!(text(&got).starts_with("VALUE k 0 "), "{rule}");
-        assert_eq!(verdicts(&tally, PY3), [], "{rule}");
+        assert_eq!(verdicts(&counts, PY3), [], "{rule}");
     }
     // It goes on as it comes: nobody waits for the rest of it.
     let mut rig = Rig::new(&config(1, FULL), 1);

@@ -192,9 +192,9 @@ fn stores_that_some_reader_cannot_load_are_rejected() {
     assert_eq!(text(&rig.ask(client, &set(STR_2))), "STORED\\r\\n");
     assert_eq!(text(&rig.ask(client, &set(DATE_2))), "NOT_STORED\\r\\n");
     assert_eq!(text(&rig.ask(client, b"get k\r\n")), MISS);
-    let tally = rig.engine.tally();
-    assert_eq!(tally.rejections(1).of("byte_string"), 1);
-    assert_eq!(tally.unloadable(1, Direction::Write).of("byte_string"), 1);
+    let counts = rig.engine.counts();
+    assert_eq!(counts.rejections(1).of("byte_string"), 1);
+    assert_eq!(counts.unloadable(1, Direction::Write).of("byte_string"), 1);
 }
 
 /// `ip_address("10.0.0.1")` of Python 3, protocol 2, without what comes before it.
@@ -213,13 +213,13 @@ fn what_may_be_loadable_is_served() {
     store(&mut rig, "k", 1, &address);
     let client = rig.open("py2.7");
     rig.ask(client, b"get k\r\n");
-    let tally = rig.engine.tally();
+    let counts = rig.engine.counts();
     let (py2, unknown) = (1, Verdict::Unknown);
     assert_eq!(
-        tally.reads(py2, Writer::Unknown, unknown, Action::Served),
+        counts.reads(py2, Writer::Unknown, unknown, Action::Served),
         1
     );
-    let why = tally.unloadable(py2, Direction::Read);
+    let why = counts.unloadable(py2, Direction::Read);
     assert_eq!(why.of("doubtful_global"), 1);
 }
 
@@ -242,7 +242,7 @@ fn only_what_is_proved_loadable_is_served_where_doubt_is_a_miss() {
     let client = rig.open("py2.7");
     rig.ask(client, b"get k\r\n");
     let (py2, unknown) = (1, Verdict::Unknown);
-    let hidden = (rig.engine.tally()).reads(py2, Writer::Unknown, unknown, Action::Hidden);
+    let hidden = (rig.engine.counts()).reads(py2, Writer::Unknown, unknown, Action::Hidden);
     assert_eq!(hidden, 1);
 }
 
@@ -261,8 +261,8 @@ fn stores_that_nothing_proves_loadable_are_rejected_where_the_rule_says_so() {
         "NOT_STORED\\r\\n"
     );
     assert_eq!(text(&rig.ask(client, b"get k\r\n")), MISS);
-    assert_eq!(rig.engine.tally().rejections(1).of("doubtful_global"), 0);
-    assert_eq!(rig.engine.tally().rejections(2).of("doubtful_global"), 1);
+    assert_eq!(rig.engine.counts().rejections(1).of("doubtful_global"), 0);
+    assert_eq!(rig.engine.counts().rejections(2).of("doubtful_global"), 1);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn the_firewall_hides_from_everybody() {
     assert_eq!(rig.engine.take_notes(), vec![note.clone(), note]);
     assert_eq!(
         rig.engine
-            .tally()
+            .counts()
             .unloadable(2, Direction::Read)
             .of("firewall"),
         3
@@ -325,19 +325,19 @@ fn what_was_read_is_counted_by_what_became_of_it() {
     store(&mut rig, "str", 1, STR_2);
     let client = rig.open("py3.8");
     rig.ask(client, b"get date zone str\r\n");
-    let tally = rig.engine.tally();
+    let counts = rig.engine.counts();
     let (py3, loadable, unloadable) = (2, Verdict::Loadable, Verdict::Unloadable);
-    let reads = |writer, verdict, action| tally.reads(py3, writer, verdict, action);
+    let reads = |writer, verdict, action| counts.reads(py3, writer, verdict, action);
     assert_eq!(reads(Writer::Python2, unloadable, Action::Transcoded), 1);
     assert_eq!(reads(Writer::Unknown, unloadable, Action::Hidden), 1);
     assert_eq!(reads(Writer::Python2, loadable, Action::Served), 1);
-    assert_eq!(tally.unloadable(py3, Direction::Read).of("byte_string"), 1);
+    assert_eq!(counts.unloadable(py3, Direction::Read).of("byte_string"), 1);
     assert_eq!(
-        tally.unloadable(py3, Direction::Read).of("missing_global"),
+        counts.unloadable(py3, Direction::Read).of("missing_global"),
         1
     );
-    assert_eq!(tally.untranscodable(py3).of("missing_global"), 1);
-    assert_eq!(tally.pickles(py3, Direction::Read, 2), 3);
+    assert_eq!(counts.untranscodable(py3).of("missing_global"), 1);
+    assert_eq!(counts.pickles(py3, Direction::Read, 2), 3);
 }
 
 #[test]

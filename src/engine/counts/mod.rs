@@ -278,7 +278,7 @@ impl ByReason {
 
 /// One worker's counts since it started.
 #[derive(Debug, Clone)]
-pub struct Tally {
+pub struct Counts {
     spaces: usize,
     /// Places of listeners in the settings, each with a namespace: the rows of
     /// `requests`. The first is that of clients whose listener is gone.
@@ -311,7 +311,7 @@ pub struct Tally {
     closed: Vec<[u64; Closed::ALL.len()]>,
 }
 
-impl Tally {
+impl Counts {
     /// The row of clients whose listener is gone.
     pub const NOBODY: u32 = 0;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Asked, ClientKey, Dispatch, meta_quiet, original_meta, quiet, refusal};
 use crate::engine::counts::Split;
-use crate::engine::downstream::{Sessions, Work};
+use crate::engine::downstream::{Downstream, Work};
 use crate::engine::steps::{OnHidden, Original, OriginalHead};
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::upstream::{Lane, MetaRequest, Target};
@@ -14,16 +14,16 @@ use crate::protocol::request::{Change, Meta, Verb};
 
 impl Dispatch<'_> {
     pub(super) fn delete(&mut self, change: &Change<'_>) {
-        let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
-            lane.change(sessions, ticket, Verb::Delete, target, None);
+        let own = |lane: &mut Lane, downstream: &mut Downstream, ticket, target: Target<'_>| {
+            lane.change(downstream, ticket, Verb::Delete, target, None);
         };
         let key = ClientKey::text(change.key);
         self.delete_everywhere(Verb::Delete, quiet(change.noreply), key, None, own);
     }
 
     pub(super) fn meta_delete(&mut self, meta: &Meta<'_>) {
-        let own = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
-            lane.meta(sessions, ticket, target, &MetaRequest::unseen(meta, None));
+        let own = |lane: &mut Lane, downstream: &mut Downstream, ticket, target: Target<'_>| {
+            lane.meta(downstream, ticket, target, &MetaRequest::unseen(meta, None));
         };
         let key = ClientKey::of(meta);
         self.delete_everywhere(Verb::Md, meta_quiet(meta), key, Some(meta), own);
@@ -36,21 +36,21 @@ impl Dispatch<'_> {
         quiet: Quiet,
         key: ClientKey<'_>,
         meta: Option<&Meta<'_>>,
-        own: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
+        own: impl FnOnce(&mut Lane, &mut Downstream, Ticket, Target<'_>),
     ) {
         let work = Work::Delete { existed: false };
-        let ticket = self.sessions.open(self.client, verb, quiet, work);
+        let ticket = self.downstream.open(self.client, verb, quiet, work);
         let lane = self.lane_of(key.bytes);
         let decision = self.decide(key.bytes);
         let target = self.target(decision.space, key);
-        self.send(lane, ticket, |lane, sessions| {
-            own(lane, sessions, ticket, target);
+        self.send(lane, ticket, |lane, downstream| {
+            own(lane, downstream, ticket, target);
         });
         let reaches = self.is_anybody || decision.plan.deletes_reach;
         let others = decision.others(&self.snapshot.codec);
         let siblings = others.filter(|_| reaches);
         self.delete_copies(ticket, lane, siblings, key, meta);
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     /// `incr`, `decr` and `touch`.
@@ -62,19 +62,19 @@ impl Dispatch<'_> {
             noreply,
         } = *change;
         let decision = self.decide(key);
-        let write = |lane: &mut Lane, sessions: &mut Sessions, ticket, target: Target<'_>| {
-            lane.change(sessions, ticket, verb, target, argument);
+        let write = |lane: &mut Lane, downstream: &mut Downstream, ticket, target: Target<'_>| {
+            lane.change(downstream, ticket, verb, target, argument);
         };
         if verb == Verb::Touch {
             let ticket = self
-                .sessions
+                .downstream
                 .open(self.client, verb, quiet(noreply), Work::Pass);
             let lane = self.lane_of(key);
             let target = self.target(decision.space, ClientKey::text(key));
-            self.send(lane, ticket, |lane, sessions| {
-                write(lane, sessions, ticket, target);
+            self.send(lane, ticket, |lane, downstream| {
+                write(lane, downstream, ticket, target);
             });
-            self.sessions.finish(ticket);
+            self.downstream.finish(ticket);
         } else {
             self.suspect(decision, key, Split::Counter);
             let quiet = quiet(noreply);
@@ -127,8 +127,8 @@ impl Dispatch<'_> {
             asked,
             decision,
             on_hidden,
-            |lane, sessions, ticket, target| {
-                lane.meta(sessions, ticket, target, &MetaRequest::unseen(meta, None));
+            |lane, downstream, ticket, target| {
+                lane.meta(downstream, ticket, target, &MetaRequest::unseen(meta, None));
             },
         );
     }

@@ -9,33 +9,33 @@ use crate::protocol::request::{OWN_STATS, Verb};
 impl Dispatch<'_> {
     pub(super) fn version(&mut self) {
         let ticket = self
-            .sessions
+            .downstream
             .open_stream(self.client, Verb::Version, Quiet::No);
         let lane = self.lane_at(0);
-        self.send(lane, ticket, |lane, sessions| {
-            lane.plain(sessions, ticket, Verb::Version, &[b"version"]);
+        self.send(lane, ticket, |lane, downstream| {
+            lane.plain(downstream, ticket, Verb::Version, &[b"version"]);
         });
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     pub(super) fn stats(&mut self, section: &[u8]) {
         if section == OWN_STATS {
             let ticket = self
-                .sessions
+                .downstream
                 .open_stream(self.client, Verb::Stats, Quiet::No);
-            self.sessions.questions.push(ticket);
+            self.downstream.clients.questions.push(ticket);
             return;
         }
         let (client, servers) = (self.client, self.snapshot.ring.servers());
         let name = |server: usize| self.lanes[self.groups[server]].server.clone();
         let gathering = Gathering::new(section, (0..servers).map(name));
-        let ticket = self.sessions.open_statistics(client, gathering, servers);
+        let ticket = self.downstream.open_statistics(client, gathering, servers);
         for server in 0..servers {
-            self.send(self.lane_at(server), ticket, |lane, sessions| {
-                lane.stats(sessions, ticket, server, section);
+            self.send(self.lane_at(server), ticket, |lane, downstream| {
+                lane.stats(downstream, ticket, server, section);
             });
         }
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     pub(super) fn flush_all(&mut self, delay: Option<i32>, noreply: bool) {
@@ -50,7 +50,7 @@ impl Dispatch<'_> {
         let client = self.client;
         let quiet = quiet(noreply);
         let ticket = self
-            .sessions
+            .downstream
             .open_fixed(client, Verb::FlushAll, quiet, Outcome::Ok, b"OK");
         let mut number = itoa::Buffer::new();
         let delay = delay.map_or("", |delay| number.format(delay));
@@ -61,10 +61,10 @@ impl Dispatch<'_> {
                 if delay.is_empty() { b"" } else { b" " },
                 delay.as_bytes(),
             ];
-            self.send(lane, ticket, |lane, sessions| {
-                lane.plain(sessions, ticket, Verb::FlushAll, &words);
+            self.send(lane, ticket, |lane, downstream| {
+                lane.plain(downstream, ticket, Verb::FlushAll, &words);
             });
         }
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 }

@@ -10,7 +10,7 @@ mod write;
 use std::borrow::Cow;
 
 use crate::engine::counts::{Closed, Invalidation, Outcome, Split};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::downstream::life::Life;
 use crate::engine::meta::push_key;
 use crate::engine::settings::Settings;
@@ -36,7 +36,7 @@ pub(super) enum Taken {
 /// One client's request meeting the snapshot and the lanes.
 pub(super) struct Dispatch<'e> {
     pub(super) snapshot: &'e Snapshot,
-    pub(super) sessions: &'e mut Sessions,
+    pub(super) downstream: &'e mut Downstream,
     pub(super) lanes: &'e mut [Upstream],
     pub(super) client: u32,
     pub(super) connections: usize,
@@ -90,10 +90,11 @@ impl<'k> ClientKey<'k> {
         }
     }
 }
+
 impl<'e> Dispatch<'e> {
     /// Takes one request; `body` is all that there is after its head.
     pub(super) fn take(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
-        if self.sessions.slab[self.client as usize].unsure {
+        if self.downstream.clients.slab[self.client as usize].unsure {
             return self.take_unsure(head, body);
         }
         self.take_known(head, body)
@@ -108,7 +109,7 @@ impl<'e> Dispatch<'e> {
             Head::Meta(meta) => meta.key,
             _ => return false,
         };
-        let is_idle = self.sessions.slab[self.client as usize].is_idle();
+        let is_idle = self.downstream.clients.slab[self.client as usize].is_idle();
         !is_idle && self.lanes[self.lane_of(key)].lane.is_joined_by(self.client)
     }
 
@@ -131,7 +132,11 @@ impl<'e> Dispatch<'e> {
             Head::Version => self.version(),
             Head::Stats(section) => self.stats(section),
             Head::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
-            Head::Quit => self.sessions.get(self.client).come_to(Life::Quitting),
+            Head::Quit => self
+                .downstream
+                .clients
+                .get(self.client)
+                .come_to(Life::Quitting),
             Head::Refused { command, noreply } => {
                 let reply = format!("CLIENT_ERROR {command} not allowed");
                 self.refuse(Verb::Other, noreply, reply.as_bytes());
@@ -140,10 +145,10 @@ impl<'e> Dispatch<'e> {
                 if !bad.reply.is_empty() {
                     self.answer(Verb::Other, Outcome::Error, bad.reply.as_bytes());
                 }
-                let session = self.sessions.get(self.client);
+                let session = self.downstream.clients.get(self.client);
                 session.swallow = bad.swallow;
                 if bad.close {
-                    self.sessions.hang_up(self.client, Closed::BadRequest);
+                    self.downstream.hang_up(self.client, Closed::BadRequest);
                 }
             }
         }
@@ -151,25 +156,25 @@ impl<'e> Dispatch<'e> {
     }
 
     fn answer(&mut self, verb: Verb, outcome: Outcome, reply: &[u8]) {
-        self.sessions.answer(self.client, verb, outcome, reply);
+        self.downstream.answer(self.client, verb, outcome, reply);
     }
 
     fn refuse(&mut self, verb: Verb, noreply: bool, reply: &[u8]) {
         let quiet = quiet(noreply);
         let ticket = self
-            .sessions
+            .downstream
             .open_fixed(self.client, verb, quiet, Outcome::Error, reply);
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     fn decide(&mut self, key: &[u8]) -> Decision<'e> {
-        let identity = self.sessions.get(self.client).who.identity;
+        let identity = self.downstream.clients.get(self.client).who.identity;
         self.snapshot.decide(identity, key)
     }
 
     /// As whoever made the request of a slot.
     fn decide_for(&mut self, ticket: Ticket, key: &[u8]) -> Decision<'e> {
-        let identity = self.sessions.who(ticket).identity;
+        let identity = self.downstream.clients.who(ticket).identity;
         self.snapshot.decide(identity, key)
     }
 
@@ -192,7 +197,7 @@ impl<'e> Dispatch<'e> {
     }
 
     fn lane_at(&self, server: usize) -> usize {
-        let within = if self.sessions.slab[self.client as usize].bulk {
+        let within = if self.downstream.clients.slab[self.client as usize].bulk {
             self.connections
         } else {
             self.client as usize % self.connections
@@ -205,23 +210,26 @@ impl<'e> Dispatch<'e> {
         &mut self,
         lane: usize,
         ticket: Ticket,
-        write: impl FnOnce(&mut Lane, &mut Sessions),
+        write: impl FnOnce(&mut Lane, &mut Downstream),
     ) -> bool {
         let upstream = &mut self.lanes[lane];
         if let Some(why) = upstream.refusal() {
             let error = upstream.error(why);
             upstream.refused += 1;
-            self.sessions.fail(ticket, &error);
+            self.downstream.fail(ticket, &error);
             return false;
         }
-        write(&mut upstream.lane, self.sessions);
+        write(&mut upstream.lane, self.downstream);
         true
     }
 
     fn suspect(&mut self, decision: Decision<'_>, key: &[u8], kind: Split) {
-        self.sessions.families.splits(key, kind);
+        self.downstream.context.families.splits(key, kind);
         if decision.plan.isolates() {
-            self.sessions.tally.suspected(decision.space, kind);
+            self.downstream
+                .context
+                .counts
+                .suspected(decision.space, kind);
         }
     }
 
@@ -236,11 +244,11 @@ impl<'e> Dispatch<'e> {
     ) {
         for space in spaces {
             let target = self.target(space, key);
-            let sent = self.send(lane, ticket, |lane, sessions| {
-                lane.delete_copy(sessions, Some(ticket), target, meta);
+            let sent = self.send(lane, ticket, |lane, downstream| {
+                lane.delete_copy(downstream, Some(ticket), target, meta);
             });
             if !sent {
-                self.sessions
+                self.downstream
                     .invalidated(ticket, space, Invalidation::Error);
             }
         }

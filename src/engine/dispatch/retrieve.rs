@@ -20,19 +20,19 @@ impl<'e> Dispatch<'e> {
         let ring = &self.snapshot.ring;
         if ring.servers() == 1 || retrieve.keys.is_empty() {
             let ticket = self
-                .sessions
+                .downstream
                 .open_retrieve(self.client, retrieve.verb, false);
             self.retrieve_some(retrieve, ticket, 0, retrieve.keys.clone());
             return;
         }
-        let mut owners = std::mem::take(&mut self.sessions.owners);
+        let mut owners = std::mem::take(&mut self.downstream.context.owners);
         owners.extend(retrieve.keys.clone().map(|key| ring.server(key)));
         // A slot per server keeps each server's values together and in order.
         let asked = || (0..ring.servers()).filter(|server| owners.contains(server));
         let parts = asked().count();
         let open = |part| {
             let more = part < parts;
-            self.sessions
+            self.downstream
                 .open_retrieve(self.client, retrieve.verb, more)
         };
         let first = (1..=parts).map(open).reduce(|first, _| first);
@@ -42,7 +42,7 @@ impl<'e> Dispatch<'e> {
             self.retrieve_some(retrieve, ticket, server, own);
         }
         owners.clear();
-        self.sessions.owners = owners;
+        self.downstream.context.owners = owners;
     }
 
     /// Asks a server for keys of its own: at first for so many as there is room for the
@@ -57,7 +57,7 @@ impl<'e> Dispatch<'e> {
         'e: 'k,
     {
         let how = (retrieve.verb, retrieve.exptime);
-        let count = self.sessions.keys_at_once(self.client);
+        let count = self.downstream.clients.keys_at_once(self.client);
         // Each has a space before it.
         let may_be_more = retrieve.keys.rest().len() > 2 * count;
         if !may_be_more || keys.clone().nth(count).is_none() {
@@ -66,48 +66,50 @@ impl<'e> Dispatch<'e> {
         let first = keys.clone().take(count);
         keys.nth(count - 1);
         let asking = Asking::new(retrieve, server, count, keys);
-        self.sessions.ask_later(ticket, asking);
+        self.downstream.clients.ask_later(ticket, asking);
         self.retrieve_part(how, ticket, server, first);
     }
 
     /// Asks for further keys of a retrieval, if there is room for their values.
     pub(in crate::engine) fn ask_rest(&mut self, ticket: Ticket) {
-        let Some((mut asking, count, unwanted)) = self.sessions.take_asking(ticket) else {
+        let Some((mut asking, count, unwanted)) = self.downstream.clients.take_asking(ticket)
+        else {
             return;
         };
         if unwanted {
             self.leave_rest(ticket, &asking);
-            self.sessions.end_asking(ticket);
-            return self.sessions.finish(ticket);
+            self.downstream.clients.end_asking(ticket);
+            return self.downstream.finish(ticket);
         }
-        self.sessions.wait_anew(ticket);
+        let clock = self.downstream.context.clock;
+        self.downstream.clients.wait_anew(ticket, clock);
         let (verb, server) = (asking.verb, asking.server);
         let exptime = asking.exptime.take();
         let (keys, is_last) = asking.next(count);
         let how = (verb, exptime.as_deref());
         if is_last {
-            self.sessions.end_asking(ticket);
+            self.downstream.clients.end_asking(ticket);
             return self.retrieve_part(how, ticket, server, keys);
         }
-        self.sessions.expect(ticket);
+        self.downstream.clients.expect(ticket);
         self.retrieve_part(how, ticket, server, keys);
         asking.exptime = exptime;
-        self.sessions.keep_asking(ticket, asking);
+        self.downstream.clients.keep_asking(ticket, asking);
     }
 
     /// Answers for keys that are not asked for any more.
     fn leave_rest(&mut self, ticket: Ticket, asking: &Asking) {
-        let identity = self.sessions.who(ticket).identity;
+        let identity = self.downstream.clients.who(ticket).identity;
         let mut misses = 0;
         for key in asking.rest() {
             let decision = self.snapshot.decide(identity, key);
             if !decision.plan.on_miss(asking.verb).contains(OnMiss::SOFT) {
-                self.sessions.fail(ticket, TOO_LONG);
+                self.downstream.fail(ticket, TOO_LONG);
                 return;
             }
             misses += 1;
         }
-        self.sessions.count_upstream_misses(ticket, misses);
+        self.downstream.count_upstream_misses(ticket, misses);
     }
 
     /// Asks a server for keys of its own.
@@ -120,7 +122,7 @@ impl<'e> Dispatch<'e> {
     ) where
         'e: 'k,
     {
-        let identity = self.sessions.who(ticket).identity;
+        let identity = self.downstream.clients.who(ticket).identity;
         let snapshot = self.snapshot;
         let lane = self.lane_at(server);
         let mut is_asked = false;
@@ -141,19 +143,19 @@ impl<'e> Dispatch<'e> {
             for (_, _, on_miss) in wanted {
                 if upstream.misses(on_miss) {
                     upstream.softened += 1;
-                    self.sessions.count_upstream_misses(ticket, 1);
+                    self.downstream.count_upstream_misses(ticket, 1);
                 } else {
-                    self.sessions.fail(ticket, &error);
+                    self.downstream.fail(ticket, &error);
                 }
             }
         } else {
             is_asked = upstream
                 .lane
-                .retrieve(self.sessions, ticket, (verb, exptime), wanted);
+                .retrieve(self.downstream, ticket, (verb, exptime), wanted);
         }
         // What the slot waits for is the lane's to finish, once it is asked.
         if !is_asked {
-            self.sessions.finish(ticket);
+            self.downstream.finish(ticket);
         }
     }
 
@@ -161,7 +163,7 @@ impl<'e> Dispatch<'e> {
     pub(super) fn miss_for(&mut self, lane: usize, ticket: Ticket, reply: &[u8]) {
         self.lanes[lane].refused += 1;
         self.lanes[lane].softened += 1;
-        self.sessions.miss_for_upstream(ticket, reply);
+        self.downstream.miss_for_upstream(ticket, reply);
     }
 
     /// Asks for the copies of others of a key that was missed. Where that cannot be, it
@@ -179,20 +181,20 @@ impl<'e> Dispatch<'e> {
         if upstream.refusal().is_some() {
             upstream.refused += 1;
             upstream.softened += 1;
-            self.sessions.count_upstream_misses(ticket, 1);
-            return self.sessions.finish(ticket);
+            self.downstream.count_upstream_misses(ticket, 1);
+            return self.downstream.finish(ticket);
         }
         if others().next().is_none() {
             if on_miss.contains(OnMiss::NOTE) {
-                self.sessions.note_miss(ticket, &key);
+                self.downstream.note_miss(ticket, &key);
             }
-            self.sessions.count_miss(ticket, &key);
-            self.sessions.count_misses(ticket, 1);
-            return self.sessions.finish(ticket);
+            self.downstream.count_miss(ticket, &key);
+            self.downstream.count_misses(ticket, 1);
+            return self.downstream.finish(ticket);
         }
         let copies = (&self.snapshot.codec, others());
         let what = (key, decision.plan.through, on_miss, next);
-        upstream.lane.through(self.sessions, ticket, what, copies);
+        upstream.lane.through(self.downstream, ticket, what, copies);
     }
 
     /// Asks for the next copy of another of a key that was missed.
@@ -219,21 +221,21 @@ impl<'e> Dispatch<'e> {
             if self.lanes[lane].misses(meta.on_miss) {
                 let mut physical = Vec::new();
                 let restore = target.codec.encode(space, &key, &mut physical);
-                meta.restore = OwedRestore::new(restore, &key, &mut self.sessions.pool);
+                meta.restore = OwedRestore::new(restore, &key, &mut self.downstream.context.pool);
                 let miss = miss_line(&meta, &physical, Tokens::new(&flags));
-                meta.restore.give_back(&mut self.sessions.pool);
+                meta.restore.give_back(&mut self.downstream.context.pool);
                 self.miss_for(lane, ticket, &miss);
                 return false;
             }
-            self.send(lane, ticket, |lane, sessions| {
-                lane.meta_through(sessions, ticket, meta, target, &flags);
+            self.send(lane, ticket, |lane, downstream| {
+                lane.meta_through(downstream, ticket, meta, target, &flags);
             })
         });
         if !asked {
-            self.sessions.finish(ticket);
+            self.downstream.finish(ticket);
         }
-        self.sessions.pool.give_key(key);
-        self.sessions.pool.give(flags);
+        self.downstream.context.pool.give_key(key);
+        self.downstream.context.pool.give(flags);
     }
 
     pub(super) fn meta_retrieve(&mut self, meta: &Meta<'_>) {
@@ -259,22 +261,22 @@ impl<'e> Dispatch<'e> {
             // It may change something.
             on_miss.remove(OnMiss::SOFT);
         }
-        let ticket = self.sessions.open_stream(self.client, meta.verb, quiet);
+        let ticket = self.downstream.open_stream(self.client, meta.verb, quiet);
         let lane = self.lane_of(meta.key);
         if self.lanes[lane].misses(on_miss) {
             self.miss_for(lane, ticket, &meta_reply(b"EN", meta));
-            return self.sessions.finish(ticket);
+            return self.downstream.finish(ticket);
         }
         let target = self.target(decision.space, ClientKey::of(meta));
-        self.send(lane, ticket, |lane, sessions| {
+        self.send(lane, ticket, |lane, downstream| {
             let request = MetaRequest {
                 meta,
                 body: None,
                 look,
                 on_miss,
             };
-            lane.meta(sessions, ticket, target, &request);
+            lane.meta(downstream, ticket, target, &request);
         });
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 }

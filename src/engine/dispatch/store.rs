@@ -36,12 +36,12 @@ impl Dispatch<'_> {
         if whole.ends_with(b"\r\n") {
             return Ok(&whole[..len]);
         }
-        let ticket = self
-            .sessions
-            .open_fixed(self.client, verb, quiet, Outcome::Error, BAD_CHUNK);
-        self.sessions.finish(ticket);
+        let ticket =
+            self.downstream
+                .open_fixed(self.client, verb, quiet, Outcome::Error, BAD_CHUNK);
+        self.downstream.finish(ticket);
         // It is of another length than was said: what follows may be the rest of it.
-        self.sessions.hang_up(self.client, Closed::BadRequest);
+        self.downstream.hang_up(self.client, Closed::BadRequest);
         Err(Taken::Body(len + 2))
     }
 
@@ -104,8 +104,8 @@ impl Dispatch<'_> {
             asked,
             decision,
             on_hidden,
-            |lane, sessions, ticket, target| {
-                lane.store(sessions, ticket, target, &head, value);
+            |lane, downstream, ticket, target| {
+                lane.store(downstream, ticket, target, &head, value);
             },
         );
         Taken::Body(len + 2)
@@ -173,9 +173,9 @@ impl Dispatch<'_> {
             asked,
             decision,
             on_hidden,
-            |lane, sessions, ticket, target| {
+            |lane, downstream, ticket, target| {
                 let request = MetaRequest::unseen(meta, Some(value));
-                lane.meta(sessions, ticket, target, &request);
+                lane.meta(downstream, ticket, target, &request);
             },
         );
         Taken::Body(meta.len + 2)
@@ -206,7 +206,7 @@ impl Dispatch<'_> {
             return Ok(());
         }
         match self
-            .sessions
+            .downstream
             .admit(self.client, decision, asked.key.bytes, value)
         {
             Shown::AsIs | Shown::Rewritten(_) => Ok(()),
@@ -221,7 +221,7 @@ impl Dispatch<'_> {
     /// Refuses a store over the limit; its body is swallowed.
     fn too_large(&mut self, asked: Asked<'_>, len: usize) {
         self.refuse_store(asked, Outcome::TooLarge, TOO_LARGE);
-        self.sessions.get(self.client).swallow = len + 2;
+        self.downstream.clients.get(self.client).swallow = len + 2;
     }
 
     /// Refuses a store; a plain one also deletes every copy, so that nobody reads what
@@ -234,7 +234,7 @@ impl Dispatch<'_> {
             kind,
         } = asked;
         let ticket = self
-            .sessions
+            .downstream
             .open_fixed(self.client, verb, quiet, outcome, reply);
         let decision = self.decide(key.bytes);
         // What it was to fill is not filled by the next.
@@ -242,7 +242,7 @@ impl Dispatch<'_> {
         if kind == WriteKind::Plain {
             self.delete_all(ticket, key);
         }
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     /// Deletes the own copy and its siblings under a reply that is known.

@@ -2,7 +2,7 @@
 //! what the upstream replied.
 
 use super::{Asked, ClientKey, Dispatch};
-use crate::engine::downstream::{Sessions, Work};
+use crate::engine::downstream::{Downstream, Work};
 use crate::engine::steps::{Found, OnHidden, Original, OriginalHead, Stage, Step, Stepwise};
 use crate::engine::ticket::Ticket;
 use crate::engine::upstream::server::MetaCommands;
@@ -20,7 +20,7 @@ impl<'e> Dispatch<'e> {
         asked: Asked<'_>,
         decision: Decision<'e>,
         on_hidden: OnHidden,
-        write: impl FnOnce(&mut Lane, &mut Sessions, Ticket, Target<'_>),
+        write: impl FnOnce(&mut Lane, &mut Downstream, Ticket, Target<'_>),
     ) {
         let Asked {
             verb,
@@ -51,20 +51,20 @@ impl<'e> Dispatch<'e> {
         } else {
             Work::Pass
         };
-        let ticket = self.sessions.open(self.client, verb, quiet, work);
+        let ticket = self.downstream.open(self.client, verb, quiet, work);
         let target = self.target(space, key);
-        self.send(lane, ticket, |lane, sessions| {
+        self.send(lane, ticket, |lane, downstream| {
             if looks_first {
-                lane.probe(sessions, ticket, target, decision.plan.look);
+                lane.probe(downstream, ticket, target, decision.plan.look);
             } else {
-                write(lane, sessions, ticket, target);
+                write(lane, downstream, ticket, target);
             }
         });
         if reaches && plain {
             let siblings = decision.siblings(&self.snapshot.codec);
             self.delete_copies(ticket, lane, siblings, key, None);
         }
-        self.sessions.finish(ticket);
+        self.downstream.finish(ticket);
     }
 
     /// Whether a write reaches the copies of others, once it took effect.
@@ -84,7 +84,7 @@ impl<'e> Dispatch<'e> {
         key: &[u8],
         kind: WriteKind,
     ) -> bool {
-        decision.plan.fills(kind) && self.sessions.is_fill(self.client, key)
+        decision.plan.fills(kind) && self.downstream.is_fill(self.client, key)
     }
 
     /// Sends the next step of a change.
@@ -96,13 +96,13 @@ impl<'e> Dispatch<'e> {
             Step::Invalidate => {
                 let siblings = self.snapshot.codec.spaces().filter(|&space| space != own);
                 self.delete_copies(ticket, lane, siblings, key, None);
-                self.sessions.finish(ticket);
+                self.downstream.finish(ticket);
                 return;
             }
             Step::Probe => {
                 let look = self.decide_for(ticket, &change.key).plan.look;
-                self.send(lane, ticket, |lane, sessions| {
-                    lane.probe(sessions, ticket, target, look);
+                self.send(lane, ticket, |lane, downstream| {
+                    lane.probe(downstream, ticket, target, look);
                 });
             }
             Step::Swap(cas) => match &change.on_hidden {
@@ -121,7 +121,7 @@ impl<'e> Dispatch<'e> {
                 }
             }
         }
-        self.sessions.resume(ticket, change);
+        self.downstream.resume(ticket, change);
     }
 
     /// Asks for a change that had to wait, for exactly the value of this CAS id.
@@ -157,13 +157,13 @@ impl<'e> Dispatch<'e> {
                     exptime,
                     cas: cas.filter(|_| is_whole),
                 };
-                self.send(lane, ticket, |lane, sessions| {
-                    lane.store(sessions, ticket, target, &head, value);
+                self.send(lane, ticket, |lane, downstream| {
+                    lane.store(downstream, ticket, target, &head, value);
                 });
             }
             OriginalHead::Count { verb, delta } => {
-                self.send(lane, ticket, |lane, sessions| {
-                    lane.change(sessions, ticket, *verb, target, Some(delta));
+                self.send(lane, ticket, |lane, downstream| {
+                    lane.change(downstream, ticket, *verb, target, Some(delta));
                 });
             }
             OriginalHead::Meta {
@@ -198,8 +198,13 @@ impl<'e> Dispatch<'e> {
     ) {
         let meta = Meta::new(verb, (target.key, target.base64), value.len(), flags);
         let body = (verb == Verb::Ms).then_some(value);
-        self.send(lane, ticket, |lane, sessions| {
-            lane.meta(sessions, ticket, target, &MetaRequest::unseen(&meta, body));
+        self.send(lane, ticket, |lane, downstream| {
+            lane.meta(
+                downstream,
+                ticket,
+                target,
+                &MetaRequest::unseen(&meta, body),
+            );
         });
     }
 }

@@ -1,7 +1,7 @@
 //! Values that are looked at apart: taken off their way, and put back when the look
 //! is known. Counted as if they had been looked at where they came by.
 
-use super::Sessions;
+use super::Downstream;
 use super::session::{Desk, LARGE_BYTES, Session};
 use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
@@ -23,7 +23,7 @@ pub(in crate::engine) struct Came<'v> {
     pub(in crate::engine) value: &'v [u8],
 }
 
-impl Sessions {
+impl Downstream {
     // Out ------------------------------------------------------------------
 
     /// Takes a value off its way to a slot, which waits for what becomes of it; not if
@@ -39,10 +39,14 @@ impl Sessions {
         let Came { line, flags, value } = came;
         let parts = [line[0], line[1], line[2], b"\r\n", value];
         let bytes = parts.iter().map(|part| part.len()).sum();
-        if !self.jobs.has_room(bytes, value.len() >= LARGE_BYTES) {
+        if !self
+            .context
+            .jobs
+            .has_room(bytes, value.len() >= LARGE_BYTES)
+        {
             return false;
         }
-        let mut whole = self.pool.take();
+        let mut whole = self.context.pool.take();
         whole.reserve_exact(bytes);
         for part in parts {
             whole.extend_from_slice(part);
@@ -50,12 +54,19 @@ impl Sessions {
         let within = bytes - value.len()..bytes - 2;
         let awaits = awaits(self);
         let in_order = matches!(awaits, Awaits::Value { .. } | Awaits::Through { .. });
-        self.expect(ticket);
-        let identity = self.slot(ticket).who.identity;
+        self.clients.expect(ticket);
+        let identity = self.clients.slot(ticket).who.identity;
         let job = (identity, look);
-        let job = self.jobs.add_read(awaits, job, flags, (whole, within));
+        let job = self
+            .context
+            .jobs
+            .add_read(awaits, job, flags, (whole, within));
         if in_order {
-            self.slot(ticket).held.get_or_insert_default().wait(job);
+            self.clients
+                .slot(ticket)
+                .held
+                .get_or_insert_default()
+                .wait(job);
         }
         let (session, mut desk) = self.visit(ticket.client);
         if !session.is_dead() {
@@ -74,16 +85,22 @@ impl Sessions {
         client_key: &[u8],
         (flags, value): (u32, &[u8]),
     ) {
-        if !self.jobs.has_room(value.len(), value.len() >= LARGE_BYTES) {
-            return self.jobs.wait(client, value.len());
+        if !self
+            .context
+            .jobs
+            .has_room(value.len(), value.len() >= LARGE_BYTES)
+        {
+            return self.context.jobs.wait(client, value.len());
         }
-        let mut bytes = self.pool.take();
+        let mut bytes = self.context.pool.take();
         bytes.extend_from_slice(value);
-        let key = self.pool.keep(client_key);
-        let session = &mut self.slab[client as usize];
+        let key = self.context.pool.keep(client_key);
+        let session = &mut self.clients.slab[client as usize];
         session.holding_up += 1;
         let writer = session.who.identity;
-        self.jobs.add_write(client, writer, key, (flags, bytes));
+        self.context
+            .jobs
+            .add_write(client, writer, key, (flags, bytes));
     }
 
     /// Looks at a value on its way in, or knows of the look that was had apart.
@@ -94,20 +111,22 @@ impl Sessions {
         client_key: &[u8],
         value: (u32, &[u8]),
     ) -> Shown {
-        let writer = self.slab[client as usize].who.identity;
+        let writer = self.clients.slab[client as usize].who.identity;
         let known = match decision.plan.look {
-            Look::Whole(_) => self.jobs.take_store(client),
+            Look::Whole(_) => self.context.jobs.take_store(client),
             Look::Away | Look::Count | Look::Hide => None,
         };
         let judged = match known {
-            Some(findings) => self.looker.take(findings),
-            None => self.looker.judge_write(decision, value),
+            Some(findings) => self.context.looker.take(findings),
+            None => self.context.looker.judge_write(decision, value),
         };
         if judged.shown == Shown::Later {
             self.defer_store(client, client_key, value);
         } else {
-            self.tally.count_write(writer.space, &judged);
-            self.families.wrote(client_key, writer.space, &judged);
+            self.context.counts.count_write(writer.space, &judged);
+            self.context
+                .families
+                .wrote(client_key, writer.space, &judged);
         }
         judged.shown
     }
@@ -118,7 +137,7 @@ impl Sessions {
     #[cold]
     pub(in crate::engine) fn judged(&mut self, judged: Judged) {
         let id = judged.id;
-        let (awaits, bytes) = self.jobs.done(id);
+        let (awaits, bytes) = self.context.jobs.done(id);
         match awaits {
             Awaits::Store(client) => self.judged_store(client, judged),
             Awaits::Value {
@@ -139,7 +158,7 @@ impl Sessions {
                 if is_hidden && on_miss.contains(OnMiss::NOTE) {
                     self.note_miss(ticket, &client_key);
                 }
-                self.pool.give_key(client_key);
+                self.context.pool.give_key(client_key);
                 self.fill(ticket, id, bytes);
                 self.finish(ticket);
             }
@@ -155,11 +174,11 @@ impl Sessions {
                 if judged.shown == Shown::Hidden {
                     // The slot goes on waiting, for the next.
                     let next = Next::Through(ticket, client_key, on_miss, next);
-                    self.steps.push(next);
+                    self.clients.steps.push(next);
                 } else {
                     self.count_value(ticket, &client_key, &judged);
                     self.count_slot(ticket, Outcome::Hit);
-                    self.pool.give_key(client_key);
+                    self.context.pool.give_key(client_key);
                     self.finish(ticket);
                 }
             }
@@ -171,41 +190,41 @@ impl Sessions {
             } => {
                 self.arrives(ticket, bytes);
                 self.judged_meta(ticket, (&client_key, &meta, flags), judged);
-                self.pool.give_key(client_key);
+                self.context.pool.give_key(client_key);
                 self.finish(ticket);
             }
             Awaits::Probe { ticket, cas } => {
                 self.arrives(ticket, bytes);
-                let found = match self.looker.take(judged.findings).shown {
+                let found = match self.context.looker.take(judged.findings).shown {
                     Shown::Hidden => Found::Hidden(cas),
                     _ => Found::Seen(cas),
                 };
-                self.probed(ticket, found);
-                self.pool.give(judged.bytes);
+                self.clients.probed(ticket, found);
+                self.context.pool.give(judged.bytes);
                 self.finish(ticket);
             }
         }
-        for client in self.jobs.take_waiting() {
-            self.mark_dirty(client);
+        for client in self.context.jobs.take_waiting() {
+            self.clients.mark_dirty(client);
         }
     }
 
     /// A value waits no longer.
     fn arrives(&mut self, ticket: Ticket, bytes: usize) {
-        let session = &mut self.slab[ticket.client as usize];
+        let session = &mut self.clients.slab[ticket.client as usize];
         if !session.is_dead() {
             session.waiting -= bytes;
         }
     }
 
     fn judged_store(&mut self, client: u32, judged: Judged) {
-        self.pool.give(judged.bytes);
+        self.context.pool.give(judged.bytes);
         if let Some(key) = judged.key {
-            self.pool.give_key(key);
+            self.context.pool.give_key(key);
         }
-        self.jobs.keep_store(client, judged.findings);
-        self.get(client).holding_up -= 1;
-        self.mark_dirty(client);
+        self.context.jobs.keep_store(client, judged.findings);
+        self.clients.get(client).holding_up -= 1;
+        self.clients.mark_dirty(client);
     }
 
     /// What a slot gets of a value of a retrieval.
@@ -215,22 +234,22 @@ impl Sessions {
         client_key: &[u8],
         done: Judged,
     ) -> (judged::Judged, Vec<u8>) {
-        let space = self.slot(ticket).who.identity.space;
-        let judged = self.looker.take(done.findings);
-        self.tally.count_read(space, &judged);
+        let space = self.clients.slot(ticket).who.identity.space;
+        let judged = self.context.looker.take(done.findings);
+        self.context.counts.count_read(space, &judged);
         let bytes = match judged.shown {
             Shown::AsIs => done.bytes,
             Shown::Hidden | Shown::Later => {
-                self.pool.give(done.bytes);
+                self.context.pool.give(done.bytes);
                 Vec::new()
             }
             Shown::Rewritten(flags) => {
-                let mut bytes = self.pool.take();
-                let value = &self.looker.rewritten;
+                let mut bytes = self.context.pool.take();
+                let value = &self.context.looker.rewritten;
                 let start = b"VALUE ".len() + client_key.len();
                 let tail = &done.bytes[start..done.value.start - 2];
                 push_rewritten(&mut bytes, client_key, flags, tail, value);
-                self.pool.give(done.bytes);
+                self.context.pool.give(done.bytes);
                 bytes
             }
         };
@@ -268,22 +287,24 @@ impl Sessions {
         (client_key, meta, flags): (&KeyBuf, &MetaReply, Option<Vec<u8>>),
         done: Judged,
     ) {
-        let space = self.slot(ticket).who.identity.space;
-        let judged = self.looker.take(done.findings);
-        self.tally.count_read(space, &judged);
-        let mut line = self.pool.take_line();
+        let space = self.clients.slot(ticket).who.identity.space;
+        let judged = self.context.looker.take(done.findings);
+        self.context.counts.count_read(space, &judged);
+        let mut line = self.context.pool.take_line();
         line.extend_from_slice(&done.bytes[..done.value.start - 2]);
         if let (Shown::Hidden, Some(flags)) = (judged.shown, flags) {
-            self.expect(ticket);
-            let key = self.pool.keep(client_key);
+            self.clients.expect(ticket);
+            let key = self.context.pool.keep(client_key);
             let meta = meta.of_another();
-            self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
+            self.clients
+                .steps
+                .push(Next::ThroughMeta(ticket, key, meta, flags));
         } else if self.show_meta(ticket, (meta, client_key), &mut line, &judged) {
             let behind = done.value.start..done.value.end + 2;
             self.bytes(ticket, &[&done.bytes[behind]]);
         }
-        self.pool.give(line);
-        self.pool.give(done.bytes);
+        self.context.pool.give(line);
+        self.context.pool.give(done.bytes);
     }
 
     /// Counts a value that an `mg` asked for, and answers as far as that goes without
@@ -313,7 +334,7 @@ impl Sessions {
                 }
             }
             Shown::Rewritten(flags) => {
-                resize_meta(line, self.looker.rewritten.len(), flags);
+                resize_meta(line, self.context.looker.rewritten.len(), flags);
                 self.tell(ticket, line);
                 self.rewritten(ticket, line);
             }

@@ -1,9 +1,10 @@
 //! Retrievals of so many keys that these are asked for bit by bit, as their client
 //! takes the values: what one line may ask for is far more than may wait for it.
 
-use super::Sessions;
+use super::Clients;
 use super::session::MAX_UNSENT;
 use super::window::Window;
+use crate::engine::context::Clock;
 use crate::engine::ticket::Ticket;
 use crate::protocol::Tokens;
 use crate::protocol::request::{Retrieve, Verb};
@@ -68,7 +69,7 @@ impl Asking {
     }
 }
 
-impl Sessions {
+impl Clients {
     /// How many keys of a retrieval a client may ask for at once.
     #[inline]
     pub fn keys_at_once(&self, client: u32) -> usize {
@@ -123,11 +124,10 @@ impl Sessions {
 
     /// A slot waits for its upstream from now on. Where it is all that its client waits
     /// for, that may change to the lane for large values.
-    pub fn wait_anew(&mut self, ticket: Ticket) {
-        let (now_us, steady_us) = (self.now_us, self.steady_us);
-        self.slot(ticket).since_us = steady_us;
+    pub fn wait_anew(&mut self, ticket: Ticket, clock: Clock) {
+        self.slot(ticket).since_us = clock.steady_us;
         let session = self.get(ticket.client);
-        session.bulk |= session.slots.len() == 1 && now_us < session.bulk_until_us;
+        session.bulk |= session.slots.len() == 1 && clock.now_us < session.bulk_until_us;
     }
 
     /// Has no slot ask for more; those that wait for room are to be told.

@@ -1,29 +1,33 @@
 //! Misses: remembered, so that a write that follows is known to fill them, and
 //! followed by questions for the copies of others.
 
-use super::Sessions;
+use super::Downstream;
 use crate::engine::meta::{MetaReply, asked_flags};
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
 use crate::policy::OnMiss;
 
-impl Sessions {
+impl Downstream {
     /// A client key was missed: a write that follows soon fills it.
     pub fn note_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
-        let space = self.slot(ticket).who.identity.space;
-        self.fills.note(space, client_key, self.now_us);
+        let space = self.clients.slot(ticket).who.identity.space;
+        self.context
+            .fills
+            .note(space, client_key, self.context.clock.now_us);
     }
 
     /// A client key was read that was not there.
     pub(in crate::engine) fn count_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
-        let space = self.slot(ticket).who.identity.space;
-        self.families.read(client_key, space, None);
+        let space = self.clients.slot(ticket).who.identity.space;
+        self.context.families.read(client_key, space, None);
     }
 
     /// Whether a write of a client fills what was missed a moment ago.
     pub fn is_fill(&mut self, client: u32, client_key: &[u8]) -> bool {
-        let space = self.slab[client as usize].who.identity.space;
-        self.fills.take(space, client_key, self.now_us)
+        let space = self.clients.slab[client as usize].who.identity.space;
+        self.context
+            .fills
+            .take(space, client_key, self.context.clock.now_us)
     }
 
     /// Has the copies of others asked for, for a slot that waits for them, too.
@@ -33,14 +37,11 @@ impl Sessions {
         client_key: &[u8],
         on_miss: OnMiss,
     ) {
-        self.expect(ticket);
-        let key = self.pool.keep(client_key);
-        self.steps.push(Next::Through(ticket, key, on_miss, 0));
-    }
-
-    /// Whether there are further copies than the own one and these.
-    pub(in crate::engine) fn has_others(&self, asked: u8) -> bool {
-        usize::from(asked) < self.looker.namespaces()
+        self.clients.expect(ticket);
+        let key = self.context.pool.keep(client_key);
+        self.clients
+            .steps
+            .push(Next::Through(ticket, key, on_miss, 0));
     }
 
     /// Has the next copy of another asked for as the one before was.
@@ -51,11 +52,13 @@ impl Sessions {
         client_key: &[u8],
         request: &[u8],
     ) {
-        self.expect(ticket);
-        let key = self.pool.keep(client_key);
-        let mut flags = self.pool.take_line();
+        self.clients.expect(ticket);
+        let key = self.context.pool.keep(client_key);
+        let mut flags = self.context.pool.take_line();
         flags.extend_from_slice(asked_flags(request));
         let meta = meta.of_another();
-        self.steps.push(Next::ThroughMeta(ticket, key, meta, flags));
+        self.clients
+            .steps
+            .push(Next::ThroughMeta(ticket, key, meta, flags));
     }
 }

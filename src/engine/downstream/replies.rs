@@ -1,31 +1,19 @@
 //! Replies on their way to their slots: written, counted, told or kept aside, until a
 //! slot has all that it waits for.
 
-use super::Sessions;
+use super::Downstream;
 use super::life::Life;
-use super::slot::{END, Kind, Slot, Work};
+use super::slot::{END, Kind, Work};
 use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::statistics::Gathering;
-use crate::engine::steps::{Found, Next, Stage, Stepwise, replace_code};
+use crate::engine::steps::{Found, Next, Stepwise, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::value::judged::Shown;
-use crate::engine::who::Who;
 use crate::policy::{Look, SpaceId};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
 
-impl Sessions {
-    pub(super) fn slot(&mut self, ticket: Ticket) -> &mut Slot {
-        let session = &mut self.slab[ticket.client as usize];
-        let at = session.place(ticket);
-        &mut session.slots[at]
-    }
-
-    /// Who asked.
-    pub fn who(&mut self, ticket: Ticket) -> Who {
-        self.slot(ticket).who
-    }
-
+impl Downstream {
     pub(super) fn write(&mut self, ticket: Ticket, parts: &[&[u8]]) {
         let (session, mut desk) = self.visit(ticket.client);
         session.write(session.place(ticket), parts, &mut desk);
@@ -33,12 +21,12 @@ impl Sessions {
 
     /// Writes aside, even for the front slot.
     pub(super) fn stash(&mut self, ticket: Ticket, parts: &[&[u8]]) {
-        let mut buffer = self.pool.take_line();
+        let mut buffer = self.context.pool.take_line();
         for part in parts {
             buffer.extend_from_slice(part);
         }
-        let old = std::mem::replace(&mut self.slot(ticket).stash, buffer);
-        self.pool.give(old);
+        let old = std::mem::replace(&mut self.clients.slot(ticket).stash, buffer);
+        self.context.pool.give(old);
     }
 
     /// Gives up on a client: nothing more is sent to it.
@@ -49,8 +37,10 @@ impl Sessions {
 
     /// The same, where it did not go by itself.
     pub fn give_up(&mut self, client: u32, why: Closed) {
-        if !self.get(client).is_dead() {
-            self.tally.close(self.slab[client as usize].who.origin, why);
+        if !self.clients.get(client).is_dead() {
+            self.context
+                .counts
+                .close(self.clients.slab[client as usize].who.origin, why);
         }
         self.abort(client);
     }
@@ -58,20 +48,15 @@ impl Sessions {
     /// Takes no more requests; closes once all is sent. What still comes is dropped,
     /// or the reset that it leads to could overtake the error.
     pub fn hang_up(&mut self, client: u32, why: Closed) {
-        let session = self.get(client);
+        let session = self.clients.get(client);
         session.come_to(Life::Closing);
         let origin = session.who.origin;
-        self.tally.close(origin, why);
-    }
-
-    /// Whether what is written for a slot still reaches anybody.
-    pub(super) fn is_deaf(&mut self, ticket: Ticket) -> bool {
-        self.slab[ticket.client as usize].is_dead() || self.slot(ticket).failed
+        self.context.counts.close(origin, why);
     }
 
     /// Bytes of a reply that streams through.
     pub fn bytes(&mut self, ticket: Ticket, parts: &[&[u8]]) {
-        if !self.is_deaf(ticket) {
+        if !self.clients.is_deaf(ticket) {
             self.write(ticket, parts);
         }
     }
@@ -81,14 +66,17 @@ impl Sessions {
         let gathering = Box::new(gathering);
         if servers == 1 {
             let kind = Kind::Stream(Some(gathering));
-            return self.push(client, Verb::Stats, Quiet::No, kind);
+            let clock = self.context.clock;
+            return self
+                .clients
+                .push(client, Verb::Stats, Quiet::No, kind, clock);
         }
         self.open(client, Verb::Stats, Quiet::No, Work::Gather(gathering))
     }
 
     /// A line of the statistics of the server of this number.
     pub fn statistic(&mut self, ticket: Ticket, server: usize, line: &[u8]) {
-        if let Kind::Single(Work::Gather(gathering)) = &mut self.slot(ticket).kind {
+        if let Kind::Single(Work::Gather(gathering)) = &mut self.clients.slot(ticket).kind {
             return gathering.take(server, line);
         }
         self.bytes(ticket, &[line, b"\r\n"]);
@@ -99,70 +87,53 @@ impl Sessions {
 
     /// Counts a key of a retrieval.
     pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         let (origin, verb) = (slot.who.origin as usize, slot.verb);
-        self.tally.request(origin, verb, outcome);
+        self.context.counts.request(origin, verb, outcome);
     }
 
     /// Counts keys of a retrieval that were not there.
     pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
-        let session = &self.slab[ticket.client as usize];
+        let session = &self.clients.slab[ticket.client as usize];
         let slot = &session.slots[session.place(ticket)];
         let origin = slot.who.origin as usize;
         let misses = [(Outcome::Miss, keys as u64)];
-        self.tally.requests(origin, slot.verb, &misses);
+        self.context.counts.requests(origin, slot.verb, &misses);
     }
 
     /// Counts keys of a retrieval whose server failed, and that count as misses to
     /// their client only: no write that follows fills them.
     pub fn count_upstream_misses(&mut self, ticket: Ticket, keys: usize) {
-        let session = &self.slab[ticket.client as usize];
+        let session = &self.clients.slab[ticket.client as usize];
         let slot = &session.slots[session.place(ticket)];
         if slot.failed || session.is_dead() {
             return;
         }
         let origin = slot.who.origin as usize;
         let misses = [(Outcome::UpstreamMiss, keys as u64)];
-        self.tally.requests(origin, slot.verb, &misses);
+        self.context.counts.requests(origin, slot.verb, &misses);
     }
 
     /// Answers a read of one line whose server failed with that of a miss.
     pub fn miss_for_upstream(&mut self, ticket: Ticket, line: &[u8]) {
-        if self.is_deaf(ticket) {
+        if self.clients.is_deaf(ticket) {
             return;
         }
         self.count_slot(ticket, Outcome::UpstreamMiss);
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         slot.told = true;
         if slot.quiet == Quiet::No {
             self.write(ticket, &[line, b"\r\n"]);
         }
     }
 
-    /// Takes a change whose reply still decides about the copies of others off a slot
-    /// that is not to wait for it any longer.
-    pub(in crate::engine) fn take_undecided(&mut self, ticket: Ticket) -> Option<Box<Stepwise>> {
-        let Kind::Single(work) = &mut self.slot(ticket).kind else {
-            return None;
-        };
-        match work {
-            Work::Change(change) if change.invalidates => {
-                match std::mem::replace(work, Work::Pass) {
-                    Work::Change(change) => Some(change),
-                    _ => None,
-                }
-            }
-            _ => None,
-        }
-    }
-
     /// One of the replies that a slot waits for is in, or its request is sent.
     pub fn finish(&mut self, ticket: Ticket) {
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         slot.pending -= 1;
         if slot.pending > 0 {
             if slot.pending == 1 && slot.is_asking {
-                self.steps.push(Next::Ask(ticket));
+                self.clients.steps.push(Next::Ask(ticket));
             }
             return;
         }
@@ -201,7 +172,7 @@ impl Sessions {
                 self.stash(ticket, &[text, b"\r\n"]);
             }
             Kind::Stream(_) | Kind::Retrieve { .. } | Kind::Single(Work::Pass) => {
-                if session.tell(at, text, desk.tally) {
+                if session.tell(at, text, desk.counts) {
                     session.write(at, &[text, b"\r\n"], &mut desk);
                 }
             }
@@ -211,62 +182,55 @@ impl Sessions {
 
     /// Counts a reply by its first line and says whether the client wants it.
     pub fn tell(&mut self, ticket: Ticket, text: &[u8]) -> bool {
-        let session = &mut self.slab[ticket.client as usize];
-        session.tell(session.place(ticket), text, &mut self.tally)
+        let session = &mut self.clients.slab[ticket.client as usize];
+        session.tell(session.place(ticket), text, &mut self.context.counts)
     }
 
     /// Goes on with a change after its next step was sent.
     pub fn resume(&mut self, ticket: Ticket, change: Box<Stepwise>) {
-        self.slot(ticket).kind = Kind::Single(Work::Change(change));
+        self.clients.slot(ticket).kind = Kind::Single(Work::Change(change));
         self.finish(ticket);
     }
 
     /// What a value that its client did not ask for is to the client of a ticket: its
     /// client flags, first bytes and length.
     pub fn probe(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
-        let identity = self.slot(ticket).who.identity;
+        let identity = self.clients.slot(ticket).who.identity;
         // Nobody asked for it: it is not counted.
-        self.looker.judge_read(identity, look, value).shown
-    }
-
-    /// The value in the way of a change was looked at.
-    pub fn probed(&mut self, ticket: Ticket, found: Found) {
-        if let Kind::Single(Work::Change(change)) = &mut self.slot(ticket).kind {
-            change.stage = Stage::Probed(found);
-        }
+        self.context.looker.judge_read(identity, look, value).shown
     }
 
     /// It could not be looked at: what was told the client before stands, if anything
     /// was.
     pub fn not_probed(&mut self, ticket: Ticket, error: &[u8]) {
-        if let Kind::Single(Work::Change(change)) = &self.slot(ticket).kind
+        if let Kind::Single(Work::Change(change)) = &self.clients.slot(ticket).kind
             && change.on_hidden.looks_first()
         {
             self.fail(ticket, error);
         }
-        self.probed(ticket, Found::Nothing);
+        self.clients.probed(ticket, Found::Nothing);
     }
 
     /// A meta reply whose value is `Looker::rewritten`, its line put right.
     pub fn rewritten(&mut self, ticket: Ticket, line: &[u8]) {
-        let value = std::mem::take(&mut self.looker.rewritten);
+        let value = std::mem::take(&mut self.context.looker.rewritten);
         self.bytes(ticket, &[line, b"\r\n", &value, b"\r\n"]);
-        self.looker.rewritten = value;
+        self.context.looker.rewritten = value;
     }
 
     /// Counts a hidden value and says whether the client wants to hear of a
     /// miss.
     pub fn tell_hidden(&mut self, ticket: Ticket) -> bool {
         self.count_slot(ticket, Outcome::Hidden);
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         slot.told = true;
         slot.quiet == Quiet::No
     }
 
     /// Counts what came of deleting a copy.
     pub fn invalidated(&mut self, ticket: Ticket, target: SpaceId, result: Invalidation) {
-        let origin = self.slot(ticket).who.identity.space;
-        self.tally.invalidation(origin, target, result);
+        let origin = self.clients.slot(ticket).who.identity.space;
+        self.context.counts.invalidation(origin, target, result);
     }
 
     /// A sibling answered its deletion, or nobody will.
@@ -277,7 +241,7 @@ impl Sessions {
             _ => Invalidation::Error,
         };
         self.invalidated(ticket, target, result);
-        match (&mut self.slot(ticket).kind, result) {
+        match (&mut self.clients.slot(ticket).kind, result) {
             (Kind::Single(Work::Delete { existed }), Invalidation::Deleted) => *existed = true,
             (_, Invalidation::Error) => self.fail(ticket, text),
             _ => {}
@@ -287,12 +251,15 @@ impl Sessions {
 
     /// Answers with an error instead of whatever else there is.
     pub fn fail(&mut self, ticket: Ticket, error: &[u8]) {
-        let is_gathered = matches!(self.slot(ticket).kind, Kind::Single(Work::Gather(_)));
-        if self.is_deaf(ticket) || is_gathered {
+        let is_gathered = matches!(
+            self.clients.slot(ticket).kind,
+            Kind::Single(Work::Gather(_))
+        );
+        if self.clients.is_deaf(ticket) || is_gathered {
             return;
         }
         self.count_slot(ticket, Outcome::Error);
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         slot.failed = true;
         slot.told = true;
         let silent = slot.quiet == Quiet::Noreply;
@@ -317,7 +284,7 @@ impl Sessions {
     /// The later slots of a failed retrieval write nothing, and lose what they
     /// hold: behind the error it would be a reply of its own.
     pub(super) fn fail_rest(&mut self, ticket: Ticket) {
-        let session = &mut self.slab[ticket.client as usize];
+        let session = &mut self.clients.slab[ticket.client as usize];
         let at = session.place(ticket);
         for (nth, slot) in session.slots.range_mut(at..).enumerate() {
             slot.failed = true;
@@ -328,12 +295,12 @@ impl Sessions {
                 break;
             }
         }
-        session.count_held(&mut self.held);
+        session.count_held(&mut self.clients.held);
     }
 
     /// Settles what a reply of one piece says; whether it is final.
     pub(super) fn settle(&mut self, ticket: Ticket) -> bool {
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         let Kind::Single(work) = &mut slot.kind else {
             return true;
         };
@@ -343,7 +310,7 @@ impl Sessions {
         {
             slot.pending = 1;
             if let Work::Change(change) = std::mem::replace(work, Work::Pass) {
-                self.steps.push(Next::Change(ticket, step, change));
+                self.clients.steps.push(Next::Change(ticket, step, change));
             }
             return false;
         }
@@ -374,16 +341,16 @@ impl Sessions {
             }
             Work::Pass | Work::Delete { .. } | Work::Change(_) => self.tell_stashed(ticket),
         }
-        if self.slot(ticket).holds_up {
-            self.slab[ticket.client as usize].holding_up -= 1;
-            self.mark_dirty(ticket.client);
+        if self.clients.slot(ticket).holds_up {
+            self.clients.slab[ticket.client as usize].holding_up -= 1;
+            self.clients.mark_dirty(ticket.client);
         }
         true
     }
 
     /// Counts a reply that was kept aside and drops it if nobody wants it.
     pub(super) fn tell_stashed(&mut self, ticket: Ticket) {
-        let slot = self.slot(ticket);
+        let slot = self.clients.slot(ticket);
         if slot.told {
             return;
         }
@@ -393,9 +360,9 @@ impl Sessions {
             None => true,
         };
         if wanted {
-            self.slot(ticket).stash = stash;
+            self.clients.slot(ticket).stash = stash;
         } else {
-            self.pool.give(stash);
+            self.context.pool.give(stash);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::life::Life;
 use super::queues::Queues;
 use super::slot::{Kind, Slot};
 use super::window::Window;
-use crate::engine::counts::{Closed, Outcome, Tally};
+use crate::engine::counts::{Closed, Counts, Outcome};
 use crate::engine::listener::ListenerId;
 use crate::engine::pool::Pool;
 use crate::engine::ticket::{Quiet, Ticket};
@@ -72,7 +72,7 @@ pub struct Session {
     /// slots but [`Kind::Single`], which hold a line each, and values that are looked
     /// at apart.
     pub(super) waiting: usize,
-    /// What of it is counted in [`held`](super::Sessions::held).
+    /// What of it is counted in [`held`](super::Clients::held).
     pub(super) counted: u32,
     /// Slots that hold up what comes after them, and a store that is looked at apart;
     /// nothing more is taken meanwhile.
@@ -220,7 +220,7 @@ impl Session {
 pub(super) struct Desk<'s> {
     pub(super) client: u32,
     pub(super) dirty: &'s mut VecDeque<u32>,
-    pub(super) tally: &'s mut Tally,
+    pub(super) counts: &'s mut Counts,
     pub(super) pool: &'s mut Pool,
     pub(super) queues: &'s mut Queues,
     pub(super) held: &'s mut usize,
@@ -291,7 +291,7 @@ impl Session {
     pub(super) fn wrote(&mut self, to_client: bool, desk: &mut Desk<'_>) {
         self.count_held(desk.held);
         if self.backlog() > MAX_BACKLOG {
-            desk.tally.close(self.who.origin, Closed::Backlog);
+            desk.counts.close(self.who.origin, Closed::Backlog);
             self.abort(desk);
         } else if to_client {
             self.mark(desk);
@@ -299,7 +299,7 @@ impl Session {
     }
 
     /// Counts a reply by its first line and says whether the client wants it.
-    pub(super) fn tell(&mut self, at: usize, text: &[u8], tally: &mut Tally) -> bool {
+    pub(super) fn tell(&mut self, at: usize, text: &[u8], counts: &mut Counts) -> bool {
         let slot = &mut self.slots[at];
         slot.told = true;
         let outcome = match Outcome::of_line(text) {
@@ -307,7 +307,7 @@ impl Session {
             Outcome::Ok if slot.verb == Verb::Mg => Outcome::Hit,
             outcome => outcome,
         };
-        tally.request(slot.who.origin as usize, slot.verb, outcome);
+        counts.request(slot.who.origin as usize, slot.verb, outcome);
         match slot.quiet {
             Quiet::No => true,
             Quiet::Noreply => false,
@@ -323,7 +323,7 @@ impl Session {
         let (verb, started_us) = (slot.verb, slot.started_us);
         if self.parted == 0 || self.is_last_part(at) {
             let us = desk.now_us.saturating_sub(started_us);
-            desk.tally.latency(verb, us);
+            desk.counts.latency(verb, us);
         }
         if at == 0 {
             self.advance(desk);

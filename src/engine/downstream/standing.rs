@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use super::Sessions;
+use super::Downstream;
 use super::life::Life;
 use super::session::Session;
 use crate::engine::listener::ListenerId;
 use crate::engine::settings::Settings;
 use crate::engine::who::{Known, Who};
-use crate::policy::{
-    Admission, Identity, RuntimeTag, Snapshot, Source, SpaceId, Standing, Tag, Told,
-};
+use crate::policy::{Admission, Identity, Snapshot, Source, SpaceId, Standing, Tag, Told};
 
 /// What a client is told whose listener went while its requests waited.
 const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
@@ -22,26 +20,22 @@ impl Session {
     }
 }
 
-impl Sessions {
+impl Downstream {
     /// Adds a client of a listener, which may be gone.
     pub fn insert(&mut self, listener: ListenerId, told: Told, settings: &Settings) -> u32 {
         let known = (told != Told::default()).then(|| Arc::new(Known { told, tag: None }));
         // Connections are limited far below 2^32.
-        let client = self.slab.insert(Session::new(listener, known, Who::NOBODY)) as u32;
+        let client = self
+            .clients
+            .slab
+            .insert(Session::new(listener, known, Who::NOBODY)) as u32;
         self.place(client, settings);
         client
     }
 
-    /// A client says hello.
-    pub fn hear(&mut self, client: u32, runtime: RuntimeTag) {
-        let known = self.slab[client as usize].known.get_or_insert_default();
-        let source = Source::Hello;
-        Arc::make_mut(known).told.tell(Tag { runtime, source });
-    }
-
     /// Takes a client from now on for what its listener makes of it.
     pub fn stand(&mut self, client: u32, admission: &Admission, snapshot: &Snapshot) -> Standing {
-        let session = &mut self.slab[client as usize];
+        let session = &mut self.clients.slab[client as usize];
         if let Some(known) = &mut session.known {
             let tag = known.told.tag_at(admission, None);
             if known.tag != tag {
@@ -53,7 +47,10 @@ impl Sessions {
         let identity = standing.identity();
         session.who = Who {
             identity,
-            origin: self.tally.beside(session.who.origin, identity.space),
+            origin: self
+                .context
+                .counts
+                .beside(session.who.origin, identity.space),
         };
         session.asks = admission.asks(Source::Hello);
         session.refused = standing == Standing::Refused;
@@ -63,12 +60,12 @@ impl Sessions {
 
     /// Takes a client for what it is under these settings.
     pub(super) fn place(&mut self, client: u32, settings: &Settings) {
-        let session = &mut self.slab[client as usize];
+        let session = &mut self.clients.slab[client as usize];
         session.who = Who::NOBODY;
         let Some((at, admission)) = settings.listener(session.listener) else {
             return self.send_away(client);
         };
-        session.who.origin = self.tally.origin(at, SpaceId::BARE);
+        session.who.origin = self.context.counts.origin(at, SpaceId::BARE);
         self.stand(client, admission, &settings.snapshot);
     }
 
@@ -76,19 +73,19 @@ impl Sessions {
     /// asked for and nobody took is answered by one error, and carried out by
     /// nobody. Settings that know nothing of it cannot decide for it.
     fn send_away(&mut self, client: u32) {
-        let session = &mut self.slab[client as usize];
+        let session = &mut self.clients.slab[client as usize];
         let inbox = std::mem::take(&mut session.inbox);
         if !inbox.is_empty() && !session.is_closing() {
             if session.out.capacity() == 0 {
-                session.out = self.pool.take();
+                session.out = self.context.pool.take();
             }
             session.out.extend_from_slice(GONE);
         }
-        self.pool.give(inbox);
+        self.context.pool.give(inbox);
         session.swallow = 0;
         session.need = 0;
         session.paused = false;
         session.come_to(Life::Closing);
-        self.mark_dirty(client);
+        self.clients.mark_dirty(client);
     }
 }

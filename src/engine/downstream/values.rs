@@ -4,36 +4,33 @@
 //! them from where they were read was tried: the copy costs less than the writes
 //! that it saves.
 
-use super::Sessions;
+use super::Downstream;
 use super::apart::push_rewritten;
 use super::session::Desk;
 use super::slot::END;
-use crate::engine::counts::families::Families;
-use crate::engine::counts::fills::FillMemory;
-use crate::engine::counts::{Outcome, Tally};
-use crate::engine::pool::Pool;
+use crate::engine::context::Context;
+use crate::engine::counts::Outcome;
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::judge::Looker;
 use crate::engine::value::judged::{Judged, Shown};
 use crate::policy::{Identity, Look, OnMiss};
 
-impl Sessions {
+impl Downstream {
     /// A value of this size comes for a client.
     pub fn comes(&mut self, ticket: Ticket, len: usize) {
-        let now_us = self.now_us;
-        let session = self.get(ticket.client);
+        let now_us = self.context.clock.now_us;
+        let session = self.clients.get(ticket.client);
         session.notice(len, now_us);
         session.window.came(len);
-        self.slot(ticket).came += len as u64;
+        self.clients.slot(ticket).came += len as u64;
     }
 
     /// Looks at a value for the client of a ticket and counts the look: its client
     /// flags, the bytes that a look needs, and its length.
     pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Judged {
-        let identity = self.slot(ticket).who.identity;
-        let judged = self.looker.judge_read(identity, look, value);
-        self.tally.count_read(identity.space, &judged);
+        let identity = self.clients.slot(ticket).who.identity;
+        let judged = self.context.looker.judge_read(identity, look, value);
+        self.context.counts.count_read(identity.space, &judged);
         judged
     }
 
@@ -45,9 +42,9 @@ impl Sessions {
         client_key: &[u8],
         judged: &Judged,
     ) {
-        let space = self.slot(ticket).who.identity.space;
-        let value = Some((judged, &self.looker.blamed[..]));
-        self.families.read(client_key, space, value);
+        let space = self.clients.slot(ticket).who.identity.space;
+        let value = Some((judged, &self.context.looker.blamed[..]));
+        self.context.families.read(client_key, space, value);
     }
 
     /// Lets values of one retrieval be passed on to its slot, and maybe its end.
@@ -56,21 +53,8 @@ impl Sessions {
         ticket: Ticket,
         pass: impl FnOnce(&mut Values<'_>) -> R,
     ) -> R {
-        let Self {
-            slab,
-            dirty,
-            tally,
-            looker,
-            now_us,
-            pool,
-            queues,
-            fills,
-            families,
-            steps,
-            held,
-            ..
-        } = self;
-        let session = &mut slab[ticket.client as usize];
+        let Self { clients, context } = self;
+        let session = &mut clients.slab[ticket.client as usize];
         let at = session.place(ticket);
         let is_dead = session.is_dead();
         let slot = &mut session.slots[at];
@@ -82,22 +66,17 @@ impl Sessions {
             None => &mut slot.stash,
         };
         if buffer.capacity() == 0 && !deaf {
-            *buffer = pool.take();
+            *buffer = context.pool.take();
         }
         let before = buffer.len();
         let mut values = Values {
             buffer,
             deaf,
             identity: slot.who.identity,
-            looker,
-            tally,
+            context: &mut *context,
             hits: 0,
             hidden: 0,
             finished: false,
-            pool,
-            fills,
-            families,
-            now_us: *now_us,
         };
         let result = pass(&mut values);
         let Values {
@@ -109,14 +88,16 @@ impl Sessions {
         slot.pending -= u32::from(finished);
         let complete = slot.pending == 0;
         if finished && slot.is_asking && slot.pending == 1 {
-            steps.push(Next::Ask(ticket));
+            clients.steps.push(Next::Ask(ticket));
         }
         if complete && slot.kind.ends_values() && !deaf {
             buffer.extend_from_slice(END);
         }
         let added = buffer.len() - before;
         let outcomes = [(Outcome::Hit, hits), (Outcome::Hidden, hidden)];
-        tally.requests(slot.who.origin as usize, slot.verb, &outcomes);
+        context
+            .counts
+            .requests(slot.who.origin as usize, slot.verb, &outcomes);
         slot.came += added as u64;
         session.window.came(added);
         if !to_client {
@@ -124,12 +105,12 @@ impl Sessions {
         }
         let mut desk = Desk {
             client: ticket.client,
-            dirty,
-            tally,
-            pool,
-            queues,
-            held,
-            now_us: *now_us,
+            dirty: &mut clients.dirty,
+            counts: &mut context.counts,
+            pool: &mut context.pool,
+            queues: &mut clients.queues,
+            held: &mut clients.held,
+            now_us: context.clock.now_us,
         };
         session.wrote(to_client && added > 0, &mut desk);
         if complete {
@@ -145,17 +126,12 @@ pub(in crate::engine) struct Values<'s> {
     /// Nobody gets to see them.
     deaf: bool,
     identity: Identity,
-    looker: &'s mut Looker,
-    tally: &'s mut Tally,
+    /// Where they are judged and counted.
+    pub(in crate::engine) context: &'s mut Context,
     hits: u64,
     hidden: u64,
     /// All that the slot's lane owed it is in.
     pub(in crate::engine) finished: bool,
-    /// What nobody uses.
-    pub(in crate::engine) pool: &'s mut Pool,
-    fills: &'s FillMemory,
-    families: &'s mut Families,
-    now_us: u64,
 }
 
 impl Values<'_> {
@@ -168,7 +144,7 @@ impl Values<'_> {
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
-        let judged = self.looker.judge_read(self.identity, look, value);
+        let judged = self.context.looker.judge_read(self.identity, look, value);
         match judged.shown {
             Shown::Later => return Shown::Later,
             Shown::Hidden => self.hidden += 1,
@@ -186,9 +162,9 @@ impl Values<'_> {
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
-        let judged = self.looker.judge_read(self.identity, look, value);
+        let judged = self.context.looker.judge_read(self.identity, look, value);
         if matches!(judged.shown, Shown::Hidden | Shown::Later) {
-            self.tally.count_read(self.identity.space, &judged);
+            self.context.counts.count_read(self.identity.space, &judged);
         } else {
             self.hits += 1;
             self.count(client_key, &judged);
@@ -200,17 +176,18 @@ impl Values<'_> {
     #[inline]
     fn count(&mut self, client_key: &[u8], judged: &Judged) {
         let reader = self.identity.space;
-        self.tally.count_read(reader, judged);
-        let value = Some((judged, &self.looker.blamed[..]));
-        self.families.read(client_key, reader, value);
+        self.context.counts.count_read(reader, judged);
+        let value = Some((judged, &self.context.looker.blamed[..]));
+        self.context.families.read(client_key, reader, value);
     }
 
     /// A hidden value is a miss to its client.
     #[cold]
     pub(in crate::engine) fn missed(&self, on_miss: OnMiss, client_key: &[u8]) {
         if on_miss.contains(OnMiss::NOTE) {
-            self.fills
-                .note(self.identity.space, client_key, self.now_us);
+            self.context
+                .fills
+                .note(self.identity.space, client_key, self.context.clock.now_us);
         }
     }
 
@@ -218,7 +195,13 @@ impl Values<'_> {
     #[cold]
     pub(in crate::engine) fn write_rewritten(&mut self, key: &[u8], flags: u32, tail: &[u8]) {
         if !self.deaf {
-            push_rewritten(self.buffer, key, flags, tail, &self.looker.rewritten);
+            push_rewritten(
+                self.buffer,
+                key,
+                flags,
+                tail,
+                &self.context.looker.rewritten,
+            );
         }
     }
 

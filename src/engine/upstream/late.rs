@@ -7,7 +7,7 @@ use super::fence::End;
 use super::front::{Front, Reading, Taken};
 use super::values::Values;
 use super::{Lane, Owed, Reply};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::steps::{Next, Stepwise};
 use crate::engine::ticket::Ticket;
 use crate::protocol::reply::{ReplyError, is_reply_to, parse_va_len, parse_value_head};
@@ -44,7 +44,7 @@ impl Late {
     pub(super) fn take(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
     ) -> Result<Taken, ReplyError> {
         if self.is_retrieval() {
@@ -61,7 +61,7 @@ impl Late {
         if let Some(change) = self.change.take()
             && change.reaches_siblings(&[text, b"\r\n"].concat())
         {
-            sessions.steps.push(Next::Late(change));
+            downstream.clients.steps.push(Next::Late(change));
         }
         if text.starts_with(b"VA ") {
             front.intake.reading = Reading::dropped(parse_va_len(text)?);
@@ -110,16 +110,16 @@ impl Lane {
 
     /// Answers for requests that have waited for too long. Whoever has got half a
     /// value waits for the rest, as long as the lane is worth it.
-    pub fn expire(&mut self, sessions: &mut Sessions, timeout_us: u64, error: &[u8]) {
-        let now_us = sessions.steady_us;
+    pub fn expire(&mut self, downstream: &mut Downstream, timeout_us: u64, error: &[u8]) {
+        let now_us = downstream.context.clock.steady_us;
         self.close();
         let streaming = match self.intake.reading {
             Reading::Body { ticket, .. } => ticket,
             Reading::Head => Ticket::NOBODY,
         };
         let mut oldest_us = u64::MAX;
-        let mut is_over = |sessions: &mut Sessions, ticket: Ticket| {
-            let since_us = sessions.since(ticket);
+        let mut is_over = |downstream: &mut Downstream, ticket: Ticket| {
+            let since_us = downstream.clients.since(ticket);
             let is_over = ticket != streaming && since_us.saturating_add(timeout_us) <= now_us;
             if !is_over {
                 oldest_us = oldest_us.min(since_us);
@@ -132,12 +132,12 @@ impl Lane {
             if let Reply::Values(values) = &mut owed.reply {
                 let mut failed = 0;
                 for key in &mut values.keys[values.answered..] {
-                    if key.ticket == Ticket::NOBODY || !is_over(sessions, key.ticket) {
+                    if key.ticket == Ticket::NOBODY || !is_over(downstream, key.ticket) {
                         continue;
                     }
-                    sessions.be_late(key.ticket);
-                    self.give_up_key(sessions, key, error);
-                    key.restore.give_back(&mut sessions.pool);
+                    downstream.clients.be_late(key.ticket);
+                    self.give_up_key(downstream, key, error);
+                    key.restore.give_back(&mut downstream.context.pool);
                     key.ticket = Ticket::NOBODY;
                     key.last = false;
                     failed = 1;
@@ -148,20 +148,20 @@ impl Lane {
             let Some(ticket) = owed.reply.ticket() else {
                 continue;
             };
-            if !is_over(sessions, ticket) {
+            if !is_over(downstream, ticket) {
                 continue;
             }
             let mut late = Late::nobodys(owed.reply.verb());
             match &owed.reply {
                 Reply::Line { .. } | Reply::Meta(_) => {
-                    late.change = sessions.take_undecided(ticket);
+                    late.change = downstream.clients.take_undecided(ticket);
                 }
                 Reply::Through(through) => late.end = through.end,
                 _ => {}
             }
             let reply = std::mem::replace(&mut owed.reply, Reply::Late(late));
             let line = &wire[(owed.start - self.base) as usize..];
-            self.give_up_reply(sessions, reply, line, error);
+            self.give_up_reply(downstream, reply, line, error);
         }
         self.wire = wire;
         self.owed = all;
@@ -171,7 +171,7 @@ impl Lane {
 
     /// Answers for stores by `ms` that were not sent yet and must not be: the server that
     /// was found would take their values for commands.
-    pub fn refuse_meta_stores(&mut self, sessions: &mut Sessions, error: &[u8]) {
+    pub fn refuse_meta_stores(&mut self, downstream: &mut Downstream, error: &[u8]) {
         self.close();
         let written = self.base + self.written as u64;
         let mut all = std::mem::take(&mut self.owed);
@@ -182,7 +182,7 @@ impl Lane {
             }
             let late = Reply::Late(Late::nobodys(Verb::Ms));
             let reply = std::mem::replace(&mut owed.reply, late);
-            self.give_up_reply(sessions, reply, b"", error);
+            self.give_up_reply(downstream, reply, b"", error);
         }
         self.owed = all;
         self.drop_unsent();

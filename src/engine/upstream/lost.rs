@@ -11,7 +11,7 @@ use super::through::Through;
 use super::values::{OwedKey, Values};
 use super::{Lane, Owed, Reply};
 use crate::engine::counts::Closed;
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::meta::{asked_flags, asked_key, miss_line};
 use crate::engine::ticket::Ticket;
 use crate::policy::OnMiss;
@@ -41,16 +41,16 @@ impl Lane {
     /// to be written again on the next connection; writes never, for they may have
     /// taken effect, nor the reads before them, which would see what their client
     /// asked for later.
-    pub fn reset(&mut self, sessions: &mut Sessions, error: &[u8], retry: bool) {
+    pub fn reset(&mut self, downstream: &mut Downstream, error: &[u8], retry: bool) {
         if let Reading::Body {
             ticket, visible, ..
         } = self.intake.reading
         {
             if visible {
                 // Half a value is out: only closing tells the client.
-                sessions.give_up(ticket.client, Closed::Upstream);
+                downstream.give_up(ticket.client, Closed::Upstream);
             }
-            self.value_done(sessions);
+            self.value_done(downstream);
         }
         self.close();
         let mut old = std::mem::take(self);
@@ -59,8 +59,8 @@ impl Lane {
         self.counts = old.counts;
         self.fence = old.fence.after_loss(&old.owed);
         self.careful = old.careful;
-        self.heard_us = sessions.steady_us;
-        self.taken_us = sessions.steady_us;
+        self.heard_us = downstream.context.clock.steady_us;
+        self.taken_us = downstream.context.clock.steady_us;
         while let Some(mut owed) = old.owed.pop_front() {
             let again = retry && !std::mem::replace(&mut owed.retried, true);
             let start = owed.start;
@@ -90,7 +90,7 @@ impl Lane {
                     }
                     self.counts.errors += u64::from(!lost.is_empty());
                     for key in lost {
-                        self.give_up_key(sessions, &key, error);
+                        self.give_up_key(downstream, &key, error);
                     }
                 }
                 Reply::Meta(ref asked) if asked.meta.is_read && keeps(asked.ticket) => {
@@ -99,21 +99,21 @@ impl Lane {
                 Reply::Through(ref through) if !through.served && keeps(through.ticket) => {
                     self.adopt_line(owed, &old);
                 }
-                reply => self.give_up_reply(sessions, reply, line, error),
+                reply => self.give_up_reply(downstream, reply, line, error),
             }
         }
     }
 
     /// Answers for a key of a retrieval whose reply will not come: a miss or an error.
-    pub(super) fn give_up_key(&mut self, sessions: &mut Sessions, key: &OwedKey, error: &[u8]) {
+    pub(super) fn give_up_key(&mut self, downstream: &mut Downstream, key: &OwedKey, error: &[u8]) {
         if key.on_miss.contains(OnMiss::SOFT) {
             self.counts.misses += 1;
-            sessions.count_upstream_misses(key.ticket, 1);
+            downstream.count_upstream_misses(key.ticket, 1);
         } else {
-            sessions.fail(key.ticket, error);
+            downstream.fail(key.ticket, error);
         }
         if key.last {
-            sessions.finish(key.ticket);
+            downstream.finish(key.ticket);
         }
     }
 
@@ -121,7 +121,7 @@ impl Lane {
     /// begins with its line.
     pub(super) fn give_up_reply(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         reply: Reply,
         line: &[u8],
         error: &[u8],
@@ -129,17 +129,17 @@ impl Lane {
         self.counts.errors += u64::from(!matches!(reply, Reply::Late(_)));
         match reply {
             Reply::Values(_) | Reply::Late(_) => {}
-            Reply::Sibling { ticket, target, .. } => sessions.sibling(ticket, target, error),
+            Reply::Sibling { ticket, target, .. } => downstream.sibling(ticket, target, error),
             Reply::Meta(OwedMeta { ticket, meta }) if meta.on_miss.contains(OnMiss::SOFT) => {
                 self.counts.misses += 1;
                 match asked_key(line) {
                     Some(physical) => {
                         let miss = miss_line(&meta, &physical, Tokens::new(asked_flags(line)));
-                        sessions.miss_for_upstream(ticket, &miss);
+                        downstream.miss_for_upstream(ticket, &miss);
                     }
-                    None => sessions.fail(ticket, error),
+                    None => downstream.fail(ticket, error),
                 }
-                sessions.finish(ticket);
+                downstream.finish(ticket);
             }
             Reply::Through(Through {
                 ticket,
@@ -149,17 +149,17 @@ impl Lane {
             }) if on_miss.contains(OnMiss::SOFT) => {
                 if !served {
                     self.counts.misses += 1;
-                    sessions.count_upstream_misses(ticket, 1);
+                    downstream.count_upstream_misses(ticket, 1);
                 }
-                sessions.finish(ticket);
+                downstream.finish(ticket);
             }
             Reply::Line { ticket, .. }
             | Reply::Meta(OwedMeta { ticket, .. })
             | Reply::Probe(Probe { ticket, .. })
             | Reply::Through(Through { ticket, .. })
             | Reply::Stats { ticket, .. } => {
-                sessions.fail(ticket, error);
-                sessions.finish(ticket);
+                downstream.fail(ticket, error);
+                downstream.finish(ticket);
             }
         }
     }

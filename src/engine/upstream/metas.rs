@@ -2,7 +2,8 @@
 //! words. How a line is reworded is not known here.
 
 use super::front::{Front, Taken, came};
-use crate::engine::downstream::Sessions;
+use crate::engine::context::Context;
+use crate::engine::downstream::Downstream;
 use crate::engine::meta::{
     MetaReply, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
     rewrite_meta, rewrite_unnamed,
@@ -30,7 +31,7 @@ impl OwedMeta {
     pub(super) fn take(
         &self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
         body: &[u8],
     ) -> Result<Taken, ReplyError> {
@@ -43,24 +44,24 @@ impl OwedMeta {
             let line = miss_line(meta, &physical, Tokens::new(asked_flags(front.request)));
             front.counts.errors += 1;
             front.counts.misses += 1;
-            sessions.miss_for_upstream(ticket, &line);
-            sessions.finish(ticket);
+            downstream.miss_for_upstream(ticket, &line);
+            downstream.finish(ticket);
             return Ok(Taken::Whole(0));
         }
         if is_error(text) {
-            sessions.line(ticket, text);
+            downstream.line(ticket, text);
             return Ok(Taken::Whole(0));
         }
         let physical = asked_key(front.request).ok_or(ReplyError::Malformed)?;
         if meta.verb == Verb::Me {
             let line = restore_debug(text, meta, &physical)?;
-            sessions.line(ticket, &line);
+            downstream.line(ticket, &line);
             return Ok(Taken::Whole(0));
         }
-        let mut line = std::mem::take(&mut sessions.line_buffer);
-        let taken = self.take_rewritten(front, sessions, (text, &physical, body), &mut line);
+        let mut line = std::mem::take(&mut downstream.context.line_buffer);
+        let taken = self.take_rewritten(front, downstream, (text, &physical, body), &mut line);
         line.clear();
-        sessions.line_buffer = line;
+        downstream.context.line_buffer = line;
         taken
     }
 
@@ -68,7 +69,7 @@ impl OwedMeta {
     fn take_rewritten(
         &self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         (text, physical, body): (&[u8], &[u8], &[u8]),
         line: &mut Vec<u8>,
     ) -> Result<Taken, ReplyError> {
@@ -81,24 +82,24 @@ impl OwedMeta {
             }
         };
         if text.starts_with(b"VA ") {
-            return self.take_value(front, sessions, (line, flags, body), physical);
+            return self.take_value(front, downstream, (line, flags, body), physical);
         }
         let is_miss = text.starts_with(b"EN");
         let client_key = meta.restore.client_key(physical);
-        if is_miss && self.asks_on(sessions) {
-            sessions.ask_on(ticket, meta, client_key, front.request);
-            sessions.finish(ticket);
+        if is_miss && self.asks_on(&downstream.context) {
+            downstream.ask_on(ticket, meta, client_key, front.request);
+            downstream.finish(ticket);
             return Ok(Taken::Whole(0));
         }
         // An item that its client won to refresh will be filled as a missed one is.
         let notes = meta.verb == Verb::Mg && meta.on_miss.contains(OnMiss::NOTE);
         if notes && (is_miss || is_won(text)) {
-            sessions.note_miss(ticket, client_key);
+            downstream.note_miss(ticket, client_key);
         }
         if is_miss {
-            sessions.count_miss(ticket, client_key);
+            downstream.count_miss(ticket, client_key);
         }
-        sessions.line(ticket, line);
+        downstream.line(ticket, line);
         Ok(Taken::Whole(0))
     }
 
@@ -106,7 +107,7 @@ impl OwedMeta {
     fn take_value(
         &self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         (line, flags, body): (&mut Vec<u8>, u32, &[u8]),
         physical: &[u8],
     ) -> Result<Taken, ReplyError> {
@@ -125,25 +126,31 @@ impl OwedMeta {
             }
             line.extend_from_slice(b"\r\n");
             line.extend_from_slice(&body[..len]);
-            sessions.line(ticket, line);
+            downstream.line(ticket, line);
             return Ok(Taken::Whole(len + 2));
         }
-        if front.lacks(body, sessions.looker.bytes_needed(meta.look, flags, len)) {
+        if front.lacks(
+            body,
+            downstream
+                .context
+                .looker
+                .bytes_needed(meta.look, flags, len),
+        ) {
             return Ok(Taken::Lacks);
         }
         let client_key = meta.restore.client_key(physical);
-        let judged = sessions.inspect(ticket, meta.look, (flags, body, len));
-        let asks_on = self.asks_on(sessions);
+        let judged = downstream.inspect(ticket, meta.look, (flags, body, len));
+        let asks_on = self.asks_on(&downstream.context);
         let mut visible = false;
         if judged.shown == Shown::Later {
             let came = came([line, b"", b""], (flags, len), body)?;
             let flags = asks_on.then(|| asked_flags(front.request));
-            let deferred = sessions.defer(ticket, meta.look, came, |sessions| Awaits::Meta {
+            let deferred = downstream.defer(ticket, meta.look, came, |downstream| Awaits::Meta {
                 ticket,
-                client_key: sessions.pool.keep(client_key),
+                client_key: downstream.context.pool.keep(client_key),
                 meta: meta.without_key(),
                 flags: flags.map(|flags| {
-                    let mut kept = sessions.pool.take_line();
+                    let mut kept = downstream.context.pool.take_line();
                     kept.extend_from_slice(flags);
                     kept
                 }),
@@ -152,16 +159,16 @@ impl OwedMeta {
                 return Ok(front.park());
             }
         } else if judged.shown == Shown::Hidden && asks_on {
-            sessions.ask_on(ticket, meta, client_key, front.request);
+            downstream.ask_on(ticket, meta, client_key, front.request);
         } else {
-            visible = sessions.show_meta(ticket, (meta, client_key), line, &judged);
+            visible = downstream.show_meta(ticket, (meta, client_key), line, &judged);
         }
-        sessions.comes(ticket, len);
+        downstream.comes(ticket, len);
         Ok(front.reads(ticket, len, visible))
     }
 
     /// Whether the next copy of another is asked for if this one is a miss.
-    fn asks_on(&self, sessions: &Sessions) -> bool {
-        self.meta.on_miss.contains(OnMiss::THROUGH) && sessions.has_others(self.meta.others)
+    fn asks_on(&self, context: &Context) -> bool {
+        self.meta.on_miss.contains(OnMiss::THROUGH) && context.has_others(self.meta.others)
     }
 }

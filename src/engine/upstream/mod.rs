@@ -37,7 +37,8 @@ use probe::Probe;
 use through::Through;
 use values::{OwedKey, Values};
 
-use super::downstream::Sessions;
+use super::context::Clock;
+use super::downstream::{Clients, Downstream};
 use crate::engine::ticket::Ticket;
 use crate::policy::SpaceId;
 use crate::protocol::request::Verb;
@@ -281,20 +282,20 @@ impl Lane {
 
     /// Queues the reply to a request of a client that is about to be written.
     #[inline]
-    fn owe(&mut self, sessions: &mut Sessions, ticket: Ticket, reply: Reply) {
-        self.keep_order(sessions, ticket);
-        let since_us = sessions.expect(ticket);
-        self.begin(sessions, since_us);
+    fn owe(&mut self, downstream: &mut Downstream, ticket: Ticket, reply: Reply) {
+        self.keep_order(&downstream.clients, ticket);
+        let since_us = downstream.clients.expect(ticket);
+        self.begin(downstream.context.clock, since_us);
         self.counts.requests += 1;
         self.push_owed(reply);
     }
 
     /// Notes that a request waits for this lane since then.
     #[inline]
-    fn begin(&mut self, sessions: &Sessions, since_us: u64) {
+    fn begin(&mut self, clock: Clock, since_us: u64) {
         // An upstream that was asked nothing was not silent.
         if self.is_idle() {
-            self.excuse(sessions.steady_us);
+            self.excuse(clock.steady_us);
         }
         self.oldest_us = self.oldest_us.min(since_us);
     }
@@ -310,8 +311,8 @@ impl Lane {
 
     /// Closes the open retrieval if a further request of this client would overtake its
     /// own keys in it. Requests of other clients may: nobody was told of either.
-    fn keep_order(&mut self, sessions: &Sessions, ticket: Ticket) {
-        if !sessions.is_alone(ticket) && self.is_open_for(ticket.client) {
+    fn keep_order(&mut self, clients: &Clients, ticket: Ticket) {
+        if !clients.is_alone(ticket) && self.is_open_for(ticket.client) {
             self.close();
         }
     }
@@ -331,8 +332,8 @@ impl Lane {
 
     /// Takes the front request off the queue, whose reply is whole, and gives back what
     /// it held.
-    fn answered(&mut self, sessions: &mut Sessions) {
-        self.taken_us = sessions.steady_us;
+    fn answered(&mut self, downstream: &mut Downstream) {
+        self.taken_us = downstream.context.clock.steady_us;
         self.careful = self.careful.saturating_sub(1);
         match self.owed.front_mut().map(|owed| &mut owed.reply) {
             Some(Reply::Values(Values { keys, .. })) => {
@@ -342,8 +343,10 @@ impl Lane {
                     self.key_lists.push(std::mem::take(keys));
                 }
             }
-            Some(Reply::Meta(owed)) => owed.meta.restore.give_back(&mut sessions.pool),
-            Some(Reply::Through(through)) => through.restore.give_back(&mut sessions.pool),
+            Some(Reply::Meta(owed)) => owed.meta.restore.give_back(&mut downstream.context.pool),
+            Some(Reply::Through(through)) => {
+                through.restore.give_back(&mut downstream.context.pool)
+            }
             _ => {}
         }
         self.owed.pop_front();

@@ -4,7 +4,7 @@
 use super::requests::Target;
 use super::values::{OwedKey, Values};
 use super::{Lane, Reply};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
 use crate::policy::{Look, OnMiss};
@@ -86,14 +86,14 @@ impl Lane {
     /// there are any. The ticket's slot already waits for them.
     pub fn retrieve<'k>(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         (verb, exptime): (Verb, Option<&[u8]>),
         keys: impl Iterator<Item = (Target<'k>, Look, OnMiss)>,
     ) -> bool {
         let before = self.counts.requests;
-        let since_us = sessions.since(ticket);
-        self.begin(sessions, since_us);
+        let since_us = downstream.clients.since(ticket);
+        self.begin(downstream.context.clock, since_us);
         let mut goes_on = self.open.is_like(verb, exptime);
         for (target, look, on_miss) in keys {
             if !goes_on || self.open.is_full(self.most_keys()) {
@@ -113,7 +113,7 @@ impl Lane {
                 look,
                 on_miss,
                 last: false,
-                restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
+                restore: OwedRestore::new(restore, target.key, &mut downstream.context.pool),
             });
             self.counts.requests += 1;
         }

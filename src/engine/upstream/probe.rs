@@ -4,7 +4,7 @@
 use super::front::{Front, Taken, came};
 use super::requests::Target;
 use super::{Lane, Reply};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::meta::{asked_key, asked_opaque};
 use crate::engine::steps::Found;
 use crate::engine::ticket::Ticket;
@@ -23,14 +23,14 @@ impl Lane {
     /// key as it is.
     pub fn probe(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         target: Target<'_>,
         look: Look,
     ) {
         let by_meta = !is_token(target.key);
         self.owe(
-            sessions,
+            downstream,
             ticket,
             Reply::Probe(Probe {
                 ticket,
@@ -76,7 +76,7 @@ impl Probe {
     pub(super) fn take(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
         body: &[u8],
     ) -> Result<Taken, ReplyError> {
@@ -93,12 +93,12 @@ impl Probe {
                 _ => text == b"END" && !by_meta,
             };
             if is_error(text) {
-                sessions.not_probed(ticket, text);
+                downstream.not_probed(ticket, text);
                 self.apart = true;
             } else if !is_end {
                 return Err(ReplyError::Malformed);
             }
-            self.end(sessions);
+            self.end(downstream);
             return Ok(Taken::Whole(0));
         }
         let (flags, len, cas) = if by_meta {
@@ -106,16 +106,19 @@ impl Probe {
         } else {
             probed_by_gets(front.request, text)?
         };
-        if front.lacks(body, sessions.looker.bytes_needed(look, flags, len)) {
+        if front.lacks(
+            body,
+            downstream.context.looker.bytes_needed(look, flags, len),
+        ) {
             return Ok(Taken::Lacks);
         }
-        match sessions.probe(ticket, look, (flags, body, len)) {
+        match downstream.probe(ticket, look, (flags, body, len)) {
             Shown::AsIs | Shown::Rewritten(_) => self.found = Found::Seen(cas),
             Shown::Hidden => self.found = Found::Hidden(cas),
             Shown::Later => {
                 let came = came([b""; 3], (flags, len), body)?;
-                let awaits = |_: &mut Sessions| Awaits::Probe { ticket, cas };
-                if !sessions.defer(ticket, look, came, awaits) {
+                let awaits = |_: &mut Downstream| Awaits::Probe { ticket, cas };
+                if !downstream.defer(ticket, look, came, awaits) {
                     return Ok(front.park());
                 }
                 self.apart = true;
@@ -125,11 +128,11 @@ impl Probe {
     }
 
     /// Tells the change what is in its way, unless that is told elsewhere.
-    pub(super) fn end(&self, sessions: &mut Sessions) {
+    pub(super) fn end(&self, downstream: &mut Downstream) {
         if !self.apart {
-            sessions.probed(self.ticket, self.found);
+            downstream.clients.probed(self.ticket, self.found);
         }
-        sessions.finish(self.ticket);
+        downstream.finish(self.ticket);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::front::{Front, Reading, Taken};
 use super::{CAREFUL, Lane, Reply};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::protocol::reply::{ReplyError, find_reply_line, is_error, is_reply_to};
 use crate::protocol::request::Verb;
 
@@ -17,14 +17,14 @@ impl Lane {
     ///
     /// # Errors
     /// The input is no reply to what was asked: the lane must be dropped.
-    pub fn receive(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<(), ReplyError> {
-        self.heard_us = sessions.steady_us;
+    pub fn receive(&mut self, downstream: &mut Downstream, input: &[u8]) -> Result<(), ReplyError> {
+        self.heard_us = downstream.context.clock.steady_us;
         let mut at = 0;
         if std::mem::take(&mut self.intake.parked) {
             // The upstream was not read from meanwhile: the wait was not its fault.
-            self.excuse(sessions.steady_us);
+            self.excuse(downstream.context.clock.steady_us);
             let mut inbox = std::mem::take(&mut self.inbox);
-            let taken = self.take(sessions, &inbox)?;
+            let taken = self.take(downstream, &inbox)?;
             inbox.drain(..taken);
             self.inbox = inbox;
         }
@@ -42,7 +42,7 @@ impl Lane {
                 self.inbox = inbox;
                 return Ok(());
             }
-            let taken = self.take(sessions, &inbox)?;
+            let taken = self.take(downstream, &inbox)?;
             if taken < before {
                 at += piece.len();
                 inbox.drain(..taken);
@@ -55,21 +55,21 @@ impl Lane {
             self.inbox = inbox;
         }
         if !self.intake.parked && self.inbox.is_empty() {
-            at += self.take(sessions, &input[at..])?;
+            at += self.take(downstream, &input[at..])?;
         }
         self.inbox.extend_from_slice(&input[at..]);
-        self.forget_answered(sessions.now_us);
+        self.forget_answered(downstream.context.clock.now_us);
         Ok(())
     }
 
     /// Takes whole pieces off the input.
-    fn take(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+    fn take(&mut self, downstream: &mut Downstream, input: &[u8]) -> Result<usize, ReplyError> {
         let mut at = 0;
         loop {
             let rest = &input[at..];
             let taken = match self.intake.reading {
-                Reading::Head => self.take_head(sessions, rest)?,
-                Reading::Body { .. } => self.take_body(sessions, rest)?,
+                Reading::Head => self.take_head(downstream, rest)?,
+                Reading::Body { .. } => self.take_body(downstream, rest)?,
             };
             if taken == 0 {
                 return Ok(at);
@@ -79,7 +79,11 @@ impl Lane {
     }
 
     /// Takes what there is of a value, its line end only whole.
-    fn take_body(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+    fn take_body(
+        &mut self,
+        downstream: &mut Downstream,
+        input: &[u8],
+    ) -> Result<usize, ReplyError> {
         let Reading::Body {
             ticket,
             left,
@@ -98,11 +102,11 @@ impl Lane {
             return Err(ReplyError::Malformed);
         }
         if visible {
-            sessions.bytes(ticket, &[&input[..taken]]);
+            downstream.bytes(ticket, &[&input[..taken]]);
         }
         if whole {
             self.intake.reading = Reading::Head;
-            self.value_done(sessions);
+            self.value_done(downstream);
         } else {
             self.intake.reading = Reading::Body {
                 ticket,
@@ -114,27 +118,31 @@ impl Lane {
     }
 
     /// Ends the value of the front reply, with which the reply itself may be whole.
-    pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
+    pub(super) fn value_done(&mut self, downstream: &mut Downstream) {
         let Some(owed) = self.owed.front_mut() else {
             return;
         };
         match &mut owed.reply {
             Reply::Values(values) => {
-                self.taken_us = sessions.steady_us;
-                values.value_done(sessions);
+                self.taken_us = downstream.context.clock.steady_us;
+                values.value_done(downstream);
                 return;
             }
             Reply::Late(late) if !late.is_retrieval() => {}
-            Reply::Meta(meta) => sessions.finish(meta.ticket),
-            Reply::Probe(probe) if probe.by_meta => probe.end(sessions),
+            Reply::Meta(meta) => downstream.finish(meta.ticket),
+            Reply::Probe(probe) if probe.by_meta => probe.end(downstream),
             _ => return,
         }
-        self.answered(sessions);
+        self.answered(downstream);
     }
 
     /// Takes the first line of a reply, and with a value the bytes that must be
     /// looked at before anything of it is passed on.
-    fn take_head(&mut self, sessions: &mut Sessions, input: &[u8]) -> Result<usize, ReplyError> {
+    fn take_head(
+        &mut self,
+        downstream: &mut Downstream,
+        input: &[u8],
+    ) -> Result<usize, ReplyError> {
         if input.is_empty() {
             return Ok(0);
         }
@@ -143,9 +151,9 @@ impl Lane {
         let owed = sent.ok_or(ReplyError::Unasked)?;
         let request = &self.wire[(owed.start - self.base) as usize..];
         if let Reply::Values(values) = &mut owed.reply {
-            let taken = values.take_small(request, sessions, input)?;
+            let taken = values.take_small(request, downstream, input)?;
             if taken > 0 {
-                self.taken_us = sessions.steady_us;
+                self.taken_us = downstream.context.clock.steady_us;
                 return Ok(taken);
             }
         }
@@ -170,12 +178,12 @@ impl Lane {
             counts: &mut self.counts,
         };
         let body = &input[line.total..];
-        let taken = owed.reply.take(&mut front, sessions, line.text, body)?;
+        let taken = owed.reply.take(&mut front, downstream, line.text, body)?;
         Ok(match taken {
             Taken::Lacks => 0,
             Taken::Part => line.total,
             Taken::Whole(bytes) => {
-                self.answered(sessions);
+                self.answered(downstream);
                 line.total + bytes
             }
         })
@@ -193,19 +201,19 @@ impl Reply {
     fn take(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
         body: &[u8],
     ) -> Result<Taken, ReplyError> {
         match self {
-            Self::Values(values) => values.take(front, sessions, text, body),
-            Self::Meta(meta) => meta.take(front, sessions, text, body),
-            Self::Probe(probe) => probe.take(front, sessions, text, body),
-            Self::Through(through) => through.take(front, sessions, text, body),
-            Self::Late(late) => late.take(front, sessions, text),
+            Self::Values(values) => values.take(front, downstream, text, body),
+            Self::Meta(meta) => meta.take(front, downstream, text, body),
+            Self::Probe(probe) => probe.take(front, downstream, text, body),
+            Self::Through(through) => through.take(front, downstream, text, body),
+            Self::Late(late) => late.take(front, downstream, text),
             &mut Self::Line { ticket, verb } => {
                 check(verb, text)?;
-                sessions.line(ticket, text);
+                downstream.line(ticket, text);
                 Ok(Taken::Whole(0))
             }
             &mut Self::Sibling {
@@ -220,16 +228,16 @@ impl Reply {
                 if verb == Verb::Md && !is_plain {
                     return Err(ReplyError::Malformed);
                 }
-                sessions.sibling(ticket, target, text);
+                downstream.sibling(ticket, target, text);
                 Ok(Taken::Whole(0))
             }
             &mut Self::Stats { ticket, server } => {
                 check(Verb::Stats, text)?;
-                sessions.statistic(ticket, server, text);
+                downstream.statistic(ticket, server, text);
                 if text.starts_with(b"STAT ") {
                     return Ok(Taken::Part);
                 }
-                sessions.finish(ticket);
+                downstream.finish(ticket);
                 Ok(Taken::Whole(0))
             }
         }

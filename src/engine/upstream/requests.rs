@@ -6,7 +6,7 @@ use super::late::Late;
 use super::metas::OwedMeta;
 use super::through::Through;
 use super::{Lane, Owed, Reply};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::ticket::Ticket;
 use crate::policy::{KeyCodec, Look, OnMiss, Restore, SpaceId};
@@ -69,13 +69,13 @@ impl Lane {
     /// maybe an argument.
     pub fn change(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         verb: Verb,
         target: Target<'_>,
         argument: Option<&[u8]>,
     ) {
-        self.keyed(sessions, ticket, verb, target, |lane| {
+        self.keyed(downstream, ticket, verb, target, |lane| {
             if let Some(argument) = argument {
                 lane.wire.push(b' ');
                 lane.wire.extend_from_slice(argument);
@@ -87,13 +87,13 @@ impl Lane {
     /// the key, up to the last line end.
     fn keyed(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         verb: Verb,
         target: Target<'_>,
         ends: impl FnOnce(&mut Self),
     ) {
-        self.owe(sessions, ticket, Reply::Line { ticket, verb });
+        self.owe(downstream, ticket, Reply::Line { ticket, verb });
         self.wire.extend_from_slice(verb.name().as_bytes());
         self.wire.push(b' ');
         target
@@ -106,7 +106,7 @@ impl Lane {
     /// Sends a store.
     pub fn store(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         target: Target<'_>,
         head: &StoreHead,
@@ -123,7 +123,7 @@ impl Lane {
             lane.wire.extend_from_slice(b"\r\n");
             lane.wire.extend_from_slice(value);
         };
-        self.keyed(sessions, ticket, head.verb, target, ends);
+        self.keyed(downstream, ticket, head.verb, target, ends);
     }
 
     /// Appends a number as a further argument.
@@ -138,7 +138,7 @@ impl Lane {
     /// for the reply. `meta` is the client's own `md`.
     pub fn delete_copy(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Option<Ticket>,
         target: Target<'_>,
         meta: Option<&Meta<'_>>,
@@ -155,10 +155,10 @@ impl Lane {
                 verb,
                 target,
             };
-            self.owe(sessions, ticket, reply);
+            self.owe(downstream, ticket, reply);
         } else {
             if self.is_idle() {
-                self.excuse(sessions.steady_us);
+                self.excuse(downstream.context.clock.steady_us);
             }
             self.push_owed(Reply::Late(Late::nobodys(verb)));
         }
@@ -185,7 +185,7 @@ impl Lane {
     /// it, and with what checking the reply needs.
     pub fn meta(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         target: Target<'_>,
         request: &MetaRequest<'_>,
@@ -196,9 +196,9 @@ impl Lane {
             look,
             on_miss,
         } = request;
-        self.keep_order(sessions, ticket);
-        let since_us = sessions.expect(ticket);
-        self.begin(sessions, since_us);
+        self.keep_order(&downstream.clients, ticket);
+        let since_us = downstream.clients.expect(ticket);
+        self.begin(downstream.context.clock, since_us);
         self.counts.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(meta.verb.name().as_bytes());
@@ -252,7 +252,7 @@ impl Lane {
                 others: 0,
                 wants_key,
                 wants_flags,
-                restore: OwedRestore::new(restore, target.key, &mut sessions.pool),
+                restore: OwedRestore::new(restore, target.key, &mut downstream.context.pool),
                 is_read: match meta.verb {
                     Verb::Mg => !b"NRTE".iter().any(|&flag| meta.has(flag)),
                     verb => verb == Verb::Me,
@@ -285,14 +285,14 @@ impl Lane {
     /// Asks for the copies of others of a client key, in this order.
     pub fn through(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         (key, look, on_miss, first): (Box<KeyBuf>, Look, OnMiss, usize),
         (codec, spaces): (&KeyCodec, impl Iterator<Item = SpaceId>),
     ) {
-        self.keep_order(sessions, ticket);
-        let since_us = sessions.since(ticket);
-        self.begin(sessions, since_us);
+        self.keep_order(&downstream.clients, ticket);
+        let since_us = downstream.clients.since(ticket);
+        self.begin(downstream.context.clock, since_us);
         self.counts.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(b"get");
@@ -324,22 +324,22 @@ impl Lane {
     /// went on with `flags` behind the key.
     pub(in crate::engine) fn meta_through(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         mut meta: MetaReply,
         target: Target<'_>,
         flags: &[u8],
     ) {
-        self.keep_order(sessions, ticket);
-        let since_us = sessions.since(ticket);
-        self.begin(sessions, since_us);
+        self.keep_order(&downstream.clients, ticket);
+        let since_us = downstream.clients.since(ticket);
+        self.begin(downstream.context.clock, since_us);
         self.counts.requests += 1;
         let start = self.end();
         self.wire.extend_from_slice(b"mg ");
         let restore = self.spell_key(target);
         self.wire.extend_from_slice(flags);
         self.wire.extend_from_slice(b"\r\n");
-        meta.restore = OwedRestore::new(restore, target.key, &mut sessions.pool);
+        meta.restore = OwedRestore::new(restore, target.key, &mut downstream.context.pool);
         self.owed.push_back(Owed {
             start,
             reply: Reply::Meta(OwedMeta { ticket, meta }),
@@ -348,8 +348,14 @@ impl Lane {
     }
 
     /// Sends a line without a key that is answered by one line.
-    pub fn plain(&mut self, sessions: &mut Sessions, ticket: Ticket, verb: Verb, line: &[&[u8]]) {
-        self.owe(sessions, ticket, Reply::Line { ticket, verb });
+    pub fn plain(
+        &mut self,
+        downstream: &mut Downstream,
+        ticket: Ticket,
+        verb: Verb,
+        line: &[&[u8]],
+    ) {
+        self.owe(downstream, ticket, Reply::Line { ticket, verb });
         for part in line {
             self.wire.extend_from_slice(part);
         }
@@ -359,12 +365,12 @@ impl Lane {
     /// Asks the server of this number for statistics.
     pub fn stats(
         &mut self,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         ticket: Ticket,
         server: usize,
         section: &[u8],
     ) {
-        self.owe(sessions, ticket, Reply::Stats { ticket, server });
+        self.owe(downstream, ticket, Reply::Stats { ticket, server });
         self.wire.extend_from_slice(b"stats");
         if !section.is_empty() {
             self.wire.push(b' ');

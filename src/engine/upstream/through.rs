@@ -3,7 +3,7 @@
 
 use super::fence::End;
 use super::front::{Front, Taken, came};
-use crate::engine::downstream::Sessions;
+use crate::engine::downstream::Downstream;
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Awaits;
@@ -33,12 +33,12 @@ impl Through {
     pub(super) fn take(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
         body: &[u8],
     ) -> Result<Taken, ReplyError> {
         if !text.starts_with(b"VALUE ") {
-            return self.take_end(front, sessions, text);
+            return self.take_end(front, downstream, text);
         }
         let head = parse_value_head(text)?;
         let line_end = memchr::memchr(b'\r', front.request).unwrap_or(front.request.len());
@@ -49,14 +49,14 @@ impl Through {
         if self.served {
             return Ok(front.reads(self.ticket, head.len, false));
         }
-        let needed = (sessions.looker).bytes_needed(self.look, head.flags, head.len);
+        let needed = (downstream.context.looker).bytes_needed(self.look, head.flags, head.len);
         if front.lacks(body, needed) {
             return Ok(Taken::Lacks);
         }
         let key = self.restore.client_key(b"");
         let seen = (head.flags, body, head.len);
         let line = [b"VALUE ", key, head.tail, b"\r\n"];
-        let shown = sessions.values(self.ticket, |values| {
+        let shown = downstream.values(self.ticket, |values| {
             let shown = values.admit_through(key, self.look, seen);
             match shown {
                 Shown::Hidden | Shown::Later => {}
@@ -68,9 +68,9 @@ impl Through {
         if shown == Shown::Later {
             let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
             let deferred =
-                sessions.defer(self.ticket, self.look, came, |sessions| Awaits::Through {
+                downstream.defer(self.ticket, self.look, came, |downstream| Awaits::Through {
                     ticket: self.ticket,
-                    client_key: sessions.pool.keep(key),
+                    client_key: downstream.context.pool.keep(key),
                     on_miss: self.on_miss,
                     next: self.first + nth + 1,
                 });
@@ -86,7 +86,7 @@ impl Through {
     fn take_end(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
     ) -> Result<Taken, ReplyError> {
         let was_over = self.end.over;
@@ -108,21 +108,21 @@ impl Through {
                 front.counts.errors += 1;
                 if !served {
                     front.counts.misses += 1;
-                    sessions.count_upstream_misses(self.ticket, 1);
+                    downstream.count_upstream_misses(self.ticket, 1);
                 }
             }
-            (true, _) => sessions.fail(self.ticket, error),
+            (true, _) => downstream.fail(self.ticket, error),
             (false, true) => {}
             (false, false) => {
                 let key = self.restore.client_key(b"");
                 if self.on_miss.contains(OnMiss::NOTE) {
-                    sessions.note_miss(self.ticket, key);
+                    downstream.note_miss(self.ticket, key);
                 }
-                sessions.count_miss(self.ticket, key);
-                sessions.count_misses(self.ticket, 1);
+                downstream.count_miss(self.ticket, key);
+                downstream.count_misses(self.ticket, 1);
             }
         }
-        sessions.finish(self.ticket);
+        downstream.finish(self.ticket);
         Ok(Taken::Whole(0))
     }
 }

@@ -3,7 +3,7 @@
 
 use super::fence::{End, OUT_OF_MEMORY};
 use super::front::{Front, Reading, Taken, came};
-use crate::engine::downstream::{LARGE_BYTES, Sessions};
+use crate::engine::downstream::{Downstream, LARGE_BYTES};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Awaits;
@@ -57,7 +57,7 @@ impl Values {
     pub(super) fn take_small(
         &mut self,
         request: &[u8],
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         input: &[u8],
     ) -> Result<usize, ReplyError> {
         let mut at = 0;
@@ -66,7 +66,7 @@ impl Values {
             if ticket == Ticket::NOBODY {
                 break;
             }
-            let taken = self.take_small_of(ticket, request, sessions, &input[at..])?;
+            let taken = self.take_small_of(ticket, request, downstream, &input[at..])?;
             if taken == 0 {
                 break;
             }
@@ -81,11 +81,11 @@ impl Values {
         &mut self,
         ticket: Ticket,
         request: &[u8],
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         input: &[u8],
     ) -> Result<usize, ReplyError> {
         let Self { keys, answered, .. } = self;
-        sessions.values(ticket, |values| {
+        downstream.values(ticket, |values| {
             let mut at = 0;
             while let Some(key) = keys.get_mut(*answered)
                 && key.ticket == ticket
@@ -131,7 +131,7 @@ impl Values {
                 at += total;
                 *answered += 1;
                 values.finished = key.last;
-                key.restore.give_back(values.pool);
+                key.restore.give_back(&mut values.context.pool);
             }
             Ok(at)
         })
@@ -141,12 +141,12 @@ impl Values {
     pub(super) fn take(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
         body: &[u8],
     ) -> Result<Taken, ReplyError> {
         if !text.starts_with(b"VALUE ") {
-            return self.take_end(front, sessions, text);
+            return self.take_end(front, downstream, text);
         }
         let head = parse_value_head(text)?;
         let asked = front.request;
@@ -154,7 +154,7 @@ impl Values {
         let missed = keys.position(|key| key.physical(asked) == head.key);
         self.take_value(
             front,
-            sessions,
+            downstream,
             missed.ok_or(ReplyError::WrongKey)?,
             (&head, body),
         )
@@ -165,29 +165,32 @@ impl Values {
     fn take_value(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         missed: usize,
         (head, body): (&ValueHead<'_>, &[u8]),
     ) -> Result<Taken, ReplyError> {
         let OwedKey { look, ticket, .. } = self.owed()[missed];
         if ticket == Ticket::NOBODY {
-            self.miss_or_fail(front, sessions, missed);
+            self.miss_or_fail(front, downstream, missed);
             front.intake.reading = Reading::dropped(head.len);
             return Ok(Taken::Part);
         }
         if front.lacks(
             body,
-            sessions.looker.bytes_needed(look, head.flags, head.len),
+            downstream
+                .context
+                .looker
+                .bytes_needed(look, head.flags, head.len),
         ) {
             return Ok(Taken::Lacks);
         }
-        self.miss_or_fail(front, sessions, missed);
+        self.miss_or_fail(front, downstream, missed);
         let key = &self.owed()[0];
         let on_miss = key.on_miss;
         let seen = (head.flags, body, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
-        let shown = sessions.values(ticket, |values| {
+        let shown = downstream.values(ticket, |values| {
             let shown = values.admit(client_key, look, seen);
             match shown {
                 Shown::AsIs => values.write(&line),
@@ -199,16 +202,16 @@ impl Values {
         });
         if shown == Shown::Later {
             let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
-            let deferred = sessions.defer(ticket, look, came, |sessions| Awaits::Value {
+            let deferred = downstream.defer(ticket, look, came, |downstream| Awaits::Value {
                 ticket,
-                client_key: sessions.pool.keep(client_key),
+                client_key: downstream.context.pool.keep(client_key),
                 on_miss,
             });
             if !deferred {
                 return Ok(front.park());
             }
         }
-        sessions.comes(ticket, head.len);
+        downstream.comes(ticket, head.len);
         Ok(front.reads(ticket, head.len, shown == Shown::AsIs))
     }
 
@@ -216,7 +219,7 @@ impl Values {
     fn take_end(
         &mut self,
         front: &mut Front<'_>,
-        sessions: &mut Sessions,
+        downstream: &mut Downstream,
         text: &[u8],
     ) -> Result<Taken, ReplyError> {
         let ended = self.end.takes(text, front.is_alone)?;
@@ -240,9 +243,9 @@ impl Values {
                 front.fence.held();
             }
             if failed {
-                self.fail(front, sessions, usize::MAX);
+                self.fail(front, downstream, usize::MAX);
             } else {
-                self.miss(front.request, sessions, usize::MAX);
+                self.miss(front.request, downstream, usize::MAX);
             }
         }
         Ok(if ended { Taken::Whole(0) } else { Taken::Part })
@@ -250,16 +253,16 @@ impl Values {
 
     /// Answers for the next keys, whose values did not come: after an error they may be
     /// what it stands for, so they are no misses then.
-    fn miss_or_fail(&mut self, front: &mut Front<'_>, sessions: &mut Sessions, count: usize) {
+    fn miss_or_fail(&mut self, front: &mut Front<'_>, downstream: &mut Downstream, count: usize) {
         if self.end.failed {
-            self.fail(front, sessions, count);
+            self.fail(front, downstream, count);
         } else {
-            self.miss(front.request, sessions, count);
+            self.miss(front.request, downstream, count);
         }
     }
 
     /// Answers for the next keys as misses. `request` is their line.
-    fn miss(&mut self, request: &[u8], sessions: &mut Sessions, count: usize) {
+    fn miss(&mut self, request: &[u8], downstream: &mut Downstream, count: usize) {
         let owed = &mut self.keys[self.answered..];
         let count = count.min(owed.len());
         self.answered += count;
@@ -270,31 +273,31 @@ impl Values {
             }
             let mut misses = own.len();
             for key in &mut *own {
-                if key.on_miss.acts() && goes_on(sessions, key, request) {
+                if key.on_miss.acts() && goes_on(downstream, key, request) {
                     misses -= 1;
                 } else {
                     let client_key = key.restore.client_key(key.physical(request));
-                    sessions.count_miss(ticket, client_key);
+                    downstream.count_miss(ticket, client_key);
                 }
-                key.restore.give_back(&mut sessions.pool);
+                key.restore.give_back(&mut downstream.context.pool);
             }
-            sessions.count_misses(ticket, misses);
+            downstream.count_misses(ticket, misses);
             if own[own.len() - 1].last {
-                sessions.finish(ticket);
+                downstream.finish(ticket);
             }
         }
     }
 
     /// Answers for the next keys by the error that came, or as misses where their rules
     /// say so of a server that failed.
-    fn fail(&mut self, front: &mut Front<'_>, sessions: &mut Sessions, count: usize) {
+    fn fail(&mut self, front: &mut Front<'_>, downstream: &mut Downstream, count: usize) {
         let error = &front.intake.error;
         let is_server = error.starts_with(b"SERVER_ERROR");
         let left = self.owed().len().min(count);
         front.counts.errors += u64::from(left > 0);
         for _ in 0..left {
             let soft = is_server && self.owed()[0].on_miss.contains(OnMiss::SOFT);
-            let Some((ticket, last)) = self.pop(sessions) else {
+            let Some((ticket, last)) = self.pop(downstream) else {
                 return;
             };
             if ticket == Ticket::NOBODY {
@@ -302,29 +305,29 @@ impl Values {
             }
             if soft {
                 front.counts.misses += 1;
-                sessions.count_upstream_misses(ticket, 1);
+                downstream.count_upstream_misses(ticket, 1);
             } else {
-                sessions.fail(ticket, error);
+                downstream.fail(ticket, error);
             }
             if last {
-                sessions.finish(ticket);
+                downstream.finish(ticket);
             }
         }
     }
 
     /// Takes off the next key, which is answered: its ticket, and whether that waits for
     /// no more of the lane.
-    fn pop(&mut self, sessions: &mut Sessions) -> Option<(Ticket, bool)> {
+    fn pop(&mut self, downstream: &mut Downstream) -> Option<(Ticket, bool)> {
         let key = self.keys.get_mut(self.answered)?;
         self.answered += 1;
-        key.restore.give_back(&mut sessions.pool);
+        key.restore.give_back(&mut downstream.context.pool);
         Some((key.ticket, key.last))
     }
 
     /// Ends the value of the next key.
-    pub(super) fn value_done(&mut self, sessions: &mut Sessions) {
-        if let Some((ticket, true)) = self.pop(sessions) {
-            sessions.finish(ticket);
+    pub(super) fn value_done(&mut self, downstream: &mut Downstream) {
+        if let Some((ticket, true)) = self.pop(downstream) {
+            downstream.finish(ticket);
         }
     }
 }
@@ -332,13 +335,13 @@ impl Values {
 /// Says whether the copies of others are asked for, and follows a missed key where it
 /// leads to something else.
 #[cold]
-fn goes_on(sessions: &mut Sessions, key: &OwedKey, asked: &[u8]) -> bool {
+fn goes_on(downstream: &mut Downstream, key: &OwedKey, asked: &[u8]) -> bool {
     let client_key = key.restore.client_key(key.physical(asked));
     let goes_on = key.on_miss.contains(OnMiss::THROUGH);
     if goes_on {
-        sessions.read_through(key.ticket, client_key, key.on_miss);
+        downstream.read_through(key.ticket, client_key, key.on_miss);
     } else if key.on_miss.contains(OnMiss::NOTE) {
-        sessions.note_miss(key.ticket, client_key);
+        downstream.note_miss(key.ticket, client_key);
     }
     goes_on
 }

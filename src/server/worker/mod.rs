@@ -272,7 +272,7 @@ impl Worker {
                 let _ = answer.send(self.observed());
             }
             Message::Summary(answer) => {
-                let mut summary = self.engine.tally().summary();
+                let mut summary = self.engine.counts().summary();
                 let serving = self.serving.load(Ordering::Relaxed) as u64;
                 summary.insert("curr_connections".to_owned(), serving);
                 let _ = answer.send(summary);
@@ -347,8 +347,8 @@ impl Worker {
     }
 
     fn observed(&self) -> Observed {
-        let tally = self.engine.tally();
-        let errors = tally
+        let counts = self.engine.counts();
+        let errors = counts
             .invalidations
             .iter()
             .map(|results| results[Invalidation::Error as usize]);
@@ -356,10 +356,10 @@ impl Worker {
             snapshot: Arc::clone(&self.engine.settings().snapshot),
             families: self.engine.families().iter().cloned().collect(),
             counts: Counts {
-                suspected: tally.suspected.as_flattened().iter().sum(),
-                untagged: tally.all_untagged(),
+                suspected: counts.suspected.as_flattened().iter().sum(),
+                untagged: counts.all_untagged(),
                 invalidation_errors: errors.sum(),
-                not_looked_at: tally.not_looked_at(),
+                not_looked_at: counts.not_looked_at(),
             },
         }
     }
@@ -410,7 +410,7 @@ impl Worker {
             looks_apart_bytes,
         };
         self.publisher
-            .publish(condition, self.engine.tally(), lanes, origins);
+            .publish(condition, self.engine.counts(), lanes, origins);
     }
 
     /// Gathers statistics of all workers for clients that asked for them.

@@ -653,22 +653,22 @@ impl World {
 
     /// Adds what a sidecar counted to what happened.
     fn harvest(&mut self, sidecar: usize) {
-        let tally = self.sidecars[sidecar].engine.tally();
-        let counts = &mut self.reference.counts;
-        let spaces = tally.suspected.len();
+        let counts = self.sidecars[sidecar].engine.counts();
+        let happened = &mut self.reference.counts;
+        let spaces = counts.suspected.len();
         for space in 0..spaces {
             for writer in Writer::ALL {
                 for verdict in Verdict::ALL {
-                    let reads = |action| tally.reads(space, writer, verdict, action);
-                    counts.add("values hidden", reads(Action::Hidden));
-                    counts.add("values transcoded", reads(Action::Transcoded));
-                    counts.add("copies of others served", reads(Action::ReadThrough));
+                    let reads = |action| counts.reads(space, writer, verdict, action);
+                    happened.add("values hidden", reads(Action::Hidden));
+                    happened.add("values transcoded", reads(Action::Transcoded));
+                    happened.add("copies of others served", reads(Action::ReadThrough));
                 }
             }
         }
-        let deleted = tally.invalidations.iter();
+        let deleted = counts.invalidations.iter();
         let deleted = deleted.map(|results| results[Invalidation::Deleted as usize]);
-        counts.add("siblings deleted", deleted.sum());
+        happened.add("siblings deleted", deleted.sum());
     }
 
     // The end --------------------------------------------------------------
