@@ -1,5 +1,5 @@
-//! What serving clients and lanes takes beside them: one worker's clock, counts, buffers
-//! and judge. Knows neither who is connected nor what is asked of a server.
+//! A worker without its clients and lanes: one clock, counts, buffers and judge for all
+//! of them. Knows neither who is connected nor what is asked of a server.
 
 use std::sync::Arc;
 
@@ -54,9 +54,9 @@ pub struct Context {
     pub(super) jobs: Jobs,
     /// Buffers and keys to be used again.
     pub(super) pool: Pool,
-    /// Where reply lines are rewritten.
+    /// Scratch space for reply lines that are rewritten.
     pub line_buffer: Vec<u8>,
-    /// Where the servers of one retrieval's keys are gathered.
+    /// Scratch space for the servers of one retrieval's keys.
     pub owners: Vec<usize>,
 }
 

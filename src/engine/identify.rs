@@ -15,7 +15,7 @@ use super::who::{FlagTag, Who};
 use crate::policy::{Admission, Identity, RuntimeTag, Standing, Tag, Told};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 
-/// What reads of the reserved key start with; the tag follows.
+/// Start of the reserved keys; the tag follows.
 pub(super) const HELLO: &[u8] = b"@hello/";
 const BAD_TAG: &[u8] = b"CLIENT_ERROR bad runtime tag: write for example python/3.11";
 /// Tags of `P` flags that are known without parsing them again.
@@ -216,7 +216,7 @@ impl Dispatch<'_> {
         taken
     }
 
-    /// What a request stands for with this flag; `None` if that is no tag.
+    /// The standing of a request with this flag; `None` if that is no tag.
     fn flag_standing(&mut self, text: &[u8]) -> Option<Standing> {
         let session = &self.downstream.clients.slab[self.client as usize];
         let (listener, known) = (session.listener, &session.known);
@@ -278,7 +278,7 @@ impl Dispatch<'_> {
         self.refuse_with(head, line.as_bytes())
     }
 
-    /// What is told to whom no namespace is for, with the tag that says so.
+    /// The error for a client that no namespace is for, with the tag that says so.
     fn refusal(&self, tag: Option<&RuntimeTag>) -> String {
         let session = &self.downstream.clients.slab[self.client as usize];
         let name = self.admission(session.listener).map_or("", |a| &a.name);

@@ -1,4 +1,4 @@
-//! Which listener a client came by, across all settings of a process.
+//! Numbers of listeners, across all settings of a process.
 
 /// A listener from when it begins to listen until it stops: no other ever has its
 /// number, nor has one of the same name that comes later.

@@ -15,9 +15,9 @@ pub(super) struct MetaReply {
     pub(super) on_miss: OnMiss,
     /// Whether the client spelled its key in base64.
     pub(super) base64: bool,
-    /// How many copies of others were asked for.
+    /// Copies of others that were asked for.
     pub(super) others: u8,
-    /// What the client asked to see; what else comes back was ours to ask.
+    /// Whether the client asked for its key and its flags; others come back for us alone.
     pub(super) wants_key: bool,
     pub(super) wants_flags: bool,
     pub(super) restore: OwedRestore,
@@ -27,7 +27,7 @@ pub(super) struct MetaReply {
 }
 
 impl MetaReply {
-    /// The same question about the next copy of another.
+    /// Asks the same about the next copy of another.
     pub(super) fn of_another(&self) -> Self {
         Self {
             others: self.others + 1,
@@ -35,7 +35,7 @@ impl MetaReply {
         }
     }
 
-    /// The same, where the key is kept elsewhere.
+    /// Copies all but the key, which is kept elsewhere.
     pub(super) fn without_key(&self) -> Self {
         Self {
             restore: OwedRestore::Strip(0),
@@ -49,7 +49,7 @@ impl MetaReply {
 /// put where it belongs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unnamed {
-    /// How many flags of a hit, and of a miss, come before the client's `k`.
+    /// Flags of a hit, and of a miss, that come before the client's `k`.
     pub(super) before_key: (usize, usize),
     /// The client asked for no opaque.
     pub(super) own_opaque: bool,
@@ -72,7 +72,7 @@ impl Unnamed {
     }
 }
 
-/// How the client key is found again.
+/// Ways to the client key from the physical one.
 #[derive(Debug)]
 pub(super) enum OwedRestore {
     Strip(u8),

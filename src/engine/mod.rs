@@ -62,9 +62,9 @@ const BINARY_MAGIC: u8 = 0x80;
 pub struct Engine {
     settings: Settings,
     downstream: Downstream,
-    /// Those of the snapshot's servers.
+    /// Lanes of the snapshot's servers.
     lanes: Vec<Upstream>,
-    /// How many lanes there were.
+    /// Number of lanes made so far.
     made_lanes: u64,
     /// The first lane of each of the snapshot's servers.
     groups: Vec<usize>,
@@ -77,7 +77,7 @@ pub struct Engine {
 
 /// Who holds less is never given up for what all hold: what one read of a client brings.
 const READ_BYTES: usize = 64 << 10;
-/// What an engine may hold unless it is told otherwise.
+/// Bytes that an engine may hold unless it is told otherwise.
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
 impl Engine {
@@ -100,7 +100,7 @@ impl Engine {
         engine
     }
 
-    /// What it works by.
+    /// The settings in force.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -152,7 +152,7 @@ impl Engine {
         !is_owed_much
     }
 
-    /// Who holds much, most first: those with half a request among them.
+    /// Clients for whom much is held, most first: those with half a request among them.
     pub fn holders(&self) -> Vec<(usize, u32)> {
         let mut asking: HashMap<u32, usize> = HashMap::new();
         for (ticket, rest) in &self.downstream.clients.asking {
@@ -170,12 +170,12 @@ impl Engine {
         holders
     }
 
-    /// What was counted so far.
+    /// All counts since the settings were adopted.
     pub fn counts(&self) -> &Counts {
         &self.downstream.context.counts
     }
 
-    /// What is done with which keys.
+    /// Counts by families of keys.
     pub fn families(&self) -> &Families {
         &self.downstream.context.families
     }
@@ -463,13 +463,13 @@ impl Engine {
         self.downstream.context.jobs.take_new()
     }
 
-    /// What came of one of them.
+    /// Takes the result of one of them.
     pub fn judged(&mut self, judged: Judged) {
         self.downstream.judged(judged);
         self.go_on_with_changes();
     }
 
-    /// How many values were looked at apart, or are, and the bytes of those that are.
+    /// Looks that were had apart, and the bytes of those under way.
     pub fn apart(&self) -> (u64, usize) {
         (
             self.downstream.context.jobs.count(),

@@ -1,12 +1,12 @@
-//! What clients do that is worth a line in the log: told once a second at most for
+//! Lines for the log about what clients do: told once a second at most for
 //! each kind, and how often it was left untold.
 
 use std::fmt::Write as _;
 
-/// How long a kind is not told of again, in microseconds.
+/// Time in which a kind is not told of again, in microseconds.
 const PAUSE_US: u64 = 1_000_000;
 
-/// What is told of.
+/// Kinds of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A connection that speaks the binary protocol.
@@ -17,7 +17,7 @@ pub(super) enum Kind {
     RefusedWrite,
 }
 
-/// How often a kind was told of.
+/// State of one kind.
 #[derive(Debug, Default, Clone, Copy)]
 struct Told {
     /// Before this nothing is.

@@ -1,15 +1,15 @@
-//! What is handed back to be used again, so that a request in steady state
+//! Buffers and keys that are handed back to be used again, so that a request in steady state
 //! allocates nothing. Bounded: what a burst needed does not stay.
 
 use crate::protocol::key::KeyBuf;
 
-/// What a new buffer holds before it grows: a line, or some values.
+/// Bytes that a new buffer holds before it grows: a line, or some values.
 const LINE_BYTES: usize = 512;
 const BUFFER_BYTES: usize = 4 << 10;
 /// The largest buffer worth keeping, and how much all may hold.
 const MAX_BUFFER_BYTES: usize = 256 << 10;
 const MAX_BYTES: usize = 2 << 20;
-/// How long one may lie unused.
+/// Time that a buffer may lie unused.
 const IDLE_US: u64 = 1_000_000;
 /// Keys kept.
 const MAX_KEYS: usize = 1024;
@@ -24,7 +24,7 @@ pub(super) struct Pool {
     buffers: Stack,
     /// The sum of their capacities.
     bytes: usize,
-    /// When those are forgotten that nobody needed.
+    /// Time of the next look for buffers that nobody needed.
     tidy_at_us: u64,
     // Each is as long as twenty of the entries that hold one.
     #[allow(clippy::vec_box)]
@@ -36,7 +36,7 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct Stack {
     idle: Vec<Vec<u8>>,
-    /// How many were never taken since the last look.
+    /// Buffers that were never taken since the last look.
     unused: usize,
 }
 

@@ -1,4 +1,4 @@
-//! What an engine works by, as a configuration says it.
+//! Settings of an engine, as a configuration says them.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use super::listener::ListenerId;
 use super::value::apart::Apart;
 use crate::policy::{Admission, Snapshot};
 
-/// What an engine works by.
+/// Settings of an engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What decides about each request.
+    /// Decides about each request.
     pub snapshot: Arc<Snapshot>,
     /// Who may connect to each listener that there is. Their places are those of
     /// the metrics' labels.
@@ -19,7 +19,7 @@ pub struct Settings {
     /// Connections to each server, without the one for large values; never
     /// changes.
     pub connections: usize,
-    /// What is looked at apart.
+    /// Bounds of the looks, at once and apart.
     pub apart: Apart,
 }
 

@@ -31,9 +31,9 @@ pub struct Gathering {
 #[derive(Debug)]
 struct Server {
     name: String,
-    /// Its lines so far; `None` once one was too much.
+    /// Lines so far; `None` once one was too much.
     lines: Option<Vec<u8>>,
-    /// It has said all.
+    /// Whether the server has said all.
     is_whole: bool,
 }
 
@@ -45,7 +45,7 @@ enum Section {
     Classes,
 }
 
-/// How the values of one name become one.
+/// Rules by which the values of one name become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Merge {
     Sum,
@@ -202,7 +202,7 @@ fn sum<'v>(values: impl Iterator<Item = &'v [u8]> + Clone) -> Option<String> {
     Some(format!("{sum:.6}"))
 }
 
-/// What the protocol's counters are.
+/// A whole number, as the protocol's counters are.
 fn number(value: &[u8]) -> Option<u128> {
     crate::protocol::parse_u64(value).map(u128::from)
 }

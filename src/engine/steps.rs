@@ -26,7 +26,7 @@ use crate::protocol::request::Verb;
 
 /// The CAS id of no item.
 const NO_ITEM: u64 = u64::MAX;
-/// How often a value is looked at that others change meanwhile.
+/// Most looks at a value that others change meanwhile.
 const MAX_LOOKS: u8 = 8;
 
 /// A change whose reply decides what comes next.
@@ -36,32 +36,32 @@ pub struct Stepwise {
     pub key: KeyBuf,
     /// Whether the client spelled it in base64.
     pub base64: bool,
-    /// Where the own copy lives.
+    /// Namespace of the own copy.
     pub own: SpaceId,
     /// The lane it goes to.
     pub lane: usize,
     /// Whether its siblings are deleted once it took effect.
     pub invalidates: bool,
-    /// What it does about a value that is hidden from its client.
+    /// Treatment of a value that is hidden from its client.
     pub on_hidden: OnHidden,
     pub stage: Stage,
 }
 
-/// What a change does about a value that is hidden from its client.
+/// Treatment of a value that is hidden from the client of a change.
 #[derive(Debug)]
 pub enum OnHidden {
     /// Nothing is hidden from it.
     Ignore,
-    /// It is stored in its place: an `add`.
+    /// Store in its place: an `add`.
     Replace(Original),
-    /// It is not carried out: what is told then.
+    /// Leave it, and answer with the refusal.
     Leave {
         original: Original,
         refusal: Cow<'static, [u8]>,
-        /// How often it may still be looked at.
+        /// Looks that are left.
         looks: u8,
     },
-    /// It is not counted: what is told then. The original, where it looks first.
+    /// Do not count it, and answer with the refusal. The original, where it looks first.
     Count {
         original: Option<Original>,
         refusal: Cow<'static, [u8]>,
@@ -121,7 +121,7 @@ pub enum OriginalHead {
 }
 
 impl Original {
-    /// The same, asked for as it is.
+    /// The change, asked for as it is.
     pub fn bound(mut self) -> Self {
         if let OriginalHead::Meta { is_bound, .. } = &mut self.head {
             *is_bound = true;
@@ -137,14 +137,14 @@ impl OriginalHead {
     }
 }
 
-/// How far a change is.
+/// Progress of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// The change itself was sent.
     Asked,
     /// The value in its way was asked for: what was found.
     Probed(Found),
-    /// It was sent again, for exactly that value.
+    /// Sent again, for exactly that value.
     Swapped,
 }
 
@@ -154,11 +154,11 @@ pub enum Found {
     Nothing,
     /// The client sees it.
     Seen(u64),
-    /// It is hidden from the client.
+    /// Hidden from the client.
     Hidden(u64),
 }
 
-/// What to do next.
+/// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Look at the value in the way.
@@ -171,7 +171,7 @@ pub enum Step {
     Invalidate,
 }
 
-/// What is still to be sent for a slot that waits for it.
+/// Requests still to be sent for a slot that waits for them.
 #[derive(Debug)]
 pub(super) enum Next {
     /// The next step of a change.
@@ -264,7 +264,7 @@ impl Stepwise {
     }
 }
 
-/// What a condition that we added says, in the words of a request without one.
+/// Replies that a condition which we added leads to, in the words of a request without one.
 const NOT_THERE: [(&[u8], &[u8]); 4] = [
     (b"EXISTS", b"NOT_STORED"),
     (b"NOT_FOUND", b"NOT_STORED"),
@@ -295,7 +295,7 @@ fn is_exists(reply: &[u8]) -> bool {
     matches!(reply, [b'E', b'X', b' ' | b'\r', ..]) || reply.starts_with(b"EXISTS\r\n")
 }
 
-/// What `incr` and `ma` say of a value that is no number.
+/// Whether the reply says that a value is no number, as `incr` and `ma` put it.
 fn is_no_number(reply: &[u8]) -> bool {
     reply.starts_with(b"CLIENT_ERROR cannot increment or decrement non-numeric value")
 }

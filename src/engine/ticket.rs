@@ -1,6 +1,6 @@
-//! Who waits for a reply: which slot of which client, and whether it is sent.
+//! Tickets: the slot of a client that waits for a reply, and whether one is sent.
 
-/// Which slot of which client a reply belongs to.
+/// A slot of a client, to which a reply belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Ticket {
     /// The client's place among those of its worker.
@@ -16,7 +16,7 @@ impl Ticket {
         slot: 0,
     };
 
-    /// This slot and those that were opened after it.
+    /// Counts up from this slot, to those that were opened after it.
     pub fn onwards(self) -> impl Iterator<Item = Self> {
         (0..).map(move |slots| Self {
             slot: self.slot.wrapping_add(slots),
@@ -25,7 +25,7 @@ impl Ticket {
     }
 }
 
-/// When a nominal reply is not sent.
+/// Cases in which a nominal reply is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quiet {
     /// Always sent.

@@ -1,4 +1,4 @@
-//! Who asks: what is known of a client, and what it is taken for.
+//! Identity of a client: what is known of it, and what it is taken for.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use super::counts::Counts;
 use super::listener::ListenerId;
 use crate::policy::{Identity, Standing, Tag, Told};
 
-/// Who asks.
+/// A client as its requests are decided for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Who {
-    /// Its namespace, and what it can load.
+    /// Namespace, and what it can load.
     pub identity: Identity,
     /// Row of the counters: its listener and namespace.
     pub origin: u32,
@@ -23,12 +23,12 @@ impl Who {
     };
 }
 
-/// What is known of a connection that was asked about.
+/// Facts about a connection that was asked about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// By each source.
     pub told: Told,
-    /// What that comes to at its listener.
+    /// The tag that those come to at its listener.
     pub tag: Option<Tag>,
 }
 

@@ -16,7 +16,7 @@ const EVASIVE: [&str; 20] = [
 const MOST: usize = 2;
 
 /// Rooms that have more, each with a bound that only becomes lower.
-const TO_REWRITE: &[(&str, usize)] = &[("src/engine", 22), ("src/pickle", 24)];
+const TO_REWRITE: &[(&str, usize)] = &[("src/pickle", 24)];
 
 /// First lines of a file's doc comments, with their numbers.
 fn openings(text: &str) -> impl Iterator<Item = (usize, &str)> {

@@ -35,16 +35,16 @@ const SAMPLED: u64 = 8;
 /// Names that keep values from being loaded, for each family.
 const MAX_GLOBALS: usize = 8;
 
-/// What was done with the keys of one family.
+/// Counts of the keys of one family.
 #[derive(Debug, Clone, Default)]
 pub struct Family {
-    /// What its keys start with.
+    /// Start of its keys.
     pub name: ArrayVec<u8, MAX_NAME_BYTES>,
     /// Keys that were read.
     pub reads: u64,
-    /// Those of them that were there for their reader.
+    /// Keys that were there for their reader.
     pub hits: u64,
-    /// Those that were hidden from it.
+    /// Keys that were hidden from their reader.
     pub hidden: u64,
     /// Values that were stored.
     pub writes: u64,
@@ -58,7 +58,7 @@ pub struct Family {
     pub not_looked_at: u64,
     /// Values that were not loadable for a reader, by reason.
     pub unloadable: ByReason,
-    /// What those named, most of them.
+    /// Globals that kept most of those from being loaded.
     pub globals: Vec<(String, u64)>,
     /// Requests that count.
     pub counters: u64,
@@ -71,14 +71,14 @@ pub struct Family {
 /// The families that are used most.
 #[derive(Debug)]
 pub struct Families {
-    /// What ends a name; `None` where families are switched off.
+    /// Bytes that end a name; `None` where families are switched off.
     ends: Option<Ends>,
     spaces: usize,
     /// Places in `entries`.
     index: HashTable<u16>,
     entries: Vec<Family>,
     hashing: RandomState,
-    /// Where the next sample begins.
+    /// Start of the next sample.
     next: usize,
     /// Reads so far.
     reads: u64,
@@ -281,7 +281,7 @@ impl Ends {
         Self(ends)
     }
 
-    /// What a key starts with; `None` if nothing ends it.
+    /// The start of a key, its family's name; `None` if nothing ends it.
     #[inline]
     fn name_of<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
         let ends = |at: usize| key.get(at).map(|&byte| self.0[usize::from(byte)]);

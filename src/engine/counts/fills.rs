@@ -34,9 +34,9 @@ const TICK_MASK: u64 = (1 << TICK_BITS) - 1;
 /// Misses of one key that are counted.
 const MAX_COUNT: u64 = (1 << COUNT_BITS) - 1;
 const COUNT_BITS: u32 = 4;
-/// Where the part of the hash begins in an entry, above tick and count.
+/// Lowest bit of the part of the hash in an entry, above tick and count.
 const PART_SHIFT: u32 = TICK_BITS + COUNT_BITS;
-/// How often a change of an entry is tried that others change as well.
+/// Attempts at changing an entry that others change as well.
 const MAX_TRIES: usize = 8;
 /// Entries of one hash.
 const WAYS: usize = 4;

@@ -1,4 +1,4 @@
-//! What one worker counted. Plain numbers: the shell publishes them as metrics.
+//! Counts of one worker. Plain numbers: the shell publishes them as metrics.
 
 pub(super) mod families;
 pub(super) mod fills;
@@ -15,10 +15,10 @@ use crate::protocol::request::Verb;
 /// it not.
 pub(super) const COUNTS: bool = !cfg!(feature = "uncounted");
 
-/// What memcached says of a value over its limit, and picklegate of one over its own.
+/// The reply to a value over the limit, memcached's or picklegate's own.
 pub(super) const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
 
-/// What came of one request, or of one key of a retrieval.
+/// Result of one request, or of one key of a retrieval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Outcome {
@@ -54,7 +54,7 @@ impl Outcome {
         Self::UpstreamMiss,
     ];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hit => "hit",
@@ -72,7 +72,7 @@ impl Outcome {
         }
     }
 
-    /// What a reply line says.
+    /// The outcome that a reply line tells.
     pub fn of_line(text: &[u8]) -> Self {
         match text {
             b"STORED" => Self::Stored,
@@ -101,7 +101,7 @@ impl Direction {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Read, Self::Write];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -110,7 +110,7 @@ impl Direction {
     }
 }
 
-/// What looks like it should be shared, but is isolated.
+/// Uses of a key that should be shared, but is isolated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Split {
@@ -122,7 +122,7 @@ impl Split {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Counter, Self::Lock];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -131,7 +131,7 @@ impl Split {
     }
 }
 
-/// What came of deleting one sibling.
+/// Result of deleting one sibling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Invalidation {
@@ -144,7 +144,7 @@ impl Invalidation {
     /// All results.
     pub const ALL: [Self; 3] = [Self::Deleted, Self::Absent, Self::Error];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Deleted => "deleted",
@@ -159,15 +159,15 @@ impl Invalidation {
 pub enum Closed {
     /// A line over its bound, or a body whose length is not certain.
     BadRequest,
-    /// It speaks the binary protocol.
+    /// The client speaks the binary protocol.
     Binary,
-    /// It was owed more than may wait for it.
+    /// The client was owed more than may wait for it.
     Backlog,
-    /// It took nothing of what it was owed for too long.
+    /// The client took nothing of what it was owed for too long.
     SendTimeout,
     /// An upstream failed in the middle of a value.
     Upstream,
-    /// It was still owed something when the time for the end was over.
+    /// The client was still owed something when the time for the end was over.
     Drain,
 }
 
@@ -182,7 +182,7 @@ impl Closed {
         Self::Drain,
     ];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -200,7 +200,7 @@ impl Closed {
 #[allow(missing_docs)]
 pub enum Untagged {
     NoTag,
-    /// It has a tag, which no namespace is for.
+    /// A tag is there, but no namespace is for it.
     NoNamespace,
 }
 
@@ -208,7 +208,7 @@ impl Untagged {
     /// All reasons.
     pub const ALL: [Self; 2] = [Self::NoTag, Self::NoNamespace];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::NoTag => "no_tag",
@@ -235,9 +235,9 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
 /// Count and sum of the latencies in one bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LatencyBucket {
-    /// How many.
+    /// Requests.
     pub count: u64,
-    /// Their sum, in microseconds.
+    /// Sum of their latencies, in microseconds.
     pub sum_us: u64,
 }
 
@@ -264,7 +264,7 @@ impl ByReason {
         }
     }
 
-    /// How often for this reason.
+    /// The count of one reason.
     pub fn of(&self, reason: &str) -> u64 {
         let found = self.counts.iter().find(|(name, _)| *name == reason);
         found.map_or(0, |(_, count)| *count)

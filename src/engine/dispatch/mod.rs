@@ -22,14 +22,14 @@ use crate::policy::{Decision, Snapshot, SpaceId, WriteKind};
 use crate::protocol::key::MAX_KEY_BYTES;
 use crate::protocol::request::{Head, Meta, Verb};
 
-/// How far a request was understood.
+/// Progress with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
     /// Done, with this many bytes after its head.
     Body(usize),
-    /// It needs this many bytes after its head.
+    /// Needs this many bytes after its head.
     Needs(usize),
-    /// It is here, and is taken again later.
+    /// Complete, but taken again later.
     Waits,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Dispatch<'e> {
     pub(super) connections: usize,
     /// The first lane of each server.
     pub(super) groups: &'e [usize],
-    /// Those that the snapshot is from.
+    /// The settings that the snapshot is from.
     pub(super) settings: &'e Settings,
     /// The client may be any runtime: which copy of a key is its own is not known.
     pub(super) is_anybody: bool,
@@ -74,7 +74,7 @@ impl<'k> ClientKey<'k> {
         }
     }
 
-    /// That of a meta command.
+    /// The key of a meta command.
     fn of(meta: &Meta<'k>) -> Self {
         Self {
             bytes: meta.key,
@@ -82,7 +82,7 @@ impl<'k> ClientKey<'k> {
         }
     }
 
-    /// That of a change which takes several steps.
+    /// The key of a change which takes several steps.
     fn again(change: &'k Stepwise) -> Self {
         Self {
             bytes: &change.key,
@@ -172,7 +172,7 @@ impl<'e> Dispatch<'e> {
         self.snapshot.decide(identity, key)
     }
 
-    /// As whoever made the request of a slot.
+    /// Decides for the client of a slot, as it was taken for when it asked.
     fn decide_for(&mut self, ticket: Ticket, key: &[u8]) -> Decision<'e> {
         let identity = self.downstream.clients.who(ticket).identity;
         self.snapshot.decide(identity, key)
@@ -288,7 +288,7 @@ fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
     reply
 }
 
-/// What a meta command on a hidden value is told.
+/// The reply to a meta command on a hidden value.
 fn refusal(code: &[u8], meta: &Meta<'_>) -> Cow<'static, [u8]> {
     let mut reply = meta_reply(code, meta);
     reply.extend_from_slice(b"\r\n");

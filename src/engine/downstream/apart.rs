@@ -227,7 +227,7 @@ impl Downstream {
         self.clients.mark_dirty(client);
     }
 
-    /// What a slot gets of a value of a retrieval.
+    /// Gives the bytes that a slot gets of a value of a retrieval.
     fn judged_value(
         &mut self,
         ticket: Ticket,

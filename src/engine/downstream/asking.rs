@@ -70,7 +70,7 @@ impl Asking {
 }
 
 impl Clients {
-    /// How many keys of a retrieval a client may ask for at once.
+    /// The number of keys of a retrieval that a client may ask for at once.
     #[inline]
     pub fn keys_at_once(&self, client: u32) -> usize {
         self.slab[client as usize].window.keys()

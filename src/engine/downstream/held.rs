@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-/// What a slot may not write yet.
+/// Bytes that a slot may not write yet.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pieces: VecDeque<Piece>,
@@ -17,7 +17,7 @@ struct Piece {
 }
 
 impl Held {
-    /// What this job comes to has its place here.
+    /// Keeps a place for the bytes that this job comes to.
     pub(super) fn wait(&mut self, job: u32) {
         self.pieces.push_back(Piece {
             job: Some(job),
@@ -25,7 +25,7 @@ impl Held {
         });
     }
 
-    /// Where goes what comes behind.
+    /// The buffer for what comes behind all of that.
     pub(super) fn tail(&mut self) -> &mut Vec<u8> {
         if self.pieces.back().is_none_or(|last| last.job.is_some()) {
             let bytes = Vec::new();

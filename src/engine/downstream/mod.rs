@@ -45,13 +45,13 @@ pub use window::MAX_IN_FLIGHT;
 /// All clients of a worker, and what serving them takes.
 #[derive(Debug)]
 pub struct Downstream {
-    /// Who is connected, and what each is owed.
+    /// All clients.
     pub clients: Clients,
-    /// What requests of all of them share.
+    /// State that requests of all of them share.
     pub context: Context,
 }
 
-/// Who is connected, and what each is owed.
+/// Connected clients, and the replies that each is owed.
 #[derive(Debug, Default)]
 pub struct Clients {
     /// By client.
@@ -64,7 +64,7 @@ pub struct Clients {
     pub(super) flag_tags: Vec<FlagTag>,
     /// Slots that wait for the statistics of the whole process.
     pub(super) questions: Vec<Ticket>,
-    /// How many do, those that were taken included.
+    /// Number of those slots, with those that were taken and not answered.
     pub(super) unanswered: usize,
     /// Retrievals with keys that are still to be asked for.
     pub(super) asking: HashMap<Ticket, Asking>,

@@ -35,7 +35,7 @@ impl Downstream {
         session.abort(&mut desk);
     }
 
-    /// The same, where it did not go by itself.
+    /// Gives up on a client that did not go by itself.
     pub fn give_up(&mut self, client: u32, why: Closed) {
         if !self.clients.get(client).is_dead() {
             self.context

@@ -29,19 +29,19 @@ pub(super) const MIN_MOVED_BYTES: usize = 64 << 10;
 /// One downstream connection.
 #[derive(Debug)]
 pub struct Session {
-    /// Who is at the other end.
+    /// The client's namespace and row of the counts.
     pub who: Who,
     /// The listener it came by, which may be gone.
     pub listener: ListenerId,
-    /// What is known of it, where that is not the listener's to say.
+    /// Facts about the client that are not the listener's to say.
     pub known: Option<Arc<Known>>,
-    /// It may say who it is.
+    /// Whether the client may say who it is.
     pub(in crate::engine) asks: bool,
     /// Nobody knows it, and its requests are refused.
     pub refused: bool,
-    /// Its requests are not simply those of its namespace.
+    /// Whether requests need more than the namespace to be decided.
     pub(in crate::engine) unsure: bool,
-    /// It was counted as untagged.
+    /// Whether the client was counted as untagged.
     pub(in crate::engine) told_untagged: bool,
     /// Bytes for the client; the first `sent` were written.
     pub out: Vec<u8>,
@@ -55,12 +55,12 @@ pub struct Session {
     pub searched: usize,
     /// Bytes of `inbox` without which nothing can go on.
     pub need: usize,
-    /// It has sent something.
+    /// Whether the client has sent anything.
     pub(in crate::engine) has_spoken: bool,
     pub(super) life: Life,
     /// Stopped reading because too much is under way.
     pub paused: bool,
-    /// Its requests go to the lane for large values.
+    /// Whether requests go to the lane for large values.
     pub bulk: bool,
     /// Waits for what is under way to change to that lane, or back.
     pub(super) moving: bool,
@@ -72,7 +72,7 @@ pub struct Session {
     /// slots but [`Kind::Single`], which hold a line each, and values that are looked
     /// at apart.
     pub(super) waiting: usize,
-    /// What of it is counted in [`held`](super::Clients::held).
+    /// The part that is counted in [`held`](super::Clients::held).
     pub(super) counted: u32,
     /// Slots that hold up what comes after them, and a store that is looked at apart;
     /// nothing more is taken meanwhile.
@@ -216,7 +216,7 @@ impl Session {
     }
 }
 
-/// What delivering to one client needs beside its session.
+/// Parts of a worker that delivering to one client needs beside its session.
 pub(super) struct Desk<'s> {
     pub(super) client: u32,
     pub(super) dirty: &'s mut VecDeque<u32>,
@@ -227,7 +227,7 @@ pub(super) struct Desk<'s> {
     pub(super) now_us: u64,
 }
 
-/// What becomes of the client; `at` is the place of a slot.
+/// Delivery to the client; `at` is the place of a slot.
 impl Session {
     /// Notes that there is something new.
     pub(super) fn mark(&mut self, desk: &mut Desk<'_>) {

@@ -8,10 +8,10 @@ use crate::engine::ticket::Quiet;
 use crate::engine::who::Who;
 use crate::protocol::request::Verb;
 
-/// What ends the values of a retrieval.
+/// The end of the values of a retrieval.
 pub(super) const END: &[u8] = b"END\r\n";
 
-/// What a single reply is made of.
+/// Sources of a single reply.
 #[derive(Debug)]
 pub enum Work {
     /// The reply of the own copy, as it is.
@@ -57,19 +57,19 @@ pub(super) struct Slot {
     pub(super) started_us: u64,
     /// Since when it waits for its upstream, by the steady clock.
     pub(super) since_us: u64,
-    /// It is a change that may take more steps: the client's next requests wait for
+    /// Whether it is a change that may take more steps: the client's next requests wait for
     /// it, or they would overtake those.
     pub(super) holds_up: bool,
-    /// It is a retrieval with keys that are still to be asked for; they hold up what
+    /// Whether it is a retrieval with keys that are still to be asked for; they hold up what
     /// comes after it, too.
     pub(super) is_asking: bool,
-    /// Its upstream took too long: those are not asked for any more.
+    /// Whether its upstream took too long: keys left are not asked for any more.
     pub(super) is_late: bool,
     /// Bytes of values that came for it.
     pub(super) came: u64,
-    /// What the client gets when its turn comes.
+    /// Bytes for the client when its turn comes.
     pub(super) stash: Vec<u8>,
-    /// What it gets behind that: never there without a value that is looked at apart.
+    /// Bytes behind those: never there without a value that is looked at apart.
     pub(super) held: Option<Box<Held>>,
 }
 

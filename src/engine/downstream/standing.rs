@@ -1,4 +1,4 @@
-//! What clients are taken for: by what is known of them, under the settings.
+//! Standing of clients: what is known of them, weighed under the settings.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::engine::settings::Settings;
 use crate::engine::who::{Known, Who};
 use crate::policy::{Admission, Identity, Snapshot, Source, SpaceId, Standing, Tag, Told};
 
-/// What a client is told whose listener went while its requests waited.
+/// The error for a client whose listener went while its requests waited.
 const GONE: &[u8] = b"SERVER_ERROR picklegate: this listener is gone\r\n";
 
 impl Session {
-    /// Its tag, if any source told one that its listener believes.
+    /// The client's tag, if any source told one that its listener believes.
     pub fn tag(&self) -> Option<&Tag> {
         self.known.as_deref()?.tag.as_ref()
     }

@@ -120,13 +120,13 @@ impl Downstream {
     }
 }
 
-/// Where the values of one slot go, and how they are looked at.
+/// The way of values to one slot.
 pub(in crate::engine) struct Values<'s> {
     buffer: &'s mut Vec<u8>,
     /// Nobody gets to see them.
     deaf: bool,
     identity: Identity,
-    /// Where they are judged and counted.
+    /// The counts, and the look at each value.
     pub(in crate::engine) context: &'s mut Context,
     hits: u64,
     hidden: u64,

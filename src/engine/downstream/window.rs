@@ -39,14 +39,14 @@ impl Window {
         self.0 = (self.0 + 1).min(MAX_IN_FLIGHT as u16);
     }
 
-    /// How many keys of a retrieval are asked for at first: fewer than requests, for a
+    /// The number of keys of a retrieval asked for at first: fewer than requests, for a
     /// client has one of these far more often.
     #[inline]
     pub(super) fn keys(self) -> usize {
         usize::from(self.0 / 2).clamp(1, MAX_KEYS)
     }
 
-    /// How many keys are asked for after so many, for which so many bytes came.
+    /// The number of keys asked for after so many, for which so many bytes came.
     pub(super) fn more_keys(keys: usize, bytes: usize) -> usize {
         let fits = BYTES * keys / bytes.max(1);
         fits.min(2 * keys).clamp(1, MAX_KEYS)

@@ -345,7 +345,7 @@ impl Lane {
             }
             Some(Reply::Meta(owed)) => owed.meta.restore.give_back(&mut downstream.context.pool),
             Some(Reply::Through(through)) => {
-                through.restore.give_back(&mut downstream.context.pool)
+                through.restore.give_back(&mut downstream.context.pool);
             }
             _ => {}
         }

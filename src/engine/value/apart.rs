@@ -19,10 +19,10 @@ use crate::protocol::key::KeyBuf;
 /// lanes that most clients share.
 const LARGE_SHARE: usize = 4;
 
-/// What is looked at apart, and how much at a time.
+/// Bounds of the looks that are had at once, and of those apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Apart {
-    /// What is not.
+    /// Values that are looked at among other work.
     pub inline: Inline,
     /// Bytes of all jobs under way. At the bound nothing more is taken from where the
     /// next value comes from.
@@ -49,20 +49,20 @@ pub struct Job {
     asks: Asks,
     flags: u32,
     bytes: Vec<u8>,
-    /// Where in the bytes the value is.
+    /// Place of the value in the bytes.
     value: Range<usize>,
 }
 
-/// What is to be found out.
+/// Questions about a value.
 #[derive(Debug)]
 enum Asks {
-    /// What a reader gets.
+    /// Shows a reader what it gets.
     Read(Look),
     /// Whether a writer may store it under this client key.
     Write(Box<KeyBuf>),
 }
 
-/// What came of a job.
+/// Result of a job.
 #[derive(Debug)]
 pub struct Judged {
     pub(in crate::engine) id: u32,
@@ -135,7 +135,7 @@ impl Job {
     }
 }
 
-/// What a value was on its way to.
+/// Destinations of a value.
 #[derive(Debug)]
 pub(in crate::engine) enum Awaits {
     /// A slot of a retrieval, where its line and itself go.
@@ -144,7 +144,7 @@ pub(in crate::engine) enum Awaits {
         client_key: Box<KeyBuf>,
         on_miss: OnMiss,
     },
-    /// The same, of a copy of another: the next that may be asked for.
+    /// A slot as well, for a copy of another: the next that may be asked for.
     Through {
         ticket: Ticket,
         client_key: Box<KeyBuf>,
@@ -166,7 +166,7 @@ pub(in crate::engine) enum Awaits {
 }
 
 impl Awaits {
-    /// Whose it is.
+    /// The client it is for.
     fn client(&self) -> u32 {
         match self {
             Self::Value { ticket, .. }
@@ -189,9 +189,9 @@ pub(in crate::engine) struct Jobs {
     bytes: usize,
     /// Jobs since the start.
     all: u64,
-    /// Those that nobody has taken yet.
+    /// Jobs that nobody has taken yet.
     new: Vec<Job>,
-    /// What was found out about the stores that their clients go on with.
+    /// Findings about the stores that their clients go on with.
     stores: HashMap<u32, Findings>,
     /// Clients with a store that waits for room, and how much.
     waiting: VecDeque<(u32, usize)>,
@@ -221,7 +221,7 @@ impl Jobs {
         self.bytes
     }
 
-    /// How many there have been.
+    /// Number of jobs since the start.
     pub(in crate::engine) fn count(&self) -> u64 {
         self.all
     }
@@ -307,7 +307,7 @@ impl Jobs {
 
     // Stores ---------------------------------------------------------------
 
-    /// What was found out about the store that a client goes on with.
+    /// Takes the findings about the store that a client goes on with.
     pub(in crate::engine) fn take_store(&mut self, client: u32) -> Option<Findings> {
         self.stores.remove(&client)
     }

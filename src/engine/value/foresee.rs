@@ -1,4 +1,4 @@
-//! What would become of a value, for those who ask before it comes.
+//! Foresight: the look at a value before it comes, for those who ask.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use super::judged::{Judged, PROTOCOL, Shown};
 use crate::pickle::{Pause, Reason, Verdict};
 use crate::policy::{Decision, Identity, Look, Snapshot};
 
-/// What a client would get of a value, and why.
+/// The value as a client would get it, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreseen {
-    /// What it gets.
+    /// Treatment of the value.
     pub shown: Shown,
-    /// How long that is, if it is not the value as it is.
+    /// Length of the rewritten form, if it is not the value as it is.
     pub rewritten_bytes: usize,
     /// Whether it can load the value; `None` if nobody looked, or saw a pickle.
     pub verdict: Option<Verdict>,
@@ -22,7 +22,7 @@ pub struct Foreseen {
     pub no_form: Option<&'static str>,
 }
 
-/// What a client would get of a value.
+/// Foresees what a client would get of a value.
 pub fn foresee_read(
     snapshot: &Arc<Snapshot>,
     identity: Identity,

@@ -16,7 +16,7 @@ use crate::policy::{Decision, Identity, Look, Snapshot, Whole};
 /// Refusals of the firewall that wait to be logged, at most.
 const MAX_NOTES: usize = 8;
 
-/// How much is looked at among other work, in bytes as they are when inflated.
+/// Bounds of the looks among other work, in bytes as they are when inflated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inline {
     /// The longest value.
@@ -47,29 +47,29 @@ impl Default for Inline {
 #[derive(Debug)]
 pub struct Looker {
     pub(super) snapshot: Arc<Snapshot>,
-    /// How clients mark pickles.
+    /// Marks of pickles in the client flags.
     pub(super) encoding: Encoding,
     pub(super) sniffer: Sniffer,
     pub(super) inflater: Inflater,
     pub(super) scanner: Scanner,
     transcoder: Transcoder,
-    /// What came of inflating the value that is looked at, if it was compressed.
+    /// Result of inflating the value that is looked at, if it was compressed.
     pub(super) inflated: Result<(), InflateError>,
     inline: Inline,
     /// Bytes that may still be looked at before the clock is.
     left: usize,
-    /// What the last value that was not loadable named, if that is to blame.
+    /// Name that kept the last value from being loaded, if one is to blame.
     pub(in crate::engine) blamed: String,
     /// The value that takes the place of one that was [`Shown::Rewritten`].
     pub(in crate::engine) rewritten: Vec<u8>,
-    /// What the firewall refused so far.
+    /// Number of refusals of the firewall.
     refused: u64,
     /// The refusals that are worth a line in the log: the first, the second, the
     /// fourth, ... of this worker.
     pub(super) notes: Vec<String>,
 }
 
-/// What was judged, with all that the look left in its looker.
+/// Result of a look, with all that it left in its looker.
 #[derive(Debug)]
 pub(in crate::engine) struct Findings {
     judged: Judged,
@@ -103,7 +103,7 @@ impl Looker {
         Arc::ptr_eq(&self.snapshot, snapshot)
     }
 
-    /// How many namespaces there are.
+    /// The number of namespaces.
     pub fn namespaces(&self) -> usize {
         self.snapshot.namespaces.len()
     }
@@ -357,7 +357,7 @@ impl Looker {
             .unwrap_or(Verdict::NotLookedAt)
     }
 
-    /// What all of a value, inflated for that, is to the readers of a key.
+    /// Judges all of a value, inflated for that, for the readers of a key.
     fn judge_for_all(
         &mut self,
         decision: Decision<'_>,

@@ -1,4 +1,4 @@
-//! What a look at a value says of it: what becomes of it, and what was found. Plain
+//! Facts that a look at a value tells: what becomes of it, and what was found. Plain
 //! facts, which the counts and whoever passes the value on read alike.
 
 use crate::pickle::{self, Header, Verdict};
@@ -10,12 +10,12 @@ pub(super) const FIREWALL: &str = "firewall";
 /// ... and the one of what is no whole pickle.
 pub(super) const BROKEN: &str = "broken";
 
-/// What becomes of a value that was looked at.
+/// Treatment of a value that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// Its reader gets all of it; a store of it goes on.
+    /// Pass all of it to its reader; a store of it goes on.
     AsIs,
-    /// Its reader gets nothing; a store of it is rejected.
+    /// Pass nothing to its reader; a store of it is rejected.
     Hidden,
     /// `Looker::rewritten` in its place, with these client flags.
     Rewritten(u32),
@@ -23,21 +23,21 @@ pub enum Shown {
     Later,
 }
 
-/// What a look at a value says. Nothing of it is counted yet.
+/// Result of a look at a value. Nothing of it is counted yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Judged {
-    /// What becomes of it.
+    /// Treatment of the value.
     pub shown: Shown,
-    /// What it is, if it was looked at and is a pickle.
+    /// The pickle, if it was looked at and is one.
     pub pickle: Option<Pickle>,
 }
 
-/// What a pickle is to its reader; one on its way in, to all readers of its key.
+/// A pickle as its reader sees it; one on its way in, as all readers of its key do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pickle {
     /// The protocol that it declares or needs, if that is known.
     pub protocol: Option<u8>,
-    /// Who wrote it.
+    /// The writer, as far as the bytes tell.
     pub writer: Writer,
     /// Whether it can be loaded.
     pub verdict: Verdict,
@@ -45,11 +45,11 @@ pub struct Pickle {
     pub reason: Option<&'static str>,
     /// Why it has no other form, if one was wanted, as metrics name it.
     pub no_form: Option<&'static str>,
-    /// It is another namespace's copy, which nobody asked for unless it is shown.
+    /// Whether it is another namespace's copy, which nobody asked for unless it is shown.
     pub of_another: bool,
 }
 
-/// Who wrote a value, where its bytes are certain.
+/// Writers of a value, where its bytes are certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Writer {
@@ -60,19 +60,19 @@ pub enum Writer {
     Python3,
 }
 
-/// What was done with a value that was read.
+/// Actions on a value that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Action {
     Served,
     Hidden,
     Transcoded,
-    /// It was another namespace's copy.
+    /// Served from another namespace's copy.
     ReadThrough,
 }
 
 impl Judged {
-    /// What was not looked at, or is no pickle.
+    /// A value that was not looked at, or is no pickle.
     pub(super) const PLAIN: Self = Self::unseen(Shown::AsIs);
 
     /// A value of which nothing is known.
@@ -93,7 +93,7 @@ impl Judged {
         }
     }
 
-    /// What is done with a pickle that is read; `None` if nobody asked for it.
+    /// The action on a pickle that is read; `None` if nobody asked for it.
     #[inline]
     pub fn action(&self) -> Option<Action> {
         let pickle = self.pickle.as_ref()?;
@@ -152,7 +152,7 @@ impl Writer {
         }
     }
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -183,7 +183,7 @@ impl Action {
         Self::ReadThrough,
     ];
 
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Served => "served",

@@ -1,4 +1,4 @@
-//! How a value is looked at on its way: the look itself, and what comes of it, each in
+//! Looks at values on their way: the look itself, and what comes of it, each in
 //! a file below.
 
 pub(super) mod apart;

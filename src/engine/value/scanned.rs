@@ -1,4 +1,4 @@
-//! What a scan of a whole value tells of it, the firewall's word included. Knows no
+//! Facts that a scan of a whole value tells, the firewall's word included. Knows no
 //! rule: who judges says which readers count and which list.
 
 use super::judged::{BROKEN, FIREWALL, Pickle};
@@ -6,14 +6,14 @@ use crate::pickle::{
     Broken, Extensions, Firewall, Header, InflateError, Reason, Scan, Scanner, Verdict,
 };
 
-/// What is known of a value that was looked at whole.
+/// Facts about a value that was looked at whole.
 pub(super) struct Scanned<'f> {
-    /// What the firewall refuses is loadable for nobody.
+    /// The pickle; one that the firewall refuses is loadable for nobody.
     pub(super) pickle: Pickle,
     /// The module and the name that are to blame if it is not loadable.
     pub(super) global: Option<(&'f str, &'f str)>,
     pub(super) scan: Option<Scan<'f>>,
-    /// What the firewall has to say.
+    /// The firewall's line for the log.
     pub(super) note: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What a reader is shown of a pickle that was looked at whole: all of it, nothing, or
+//! Decides how much of a pickle that was looked at whole is shown: all of it, nothing, or
 //! another form that was judged again. Knows what was found, and counts nothing.
 
 use super::judged::{FIREWALL, Pickle, Shown};
@@ -8,7 +8,7 @@ use crate::pickle::{Extensions, Reader, Scan, Scanner, Verdict, Writer};
 use crate::policy::Whole;
 
 impl Whole {
-    /// What becomes of a pickle as it is.
+    /// The treatment of a pickle as it is.
     pub(super) fn shows(self, pickle: &Pickle) -> Shown {
         let hiding = if pickle.reason == Some(FIREWALL) {
             Self::ENFORCE
