@@ -10,7 +10,8 @@ pub struct Broken {
     pub at: u32,
 }
 
-/// What is wrong with bytes that are no pickle.
+/// What is wrong with bytes that are no pickle. In one register: a walk returns it from
+/// every operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Flaw {
@@ -49,7 +50,9 @@ pub enum Flaw {
     #[error("the pickle is too large to look at")]
     TooLarge,
     #[error("more than {0} values at once")]
-    TooMany(usize),
+    TooMany(u32),
     #[error("more than {0} names")]
     TooManyNames(u32),
 }
+
+const _: () = assert!(size_of::<Flaw>() == 8);

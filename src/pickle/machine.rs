@@ -13,7 +13,7 @@ use super::node::{Kind, NO_GLOBAL, Node, Span, int};
 #[allow(clippy::wildcard_imports)] // All of them, each in its arm.
 use super::opcode::*;
 use super::operands::{Operands, is_float, is_python_text, is_raw_text, memo_key, quoted};
-use super::pause::Pause;
+use super::pause::{Pause, WHOLE_BYTES};
 
 /// Longest pickle that is looked at, in bytes: positions are 32 bits.
 const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
@@ -23,13 +23,10 @@ const KEPT_ITEMS: usize = 6;
 
 /// The most values that a walk remembers at once: 64 MiB of them. Picklers put a thousand
 /// items at a time into a container; only tuples and memos grow beyond.
-const MAX_NODES: usize = 4 << 20;
+const MAX_NODES: u32 = 4 << 20;
 
-/// Opcodes, at most, between two looks at how many that are.
-const NODES_STEP: usize = 64 << 10;
-
-/// The most things that a pickle may name.
-const MAX_GLOBALS: u32 = 64 << 10;
+/// The most globals that a pickle may name.
+const MAX_NAMES: u32 = 64 << 10;
 
 /// Capacity (in elements) that a machine keeps for the next pickle, however short.
 const KEPT_CAPACITY: usize = 64 * 1024;
@@ -61,6 +58,10 @@ pub(super) struct Named {
 pub(super) trait Observer {
     /// The pickle names a global: gives the number by which it is to be known.
     fn global(&mut self, at: u32, named: Named, pickle: &[u8]) -> u32;
+    /// How many globals it knows apart.
+    fn names(&self) -> usize {
+        0
+    }
     /// A string of any kind is pushed.
     fn string(&mut self, _node: Node, _pickle: &[u8]) {}
     /// An integer in decimal digits (INT, LONG).
@@ -308,7 +309,7 @@ impl Machine {
             if index > at {
                 return Err(Flaw::MemoIndex(index as u32));
             }
-            if index >= MAX_NODES {
+            if index >= MAX_NODES as usize {
                 return Err(Flaw::TooMany(MAX_NODES));
             }
             self.vacant += (index + 1 - self.memo.len()) as u32;
@@ -402,25 +403,31 @@ impl Machine {
         Ok(())
     }
 
+    /// Ends a walk that takes too much memory.
+    #[cold]
+    fn check_size<O: Observer>(&self, observer: &O) -> Result<(), Flaw> {
+        let nodes = self.stack.len() + self.memo.len() + self.items.len();
+        if nodes > MAX_NODES as usize {
+            return Err(Flaw::TooMany(MAX_NODES));
+        }
+        if observer.names() > MAX_NAMES as usize {
+            return Err(Flaw::TooManyNames(MAX_NAMES));
+        }
+        Ok(())
+    }
+
     fn run<O: Observer>(&mut self, pickle: &[u8], observer: &mut O) -> Result<Walked, Flaw> {
         let mut walk = Walk::Paused { protocols: 0 };
         loop {
-            // An opcode adds a value at most, but for `DUP` and the memo's, which add one to
-            // each list.
-            let nodes = self.stack.len() + self.memo.len() + self.items.len();
-            if nodes > MAX_NODES {
-                return Err(Flaw::TooMany(MAX_NODES));
-            }
-            let until = self
-                .pause
-                .piece(pickle, self.at)
-                .len()
-                .min(self.at + NODES_STEP);
+            let until = self.pause.piece(pickle, self.at).len();
             walk = match walk {
                 Walk::Ended(walked) => return Ok(walked),
                 Walk::Paused { .. } if self.at >= pickle.len() => return Err(Flaw::NoStop),
                 Walk::Paused { protocols } => self.run_until(until, pickle, observer, protocols)?,
             };
+            if pickle.len() > WHOLE_BYTES {
+                self.check_size(observer)?;
+            }
         }
     }
 
@@ -576,7 +583,7 @@ impl Machine {
                     {
                         return Err(Flaw::Utf8);
                     }
-                    let global = global(observer, pickle, here, named)?;
+                    let global = global(observer, pickle, here, named);
                     if op == INST {
                         let (from, mark) = self.pop_mark()?;
                         observer.close(op, here as u32, mark, None);
@@ -602,7 +609,7 @@ impl Machine {
                         protocol: self.protocol,
                     };
                     observer.stack_global(here as u32, module, name);
-                    let global = global(observer, pickle, here, named)?;
+                    let global = global(observer, pickle, here, named);
                     self.stack.push(global);
                 }
                 REDUCE | NEWOBJ => {
@@ -805,7 +812,7 @@ impl Machine {
                     extension: Some(code),
                     protocol: self.protocol,
                 };
-                let global = global(observer, pickle, here, named)?;
+                let global = global(observer, pickle, here, named);
                 self.stack.push(global);
             }
             NEWOBJ_EX => {
@@ -917,23 +924,15 @@ fn check_members(items: &[Node]) -> Result<(), Flaw> {
     Ok(())
 }
 
-fn global<O: Observer>(
-    observer: &mut O,
-    pickle: &[u8],
-    at: usize,
-    named: Named,
-) -> Result<Node, Flaw> {
+fn global<O: Observer>(observer: &mut O, pickle: &[u8], at: usize, named: Named) -> Node {
     let number = observer.global(at as u32, named, pickle);
-    if number >= MAX_GLOBALS {
-        return Err(Flaw::TooManyNames(MAX_GLOBALS));
-    }
     observer.pushed(number);
-    Ok(Node {
+    Node {
         kind: Kind::Global,
         at: at as u32,
         a: number,
         b: 0,
-    })
+    }
 }
 
 /// The decimal integer of an INT or LONG.

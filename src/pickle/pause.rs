@@ -4,6 +4,9 @@
 /// Work between two pauses, in bytes of a pickle: the slowest ones take about a
 /// tenth of a millisecond for them.
 const BYTES: usize = 4 << 10;
+/// The longest pickle that is walked in one piece if nobody pauses, in bytes: what it may
+/// make a walk remember needs no bound.
+pub(super) const WHOLE_BYTES: usize = 256 << 10;
 /// The same, in things that a pickle names.
 const NAMES: usize = 64;
 
@@ -31,7 +34,7 @@ impl Pause {
     /// come to its end pauses, and asks for a longer one.
     #[inline]
     pub(super) fn piece(self, bytes: &[u8], at: usize) -> &[u8] {
-        if self.0.is_none() {
+        if self.0.is_none() && bytes.len() <= WHOLE_BYTES {
             return bytes;
         }
         self.now();

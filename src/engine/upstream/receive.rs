@@ -177,8 +177,45 @@ impl Lane {
             intake: &mut self.intake,
             counts: &mut self.counts,
         };
-        let body = &input[line.total..];
-        let taken = owed.reply.take(&mut front, downstream, line.text, body)?;
+        let (text, body) = (line.text, &input[line.total..]);
+        let front = &mut front;
+        let taken = match &mut owed.reply {
+            &mut Reply::Line { ticket, verb } => {
+                check(verb, text)?;
+                downstream.line(ticket, text);
+                Taken::Whole(0)
+            }
+            &mut Reply::Sibling {
+                ticket,
+                verb,
+                target,
+            } => {
+                check(verb, text)?;
+                // `md` was sent under no condition and with no flag that is answered: any
+                // other line is of another request.
+                let is_plain = is_error(text) || matches!(text, b"HD" | b"NF");
+                if verb == Verb::Md && !is_plain {
+                    return Err(ReplyError::Malformed);
+                }
+                downstream.sibling(ticket, target, text);
+                Taken::Whole(0)
+            }
+            &mut Reply::Stats { ticket, server } => {
+                check(Verb::Stats, text)?;
+                downstream.statistic(ticket, server, text);
+                if text.starts_with(b"STAT ") {
+                    Taken::Part
+                } else {
+                    downstream.finish(ticket);
+                    Taken::Whole(0)
+                }
+            }
+            Reply::Values(values) => values.take(front, downstream, text, body)?,
+            Reply::Meta(meta) => meta.take(front, downstream, text, body)?,
+            Reply::Probe(probe) => probe.take(front, downstream, text, body)?,
+            Reply::Through(through) => through.take(front, downstream, text, body)?,
+            Reply::Late(late) => late.take(front, downstream, text)?,
+        };
         Ok(match taken {
             Taken::Lacks => 0,
             Taken::Part => line.total,
@@ -193,54 +230,6 @@ impl Lane {
     fn is_alone(&self) -> bool {
         let written = self.base + self.written as u64;
         self.owed.get(1).is_none_or(|next| next.start >= written)
-    }
-}
-
-impl Reply {
-    /// Takes the first line of the reply that is owed, and of its value what is looked at.
-    fn take(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-        body: &[u8],
-    ) -> Result<Taken, ReplyError> {
-        match self {
-            Self::Values(values) => values.take(front, downstream, text, body),
-            Self::Meta(meta) => meta.take(front, downstream, text, body),
-            Self::Probe(probe) => probe.take(front, downstream, text, body),
-            Self::Through(through) => through.take(front, downstream, text, body),
-            Self::Late(late) => late.take(front, downstream, text),
-            &mut Self::Line { ticket, verb } => {
-                check(verb, text)?;
-                downstream.line(ticket, text);
-                Ok(Taken::Whole(0))
-            }
-            &mut Self::Sibling {
-                ticket,
-                verb,
-                target,
-            } => {
-                check(verb, text)?;
-                // `md` was sent under no condition and with no flag that is answered: any
-                // other line is of another request.
-                let is_plain = is_error(text) || matches!(text, b"HD" | b"NF");
-                if verb == Verb::Md && !is_plain {
-                    return Err(ReplyError::Malformed);
-                }
-                downstream.sibling(ticket, target, text);
-                Ok(Taken::Whole(0))
-            }
-            &mut Self::Stats { ticket, server } => {
-                check(Verb::Stats, text)?;
-                downstream.statistic(ticket, server, text);
-                if text.starts_with(b"STAT ") {
-                    return Ok(Taken::Part);
-                }
-                downstream.finish(ticket);
-                Ok(Taken::Whole(0))
-            }
-        }
     }
 }
 

@@ -211,6 +211,10 @@ impl Observer for Recorder<'_> {
         number
     }
 
+    fn names(&self) -> usize {
+        self.globals.list.len()
+    }
+
     #[inline]
     fn string(&mut self, node: Node, pickle: &[u8]) {
         let span = node.bytes();
