@@ -16,7 +16,8 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use picklegate::engine::Fills;
 use picklegate::pickle::{Encoding, Sniffer};
-use picklegate::policy::{Distribution, Ring, RuntimeTag, SpaceId, bucket};
+use picklegate::policy::family::Namer;
+use picklegate::policy::{Distribution, Ring, RuntimeTag, Separators, SpaceId, bucket};
 use picklegate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use picklegate::protocol::request::parse_head;
 
@@ -124,6 +125,24 @@ fn decision(criterion: &mut Criterion) {
     }
 }
 
+/// Times the name of a family, for keys as applications make them: one key an iteration.
+fn family(criterion: &mut Criterion) {
+    let table = include_str!("../../tests/fixtures/families/keys.tsv");
+    let keys = table
+        .lines()
+        .skip(1)
+        .filter_map(|row| row.split('\t').nth(1));
+    let keys: Vec<_> = keys.collect();
+    let namer = Namer::new(&Separators::default());
+    let mut next = keys.iter().cycle();
+    criterion.bench_function("name of a family", |bencher| {
+        bencher.iter(|| {
+            let key = next.next().expect("the table has rows");
+            namer.name(black_box(key.as_bytes()))
+        });
+    });
+}
+
 fn sniff(criterion: &mut Criterion) {
     let encoding = Encoding::default();
     let value = pickle(4096);
@@ -177,6 +196,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_millis(800));
-    targets = parser, key_codec, decision, sniff, replies
+    targets = parser, key_codec, decision, family, sniff, replies
 }
 criterion_main!(parts);

@@ -70,7 +70,7 @@ impl Context {
         Self {
             clock: Clock::default(),
             counts: Counts::new(spaces),
-            families: Families::new(snapshot.families, spaces),
+            families: Families::under(snapshot),
             fills,
             notes: Notes::default(),
             looker: Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE),
@@ -89,7 +89,7 @@ impl Context {
         let spaces = snapshot.codec.spaces().len();
         self.fills.renumber(&snapshot.namespaces);
         self.counts = Counts::new(spaces);
-        self.families = Families::new(snapshot.families, spaces);
+        self.families = Families::under(snapshot);
         // Stores that their clients still go on with were judged by the old settings.
         self.jobs.adopt(Arc::clone(snapshot), apart.max_bytes);
         self.looker = Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE);

@@ -2,6 +2,7 @@
 //! which server. Knows no wire format and no socket.
 
 mod admission;
+pub mod family;
 mod key;
 mod plan;
 mod ring;
@@ -11,6 +12,7 @@ mod rules;
 mod runtime;
 
 pub use admission::{Admission, Identify, SOURCES, Source, Standing, Tag, Told, Untagged};
+pub use family::Separators;
 pub use key::{KeyCodec, Restore, SpaceId, physical_limit};
 pub use plan::{Look, OnMiss, Plan, Plans, Reach, Whole, WriteKind};
 pub use ring::{Distribution, Ring};
@@ -22,7 +24,6 @@ pub use rule::{
 pub use rules::{Compiled, Rules};
 pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, RuntimeTag};
 
-use std::fmt;
 use std::sync::Arc;
 
 use crate::pickle::inventory::Inventory;
@@ -49,43 +50,6 @@ pub struct Snapshot {
     pub families: Option<Separators>,
     /// True if `flush_all` is forwarded to every server.
     pub forward_flush_all: bool,
-}
-
-/// Bytes that end the leading part of a key, beside digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Separators {
-    /// Bits by ASCII code.
-    ascii: u128,
-}
-
-impl Separators {
-    /// Takes the characters of a text; bytes beyond ASCII separate nothing.
-    pub fn new(text: &str) -> Self {
-        let ascii = text.bytes().filter(u8::is_ascii);
-        Self {
-            ascii: ascii.fold(0, |bits, byte| bits | 1 << byte),
-        }
-    }
-
-    /// Tells whether a byte is one.
-    #[inline]
-    pub fn has(&self, byte: u8) -> bool {
-        byte.is_ascii() && self.ascii >> byte & 1 == 1
-    }
-}
-
-/// Writes them as they are configured.
-impl fmt::Display for Separators {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = (0..=0x7f).filter(|byte| self.has(*byte)).map(char::from);
-        write!(f, "{:?}", all.collect::<String>())
-    }
-}
-
-impl Default for Separators {
-    fn default() -> Self {
-        Self::new(":/._-|#@ ")
-    }
 }
 
 /// Settings for judging values, whatever their key.

@@ -2,6 +2,9 @@
 
 pub(super) mod families;
 pub(super) mod fills;
+mod reasons;
+
+pub use reasons::ByReason;
 
 use std::collections::BTreeMap;
 
@@ -249,32 +252,6 @@ pub type RequestCounts = [[u64; Outcome::ALL.len()]; Verb::ALL.len()];
 
 /// By writer, verdict and action.
 type ReadCounts = [[[u64; Action::ALL.len()]; Verdict::ALL.len()]; Writer::ALL.len()];
-
-/// Counts by the few reasons that there are.
-#[derive(Debug, Clone, Default)]
-pub struct ByReason {
-    counts: Vec<(&'static str, u64)>,
-}
-
-impl ByReason {
-    pub(super) fn add(&mut self, reason: &'static str) {
-        match self.counts.iter_mut().find(|(name, _)| *name == reason) {
-            Some((_, count)) => *count += 1,
-            None => self.counts.push((reason, 1)),
-        }
-    }
-
-    /// The count of one reason.
-    pub fn of(&self, reason: &str) -> u64 {
-        let found = self.counts.iter().find(|(name, _)| *name == reason);
-        found.map_or(0, |(_, count)| *count)
-    }
-
-    /// All reasons that there were.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counts.iter().copied()
-    }
-}
 
 /// One worker's counts since it started.
 #[derive(Debug, Clone)]

@@ -586,7 +586,10 @@ function showFamilies(report) {
   each($("#reasons"), reasons, (reason) => reason, (reason) => make("li", "", reason), () => {});
   rows($("#families tbody"), report.families ?? [], (family) => family.family, (family) => {
     const looks = family.hits + family.misses;
-    const suspects = [family.not_looked_at > 0 && `not looked at ×${count(family.not_looked_at)}`, family.counters > 0 && `counters ×${count(family.counters)}`, family.locks > 0 && `locks ×${count(family.locks)}`];
+    const times = (what, n) => n > 0 && `${what} ×${count(n)}`;
+    const unknown = named(family.unknown);
+    const looked = [times("loadable", family.loadable), named(family.unloadable), unknown && `not understood: ${unknown}`, times("not looked at", family.not_looked_at)];
+    const suspects = [times("counters", family.counters), times("locks", family.locks)];
     return [
       [family.family, "key"],
       [`${family.advice}: ${family.why}`, "words"],
@@ -595,7 +598,8 @@ function showFamilies(report) {
       [count(family.writes), "number"],
       named(family.protocols),
       [named(family.writers), named(family.readers)].filter(Boolean).join(" → "),
-      [named(family.unloadable), ...suspects].filter(Boolean).join(", ") || "–",
+      [looked.filter(Boolean).join(", ") || "–", "words"],
+      suspects.filter(Boolean).join(", ") || "–",
       [(family.globals ?? []).join(", "), "key words"],
     ];
   });
