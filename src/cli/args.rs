@@ -180,7 +180,7 @@ pub(crate) struct Advise {
 #[derive(Debug, Args)]
 #[command(after_help = INSPECT)]
 pub(crate) struct Inspect {
-    /// A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
+    /// A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.15]
     #[arg(long, value_name = "TAG")]
     pub(crate) reader: Vec<String>,
 
@@ -384,7 +384,7 @@ mod tests {
           [FILE]...  Pickles, raw or compressed by zlib, or directories of such files; - is standard input, the default
 
         Options:
-              --reader <TAG>          A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.14]
+              --reader <TAG>          A reader that is to load them; repeatable [default: python/2.7, python/3.6 to 3.15]
               --inventory <TAG=FILE>  A listing of what a reader's environment can load; repeatable
               --format <FORMAT>       Text for people, or one JSON object per input [default: text]
               --globals               Only list the names in them, in the form of the firewall's allow list

@@ -3,7 +3,8 @@
 each CPython calls its things, as the interpreters themselves say.
 
 Takes no arguments. Needs every minor version of VERSIONS on PATH, under pyenv
-or in PICKLEGATE_PYTHONS; for the newest alone the one before may stand in.
+or in PICKLEGATE_PYTHONS; for the newest alone the one before may stand in
+(tests/newer brings what no distribution has yet).
 Running it twice gives the same bytes.
 
 Under each interpreter this same file runs as the probe, which is why it keeps
@@ -17,7 +18,7 @@ import re
 import subprocess
 import sys
 
-VERSIONS = [(2, 7)] + [(3, minor) for minor in range(6, 15)]
+VERSIONS = [(2, 7)] + [(3, minor) for minor in range(6, 16)]
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Never imported: they act on import, or are programs and test suites whose
@@ -271,6 +272,10 @@ def survey(found):
             sys.exit("generate: no CPython %d.%d found" % version)
         for name, kinds in answers.items():
             modules.setdefault(name, Module()).add(1 << k, kinds)
+        # A distribution may bring a package apart: what is in it is there all the same.
+        for name in set(modules) - set(answers):
+            if answers.get(name.split(".")[0], 0) is None:
+                modules[name].add(1 << k, None)
         known = {name: sorted(module.names) for name, module in modules.items()}
     for name, module in modules.items():
         top = name.split(".")[0]

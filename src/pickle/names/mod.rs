@@ -2,7 +2,7 @@
 //! and functions a pickle can name there, and how names cross 2 and 3.
 //!
 //! The facts are in `names.txt` and `compat.txt`, which `generate.py` writes by
-//! asking the interpreters, and in `produces.txt`, which `produces.py` writes. Only Python 3.14 was not asked: it is taken for 3.13.
+//! asking the interpreters, and in `produces.txt`, which `produces.py` writes.
 //!
 //! Everything here errs on one side: what the table says a version lacks, it
 //! lacks; what it does not say so of may still be lacking.
@@ -189,7 +189,9 @@ fn parse(text: &'static str) -> HashMap<&'static [u8], Module> {
 
 #[cfg(test)]
 mod tests {
-    use super::PythonVersion::{Py27, Py36, Py37, Py38, Py39, Py310, Py311, Py312, Py313, Py314};
+    use super::PythonVersion::{
+        Py27, Py36, Py37, Py38, Py39, Py310, Py311, Py312, Py313, Py314, Py315,
+    };
     use super::*;
 
     fn list(versions: Option<Versions>) -> Option<Vec<PythonVersion>> {
@@ -257,7 +259,7 @@ mod tests {
         assert_eq!(versions_of("enum", "Enum"), since(Py27));
         assert_eq!(
             versions_of("pathlib._local", "PosixPath"),
-            Some(vec![Py313, Py314])
+            Some(vec![Py313, Py314, Py315])
         );
         // Windows has it, and this table was not made there.
         assert_eq!(

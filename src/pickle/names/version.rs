@@ -17,11 +17,12 @@ pub enum PythonVersion {
     Py312,
     Py313,
     Py314,
+    Py315,
 }
 
 impl PythonVersion {
     /// Every version, the oldest first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Py27,
         Self::Py36,
         Self::Py37,
@@ -32,6 +33,7 @@ impl PythonVersion {
         Self::Py312,
         Self::Py313,
         Self::Py314,
+        Self::Py315,
     ];
 
     /// The version that stands for Python `major.minor`: itself, or the nearest
@@ -48,7 +50,8 @@ impl PythonVersion {
             (3, 11) => Self::Py311,
             (3, 12) => Self::Py312,
             (3, 13) => Self::Py313,
-            _ => Self::Py314,
+            (3, 14) => Self::Py314,
+            _ => Self::Py315,
         }
     }
 }
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn other_versions_are_taken_for_the_nearest() {
-        use PythonVersion::{Py27, Py36, Py310, Py314};
+        use PythonVersion::{Py27, Py36, Py310, Py314, Py315};
         let cases = [
             ((2, 6), Py27),
             ((2, 7), Py27),
@@ -135,8 +138,9 @@ mod tests {
             ((3, 6), Py36),
             ((3, 10), Py310),
             ((3, 14), Py314),
-            ((3, 15), Py314),
-            ((4, 0), Py314),
+            ((3, 15), Py315),
+            ((3, 16), Py315),
+            ((4, 0), Py315),
         ];
         for ((major, minor), nearest) in cases {
             assert_eq!(PythonVersion::of(major, minor), nearest, "{major}.{minor}");

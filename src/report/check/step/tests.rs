@@ -259,6 +259,7 @@ fn a_namespace_comes_and_goes_while_nobody_reads_it() {
                        client keys that start with @py313/ or @py313. are moved
       python/3.13      namespace py3 -> py313
       python/3.14      namespace py3 -> py313
+      python/3.15      namespace py3 -> py313
 
     refused
       namespace py313: is new and read at once, and deletes through sidecars on the old configuration do not reach its copies
@@ -271,6 +272,7 @@ fn a_namespace_comes_and_goes_while_nobody_reads_it() {
       namespace py313  is removed: its copies stay until they expire; should the name ever be used again, give it a higher epoch
       python/3.13      namespace py313 -> py3
       python/3.14      namespace py313 -> py3
+      python/3.15      namespace py313 -> py3
 
     refused
       namespace py313: is removed, and sidecars on the old configuration read its copies, which deletes on the new one do not reach
@@ -291,6 +293,7 @@ fn a_namespace_comes_and_goes_while_nobody_reads_it() {
       namespaces   order py3, py313 -> py313, py3
       python/3.13  namespace py3 -> py313
       python/3.14  namespace py3 -> py313
+      python/3.15  namespace py3 -> py313
 
     this step is safe
     ");
