@@ -10,7 +10,7 @@ use super::notes::Notes;
 use super::pool::Pool;
 use super::settings::Settings;
 use super::value::apart::Jobs;
-use super::value::judge::Looker;
+use super::value::judge::Judge;
 use crate::pickle::Pause;
 
 /// The most that one turn adds to the steady clock: a process that was stopped did not
@@ -49,7 +49,7 @@ pub struct Context {
     /// Lines for the log.
     pub(super) notes: Notes,
     /// Looks that are had at once.
-    pub looker: Looker,
+    pub judge: Judge,
     /// Looks that are had apart.
     pub(super) jobs: Jobs,
     /// Buffers and keys to be used again.
@@ -73,7 +73,7 @@ impl Context {
             families: Families::under(snapshot),
             fills,
             notes: Notes::default(),
-            looker: Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE),
+            judge: Judge::new(Arc::clone(snapshot), apart.inline, Pause::NONE),
             jobs: Jobs::new(Arc::clone(snapshot), apart.max_bytes),
             pool: Pool::default(),
             line_buffer: Vec::new(),
@@ -92,17 +92,17 @@ impl Context {
         self.families = Families::under(snapshot);
         // Stores that their clients still go on with were judged by the old settings.
         self.jobs.adopt(Arc::clone(snapshot), apart.max_bytes);
-        self.looker = Looker::new(Arc::clone(snapshot), apart.inline, Pause::NONE);
+        self.judge = Judge::new(Arc::clone(snapshot), apart.inline, Pause::NONE);
     }
 
     /// Whether there are further copies than the own one and these.
     pub(super) fn has_others(&self, asked: u8) -> bool {
-        usize::from(asked) < self.looker.namespaces()
+        usize::from(asked) < self.judge.namespaces()
     }
 
     /// Takes the lines for the log.
     pub(super) fn take_notes(&mut self) -> Vec<String> {
-        let mut notes = self.looker.take_notes();
+        let mut notes = self.judge.take_notes();
         notes.append(&mut self.notes.take());
         notes
     }

@@ -40,7 +40,7 @@ pub use settings::Settings;
 pub use ticket::Ticket;
 pub use upstream::server::{LaneId, MetaCommands, Upstream};
 pub use upstream::{Lane, Overdue, PIECE_TIMEOUTS, UpstreamCounts};
-pub use value::apart::{Apart, Job, Judge, Judged};
+pub use value::apart::{Apart, Job, JobDone, JobRunner};
 pub use value::{Action, Foreseen, Inline, Shown, Writer, foresee_read, foresee_write};
 pub use who::Known;
 
@@ -109,7 +109,7 @@ impl Engine {
     pub fn set_now(&mut self, us: u64) {
         self.downstream.context.clock.set(us);
         self.downstream.context.pool.tidy(us);
-        self.downstream.context.looker.begin_turn();
+        self.downstream.context.judge.begin_turn();
         let waiting: usize = self.lanes.iter().map(|upstream| upstream.lane.held()).sum();
         let crowded = waiting >= self.max_buffered_bytes / 2;
         for upstream in &mut self.lanes {
@@ -464,7 +464,7 @@ impl Engine {
     }
 
     /// Takes the result of one of them.
-    pub fn judged(&mut self, judged: Judged) {
+    pub fn judged(&mut self, judged: JobDone) {
         self.downstream.judged(judged);
         self.go_on_with_changes();
     }

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use picklegate::config::Config;
 use picklegate::embedded::{Cache, Session as CacheSession};
-use picklegate::engine::{Apart, Engine, Job, Judge, LaneId, ListenerId, ListenerIds, Settings};
+use picklegate::engine::{
+    Apart, Engine, Job, JobRunner, LaneId, ListenerId, ListenerIds, Settings,
+};
 use picklegate::pickle::Pause;
 use picklegate::policy::{Admission, Identify, RuntimeTag, Source, Tag, Untagged};
 use picklegate::protocol::reply::ReplyError;
@@ -140,7 +142,7 @@ pub(crate) struct Rig {
     lane_ids: Vec<LaneId>,
     /// By client.
     received: Vec<Vec<u8>>,
-    judge: Judge,
+    judge: JobRunner,
     /// Jobs to be done apart.
     jobs: Vec<Job>,
 }
@@ -187,7 +189,7 @@ impl Rig {
             peers: Vec::new(),
             lane_ids: Vec::new(),
             received: Vec::new(),
-            judge: Judge::new(Pause::NONE),
+            judge: JobRunner::new(Pause::NONE),
             jobs: Vec::new(),
         };
         rig.find_peers();

@@ -7,7 +7,7 @@ use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::{Awaits, Judged};
+use crate::engine::value::apart::{Awaits, JobDone};
 use crate::engine::value::judged::{self, Shown};
 use crate::policy::{Decision, Look, OnMiss};
 use crate::protocol::Tokens;
@@ -117,8 +117,8 @@ impl Downstream {
             Look::Away | Look::Count | Look::Hide => None,
         };
         let judged = match known {
-            Some(findings) => self.context.looker.take(findings),
-            None => self.context.looker.judge_write(decision, value),
+            Some(findings) => self.context.judge.take(findings),
+            None => self.context.judge.judge_write(decision, value),
         };
         if judged.shown == Shown::Later {
             self.defer_store(client, client_key, value);
@@ -135,7 +135,7 @@ impl Downstream {
 
     /// A look that was had apart is known.
     #[cold]
-    pub(in crate::engine) fn judged(&mut self, judged: Judged) {
+    pub(in crate::engine) fn judged(&mut self, judged: JobDone) {
         let id = judged.id;
         let (awaits, bytes) = self.context.jobs.done(id);
         match awaits {
@@ -195,7 +195,7 @@ impl Downstream {
             }
             Awaits::Probe { ticket, cas } => {
                 self.arrives(ticket, bytes);
-                let found = match self.context.looker.take(judged.findings).shown {
+                let found = match self.context.judge.take(judged.findings).shown {
                     Shown::Hidden => Found::Hidden(cas),
                     _ => Found::Seen(cas),
                 };
@@ -217,7 +217,7 @@ impl Downstream {
         }
     }
 
-    fn judged_store(&mut self, client: u32, judged: Judged) {
+    fn judged_store(&mut self, client: u32, judged: JobDone) {
         self.context.pool.give(judged.bytes);
         if let Some(key) = judged.key {
             self.context.pool.give_key(key);
@@ -232,10 +232,10 @@ impl Downstream {
         &mut self,
         ticket: Ticket,
         client_key: &[u8],
-        done: Judged,
+        done: JobDone,
     ) -> (judged::Judged, Vec<u8>) {
         let space = self.clients.slot(ticket).who.identity.space;
-        let judged = self.context.looker.take(done.findings);
+        let judged = self.context.judge.take(done.findings);
         self.context.counts.count_read(space, &judged);
         let bytes = match judged.shown {
             Shown::AsIs => done.bytes,
@@ -245,7 +245,7 @@ impl Downstream {
             }
             Shown::Rewritten(flags) => {
                 let mut bytes = self.context.pool.take();
-                let value = &self.context.looker.rewritten;
+                let value = &self.context.judge.rewritten;
                 let start = b"VALUE ".len() + client_key.len();
                 let tail = &done.bytes[start..done.value.start - 2];
                 push_rewritten(&mut bytes, client_key, flags, tail, value);
@@ -285,10 +285,10 @@ impl Downstream {
         &mut self,
         ticket: Ticket,
         (client_key, meta, flags): (&KeyBuf, &MetaReply, Option<Vec<u8>>),
-        done: Judged,
+        done: JobDone,
     ) {
         let space = self.clients.slot(ticket).who.identity.space;
-        let judged = self.context.looker.take(done.findings);
+        let judged = self.context.judge.take(done.findings);
         self.context.counts.count_read(space, &judged);
         let mut line = self.context.pool.take_line();
         line.extend_from_slice(&done.bytes[..done.value.start - 2]);
@@ -334,7 +334,7 @@ impl Downstream {
                 }
             }
             Shown::Rewritten(flags) => {
-                resize_meta(line, self.context.looker.rewritten.len(), flags);
+                resize_meta(line, self.context.judge.rewritten.len(), flags);
                 self.tell(ticket, line);
                 self.rewritten(ticket, line);
             }

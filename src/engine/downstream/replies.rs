@@ -197,7 +197,7 @@ impl Downstream {
     pub fn probe(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
         let identity = self.clients.slot(ticket).who.identity;
         // Nobody asked for it: it is not counted.
-        self.context.looker.judge_read(identity, look, value).shown
+        self.context.judge.judge_read(identity, look, value).shown
     }
 
     /// It could not be looked at: what was told the client before stands, if anything
@@ -211,11 +211,11 @@ impl Downstream {
         self.clients.probed(ticket, Found::Nothing);
     }
 
-    /// A meta reply whose value is `Looker::rewritten`, its line put right.
+    /// A meta reply whose value is `Judge::rewritten`, its line put right.
     pub fn rewritten(&mut self, ticket: Ticket, line: &[u8]) {
-        let value = std::mem::take(&mut self.context.looker.rewritten);
+        let value = std::mem::take(&mut self.context.judge.rewritten);
         self.bytes(ticket, &[line, b"\r\n", &value, b"\r\n"]);
-        self.context.looker.rewritten = value;
+        self.context.judge.rewritten = value;
     }
 
     /// Counts a hidden value and says whether the client wants to hear of a

@@ -29,7 +29,7 @@ impl Downstream {
     /// flags, the bytes that a look needs, and its length.
     pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Judged {
         let identity = self.clients.slot(ticket).who.identity;
-        let judged = self.context.looker.judge_read(identity, look, value);
+        let judged = self.context.judge.judge_read(identity, look, value);
         self.context.counts.count_read(identity.space, &judged);
         judged
     }
@@ -43,7 +43,7 @@ impl Downstream {
         judged: &Judged,
     ) {
         let space = self.clients.slot(ticket).who.identity.space;
-        let value = Some((judged, &self.context.looker.blamed[..]));
+        let value = Some((judged, &self.context.judge.blamed[..]));
         self.context.families.read(client_key, space, value);
     }
 
@@ -144,7 +144,7 @@ impl Values<'_> {
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
-        let judged = self.context.looker.judge_read(self.identity, look, value);
+        let judged = self.context.judge.judge_read(self.identity, look, value);
         match judged.shown {
             Shown::Later => return Shown::Later,
             Shown::Hidden => self.hidden += 1,
@@ -162,7 +162,7 @@ impl Values<'_> {
         look: Look,
         value: (u32, &[u8], usize),
     ) -> Shown {
-        let judged = self.context.looker.judge_read(self.identity, look, value);
+        let judged = self.context.judge.judge_read(self.identity, look, value);
         if matches!(judged.shown, Shown::Hidden | Shown::Later) {
             self.context.counts.count_read(self.identity.space, &judged);
         } else {
@@ -177,7 +177,7 @@ impl Values<'_> {
     fn count(&mut self, client_key: &[u8], judged: &Judged) {
         let reader = self.identity.space;
         self.context.counts.count_read(reader, judged);
-        let value = Some((judged, &self.context.looker.blamed[..]));
+        let value = Some((judged, &self.context.judge.blamed[..]));
         self.context.families.read(client_key, reader, value);
     }
 
@@ -195,13 +195,7 @@ impl Values<'_> {
     #[cold]
     pub(in crate::engine) fn write_rewritten(&mut self, key: &[u8], flags: u32, tail: &[u8]) {
         if !self.deaf {
-            push_rewritten(
-                self.buffer,
-                key,
-                flags,
-                tail,
-                &self.context.looker.rewritten,
-            );
+            push_rewritten(self.buffer, key, flags, tail, &self.context.judge.rewritten);
         }
     }
 

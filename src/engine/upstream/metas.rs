@@ -131,10 +131,7 @@ impl OwedMeta {
         }
         if front.lacks(
             body,
-            downstream
-                .context
-                .looker
-                .bytes_needed(meta.look, flags, len),
+            downstream.context.judge.bytes_needed(meta.look, flags, len),
         ) {
             return Ok(Taken::Lacks);
         }

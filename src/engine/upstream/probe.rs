@@ -108,7 +108,7 @@ impl Probe {
         };
         if front.lacks(
             body,
-            downstream.context.looker.bytes_needed(look, flags, len),
+            downstream.context.judge.bytes_needed(look, flags, len),
         ) {
             return Ok(Taken::Lacks);
         }

@@ -49,7 +49,7 @@ impl Through {
         if self.served {
             return Ok(front.reads(self.ticket, head.len, false));
         }
-        let needed = (downstream.context.looker).bytes_needed(self.look, head.flags, head.len);
+        let needed = (downstream.context.judge).bytes_needed(self.look, head.flags, head.len);
         if front.lacks(body, needed) {
             return Ok(Taken::Lacks);
         }

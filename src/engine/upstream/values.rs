@@ -179,7 +179,7 @@ impl Values {
             body,
             downstream
                 .context
-                .looker
+                .judge
                 .bytes_needed(look, head.flags, head.len),
         ) {
             return Ok(Taken::Lacks);

@@ -10,7 +10,7 @@ use slab::Slab;
 
 use crate::engine::meta::MetaReply;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::judge::{Findings, Inline, Looker};
+use crate::engine::value::judge::{Findings, Inline, Judge};
 use crate::pickle::Pause;
 use crate::policy::{Identity, Look, OnMiss, Snapshot};
 use crate::protocol::key::KeyBuf;
@@ -64,7 +64,7 @@ enum Asks {
 
 /// Result of a job.
 #[derive(Debug)]
-pub struct Judged {
+pub struct JobDone {
     pub(in crate::engine) id: u32,
     pub(in crate::engine) findings: Findings,
     /// The job's.
@@ -75,22 +75,19 @@ pub struct Judged {
 
 /// Does jobs, one after another; keeps the memory for it.
 #[derive(Debug)]
-pub struct Judge {
-    looker: Option<Looker>,
+pub struct JobRunner {
+    judge: Option<Judge>,
     pause: Pause,
 }
 
-impl Judge {
-    /// A judge that pauses now and then.
+impl JobRunner {
+    /// One that pauses now and then.
     pub fn new(pause: Pause) -> Self {
-        Self {
-            looker: None,
-            pause,
-        }
+        Self { judge: None, pause }
     }
 
     /// Looks at a job's value, however long that takes.
-    pub fn judge(&mut self, job: Job) -> Judged {
+    pub fn judge(&mut self, job: Job) -> JobDone {
         let Job {
             id,
             snapshot,
@@ -101,25 +98,25 @@ impl Judge {
             value,
             ..
         } = job;
-        let known = self.looker.take();
-        let known = known.filter(|looker| looker.is_of(&snapshot));
-        let looker =
-            known.unwrap_or_else(|| Looker::new(Arc::clone(&snapshot), Inline::ALL, self.pause));
-        let looker = self.looker.insert(looker);
+        let known = self.judge.take();
+        let known = known.filter(|judge| judge.is_of(&snapshot));
+        let judge =
+            known.unwrap_or_else(|| Judge::new(Arc::clone(&snapshot), Inline::ALL, self.pause));
+        let judge = self.judge.insert(judge);
         let whole = &bytes[value.clone()];
         let (judged, key) = match asks {
             Asks::Read(look) => {
                 let seen = (flags, whole, whole.len());
-                (looker.judge_read(identity, look, seen), None)
+                (judge.judge_read(identity, look, seen), None)
             }
             Asks::Write(key) => {
                 let decision = snapshot.decide(identity, &key);
-                (looker.judge_write(decision, (flags, whole)), Some(key))
+                (judge.judge_write(decision, (flags, whole)), Some(key))
             }
         };
-        Judged {
+        JobDone {
             id,
-            findings: looker.give(judged),
+            findings: judge.give(judged),
             bytes,
             value,
             key,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::judge::{Inline, Looker, plain};
+use super::judge::{Inline, Judge, plain};
 use super::judged::{Judged, PROTOCOL, Shown};
 use crate::pickle::{Pause, Reason, Verdict};
 use crate::policy::{Decision, Identity, Look, Snapshot};
@@ -29,14 +29,14 @@ pub fn foresee_read(
     look: Look,
     (flags, value): (u32, &[u8]),
 ) -> Foreseen {
-    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
-    let Judged { shown, pickle } = looker.judge_read(identity, look, (flags, value, value.len()));
+    let mut judge = Judge::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
+    let Judged { shown, pickle } = judge.judge_read(identity, look, (flags, value, value.len()));
     let reason = pickle.and_then(|pickle| pickle.reason);
     Foreseen {
         shown,
-        rewritten_bytes: looker.rewritten.len(),
+        rewritten_bytes: judge.rewritten.len(),
         verdict: pickle.map(|pickle| pickle.verdict),
-        reason: reason.map(|name| looker.in_full(name, identity, look, (flags, value))),
+        reason: reason.map(|name| judge.in_full(name, identity, look, (flags, value))),
         no_form: pickle.and_then(|pickle| pickle.no_form),
     }
 }
@@ -47,12 +47,12 @@ pub fn foresee_write(
     decision: Decision<'_>,
     value: (u32, &[u8]),
 ) -> Option<&'static str> {
-    let mut looker = Looker::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
-    let Judged { shown, pickle } = looker.judge_write(decision, value);
+    let mut judge = Judge::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
+    let Judged { shown, pickle } = judge.judge_write(decision, value);
     pickle.filter(|_| shown == Shown::Hidden)?.reason
 }
 
-impl Looker {
+impl Judge {
     /// A reason that metrics only name.
     fn in_full(
         &mut self,

@@ -45,7 +45,7 @@ impl Default for Inline {
 
 /// Looks at the values of a worker; keeps the memory for it.
 #[derive(Debug)]
-pub struct Looker {
+pub struct Judge {
     pub(super) snapshot: Arc<Snapshot>,
     /// Marks of pickles in the client flags.
     pub(super) encoding: Encoding,
@@ -69,7 +69,7 @@ pub struct Looker {
     pub(super) notes: Vec<String>,
 }
 
-/// Result of a look, with all that it left in its looker.
+/// Result of a look, with all that it left in its judge.
 #[derive(Debug)]
 pub(in crate::engine) struct Findings {
     judged: Judged,
@@ -78,7 +78,7 @@ pub(in crate::engine) struct Findings {
     notes: Vec<String>,
 }
 
-impl Looker {
+impl Judge {
     /// Looks as the snapshot says, at no more than this, and pauses.
     pub fn new(snapshot: Arc<Snapshot>, inline: Inline, pause: Pause) -> Self {
         Self {
@@ -134,7 +134,7 @@ impl Looker {
     // The doors ------------------------------------------------------------
 
     /// Judges a value on its way to a reader. `start` holds the
-    /// [`Looker::bytes_needed`] of a value of `len` bytes.
+    /// [`Judge::bytes_needed`] of a value of `len` bytes.
     // Once for each value: a call would take as many instructions as the look.
     #[allow(clippy::inline_always)]
     #[inline(always)]
@@ -204,7 +204,7 @@ impl Looker {
         }
     }
 
-    /// Gives what was just judged away, for another looker.
+    /// Gives what was just judged away, for another judge.
     pub(super) fn give(&mut self, judged: Judged) -> Findings {
         let rewritten = match judged.shown {
             Shown::Rewritten(_) => std::mem::take(&mut self.rewritten),
@@ -218,7 +218,7 @@ impl Looker {
         }
     }
 
-    /// Takes what another looker saw, as if the value had just been looked at here.
+    /// Takes what another judge saw, as if the value had just been looked at here.
     #[cold]
     pub(in crate::engine) fn take(&mut self, findings: Findings) -> Judged {
         let Findings {
@@ -472,15 +472,15 @@ mod tests {
     /// What every firewall refuses.
     const CALL: &[u8] = b"\x80\x02cos\nsystem\nU\x01a\x85R.";
 
-    fn looker() -> Looker {
+    fn judge() -> Judge {
         let toml = "[upstream]\nservers = ['a:1']\n[[listeners]]\nlisten = '[::1]:1'\n\
                     runtime = 'py2'\n[limits]\nmax_value_bytes = 100";
         let config = Config::parse("test.toml", toml).unwrap();
-        Looker::new(config.snapshot, Inline::ALL, Pause::NONE)
+        Judge::new(config.snapshot, Inline::ALL, Pause::NONE)
     }
 
-    fn python2(looker: &Looker) -> Identity {
-        let namespace = &looker.snapshot.namespaces[0];
+    fn python2(judge: &Judge) -> Identity {
+        let namespace = &judge.snapshot.namespaces[0];
         assert_eq!(namespace.name.to_string(), "py2");
         Identity {
             space: SpaceId(1),
@@ -493,10 +493,10 @@ mod tests {
         let whole = Whole::HIDE | Whole::TRANSCODE | Whole::DENY | Whole::ENFORCE;
         let mut shown = Vec::new();
         for value in [PROTOCOL_4, ENUM, CALL, b"I1\n.", b"I1"] {
-            let (mut here, mut apart, mut after) = (looker(), looker(), looker());
-            let judge = |looker: &mut Looker| {
-                let reader = python2(looker);
-                looker.judge_read(reader, Look::Whole(whole), (PICKLE, value, value.len()))
+            let (mut here, mut apart, mut after) = (judge(), judge(), judge());
+            let judge = |judge: &mut Judge| {
+                let reader = python2(judge);
+                judge.judge_read(reader, Look::Whole(whole), (PICKLE, value, value.len()))
             };
             let judged = judge(&mut here);
             let findings = judge(&mut apart);
@@ -521,8 +521,8 @@ mod tests {
 
     #[test]
     fn a_value_too_large_to_be_held_passes_no_firewall_that_counts() {
-        let mut looker = looker();
-        let reader = python2(&looker);
+        let mut judge = judge();
+        let reader = python2(&judge);
         for (whole, shown) in [
             (Whole::HIDE, Shown::AsIs),
             (Whole::HIDE | Whole::THROUGH, Shown::Hidden),
@@ -530,7 +530,7 @@ mod tests {
             (Whole::DENY | Whole::ENFORCE, Shown::Hidden),
         ] {
             let value = (PICKLE, &b"\x80\x02"[..], 101);
-            let judged = looker.judge_read(reader, Look::Whole(whole), value);
+            let judged = judge.judge_read(reader, Look::Whole(whole), value);
             assert_eq!(judged.shown, shown, "{whole:?}");
             let refused = judged.pickle.is_some_and(|p| p.reason == Some(FIREWALL));
             assert_eq!(refused, whole.contains(Whole::DENY), "{whole:?}");

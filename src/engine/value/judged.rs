@@ -17,7 +17,7 @@ pub enum Shown {
     AsIs,
     /// Pass nothing to its reader; a store of it is rejected.
     Hidden,
-    /// `Looker::rewritten` in its place, with these client flags.
+    /// `Judge::rewritten` in its place, with these client flags.
     Rewritten(u32),
     /// Nothing yet: the look would keep others waiting, and has to be had apart.
     Later,

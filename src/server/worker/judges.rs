@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::mail::{Mailbox, Message};
-use crate::engine::{Job, Judge};
+use crate::engine::{Job, JobRunner};
 use crate::pickle::Pause;
 
 /// Niceness of the threads that inspect long values. Waiting a little longer is nothing
@@ -70,7 +70,7 @@ impl Judges {
 fn work(queue: &Mutex<Queue>) {
     // A process that may not be nicer has to do without.
     let _ = rustix::process::setpriority_process(None, NICE);
-    let mut judge = Judge::new(Pause::with(let_others_run));
+    let mut judge = JobRunner::new(Pause::with(let_others_run));
     loop {
         // Who waits for a task holds the lock: nobody else has anything to do then.
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -79,7 +79,7 @@ fn work(queue: &Mutex<Queue>) {
                 let judged = judge.judge(job);
                 mailbox.send(Message::Judged(Box::new(judged)));
             }
-            Err(RecvTimeoutError::Timeout) => judge = Judge::new(Pause::with(let_others_run)),
+            Err(RecvTimeoutError::Timeout) => judge = JobRunner::new(Pause::with(let_others_run)),
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::address::Address;
 use super::connected::Connected;
 use crate::config::Limits;
-use crate::engine::{Family, Judged, LaneId, ListenerId, MetaCommands, Settings, Ticket};
+use crate::engine::{Family, JobDone, LaneId, ListenerId, MetaCommands, Settings, Ticket};
 use crate::metrics::{Durations, Labels};
 use crate::policy::{Snapshot, Told};
 use crate::report::advice::Counts;
@@ -36,7 +36,7 @@ pub(in crate::server) enum Message {
     /// Report sums for `stats`.
     Summary(oneshot::Sender<BTreeMap<String, u64>>),
     /// A long value was inspected on another thread.
-    Judged(Box<Judged>),
+    Judged(Box<JobDone>),
     /// The statistics that a client waits for.
     Statistics(Ticket, Vec<u8>),
     /// Say that it is alive.
