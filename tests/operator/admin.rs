@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 
 use crate::support::admin;
 use crate::support::toml::Toml;
-use crate::support::{Memcached, Picklegate, connect, free_addr};
+use crate::support::{Memcached, Picklegate, connect, free_addr, roundtrip};
 
 /// All paths that there are.
 const PATHS: [&str; 10] = [
@@ -170,4 +170,70 @@ fn pages_of_other_origins_are_told_nothing() {
             "{host}"
         );
     }
+}
+
+/// An application with Django's `KEY_PREFIX = "shop"` under two Pythons.
+#[test]
+fn one_lock_and_one_counter_of_an_application_do_not_share_all_of_it() {
+    let memcached = Memcached::start();
+    let [py2, py3, admin] = std::array::from_fn(|_| free_addr());
+    let toml = Toml::new(&[memcached.addr()])
+        .rule("mode = \"guard\"")
+        .listener(&py2, "python/2.7")
+        .listener(&py3, "python/3.11")
+        .admin(&admin);
+    let _gate = Picklegate::with_config(toml);
+    let [py2, py3] = [py2, py3].map(|addr| connect(&addr));
+    roundtrip(
+        &py3,
+        b"add shop:1:lock:report 0 0 1\r\n1\r\n",
+        b"STORED\r\n",
+    );
+    roundtrip(
+        &py3,
+        b"set shop:1:user:42:count 0 0 1\r\n1\r\n",
+        b"STORED\r\n",
+    );
+    roundtrip(&py2, b"incr shop:1:user:42:count 1\r\n", b"2\r\n");
+    for id in 0..9 {
+        let line = format!("set shop:1:cart:{id}:items 1 0 4\r\n");
+        let cart = [line.as_bytes(), b"\x80\x04N.\r\n"].concat();
+        roundtrip(&py3, &cart, b"STORED\r\n");
+        roundtrip(
+            &py2,
+            format!("get shop:1:cart:{id}:items\r\n").as_bytes(),
+            b"END\r\n",
+        );
+    }
+    let (status, families) = admin::page(&admin, "/families");
+    assert_eq!(status, 200);
+    let json: serde_json::Value = serde_json::from_str(&families).expect("it is JSON");
+    let mut told: Vec<_> = json["families"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|f| {
+            format!(
+                "{} {} {} {}",
+                f["family"], f["shape"], f["starts"], f["advice"]
+            )
+        })
+        .collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            r##""shop:#:cart:" "prefix" ["shop:1:cart:"] "isolate""##,
+            r##""shop:#:lock:" "prefix" ["shop:1:lock:"] "share""##,
+            r##""shop:#:user:*:count" "ends" ["shop:1:user:"] "share""##,
+        ]
+    );
+    let carts = &json["families"].as_array().expect("a list")[0];
+    assert_eq!(carts["unloadable"]["protocol"], 18, "{carts}");
+    let (_, advice) = admin::page(&admin, "/advise");
+    let table: toml::Table = advice.parse().expect("it is TOML");
+    let rules = table["rules"].as_array().expect("a list").iter();
+    let prefixes: Vec<_> = rules.map(|rule| rule["prefix"].as_str()).collect();
+    assert_eq!(prefixes, [Some("shop:1:lock:"), Some("")], "{advice}");
+    assert!(advice.contains("no prefix is its alone"), "{advice}");
 }

@@ -268,24 +268,27 @@ impl Namer {
             if was_version {
                 versions = versions.max(1);
                 end = self.classes.skip_version(key, end);
-            } else if let Some(at) = part
-                .filter(|part| *part < at)
-                .into_iter()
-                .chain([at])
-                .find(|&at| self.classes.encoded_end(key, at, word).is_some())
-            {
-                return Stop::Varies(at);
-            } else if let Some(glued) = self.classes.varies(word, end < key.len()) {
-                let glued = match glued {
-                    0 if !has_words && ip_end(key, at).is_none() => {
-                        self.classes.numbered(word.text)
-                    }
-                    glued => glued,
-                };
-                let email = self.classes.email_end(key, end).is_some();
-                return Stop::Varies(if email { dotted } else { at + glued });
-            } else if key.get(end) == Some(&b'@') && self.classes.email_end(key, end).is_some() {
-                return Stop::Varies(dotted);
+            } else {
+                let encoded = |at: usize| self.classes.encoded_end(key, at, word).is_some();
+                if let Some(part) = part.filter(|&part| part < at && encoded(part)) {
+                    return Stop::Varies(part);
+                }
+                if let Some(glued) = self.classes.varies(word, end < key.len()) {
+                    let glued = match glued {
+                        0 if !has_words && ip_end(key, at).is_none() => {
+                            self.classes.numbered(word.text)
+                        }
+                        glued => glued,
+                    };
+                    let email = self.classes.email_end(key, end).is_some();
+                    return Stop::Varies(if email { dotted } else { at + glued });
+                }
+                if encoded(at) {
+                    return Stop::Varies(at);
+                }
+                if key.get(end) == Some(&b'@') && self.classes.email_end(key, end).is_some() {
+                    return Stop::Varies(dotted);
+                }
             }
             has_words = true;
             at = end;

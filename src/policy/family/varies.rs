@@ -16,7 +16,7 @@ const SESSION_KEY: usize = 32;
 /// Random bytes in URL-safe base64, 12 to 64 of them, and nanoids: `-` and `_` may be
 /// anywhere in them.
 const URL_SAFE: [usize; 8] = [16, 21, 22, 27, 32, 43, 64, 86];
-/// The shortest word of small letters that is none of theirs.
+/// The shortest word of letters of one case that is none of theirs.
 const MIN_WORD: usize = 3;
 /// The shortest padded base64 that may have `/` in it.
 const MIN_BASE64: usize = 20;
@@ -87,7 +87,8 @@ impl Classes {
     /// The end of a part, or of the key, if all from this word on is random bytes in
     /// base64: that may have separators in it.
     pub(super) fn encoded_end(&self, key: &[u8], at: usize, word: Word<'_>) -> Option<usize> {
-        if word.all & LOWER != 0 && word.text.len() >= MIN_WORD {
+        let is_word = word.all & (LOWER | UPPER) != 0 && word.text.len() >= MIN_WORD;
+        if is_word || word.all & DIGIT != 0 {
             return None;
         }
         let longest = URL_SAFE.iter().max().map_or(0, |most| most + 1);
@@ -127,6 +128,8 @@ impl Classes {
 
     /// The end of an e-mail address whose first words end here.
     pub(super) fn email_end(&self, key: &[u8], at: usize) -> Option<usize> {
+        // Most keys have none.
+        memchr::memchr(b'@', &key[at..])?;
         let in_run = |at: usize| self.at(key, at) & SEPARATES == 0 || key[at] == b'.';
         let run = |from: usize| {
             (from..key.len())

@@ -350,6 +350,9 @@ fn names_that_clients_choose_stay_text() {
     let made = "document.querySelectorAll('#families img, #families b, #families script').length";
     assert_eq!(rig.page.eval(made), json!(0));
     assert_eq!(rig.page.text("#reasons"), "<b>locks</b>");
+    let row = rig.page.text("#families tbody");
+    let looks = "loadable ×3, protocol ×1, not understood: <u>broken</u> ×2, not looked at ×7";
+    assert!(row.contains(looks), "{row}");
     assert!(rig.page.text("#toml").contains("prefix = \"<script>\""));
     rig.is_sound();
 }
@@ -454,9 +457,9 @@ fn the_page_may_load_nothing_from_elsewhere() {
 /// Answers `/families` in the server's place.
 const FAMILIES: &str = r#"(() => {
 const real = window.fetch;
-const families = { families: [{ family: "<img src=x onerror=alert(1)>", reads: 4, writes: 2, hits: 3, misses: 1,
-  protocols: { 4: 2 }, writers: { py3: 2 }, readers: { py2: 4 }, unloadable: { protocol: 1 },
-  globals: ["<b>shop.models.Cart</b>", "datetime.datetime"], counters: 1, locks: 0, advice: "isolate", why: "<i>both write</i>" }],
+const families = { families: [{ family: "<img src=x onerror=alert(1)>", shape: "ends", starts: ["<img"], more_starts: false, reads: 4, writes: 2, hits: 3, misses: 1,
+  protocols: { 4: 2 }, writers: { py3: 2 }, readers: { py2: 4 }, loadable: 3, unloadable: { protocol: 1 }, unknown: { "<u>broken</u>": 2 }, not_looked_at: 7,
+  globals: ["<b>shop.models.Cart</b>", "datetime.datetime"], counters: 1, locks: 0, unheld: 1, advice: "isolate", why: "<i>both write</i>" }],
   go: false, reasons: ["<b>locks</b>"], toml: "[[rules]]\nprefix = \"<script>\"\nmode = \"isolate\"\n" };
 window.fetch = (path, ...rest) => path === "/families" ? Promise.resolve(Response.json(families)) : real(path, ...rest);
 })()"#;
