@@ -88,6 +88,8 @@ pub struct Family {
     pub counters: u64,
     /// Stores that look like locks.
     pub locks: u64,
+    /// True if the name may be of more than the keys that are counters and locks.
+    pub is_wide: bool,
     /// Counters and locks that no rule of their own keeps in one copy for all.
     pub unheld: u64,
     /// Of this name and those before it in its place.
@@ -257,8 +259,10 @@ impl Families {
             Some(at) => (at, name.start(key)),
             None => self.admit(key, &name, sight)?,
         };
+        let namer = self.namer.as_ref()?;
         let family = &mut self.entries[at];
         family.weight += weight;
+        family.is_wide |= sight == Sight::Split && namer.is_wide(&family.name, &key[start.len()..]);
         family.begin(start);
         Some(family)
     }
@@ -539,6 +543,7 @@ impl Family {
         }
         self.has_more_starts |= below.has_more_starts;
         self.absorbs |= below.absorbs;
+        self.is_wide |= below.has_splits();
         let add = |sums: &mut [u64], counts: &[u64]| {
             for (sum, count) in sums.iter_mut().zip(counts) {
                 *sum += count;

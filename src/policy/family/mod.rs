@@ -220,6 +220,19 @@ impl Namer {
         })
     }
 
+    /// Whether keys with that name may be more than what one of them is, which goes on
+    /// so: no word in the name says a purpose, and more parts follow.
+    pub fn is_wide(&self, name: &Name, rest: &[u8]) -> bool {
+        let body = &name.bytes[name.fixed..name.end];
+        let separates = |byte: &u8| self.classes.of(*byte) & SEPARATES != 0;
+        let is_strong = |byte: &u8| self.classes.of(*byte) & STRONG != 0;
+        name.is_start()
+            && !body.split(separates).any(is_purpose)
+            && rest
+                .split_last()
+                .is_some_and(|(_, inner)| inner.iter().any(is_strong))
+    }
+
     /// Goes from word to word up to where a name ends.
     fn walk(&self, key: &[u8], from: usize) -> Stop {
         let mut at = from;

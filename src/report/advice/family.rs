@@ -9,6 +9,9 @@ use crate::engine::{Family, PROTOCOLS};
 use crate::policy::family::Name;
 use crate::policy::{Compiled, KeyCodec, Mode, Rules, SpaceId};
 
+/// Counters and locks without any pickle until a family is taken to hold nothing else,
+/// where its name does not say so.
+const MIN_SPLITS: u64 = 100;
 /// Pickles stored and read for each that is a lock, at the most, where nothing else is.
 const PICKLES_OF_A_LOCK: u64 = 10;
 
@@ -55,6 +58,8 @@ pub struct FamilyReport {
     pub counters: u64,
     /// Stores that look like locks.
     pub locks: u64,
+    /// True if the name may be of more than the keys that are counters and locks.
+    pub wide: bool,
     /// Counters and locks that no rule of their own keeps in one copy for all
     /// versions.
     pub unheld: u64,
@@ -141,6 +146,7 @@ pub fn merge(all: &mut BTreeMap<String, FamilyReport>, codec: &KeyCodec, familie
         report.counters += family.counters;
         report.locks += family.locks;
         report.unheld += family.unheld;
+        report.wide |= family.is_wide;
         report.loadable += family.loadable;
         report.not_looked_at += family.not_looked_at;
         add(
@@ -207,6 +213,11 @@ impl FamilyReport {
         self.starts.iter().map(|start| rules.find(start.as_bytes()))
     }
 
+    /// Whether too little is known to say that all its keys are counters or locks.
+    pub(super) fn may_hold_more(&self) -> bool {
+        self.wide && (self.pickles() > 0 || self.counters + self.locks < MIN_SPLITS)
+    }
+
     /// Whether its prefixes are its alone, so that a rule with the mode of its advice
     /// does no harm to another family.
     pub(super) fn has_prefixes(&self, families: &[Self]) -> bool {
@@ -220,6 +231,7 @@ impl FamilyReport {
         };
         self.shape == Shape::Prefix
             && !self.more_starts
+            && !self.may_hold_more()
             && self
                 .starts
                 .iter()

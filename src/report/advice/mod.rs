@@ -279,7 +279,7 @@ fn without_prefix(family: &FamilyReport, families: &[FamilyReport]) -> String {
         family: name, why, ..
     } = family;
     let keep = match (family.shape, &family.starts[..]) {
-        (Shape::Ends, [start]) if !family.more_starts => {
+        (Shape::Prefix | Shape::Ends, [start]) if !family.more_starts => {
             // All of an application is more than that.
             let head = format!("{start}#:");
             let is_head = families.iter().any(|other| other.family.starts_with(&head));
@@ -288,7 +288,12 @@ fn without_prefix(family: &FamilyReport, families: &[FamilyReport]) -> String {
         }
         _ => String::new(),
     };
-    format!("{name:?} was {why}, but no prefix is its alone: rename its keys{keep}")
+    let but = if family.may_hold_more() {
+        "its keys may be more than that"
+    } else {
+        "no prefix is its alone"
+    };
+    format!("{name:?} was {why}, but {but}: rename its keys{keep}")
 }
 
 /// A rule with all that is not as it would be without being said. Names come from

@@ -232,6 +232,8 @@ fn one_lock_and_one_counter_never_share_a_whole_application() {
         [("shop:1:nightly", LOCK), ("shop:1:hits", COUNTER)],
         [("shop:1:nightly", LOCK), ("shop:1:page:7", COUNTER)],
         [("shop:12:lock", LOCK), ("shop:12:42", COUNTER)],
+        [("shop:1234:lock:a", LOCK), ("shop:1234:hits", COUNTER)],
+        [("shop:eu:1:lock:a", LOCK), ("shop:eu:1:hits:7", COUNTER)],
     ] {
         for mode in ["observe", "guard", "isolate"] {
             for asked in [splits.to_vec(), [&values[..], &splits].concat()] {
@@ -239,11 +241,13 @@ fn one_lock_and_one_counter_never_share_a_whole_application() {
                 let table: toml::Table = report.toml.parse().unwrap();
                 for rule in table["rules"].as_array().unwrap() {
                     let prefix = rule["prefix"].as_str().unwrap();
-                    let is_wide = "shop:12:".starts_with(prefix) || "shop:1:".starts_with(prefix);
+                    let heads = ["shop:1:", "shop:12:", "shop:1234:", "shop:eu:1:"];
+                    let is_wide = heads.iter().any(|head| head.starts_with(prefix));
                     let is_shared = rule["mode"].as_str() == Some("shared");
                     assert!(!(is_wide && is_shared), "{asked:?}: {}", report.toml);
                 }
                 Config::parse("test", &config(&report.toml)).unwrap();
+                assert!(!report.go || mode == "observe", "{report}");
             }
         }
     }
@@ -326,6 +330,32 @@ fn a_family_without_a_prefix_of_its_own_has_no_rule() {
     let report = advised(held, &asked);
     assert!(report.go, "{report}");
     assert!(!report.toml.contains("rename"), "{report}");
+}
+
+#[test]
+fn a_name_that_says_no_purpose_takes_more_than_one_sight() {
+    let limit = "LIMITS:LIMITER/214.141.195.157/api.users/5/1/minute";
+    let told = |times: usize| {
+        let asked = vec![(limit, COUNTER); times];
+        let report = advised("[[rules]]\nmode = \"guard\"", &asked);
+        assert!(!report.go);
+        report
+    };
+    assert_eq!(
+        told(3).reasons,
+        [
+            "\"LIMITS:LIMITER/\" was used 3 times as a counter, but its keys may be more than that: \
+          rename its keys, or keep all that starts with \"LIMITS:LIMITER/\" in mode guard"
+        ]
+    );
+    let rule = "prefix = \"LIMITS:LIMITER/\"\nmode = \"shared\"";
+    assert!(!told(3).toml.contains(rule));
+    assert!(told(100).toml.contains(rule), "{}", told(100));
+    // One that does is believed.
+    let asked = [("lock:order:42:refund", LOCK)];
+    let report = advised("[[rules]]\nmode = \"guard\"", &asked);
+    let rule = "prefix = \"lock:order:\"\nmode = \"shared\"";
+    assert!(report.toml.contains(rule), "{report}");
 }
 
 #[test]
