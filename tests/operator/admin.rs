@@ -223,9 +223,9 @@ fn one_lock_and_one_counter_of_an_application_do_not_share_all_of_it() {
     assert_eq!(
         told,
         [
-            r##""shop:#:cart:" "prefix" ["shop:1:cart:"] "isolate""##,
-            r##""shop:#:lock:" "prefix" ["shop:1:lock:"] "share""##,
-            r##""shop:#:user:*:count" "ends" ["shop:1:user:"] "share""##,
+            r#""shop:#:cart:" "prefix" ["shop:1:cart:"] "isolate""#,
+            r#""shop:#:lock:" "prefix" ["shop:1:lock:"] "share""#,
+            r#""shop:#:user:*:count" "ends" ["shop:1:user:"] "share""#,
         ]
     );
     let carts = &json["families"].as_array().expect("a list")[0];

@@ -31,7 +31,7 @@ const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Entries of which the lightest gives way.
 const SAMPLE: usize = 8;
 /// Requests that are all counted; of those after them, one in [`SAMPLED`] is, for all.
-const COUNTED: u64 = 1_000;
+const COUNTED: u64 = 500;
 const SAMPLED: u64 = 32;
 /// Counters and locks are rarer: one in so many is.
 const SPLITS_SAMPLED: u64 = 8;
