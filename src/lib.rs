@@ -58,7 +58,7 @@
 //! [`protocol::request`], then `policy/key.rs` and `policy/plan.rs`, then
 //! `engine/mod.rs`, `engine/dispatch/`, `engine/upstream/` and
 //! `engine/downstream/`, then `server/worker/`. For pickles: `pickle/machine.rs`,
-//! `scan/`, `verdict.rs`, `transcode/mod.rs`, then `engine/value/`.
+//! `scan/`, `rules/`, `verdict.rs`, `transcode/mod.rs`, then `engine/value/`.
 //!
 //! # What was tried and is not here
 //!

@@ -1,5 +1,4 @@
-//! What the built-in deny list knows: ways from a pickle to code, files, processes
-//! and the network.
+//! The built-in deny list: ways from a pickle to code, files, processes and the network.
 //!
 //! A list of bad names always leaves one out. So it is the other way round for what
 //! is known whole: of the standard library, of numpy, pandas and of loaders, nothing
@@ -12,7 +11,6 @@ use std::sync::LazyLock;
 use super::names;
 use super::paths::Paths;
 use super::scan::{Global, Scan};
-use super::special::Said;
 
 /// Nothing of it is named: what it has leads out of the pickle, or importing it does.
 const FORBIDDEN: u16 = 1;
@@ -24,13 +22,14 @@ const CALL: u16 = 1 << 2;
 const MAKE: u16 = 1 << 3;
 /// Pickling takes it by `getattr`, to be called.
 const GETATTR: u16 = 1 << 4;
-/// It calls what it is given, or what that holds, then or later.
+/// Calls its arguments, or what they hold, then or later.
 const APPLIES: u16 = 1 << 5;
-/// What it gives is called by that.
+/// Gives something that calls what it is called with.
 const BINDS: u16 = 1 << 6;
 /// Whoever is given it may call it.
 const COMPUTES: u16 = 1 << 7;
-/// It takes out what is in what it is given: only pickles call it, nothing in them.
+/// Takes items or attributes out of its arguments: only pickles call it, nothing in them
+/// does.
 const DIGS: u16 = 1 << 8;
 
 /// Ways out that are not even to be held: whoever loads such a value might call it.
@@ -103,21 +102,21 @@ const LOADERS: &str = "numpy pandas torch tensorflow keras jax onnx mlflow xgboo
     catboost pyarrow polars dask h5py tables zarr sympy numexpr numba
     yaml ruamel";
 
-/// Of what pickling calls: what calls in turn what it is given, or what goes by names
-/// that the pickle says.
+/// Callables that pickling calls, and that in turn call their arguments, or look things
+/// up by names that the pickle says.
 const APPLY: &str = "__builtin__.map __builtin__.filter __builtin__.reduce __builtin__.iter
     __builtin__.property builtins.map builtins.filter builtins.iter
     builtins.property _functools.reduce functools.reduce itertools.imap itertools.ifilter itertools.ifilterfalse
     itertools.filterfalse itertools.starmap itertools.accumulate itertools.groupby
     itertools.takewhile itertools.dropwhile email.headerregistry._reconstruct_header";
 
-/// What gives an attribute or an item: of pieces that nobody denies, a chain of these
-/// leads from any class to any function.
+/// Callables that give an attribute or an item: a chain of these leads from any class to
+/// any function, each piece of which nobody denies.
 const DIG: &str = "__builtin__.getattr builtins.getattr operator.getitem _operator.getitem
     operator.itemgetter _operator.itemgetter operator.attrgetter _operator.attrgetter
     operator.methodcaller _operator.methodcaller";
 
-/// What takes attributes and methods of what it is called with.
+/// Makers of callables that take attributes and methods of what they are called with.
 const BIND: &str = "operator.attrgetter operator.methodcaller operator.itemgetter
     _operator.attrgetter _operator.methodcaller _operator.itemgetter";
 
@@ -139,7 +138,7 @@ const PURE: &str = "__builtin__.abs __builtin__.len __builtin__.max __builtin__.
     urllib.parse.urlencode urllib.quote urllib.unquote urllib.urlencode uuid.uuid4
     datetime.datetime.now datetime.datetime.utcnow datetime.date.today";
 
-/// Those of `operator`.
+/// The functions of `operator`.
 const OPERATORS: &str = "abs add and_ concat contains eq floordiv ge gt index inv
     invert is_ is_not le lt mod mul ne neg not_ or_ pos pow sub truediv truth xor";
 
@@ -197,19 +196,20 @@ struct Used<'s> {
     needs: u16,
 }
 
-/// How a pickle as a whole treats what it names.
+/// The uses that a pickle as a whole makes of the things that it names.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manners {
     /// Whatever is in it may be called by something else in it.
     calls_all: bool,
-    /// What is neither called nor given to a call may be called all the same: it is in
-    /// what a call of nobody's here is given, or is a method for Python to find.
+    /// Things that are neither called nor given to a call may be called all the same:
+    /// they are in an argument of a call that is nobody's here, or are methods for Python
+    /// to find.
     calls_data: bool,
     /// Something that calls what it is given has a function that a call gave.
     calls_results: bool,
     /// Something is called that is nobody's here.
     calls_foreign: bool,
-    /// What `getattr` gives is called.
+    /// The result of a `getattr` is called.
     calls_attributes: bool,
     /// Attributes are taken of attributes.
     chains: bool,
@@ -220,7 +220,7 @@ impl Manners {
         let facts = scan.facts();
         let mut manners = Self {
             calls_all: facts.unseen_arguments || facts.call_of_partial,
-            calls_data: facts.nested_arguments || facts.said.contains(Said::HOOK),
+            calls_data: facts.nested_arguments || facts.hook,
             calls_results: false,
             calls_foreign: false,
             calls_attributes: facts.getattr_called,

@@ -17,23 +17,23 @@ use super::denied::{self, Manners};
 use super::paths::{Followed, Paths};
 use super::scan::{GlobalRef, Scan};
 
-/// What is refused.
+/// A list by which pickles are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Firewall {
-    /// What is known to be bad.
+    /// Refuses what it lists.
     Deny(Denied),
-    /// What is not listed.
+    /// Refuses what it does not list.
     Allow(Allowed),
 }
 
 /// A deny list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
-    /// What the configuration lists.
+    /// The patterns of the configuration.
     patterns: Paths,
     /// Besides, what [`denied`] knows.
     built_in: bool,
-    /// What passes all the same.
+    /// Entries that pass all the same.
     except: Allowed,
 }
 
@@ -68,7 +68,7 @@ pub enum Refused<'s> {
     Structure(&'static str),
 }
 
-/// What a pickle does with a name.
+/// A use that a pickle makes of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Calls or instantiates it.
@@ -82,7 +82,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As lists have it.
+    /// The word for it in lists.
     pub fn name(self) -> &'static str {
         match self {
             Self::Call => "call",
@@ -97,12 +97,13 @@ impl Role {
         roles.into_iter().find(|role| role.name() == name)
     }
 
-    /// Where a path is listed in it.
+    /// The flag of a path that is listed in this role.
     fn flag(self) -> u16 {
         1 << self as u16
     }
 
-    /// Of which entries one permits it: whoever may do anything with a name may name it.
+    /// The flags of entries that permit it: whoever may do anything with a name may name
+    /// it.
     fn permitted_by(self) -> u16 {
         match self {
             Self::Named => u16::MAX,
@@ -114,10 +115,10 @@ impl Role {
 /// A list's entry that is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// Of a deny list.
+    /// An entry of a deny list.
     #[error("\"{0}\" is no pattern: write module.name, module.* or built-in")]
     Pattern(String),
-    /// Of an allow list.
+    /// An entry of an allow list.
     #[error(
         "\"{0}\" is no entry: write \"call module.name\", \"data module.name\", \"named module.name\" or \"getattr module.Class.attribute\""
     )]
@@ -176,7 +177,7 @@ impl Firewall {
         Self::Allow(Allowed::default())
     }
 
-    /// The same deny list, past which goes what an allow list has.
+    /// Lets what an allow list has pass this deny list.
     #[must_use]
     pub fn except(mut self, allow: &Self) -> Self {
         if let (Self::Deny(denied), Self::Allow(allowed)) = (&mut self, allow) {
@@ -185,9 +186,9 @@ impl Firewall {
         self
     }
 
-    /// What an allow list must have for a pickle, as roles and dotted names: more
-    /// than once where the pickle names a thing in several ways. Extension codes that
-    /// are not registered name nothing.
+    /// The entries that an allow list needs for a pickle, as roles and dotted names: more
+    /// than one where the pickle names a thing in several ways. Extension codes that are
+    /// not registered name nothing.
     pub fn uses(scan: &Scan<'_>) -> impl Iterator<Item = (Role, String)> {
         let named = scan.globals().filter(|global| !global.module.is_empty());
         let globals = named.flat_map(|global| {

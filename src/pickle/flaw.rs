@@ -4,14 +4,13 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{flaw} at offset {at}")]
 pub struct Broken {
-    /// What is wrong.
+    /// The flaw.
     pub flaw: Flaw,
     /// Offset of the opcode, in bytes from the start of the pickle.
     pub at: u32,
 }
 
-/// What is wrong with bytes that are no pickle. In one register: a walk returns it from
-/// every operand.
+/// A reason why bytes are no pickle. In one register: a walk returns it from every operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum Flaw {

@@ -11,7 +11,7 @@ const FREE_BYTES: usize = 64 << 10;
 /// Capacity kept between values.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// How far a value may grow.
+/// Limits to the growth of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InflateLimits {
     /// Most bytes that come out.
@@ -50,7 +50,7 @@ pub enum InflateError {
 }
 
 impl InflateError {
-    /// What is over the limit may be anything; a damaged stream is known to be one.
+    /// A value over the limit may be anything; a damaged stream is known to be one.
     pub fn verdict(self) -> Verdict {
         match self {
             Self::Corrupt => Verdict::Unknown,
@@ -58,7 +58,7 @@ impl InflateError {
         }
     }
 
-    /// As metrics name it.
+    /// The label in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Corrupt => "zlib_corrupt",
@@ -91,7 +91,7 @@ impl Inflater {
         }
     }
 
-    /// What a zlib stream holds; what follows the stream is ignored, as clients do.
+    /// Inflates a zlib stream. Ignores what follows the stream, as clients do.
     ///
     /// # Errors
     /// Corrupt streams, and those that grow past the limits: no more than those
@@ -128,7 +128,7 @@ impl Inflater {
         }
     }
 
-    /// What was inflated last, as far as that went.
+    /// The bytes inflated last, up to where that stopped.
     pub fn inflated(&self) -> &[u8] {
         &self.out
     }

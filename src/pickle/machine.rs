@@ -10,6 +10,7 @@
 
 use super::flaw::{Broken, Flaw};
 use super::node::{Kind, NO_GLOBAL, Node, Span, int};
+use super::observer::{Call, KEPT_ITEMS, Named, Observer, View};
 #[allow(clippy::wildcard_imports)] // All of them, each in its arm.
 use super::opcode::*;
 use super::operands::{Operands, is_float, is_python_text, is_raw_text, memo_key, quoted};
@@ -17,9 +18,6 @@ use super::pause::{Pause, WHOLE_BYTES};
 
 /// Longest pickle that is looked at, in bytes: positions are 32 bits.
 const MAX_PICKLE_BYTES: usize = u32::MAX as usize;
-
-/// How many elements of a tuple are remembered: no rule asks for more of a call.
-const KEPT_ITEMS: usize = 6;
 
 /// The most values that a walk remembers at once: 64 MiB of them. Picklers put a thousand
 /// items at a time into a container; only tuples and memos grow beyond.
@@ -34,117 +32,16 @@ const KEPT_CAPACITY: usize = 64 * 1024;
 /// A MARK on the stack.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
-    /// How many values lie below it.
+    /// Count of the values below it.
     below: u32,
-    /// Its offset.
+    /// Offset of the opcode.
     at: u32,
 }
 
-/// A class, function or module attribute that a pickle names.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Named {
-    pub(super) module: Span,
-    pub(super) name: Span,
-    /// Named by an extension code of the registry: the spans are empty.
-    pub(super) extension: Option<u32>,
-    /// The protocol in force where it stands; below 3, Python 3 translates
-    /// Python 2's names.
-    pub(super) protocol: u8,
-}
-
-/// Is told what a pickle holds, in the order of its opcodes.
-///
-/// Offsets are of the opcode itself.
-pub(super) trait Observer {
-    /// The pickle names a global: gives the number by which it is to be known.
-    fn global(&mut self, at: u32, named: Named, pickle: &[u8]) -> u32;
-    /// How many globals it knows apart.
-    fn names(&self) -> usize {
-        0
-    }
-    /// A string of any kind is pushed.
-    fn string(&mut self, _node: Node, _pickle: &[u8]) {}
-    /// An integer in decimal digits (INT, LONG).
-    fn decimal(&mut self, _at: u32, _digits: u32) {}
-    /// LONG1 or LONG4; whether its value fits 32 bits.
-    fn long(&mut self, _small: bool) {}
-    /// A global is pushed, again or for the first time.
-    fn pushed(&mut self, _global: u32) {}
-    /// A pushed global is dropped by POP.
-    fn dropped(&mut self, _global: u32) {}
-    /// REDUCE, NEWOBJ, `NEWOBJ_EX`, OBJ or INST. `args` are the first of `count`
-    /// arguments; `None` where they are not known.
-    fn call(
-        &mut self,
-        _op: u8,
-        _at: u32,
-        _callee: Node,
-        _args: Option<(&[Node], u32)>,
-        _m: &View<'_>,
-    ) {
-    }
-    /// BUILD gives an object its state.
-    fn build(&mut self, _at: u32, _object: Node, _state: Node, _m: &View<'_>) {}
-    /// A value goes into the memo under this key.
-    fn put(&mut self, _at: u32, _key: u32, _node: Node) {}
-    /// A value is fetched from the memo.
-    fn get(&mut self, _at: u32, _key: u32, _node: Node, _pickle: &[u8]) {}
-    /// The names of a `STACK_GLOBAL`, before [`Observer::global`].
-    fn stack_global(&mut self, _at: u32, _module: Node, _name: Node) {}
-    /// An opcode consumes everything above a MARK.
-    fn close(&mut self, _op: u8, _at: u32, _mark: u32, _below: Option<Node>) {}
-    /// `EMPTY_SET`.
-    fn empty_set(&mut self, _at: u32) {}
-    /// Keys and values by turns, put into a dict.
-    fn pairs(&mut self, _dict: Node, _pairs: &[Node], _pickle: &[u8]) {}
-    /// Something is put into an object by APPEND, SETITEM, ADDITEMS and the like.
-    fn grown(&mut self, _object: Node) {}
-    /// Items, put at the end of a list.
-    fn append(&mut self, _list: Node, _items: &[Node]) {}
-    /// PROTO.
-    fn protocol(&mut self, _at: u32, _protocol: u8) {}
-    /// A persistent id: only an unpickler made for it loads it.
-    fn persistent_id(&mut self, _at: u32) {}
-    /// An out-of-band buffer: only an unpickler given them loads it.
-    fn buffer(&mut self, _at: u32) {}
-    /// DUP.
-    fn dup(&mut self, _at: u32, _node: Node) {}
-}
-
-/// What an observer may look at.
-pub(super) struct View<'m> {
-    pub(super) pickle: &'m [u8],
-    items: &'m [Node],
-    /// Of a call: where its arguments lie, which is further on than those of calls
-    /// before it, unless they come from the memo.
-    pub(super) arguments: u32,
-}
-
-impl View<'_> {
-    /// The first elements of a tuple and how many it has; `None` if it is none.
-    pub(super) fn elements(&self, node: Node) -> Option<(&[Node], u32)> {
-        if node.kind != Kind::Tuple {
-            return None;
-        }
-        let kept = (node.b as usize).min(KEPT_ITEMS);
-        let first = node.a as usize;
-        Some((self.items.get(first..first + kept)?, node.b))
-    }
-
-    /// The bytes of a string; `None` if it is none or not known.
-    pub(super) fn string(&self, node: Node) -> Option<&[u8]> {
-        matches!(
-            node.kind,
-            Kind::Str | Kind::Text | Kind::Bytes | Kind::ByteArray
-        )
-        .then(|| node.bytes().of(self.pickle))
-    }
-}
-
-/// What holds for a pickle as a whole.
+/// The result of a whole walk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Walked {
-    /// Its length up to and with STOP, in bytes.
+    /// Length of the pickle with its STOP, in bytes.
     pub(super) len: usize,
     /// Bit k: some opcode came with protocol k.
     pub(super) protocols: u8,
@@ -152,7 +49,7 @@ pub(super) struct Walked {
     pub(super) value: Node,
 }
 
-/// How far a walk has come.
+/// Progress of a walk.
 enum Walk {
     /// To its pause, past opcodes of these protocols.
     Paused {
@@ -167,12 +64,12 @@ pub(super) struct Machine {
     stack: Vec<Node>,
     marks: Vec<Mark>,
     memo: Vec<Node>,
-    /// How many entries of the memo were never put.
+    /// Count of memo entries that were never put.
     vacant: u32,
     items: Vec<Node>,
     /// Stack height that must not be popped below: where the last MARK is.
     fence: usize,
-    /// Of the last PROTO.
+    /// The protocol of the last PROTO.
     protocol: u8,
     /// Offset of the opcode that is looked at.
     at: usize,
@@ -188,7 +85,7 @@ impl Machine {
         }
     }
 
-    /// How its walks pause.
+    /// The pause that its walks make.
     pub(super) fn pause(&self) -> Pause {
         self.pause
     }
@@ -213,7 +110,7 @@ impl Machine {
         })
     }
 
-    /// How much memory it holds, in bytes.
+    /// Memory that it holds, in bytes.
     pub(super) fn held_bytes(&self) -> usize {
         let nodes = self.stack.capacity() + self.memo.capacity() + self.items.capacity();
         nodes * size_of::<Node>() + self.marks.capacity() * size_of::<Mark>()
@@ -377,8 +274,8 @@ impl Machine {
         let view = View {
             pickle,
             items: &self.items,
-            arguments: args.map_or(0, |args| args.a),
         };
+        let arguments = args.map_or(0, |args| args.a);
         let args = match args {
             None => None,
             Some(args) => match view.elements(args) {
@@ -389,7 +286,14 @@ impl Machine {
                 elements => elements,
             },
         };
-        observer.call(op, at as u32, callee, args, &view);
+        observer.call(&Call {
+            op,
+            at: at as u32,
+            callee,
+            args,
+            arguments,
+            view,
+        });
         self.stack.push(Node {
             kind: Kind::Object,
             at: callee.at,
@@ -626,7 +530,6 @@ impl Machine {
                     let view = View {
                         pickle,
                         items: &self.items,
-                        arguments: 0,
                     };
                     observer.build(here as u32, object, state, &view);
                     if object.kind == Kind::Object
@@ -650,8 +553,8 @@ impl Machine {
         }
     }
 
-    /// What is not met that often, out of the way of the loop above, which is the
-    /// faster for it. Gives where the next opcode is.
+    /// The rarer opcodes, out of the way of the loop above, which is the faster for it.
+    /// Gives the offset of the next opcode.
     fn rarer<O: Observer>(
         &mut self,
         observer: &mut O,

@@ -1,8 +1,7 @@
-//! What a pickle is and who can load it, from its bytes alone. Never executes
-//! a pickle, never builds an object.
+//! Pickles: what they are and who can load them, from their bytes alone. Nothing here
+//! executes a pickle or builds an object.
 
 mod denied;
-mod django;
 mod extensions;
 mod firewall;
 mod flaw;
@@ -11,16 +10,16 @@ pub mod inventory;
 mod machine;
 pub mod names;
 mod node;
+mod observer;
 mod opcode;
 mod operands;
 mod paths;
 mod pause;
 mod reader;
 mod reason;
-mod refusals;
+mod rules;
 mod scan;
 mod sniff;
-mod special;
 pub mod transcode;
 mod tree;
 mod verdict;
@@ -41,9 +40,9 @@ pub use tree::{NotPlain, tree_bytes};
 pub enum Verdict {
     /// All of it was looked at, and nothing stands against it.
     Loadable,
-    /// It cannot.
+    /// The reader cannot load it.
     Unloadable,
-    /// It was looked at, and not understood.
+    /// All of it was looked at, and not understood.
     Unknown,
     /// Not all of it was looked at, and nothing that was speaks against it.
     NotLookedAt,
@@ -58,7 +57,7 @@ impl Verdict {
         Self::NotLookedAt,
     ];
 
-    /// As metrics and JSON name it.
+    /// The name in metrics and JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Loadable => "loadable",

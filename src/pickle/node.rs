@@ -1,7 +1,7 @@
-//! What the abstract machine has on its stack: kinds of values, and where in the
-//! pickle they stand.
+//! Values on the abstract machine's stack: their kinds, and where in the pickle they
+//! stand.
 
-/// Where bytes lie in the pickle.
+/// A range of the pickle's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Span {
     pub(super) start: u32,
@@ -22,7 +22,7 @@ impl Span {
     }
 }
 
-/// What kind of value an opcode leaves on the stack. As wide as the rest of a
+/// The kind of value that an opcode leaves on the stack. As wide as the rest of a
 /// [`Node`], so that one is copied without its padding in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
@@ -52,16 +52,17 @@ pub(super) enum Kind {
     FrozenSet,
     /// `a` is its number.
     Global,
-    /// What a call gave: `a` is the number of the global that was called, or
+    /// The result of a call: `a` is the number of the global that was called, or
     /// [`NO_GLOBAL`]; `b` tells objects apart: the offset of the call.
     Object,
-    /// The same, once it has its state: picklers change nothing about it any more.
+    /// The result of a call that has its state: picklers change nothing about it any
+    /// more.
     Stated,
     /// An out-of-band buffer, a persistent object.
     Unknown,
 }
 
-/// In an [`Kind::Object`]: what was called is no global.
+/// The `a` of a [`Kind::Object`] that no global was called for.
 pub(super) const NO_GLOBAL: u32 = u32::MAX;
 
 /// One value on the stack or in the memo.
@@ -84,7 +85,7 @@ impl Node {
         }
     }
 
-    /// Of a container: which one it is stays known when the memo gives it again.
+    /// A container, which stays known as the one it is when the memo gives it again.
     pub(super) fn made(kind: Kind, at: usize) -> Self {
         Self {
             a: at as u32,
@@ -101,7 +102,7 @@ impl Node {
         }
     }
 
-    /// Of a string: where its bytes are.
+    /// The place of a string's bytes.
     pub(super) fn bytes(self) -> Span {
         Span {
             start: self.a,
@@ -109,17 +110,26 @@ impl Node {
         }
     }
 
-    /// Of an integer: its value, if it is known and fits.
+    /// The bytes of a string; `None` if it is none or they are not known.
+    pub(super) fn string(self, pickle: &[u8]) -> Option<&[u8]> {
+        matches!(
+            self.kind,
+            Kind::Str | Kind::Text | Kind::Bytes | Kind::ByteArray
+        )
+        .then(|| self.bytes().of(pickle))
+    }
+
+    /// The value of an integer, if it is known and fits.
     pub(super) fn int(self) -> Option<i32> {
         (self.kind == Kind::Int && self.b == 1).then(|| self.a.cast_signed())
     }
 
-    /// What a call gave.
+    /// Whether a call gave it.
     pub(super) fn is_object(self) -> bool {
         matches!(self.kind, Kind::Object | Kind::Stated)
     }
 
-    /// May have values in it that are not looked at one by one.
+    /// Whether it may hold values that are not looked at one by one.
     pub(super) fn may_hold(self) -> bool {
         self.is_object()
             || matches!(

@@ -1,13 +1,13 @@
-//! What follows an opcode: numbers, lengths, lines, and the text forms that
-//! protocol 0 writes.
+//! Operands of opcodes: numbers, lengths, lines, and the text forms that protocol 0
+//! writes.
 
 use memchr::memchr;
 
 use super::flaw::Flaw;
 use super::node::Span;
 
-/// What a STRING opcode's literal stands for, as Python 2's repr writes it: bytes,
-/// and where each begins.
+/// The bytes that a STRING opcode's literal stands for, as Python 2's repr writes it, and
+/// where each begins.
 pub(super) fn literal_bytes(literal: &[u8]) -> impl Iterator<Item = (usize, u8)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -155,7 +155,7 @@ pub(super) fn is_raw_text(text: &[u8]) -> Result<bool, Flaw> {
     Ok(plain)
 }
 
-/// What stands between the quotes of a STRING opcode.
+/// The literal between the quotes of a STRING opcode.
 pub(super) fn quoted(line: Span, pickle: &[u8]) -> Result<Span, Flaw> {
     let trimmed = line.of(pickle).trim_ascii_end();
     match trimmed {

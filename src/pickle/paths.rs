@@ -19,7 +19,7 @@ struct Node {
     children: HashMap<Box<str>, u32, FixedState>,
 }
 
-/// How far a path was followed.
+/// The flags met while a path was followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Followed {
     /// Flags of the path and of all that it begins with.

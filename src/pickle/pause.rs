@@ -1,5 +1,5 @@
-//! What a long look does now and then. Knows how much work lies between two pauses,
-//! not how long that takes nor what a pause is good for.
+//! The pauses of a long look: how much work lies between two, not how long that takes nor
+//! what a pause is good for.
 
 /// Work between two pauses, in bytes of a pickle: the slowest ones take about a
 /// tenth of a millisecond for them.
@@ -7,7 +7,7 @@ const BYTES: usize = 4 << 10;
 /// The longest pickle that is walked in one piece if nobody pauses, in bytes: what it may
 /// make a walk remember needs no bound.
 pub(super) const WHOLE_BYTES: usize = 256 << 10;
-/// The same, in things that a pickle names.
+/// Names of a pickle that are looked at between two pauses.
 const NAMES: usize = 64;
 
 /// Called between pieces of a long look, so that its thread can let others run.
@@ -41,7 +41,7 @@ impl Pause {
         &bytes[..bytes.len().min(at + BYTES)]
     }
 
-    /// The same things, with pauses.
+    /// Gives the same names, with pauses between.
     pub(super) fn between<T>(self, names: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
         names.enumerate().map(move |(nth, name)| {
             if nth % NAMES == NAMES - 1 {
@@ -68,7 +68,7 @@ mod tests {
         PAUSES.set(PAUSES.get() + 1);
     }
 
-    /// How often something pauses.
+    /// Counts the pauses of something.
     fn pauses<T>(what: impl FnOnce() -> T) -> (usize, T) {
         PAUSES.set(0);
         let done = what();

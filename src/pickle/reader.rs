@@ -1,12 +1,14 @@
-//! What is known of who reads a value.
+//! Readers of values, as far as they are known.
 
 use std::fmt;
 
 use super::Verdict;
-use super::django::Series;
 use super::inventory::Inventory;
 use super::names::{PythonVersion, Versions};
 use super::sniff::Header;
+
+/// Django's major and minor version.
+pub(super) type Series = (u16, u16);
 
 /// A Python runtime, as far as its tag tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +62,8 @@ impl Reader {
         Self::of_python(major, Some(minor)).with_django(django)
     }
 
-    /// With what is known of a runtime of the same pool, where its own tag leaves
-    /// something open.
+    /// Fills what its own tag leaves open with what is known of a runtime of the same
+    /// pool.
     #[must_use]
     pub fn refined(self, known: Self) -> Self {
         let django = self.django.or(known.django);
@@ -74,7 +76,7 @@ impl Reader {
         Self { django, ..reader }
     }
 
-    /// The same, with Django's major and minor version.
+    /// Sets Django's major and minor version.
     #[must_use]
     pub fn with_django(self, django: Option<Series>) -> Self {
         let byte = |part| u8::try_from(part).unwrap_or(u8::MAX);

@@ -101,7 +101,7 @@ impl<'s> Reason<'s> {
         "ambiguous_type",
     ];
 
-    /// As metrics number it.
+    /// The index of its name.
     pub fn index(self) -> usize {
         match self {
             Self::Protocol { .. } => 0,
@@ -130,7 +130,7 @@ impl<'s> Reason<'s> {
         }
     }
 
-    /// As metrics and JSON name it.
+    /// The name in metrics and JSON.
     pub fn name(self) -> &'static str {
         Self::NAMES[self.index()]
     }
@@ -203,12 +203,7 @@ impl fmt::Display for Reason<'_> {
                         f,
                         "{top} is not part of {reader} (a backport may be installed: an inventory tells)"
                     ),
-                    Doubt::Pytz => f.write_str(
-                        "pytz does not come with Django since 4.0 (it may be installed: an inventory tells)",
-                    ),
-                    Doubt::Zoneinfo => f.write_str(
-                        "backports.zoneinfo comes with Django 4 before Python 3.9 only (it may be installed: an inventory tells)",
-                    ),
+                    Doubt::Rule(why) => f.write_str(why),
                 }
             }
             Self::Type { what } | Self::Framework { what } | Self::Ambiguous { what } => {
@@ -223,11 +218,9 @@ impl fmt::Display for Reason<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doubt {
-    /// Its module is of the standard library of later Pythons only, and `PyPI` has
-    /// it for this one.
+    /// The module is of the standard library of later Pythons only, and `PyPI` has it for
+    /// this one.
     Backport(Reader),
-    /// `pytz`, which Django has not brought along since 4.0.
-    Pytz,
-    /// `backports.zoneinfo`, which Django 4 brings along before Python 3.9.
-    Zoneinfo,
+    /// A rule about it says why.
+    Rule(&'static str),
 }

@@ -6,11 +6,11 @@ use flate2::{Decompress, FlushDecompress};
 
 use super::opcode::{HIGHEST_PROTOCOL, PROTO};
 
-/// How many leading bytes of a value are enough. A zlib header, the longest
-/// dynamic Huffman tables (under 300 bytes) and the first two literals fit.
+/// Leading bytes of a value that are enough. A zlib header, the longest dynamic Huffman
+/// tables (under 300 bytes) and the first two literals fit.
 pub const SNIFF_BYTES: usize = 512;
 
-/// How clients mark pickles: the bits of the client flags, and whether to
+/// The marks that clients put on pickles: the bits of the client flags, and whether to
 /// trust those or the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoding {
@@ -42,7 +42,7 @@ impl Encoding {
         self.by_bytes || (self.by_flags && flags & self.pickle_flag != 0)
     }
 
-    /// How many of a value's leading bytes [`Sniffer::sniff`] needs.
+    /// Count of a value's leading bytes that [`Sniffer::sniff`] needs.
     pub fn bytes_needed(&self, flags: u32, value_len: usize) -> usize {
         if !self.may_be_pickle(flags) {
             0
@@ -54,7 +54,7 @@ impl Encoding {
     }
 }
 
-/// What the first bytes of a pickle say.
+/// The findings in the first bytes of a pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// The declared protocol; 0 for pickles without a header (protocols 0 and

@@ -1,16 +1,17 @@
-//! How large a pickle of plain values becomes if whoever loads it shares nothing:
-//! a few bytes can fetch what they hold over and over.
+//! The size of a pickle of plain values if whoever loads it shares nothing: a few bytes
+//! can fetch what they hold over and over.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use hashbrown::HashSet;
 
-use super::machine::{Machine, Named, Observer, View};
+use super::machine::Machine;
 use super::node::{Kind, Node};
+use super::observer::{Call, Named, Observer, View};
 use super::opcode::{BINGET, GET, LONG_BINGET, REDUCE};
 
-/// What picklers make plain values with where no opcode does.
+/// Callables that picklers make plain values with where no opcode does.
 const MAKERS: [(&[u8], &[u8]); 7] = [
     (b"__builtin__", b"bytearray"),
     (b"__builtin__", b"frozenset"),
@@ -67,9 +68,9 @@ struct Sharing<'p> {
     unusual: bool,
     /// Bytes of the strings that are fetched, each time they are.
     strings: u64,
-    /// How often each memo entry of another kind is fetched.
+    /// Counts of fetches of each memo entry of another kind.
     references: HashMap<u32, u32>,
-    /// What has been put.
+    /// Values that have been put.
     put: HashSet<Identity>,
 }
 
@@ -107,15 +108,8 @@ impl Observer for Sharing<'_> {
         0
     }
 
-    fn call(
-        &mut self,
-        op: u8,
-        _at: u32,
-        callee: Node,
-        _args: Option<(&[Node], u32)>,
-        _view: &View<'_>,
-    ) {
-        self.objects |= op != REDUCE || callee.kind != Kind::Global;
+    fn call(&mut self, call: &Call<'_>) {
+        self.objects |= call.op != REDUCE || call.callee.kind != Kind::Global;
     }
 
     fn build(&mut self, _at: u32, _object: Node, _state: Node, _view: &View<'_>) {

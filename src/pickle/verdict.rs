@@ -1,16 +1,16 @@
-//! Who can load a pickle: what a scan found, held against what a reader is.
+//! Verdicts on who can load a pickle: the findings of a scan, held against what a reader
+//! is.
 //!
 //! The rules come in the order in which they are certain: the protocol, byte
 //! strings that Python 3 cannot decode, names that the reader lacks, then shapes
 //! that its classes refuse. Each was measured against real interpreters (see
 //! `tests/pickle/verdicts.rs`, which also says how often they are wrong).
 
-use super::django::{self, Series};
 use super::inventory::Inventory;
 use super::names::{self, Presence, PythonVersion, Versions};
 use super::reader::Reader;
 use super::reason::{Doubt, MAX_DIGITS, Reason};
-use super::refusals;
+use super::rules::{self, Kind};
 use super::scan::{Global, Scan};
 
 impl<'s> Scan<'s> {
@@ -49,7 +49,7 @@ impl<'s> Scan<'s> {
                 doubt = self.doubt(global, reader);
             }
         }
-        refusals::judge(facts, reader)?;
+        rules::judge(facts, reader)?;
         if let Some(code) = facts.unknown_extension {
             return Err(Reason::Extension { code });
         }
@@ -61,7 +61,7 @@ impl<'s> Scan<'s> {
                 Err(Reason::Script { name })
             }
             None => doubt
-                .or_else(|| refusals::doubt(facts, reader))
+                .or_else(|| rules::doubt(facts, reader))
                 .map_or(Ok(()), Err),
         }
     }
@@ -74,18 +74,10 @@ impl<'s> Scan<'s> {
         } else {
             names::to_py3(module, name)
         };
-        let brings = |series: fn(Series) -> bool| reader.django().is_none_or(series);
         let doubt = if reader.is_all_of(names::backported(module_there)) {
             Doubt::Backport(reader)
-        } else if names::is_in(module, b"pytz") && !brings(|series| series < (4, 0)) {
-            Doubt::Pytz
-        } else if names::is_in(module, b"backports.zoneinfo")
-            && (!brings(|series| ((4, 0)..(5, 0)).contains(&series))
-                || reader.is_all_of(Versions::since(PythonVersion::Py39)))
-        {
-            Doubt::Zoneinfo
         } else {
-            return None;
+            Doubt::Rule(self.against(global, Kind::Doubtful, reader)?)
         };
         let [module, name] = [module, name].map(|part| str::from_utf8(part).unwrap_or_default());
         Some(Reason::Doubtful {
@@ -93,6 +85,12 @@ impl<'s> Scan<'s> {
             name,
             doubt,
         })
+    }
+
+    /// Why a rule of this kind is against a global.
+    fn against(&self, global: &Global, kind: Kind, reader: Reader) -> Option<&'static str> {
+        let rows = global.known.rows;
+        rules::against(rows, |of| of == kind, self.facts(), reader).map(|(_, why)| why)
     }
 
     fn judge_global(
@@ -134,14 +132,11 @@ impl<'s> Scan<'s> {
         let dotted = memchr::memchr(b'.', name).is_some();
         // Nested names are looked up part by part from protocol 4 on only.
         let plain_only = protocol < 4 && dotted;
-        let is_lacking = || !reader.may_be(versions_with((module, name), (module3, name3)));
+        let is_lacking = || {
+            !reader.may_be(versions_with((module, name), (module3, name3)))
+                || self.against(global, Kind::Missing, reader).is_some()
+        };
         if plain_only || (known_there.is_none() && is_lacking()) {
-            return missing();
-        }
-        if reader
-            .django()
-            .is_some_and(|series| django::lacks(series, module, name))
-        {
             return missing();
         }
         let is = |kind: fn(&Inventory, &[u8], &[u8]) -> bool| {
@@ -179,7 +174,7 @@ fn versions_with(in2: (&[u8], &[u8]), in3: (&[u8], &[u8])) -> Versions {
     // Where one side of a renaming is known, the other side's lack of it is, too.
     let known = listed(has2) || listed(has3);
     let versions = |has: Option<Presence>| {
-        has.map_or(third_party(in2.0), |has| match has.listed {
+        has.map_or(Versions::ALL, |has| match has.listed {
             None if known => has.foreign,
             _ => has.versions(),
         })
@@ -187,22 +182,9 @@ fn versions_with(in2: (&[u8], &[u8]), in3: (&[u8], &[u8])) -> Versions {
     versions(has2) & Versions::PY2 | versions(has3) & Versions::PY3
 }
 
-/// The versions that can have a module outside the standard library.
-fn third_party(module: &[u8]) -> Versions {
-    let below = |package: &[u8]| names::is_in(module, package);
-    // numpy 1.26 was the first with numpy._core, and needs Python 3.9; numpy.rec
-    // came with 2.0, which needs no less.
-    if below(b"numpy._core") || below(b"numpy.rec") {
-        Versions::since(PythonVersion::Py39)
-    } else if below(b"backports.zoneinfo") {
-        Versions::PY3
-    } else {
-        Versions::ALL
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::pickle::reader::Series;
     use crate::pickle::{Extensions, Scanner, Verdict};
 
     use super::*;

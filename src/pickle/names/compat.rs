@@ -24,12 +24,12 @@ struct Compat {
 
 static COMPAT: LazyLock<Compat> = LazyLock::new(|| parse(include_str!("compat.txt")));
 
-/// What Python 3's unpickler looks up for a name in a pickle below protocol 3.
+/// The name that Python 3's unpickler looks up for one in a pickle below protocol 3.
 pub fn to_py3<'a>(module: &'a [u8], name: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     COMPAT.to_py3.of(module, name)
 }
 
-/// What Python 3's pickler writes for a name of its own below protocol 3.
+/// The name that Python 3's pickler writes below protocol 3 for one of its own.
 pub fn to_py2<'a>(module: &'a [u8], name: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     COMPAT.to_py2.of(module, name)
 }

@@ -1,5 +1,5 @@
-//! What the standard library of each `CPython` calls its things: which classes
-//! and functions a pickle can name there, and how names cross 2 and 3.
+//! Names in the standard library of each `CPython`: which classes and functions a pickle
+//! can name there, and how names cross 2 and 3.
 //!
 //! The facts are in `names.txt` and `compat.txt`, which `generate.py` writes by
 //! asking the interpreters, and in `produces.txt`, which `produces.py` writes.
@@ -26,7 +26,7 @@ type HashSet<K> = std::collections::HashSet<K, FixedState>;
 struct Module {
     /// The versions that have it.
     has: Versions,
-    /// Those that may: on other platforms, or as a package from `PyPI`.
+    /// The versions that may have it: on other platforms, or as a package from `PyPI`.
     may_have: Versions,
     names: HashMap<&'static [u8], Name>,
 }
@@ -50,7 +50,7 @@ static PACKAGES: LazyLock<HashSet<&[u8]>> = LazyLock::new(|| {
     inner.map(|(module, _)| first_part(module)).collect()
 });
 
-/// What the table says of an attribute of a module.
+/// The table's answer about an attribute of a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presence {
     /// The versions that were seen to have it; `None` if none was: other micro
@@ -59,7 +59,7 @@ pub struct Presence {
     pub listed: Option<Versions>,
     /// The versions that have its module.
     pub module: Versions,
-    /// Those whose module may be another than the one that was seen: on other
+    /// The versions whose module may be another than the one that was seen: on other
     /// platforms, or as a package from `PyPI`.
     pub foreign: Versions,
 }
@@ -71,9 +71,8 @@ impl Presence {
     }
 }
 
-/// What is known of the attribute `name` of `module`. `None` if its top-level
-/// module is in no version's standard library: the table cannot say; `__main__`
-/// is not in it.
+/// Looks up the attribute `name` of `module`. `None` if its top-level module is in no
+/// version's standard library: the table cannot say; `__main__` is not in it.
 ///
 /// The name is one attribute: of a dotted name, look up what
 /// [`first_part`] gives.
@@ -136,8 +135,8 @@ pub fn is_listed(module: &str, name: &str) -> bool {
     found.is_some_and(|found| found.names.contains_key(first_part(name.as_bytes())))
 }
 
-/// What pickles call, for pickling itself writes such calls: the kind of the call,
-/// as the head of `produces.txt` describes it, and the name.
+/// Names that pickles call because pickling itself writes such calls: the kind of the
+/// call, as the head of `produces.txt` describes it, and the name.
 pub fn produced() -> impl Iterator<Item = (&'static str, &'static str)> {
     let lines = include_str!("produces.txt").lines();
     lines

@@ -77,12 +77,12 @@ impl Versions {
     /// Every Python 3.
     pub const PY3: Self = Self(Self::ALL.0 & !Self::PY2.0);
 
-    /// This one.
+    /// This version only.
     pub const fn only(version: PythonVersion) -> Self {
         Self(1 << version as u16)
     }
 
-    /// This one and all later.
+    /// This version and all later.
     pub const fn since(first: PythonVersion) -> Self {
         Self(Self::ALL.0 & !((1 << first as u16) - 1))
     }

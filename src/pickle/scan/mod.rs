@@ -7,10 +7,11 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::extensions::Extensions;
 use super::flaw::Broken;
-use super::machine::{Machine, Named};
+use super::machine::Machine;
 use super::node::{Kind, Node, Span};
+use super::observer::Named;
 use super::pause::Pause;
-use super::special::{Said, Shapes, Special};
+use super::rules::{Knowledge, Known, Rows};
 use recorder::{Recorder, Want};
 
 /// Scans pickles; keeps its memory from one to the next.
@@ -21,7 +22,7 @@ pub struct Scanner {
     globals: Globals,
 }
 
-/// What a scan found. Borrows the pickle and the scanner.
+/// The findings of a scan. Borrows the pickle and the scanner.
 #[derive(Debug, Clone, Copy)]
 pub struct Scan<'s> {
     pickle: &'s [u8],
@@ -60,6 +61,7 @@ impl Scanner {
             facts: &mut self.facts,
             globals: &mut self.globals,
             extensions,
+            knowledge: Knowledge::get(),
             want: Want::Nothing,
         };
         let walked = self.machine.walk(pickle, &mut observer)?;
@@ -76,7 +78,7 @@ impl Scanner {
         })
     }
 
-    /// How much memory it holds, in bytes.
+    /// Memory that it holds, in bytes.
     pub fn held_bytes(&self) -> usize {
         let globals = &self.globals;
         self.machine.held_bytes()
@@ -86,14 +88,14 @@ impl Scanner {
     }
 }
 
-/// What the value of a pickle is.
+/// The value of a pickle, by its outermost part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outermost<'s> {
-    /// Of this built-in type.
+    /// An instance of this built-in type.
     BuiltIn(&'static str),
     /// A class, function or other attribute itself.
     Global(GlobalRef<'s>),
-    /// What calling or instantiating this gives.
+    /// The result of calling or instantiating this.
     Called(GlobalRef<'s>),
     /// No bytes tell.
     Unknown,
@@ -106,11 +108,11 @@ pub struct GlobalRef<'s> {
     pub module: &'s str,
     /// Dotted for nested names (protocol 4 and later).
     pub name: &'s str,
-    /// How the pickle uses it.
+    /// The uses that the pickle makes of it.
     pub roles: Roles,
 }
 
-/// How a pickle uses what it names.
+/// The uses that a pickle makes of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Roles {
     /// Called: REDUCE, INST, OBJ.
@@ -131,7 +133,7 @@ pub struct Roles {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Global {
     pub(super) named: Named,
-    pub(super) special: Special,
+    pub(super) known: Known,
     pub(super) roles: Roles,
     /// INST or OBJ made it: how Python 2 writes instances of classic classes.
     pub(super) by_obj: bool,
@@ -188,10 +190,12 @@ pub(super) struct Facts {
     pub(super) unknown_extension: Option<u32>,
     /// Django's series, where a model or `QuerySet` says it.
     pub(super) django: Option<(u16, u16)>,
-    /// The strings that are in it.
-    pub(super) said: Said,
-    /// Bits of [`Special`] shapes; see `special.rs`.
-    pub(super) shapes: Shapes,
+    /// The strings in it that rules ask for, by their bits.
+    pub(super) said: u32,
+    /// A name that Python itself looks for in objects, or what may be one.
+    pub(super) hook: bool,
+    /// The rules that it meets.
+    pub(super) met: Rows,
     /// A call of what a call other than `getattr` gave.
     call_of_result: bool,
     /// A call of what `functools.partial` gave: so are instances made below protocol
@@ -226,15 +230,17 @@ pub(super) struct Facts {
     hidden_arguments: bool,
     /// A partial object of what a call gave.
     partial_of_result: bool,
-    /// What a call gave is called with containers, or with what other calls gave.
+    /// The result of a call is called with containers, or with what other calls gave.
     pub(super) nested_arguments: bool,
-    /// What `copyreg._reconstructor` made last, by the offset of its call: an
-    /// instance of this.
-    reconstructed: Option<(u32, Special)>,
-    /// In a pickle with a mail, the last list that was given tuples, and the last
-    /// dict that has it as its alternatives.
+    /// The class of the instance that `copyreg._reconstructor` made last, and the offset
+    /// of its call.
+    reconstructed: Option<(u32, Known)>,
+    /// Rules about attributes of what is named.
+    attribute_rows: Rows,
+    /// While there are any: the last list that was given tuples, and the last dict
+    /// with such attributes, and which.
     tuples_in: Option<u32>,
-    alternatives_in: Option<u32>,
+    attributes_in: Option<(u32, Rows)>,
 }
 
 impl<'s> Scan<'s> {
@@ -258,12 +264,12 @@ impl<'s> Scan<'s> {
         self.len == 0
     }
 
-    /// How many bytes follow STOP; unpicklers ignore them.
+    /// Count of the bytes after STOP, which unpicklers ignore.
     pub fn trailing(&self) -> usize {
         self.pickle.len() - self.len
     }
 
-    /// Who wrote it, as far as its bytes are certain.
+    /// The writer, as far as its bytes are certain.
     pub fn writer(&self) -> Writer {
         let facts = self.facts;
         match self.effective.max(facts.declared) {
@@ -282,14 +288,14 @@ impl<'s> Scan<'s> {
         self.facts.django
     }
 
-    /// What it names, in order of first appearance, each pair once.
+    /// The globals that it names, in order of first appearance, each pair once.
     pub fn globals(&self) -> impl Iterator<Item = GlobalRef<'s>> + use<'s> {
         let scan = *self;
         self.raw_globals().map(move |global| scan.reference(global))
     }
 
-    /// What it names and takes an attribute of with `getattr`, as picklers write
-    /// nested classes and methods below protocol 4.
+    /// The globals that it takes an attribute of with `getattr`, as picklers write nested
+    /// classes and methods below protocol 4.
     pub fn attributes(&self) -> impl Iterator<Item = (GlobalRef<'s>, &'s str)> + use<'s> {
         let scan = *self;
         let attributes = self.pause.between(self.attributes.iter());
@@ -299,7 +305,7 @@ impl<'s> Scan<'s> {
         })
     }
 
-    /// What the value is that it holds, as far as the outermost tells.
+    /// The value that it holds, as far as the outermost part tells.
     pub fn value(&self) -> Outermost<'s> {
         let global = |at: u32| self.globals.get(at as usize).map(|g| self.reference(g));
         let kind = match self.value.kind {
@@ -416,7 +422,7 @@ fn names<'a>(pickle: &'a [u8], extensions: &'a Extensions, named: &Named) -> (&'
     }
 }
 
-/// Who wrote a pickle, where its bytes are certain.
+/// The writer of a pickle, where its bytes are certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
     /// Both Python 2 and 3 could have.
@@ -432,7 +438,7 @@ pub enum Writer {
 }
 
 impl Writer {
-    /// As a requirement on `python`, or `unknown`.
+    /// The name, as a requirement on `python`; else `unknown`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -448,7 +454,7 @@ impl Writer {
 #[derive(Debug, Default)]
 struct Globals {
     list: Vec<Global>,
-    /// Which of them was asked for which attribute by `getattr`.
+    /// The attributes that `getattr` took of which global.
     attributes: Vec<(u32, Span)>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,

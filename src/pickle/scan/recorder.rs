@@ -1,26 +1,27 @@
-//! What a walk tells, written down as facts: which names are used how, and which shapes
-//! are built. Judges none.
+//! Writes the events of a walk down as facts: which names are used how, and which rules
+//! are met. Judges none.
 
 use std::hash::BuildHasher as _;
 
 use super::{Facts, Global, Globals, Roles, names};
 use crate::pickle::extensions::Extensions;
-use crate::pickle::machine::{Named, Observer, View};
 use crate::pickle::names::is_in;
 use crate::pickle::node::{Kind, NO_GLOBAL, Node, Span};
+use crate::pickle::observer::{Call, Named, Observer, View};
 use crate::pickle::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ, STRING};
 use crate::pickle::operands::literal_bytes;
-use crate::pickle::special::{self, Said, Shapes, Special};
+use crate::pickle::rules::{Event, HOOK_LENGTHS, Knowledge, Known, Manner, Rows, What};
 
 /// The state of one walk.
 pub(super) struct Recorder<'r> {
     pub(super) facts: &'r mut Facts,
     pub(super) globals: &'r mut Globals,
     pub(super) extensions: &'r Extensions,
+    pub(super) knowledge: &'static Knowledge,
     pub(super) want: Want,
 }
 
-/// What the next string is.
+/// The meaning of the next string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
     Nothing,
@@ -28,15 +29,6 @@ pub(super) enum Want {
 }
 
 impl Recorder<'_> {
-    /// Module and name of a global.
-    fn names_of<'p>(&self, global: Node, pickle: &'p [u8]) -> (&'p [u8], &'p [u8])
-    where
-        Self: 'p,
-    {
-        let named = &self.globals.list[global.a as usize].named;
-        names(pickle, self.extensions, named)
-    }
-
     fn global_of(&mut self, node: Node) -> Option<&mut Global> {
         if node.kind != Kind::Global {
             return None;
@@ -75,13 +67,14 @@ impl Recorder<'_> {
     /// Whether a call gave it that `getattr` did not get: what that gets has a name.
     fn is_result(&self, node: Node) -> bool {
         let made = self.globals.list.get(node.a as usize);
-        node.is_object() && made.is_none_or(|global| global.special != Special::Getattr)
+        node.is_object() && made.is_none_or(|global| global.known.manner != Manner::Getattr)
     }
 
     /// Whether a call gave it that may be a function: iterators are none.
     fn is_function(&self, node: Node) -> bool {
         let made = self.globals.list.get(node.a as usize);
-        self.is_result(node) && made.is_none_or(|global| global.special != Special::Iterator)
+        let is_iterator = |manner| matches!(manner, Manner::Iterator(_));
+        self.is_result(node) && made.is_none_or(|global| !is_iterator(global.known.manner))
     }
 
     /// An object is given a state or items.
@@ -89,8 +82,8 @@ impl Recorder<'_> {
         self.facts.changed_again |= object.kind == Kind::Stated || object.is_remembered();
     }
 
-    /// How often the globals among the arguments at this place are used up by their
-    /// call: once, and not again where the memo gives the same arguments.
+    /// Count of uses, by their call, of the globals among the arguments at this place:
+    /// one, and none where the memo gives the same arguments again.
     fn count_uses(&mut self, arguments: u32) -> u32 {
         let fresh = arguments >= self.facts.counted;
         if fresh {
@@ -101,49 +94,60 @@ impl Recorder<'_> {
 
     /// The base class that `copyreg._reconstructor` is given, which makes the
     /// instance: it is called, if it is not one of those that do nothing but hold.
-    fn base(&mut self, base: Node, counted: u32, pickle: &[u8]) -> Option<Special> {
-        let extensions = self.extensions;
+    fn base(&mut self, base: Node, counted: u32) -> Option<Known> {
         let base = self.global_of(base)?;
-        let (module, name) = names(pickle, extensions, &base.named);
-        if !special::is_holder(module, name) {
+        if !base.known.manner.is_holder() {
             base.roles.called = true;
             base.with_arguments = true;
             base.uses += counted;
         }
-        Some(base.special)
+        Some(base.known)
     }
 
-    /// Strings that rules look for, by their length.
+    /// Takes note of the rules about a global that a use of it meets.
     #[inline]
-    fn marks(&mut self, text: &[u8]) {
-        self.facts.said |= Said::of(text);
-        if text == b"_django_version" {
-            self.want = Want::DjangoVersion;
+    fn meet(&mut self, rows: Rows, event: &Event<'_>) {
+        if !rows.is_empty() {
+            self.facts.met.add(self.knowledge.met(rows, event));
         }
     }
 
-    /// An instance of `random.Random`.
-    fn is_random(&self, object: Node) -> bool {
-        let class = self.globals.list.get(object.a as usize);
-        object.is_object() && class.is_some_and(|class| class.special == Special::Random)
+    #[inline]
+    fn text(&mut self, text: &[u8]) {
+        if self.knowledge.looks_for(text) {
+            self.known_text(text);
+        }
     }
 
-    /// What keys and values say that may be the state of an object.
+    #[cold]
+    fn known_text(&mut self, text: &[u8]) {
+        self.facts.said |= self.knowledge.said(text);
+        match text {
+            b"_django_version" => self.want = Want::DjangoVersion,
+            b"__main__" => {}
+            [b'_', b'_', .., b'_', b'_'] => {
+                self.facts.hook |= HOOK_LENGTHS.contains(&text.len());
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes note of keys and values that rules are about, should the dict be the state
+    /// of an object.
     #[cold]
     fn attributes_in(&mut self, dict: Node, pairs: &[Node], pickle: &[u8]) {
-        for (key, value) in pairs.iter().zip(pairs.iter().skip(1)).step_by(2) {
-            if !matches!(key.kind, Kind::Text | Kind::Str) {
+        for pair in pairs.chunks_exact(2) {
+            let event = Event {
+                tuples_in: self.facts.tuples_in,
+                ..Event::new(What::Attribute, pair, pickle)
+            };
+            let met = self.knowledge.met(self.facts.attribute_rows, &event);
+            if met.is_empty() {
                 continue;
             }
-            match (key.bytes().of(pickle), value.kind) {
-                (b"alternatives", Kind::List) if self.facts.tuples_in == Some(value.a) => {
-                    self.facts.alternatives_in = Some(dict.a);
-                }
-                // As Python 3 has it, and no Python 2 without text of its own.
-                (b"_FixedOffset__name", Kind::Text) if key.kind == Kind::Text => {
-                    self.facts.shapes |= Shapes::OFFSET_NAME_TEXT;
-                }
-                _ => {}
+            match &mut self.facts.attributes_in {
+                Some((last, rows)) if *last == dict.a => rows.add(met),
+                other => *other = Some((dict.a, met)),
             }
         }
     }
@@ -164,6 +168,7 @@ impl Recorder<'_> {
 }
 
 impl Observer for Recorder<'_> {
+    #[inline(never)]
     fn global(&mut self, _at: u32, named: Named, pickle: &[u8]) -> u32 {
         if let Some(code) = named.extension
             && self.extensions.get(code).is_none()
@@ -188,11 +193,10 @@ impl Observer for Recorder<'_> {
             return number;
         }
         let number = list.len() as u32;
-        let special = Special::of(this.0, this.1);
-        self.facts.shapes |= special.named();
+        let known = self.knowledge.of(this.0, this.1);
         list.push(Global {
             named,
-            special,
+            known,
             roles: Roles::default(),
             by_obj: false,
             with_arguments: false,
@@ -208,6 +212,11 @@ impl Observer for Recorder<'_> {
         index.insert_unique(hash, number, |&i| {
             hasher.hash_one(key(&list[i as usize].named))
         });
+        if !known.rows.is_empty() {
+            let attributes = self.knowledge.about(What::Attribute, known.rows);
+            self.facts.attribute_rows.add(attributes);
+            self.meet(known.rows, &Event::new(What::Named, &[], pickle));
+        }
         number
     }
 
@@ -219,7 +228,7 @@ impl Observer for Recorder<'_> {
     fn string(&mut self, node: Node, pickle: &[u8]) {
         let span = node.bytes();
         match node.kind {
-            Kind::Text if self.want == Want::Nothing => return self.marks(span.of(pickle)),
+            Kind::Text if self.want == Want::Nothing => return self.text(span.of(pickle)),
             Kind::Text => {}
             Kind::Str => {
                 self.facts.py2_str = true;
@@ -230,12 +239,12 @@ impl Observer for Recorder<'_> {
             }
             Kind::Escaped if pickle[node.at as usize] == STRING => {
                 self.facts.py2_str = true;
-                self.facts.said |= Said::HOOK;
+                self.facts.hook = true;
                 escaped_str(self.facts, span, span.of(pickle));
                 return;
             }
             Kind::Escaped => {
-                self.facts.said |= Said::HOOK;
+                self.facts.hook = true;
                 return;
             }
             _ => return,
@@ -244,7 +253,7 @@ impl Observer for Recorder<'_> {
         if self.want == Want::DjangoVersion {
             self.django_version(text);
         }
-        self.marks(text);
+        self.text(text);
     }
 
     fn get(&mut self, _at: u32, _key: u32, node: Node, pickle: &[u8]) {
@@ -269,23 +278,27 @@ impl Observer for Recorder<'_> {
         self.globals.list[global as usize].uses += 1;
     }
 
-    fn call(
-        &mut self,
-        op: u8,
-        at: u32,
-        callee: Node,
-        args: Option<(&[Node], u32)>,
-        view: &View<'_>,
-    ) {
-        let first = args.and_then(|(args, _)| args.first().copied());
+    // Out of the machine's loop, which is the faster for it.
+    #[inline(never)]
+    fn call(&mut self, call: &Call<'_>) {
+        let &Call {
+            op,
+            at,
+            callee,
+            args,
+            ref view,
+            ..
+        } = call;
+        let first = call.first();
+        let pickle = view.pickle;
         let Some(global) = self.global_of(callee) else {
             let by = match callee.kind {
                 Kind::Object | Kind::Stated => self.globals.list.get(callee.a as usize),
                 _ => None,
             };
-            match by.map(|global| global.special) {
-                Some(Special::Getattr) => self.facts.getattr_called = true,
-                Some(Special::Partial) => self.facts.call_of_partial = true,
+            match by.map(|global| global.known.manner) {
+                Some(Manner::Getattr) => self.facts.getattr_called = true,
+                Some(Manner::Partial) => self.facts.call_of_partial = true,
                 _ => self.facts.call_of_result = true,
             }
             self.facts.nested_arguments |= self.given(args, view);
@@ -297,10 +310,10 @@ impl Observer for Recorder<'_> {
                 global.roles.instantiated = true;
                 global.from_str |= first.is_some_and(|arg| {
                     arg.kind == Kind::Str
-                        || arg.kind == Kind::Escaped && view.pickle[arg.at as usize] == STRING
+                        || arg.kind == Kind::Escaped && pickle[arg.at as usize] == STRING
                 });
                 global.from_text |= first.is_some_and(|arg| {
-                    arg.kind == Kind::Text && !arg.bytes().of(view.pickle).is_ascii()
+                    arg.kind == Kind::Text && !arg.bytes().of(pickle).is_ascii()
                 });
             }
             _ => {
@@ -310,43 +323,47 @@ impl Observer for Recorder<'_> {
                 global.with_arguments |= !by_obj || args.is_none_or(|(_, count)| count > 0);
             }
         }
-        let special = global.special;
-        if !matches!(op, NEWOBJ | NEWOBJ_EX) && special.may_call() {
+        let Known { rows, manner } = global.known;
+        if !matches!(op, NEWOBJ | NEWOBJ_EX) && manner.may_call() {
             let nested = self.given(args, view);
             self.globals.list[callee.a as usize].nested_arguments |= nested;
         }
-        if special == Special::Ordinary {
+        if rows.is_empty() && matches!(manner, Manner::Ordinary | Manner::Holder) {
             return;
         }
         self.facts.hidden_arguments |= args.is_none();
-        let args = args.unwrap_or((&[], 0));
-        self.facts.py3_bytes |= special == Special::CodecsEncode;
-        self.facts.bare_int |= matches!(special, Special::Sized | Special::Range)
-            && args.1 == 1
+        let (args, count) = args.unwrap_or((&[], 0));
+        self.facts.bare_int |= matches!(manner, Manner::Sized | Manner::Range)
+            && count == 1
             && first.is_some_and(|arg| arg.kind == Kind::Int);
-        self.facts.shapes |= special.called(op, args, view);
-        let counted = self.count_uses(view.arguments);
-        match special {
-            Special::Iterator | Special::Reduce => {
-                let (module, name) = self.names_of(callee, view.pickle);
-                let at = special::takes_function_at(module, name);
-                let applies =
-                    args.1 > 1 && args.0.get(at).is_some_and(|&arg| self.is_function(arg));
+        let called = Event {
+            count,
+            ..Event::new(What::Called, args, pickle)
+        };
+        self.meet(rows, &called);
+        let counted = self.count_uses(call.arguments);
+        match manner {
+            Manner::Iterator(_) | Manner::Reduce => {
+                let at = match manner {
+                    Manner::Iterator(at) => usize::from(at),
+                    _ => 0,
+                };
+                let applies = count > 1 && args.get(at).is_some_and(|&arg| self.is_function(arg));
                 self.globals.list[callee.a as usize].applies_result |= applies;
             }
-            Special::Partial => {
+            Manner::Encode => self.facts.py3_bytes = true,
+            Manner::Partial => {
                 self.facts.partial_of_result |= first.is_some_and(|first| self.is_result(first));
             }
-            Special::Subscript => {
-                let (_, name) = self.names_of(callee, view.pickle);
+            Manner::Item => {
                 let of_class = first.is_some_and(|first| {
                     first.kind == Kind::Global || first.is_object() && !self.is_result(first)
                 });
-                self.facts.loose_item |= name == b"getitem" && !of_class;
+                self.facts.loose_item |= !of_class;
             }
-            Special::Type => self.facts.unseen_arguments |= args.1 != 1,
-            Special::Ufunc => {
-                let module = first.and_then(|module| view.string(module));
+            Manner::Type => self.facts.unseen_arguments |= count != 1,
+            Manner::Ufunc => {
+                let module = first.and_then(|module| module.string(pickle));
                 let is_numpy = |module| {
                     ["numpy", "scipy"]
                         .iter()
@@ -354,9 +371,8 @@ impl Observer for Recorder<'_> {
                 };
                 self.facts.foreign_function |= !module.is_some_and(is_numpy);
             }
-            Special::Getattr => {
+            Manner::Getattr => {
                 let name = args
-                    .0
                     .get(1)
                     .filter(|name| matches!(name.kind, Kind::Text | Kind::Str));
                 match (first, name) {
@@ -383,30 +399,31 @@ impl Observer for Recorder<'_> {
                             && first.is_some_and(|object| object.kind != Kind::Unknown);
                         self.facts.method |= is_method;
                         self.facts.loose_getattr |= !is_method;
-                        let of_random = first.is_some_and(|object| self.is_random(object));
-                        let name = name.and_then(|name| view.string(*name));
-                        if of_random && name.is_some_and(special::is_new_in_random) {
-                            self.facts.shapes |= Shapes::RANDOM_METHOD;
+                        if let Some(name) = name
+                            && let Some(object) = first.filter(|object| object.is_object())
+                            && let Some(class) = self.globals.list.get(object.a as usize)
+                        {
+                            let name = std::slice::from_ref(name);
+                            let method = Event::new(What::Method, name, pickle);
+                            self.meet(class.known.rows, &method);
                         }
                     }
                 }
             }
-            Special::Reconstructor => {
-                let base = args
-                    .0
-                    .get(1)
-                    .and_then(|&base| self.base(base, counted, view.pickle));
+            Manner::Reconstructor => {
+                let base = args.get(1).and_then(|&base| self.base(base, counted));
                 if let Some(class) = first.and_then(|arg| self.global_of(arg)) {
                     class.roles.reconstructed = true;
                     class.uses += counted;
-                    class.from_str |= base == Some(Special::Str);
-                    class.from_text |= base == Some(Special::Unicode);
-                    let class = class.special;
-                    let of = args.0.get(2);
-                    self.facts.shapes |= class.reconstructed(of.copied(), view);
+                    let manner = base.map(|base| base.manner);
+                    class.from_str |= manner == Some(Manner::Str);
+                    class.from_text |= manner == Some(Manner::Unicode);
+                    let class = class.known;
+                    let of = args.get(2..3).unwrap_or(&[]);
+                    self.meet(class.rows, &Event::new(What::Remade, of, pickle));
                     self.facts.reconstructed = Some((at, class));
                     if let Some(base) = base {
-                        self.facts.shapes |= special::int_on_long(base, of, view);
+                        self.meet(base.rows, &Event::new(What::Base, of, pickle));
                     }
                 }
             }
@@ -414,6 +431,7 @@ impl Observer for Recorder<'_> {
         }
     }
 
+    #[inline(never)]
     fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
         self.changed(object);
         match object.kind {
@@ -426,30 +444,42 @@ impl Observer for Recorder<'_> {
             Kind::Object | Kind::Stated if object.a != NO_GLOBAL => {
                 let class = &mut self.globals.list[object.a as usize];
                 class.dict_state |= state.kind == Kind::Dict;
-                let special = match class.special {
-                    Special::Ordinary => return,
-                    Special::Getattr | Special::Subscript | Special::Reduce | Special::Type => {
+                let rows = match class.known.manner {
+                    Manner::Getattr
+                    | Manner::Item
+                    | Manner::Alias
+                    | Manner::Reduce
+                    | Manner::Type => {
                         self.facts.built_global = true;
                         return;
                     }
-                    Special::Partial => {
+                    Manner::Partial => {
                         let function = view.elements(state).and_then(|(items, _)| items.first());
                         self.facts.partial_of_result |=
                             function.is_some_and(|&function| self.is_result(function));
                         return;
                     }
-                    Special::Reconstructor => match self.facts.reconstructed {
-                        Some((at, special)) if at == object.b => special,
+                    Manner::Reconstructor => match self.facts.reconstructed {
+                        Some((at, class)) if at == object.b => class.rows,
                         _ => return,
                     },
-                    special => special,
+                    _ => class.known.rows,
                 };
-                self.facts.shapes |= special.built(state, view);
-                if special == Special::Mail
-                    && state.kind == Kind::Dict
-                    && self.facts.alternatives_in == Some(state.a)
-                {
-                    self.facts.shapes |= Shapes::PLAIN_ALTERNATIVES;
+                if rows.is_empty() {
+                    return;
+                }
+                let (items, count) = view.elements(state).unwrap_or_default();
+                let event = Event {
+                    count,
+                    whole: Some(state),
+                    ..Event::new(What::State, items, view.pickle)
+                };
+                self.meet(rows, &event);
+                match self.facts.attributes_in {
+                    Some((dict, of)) if state.kind == Kind::Dict && dict == state.a => {
+                        self.facts.met.add(rows.and(of));
+                    }
+                    _ => {}
                 }
             }
             _ => {}
@@ -467,7 +497,7 @@ impl Observer for Recorder<'_> {
 
     #[inline]
     fn append(&mut self, list: Node, items: &[Node]) {
-        if self.facts.shapes.contains(Shapes::MAIL)
+        if !self.facts.attribute_rows.is_empty()
             && items.iter().any(|item| item.kind == Kind::Tuple)
         {
             self.facts.tuples_in = Some(list.a);
@@ -476,8 +506,7 @@ impl Observer for Recorder<'_> {
 
     #[inline]
     fn pairs(&mut self, dict: Node, pairs: &[Node], pickle: &[u8]) {
-        let stateful = Shapes::MAIL | Shapes::FIXED_OFFSET;
-        if self.facts.shapes.intersects(stateful) {
+        if !self.facts.attribute_rows.is_empty() {
             self.attributes_in(dict, pairs, pickle);
         }
     }

@@ -32,7 +32,7 @@ const fn bound(len: usize) -> usize {
     len.saturating_mul(8).saturating_add(4096)
 }
 
-/// Which readers a pickle is rewritten for.
+/// The readers that a pickle is rewritten for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Python 2.7, from any pickle of Python 3: protocol 2 with Python 2's names.
@@ -46,13 +46,13 @@ pub enum Form {
     /// Any Python 3, from a pickle of Python 2: protocol 3, in which text and bytes
     /// are told apart.
     Python3 {
-        /// What becomes of a `str`.
+        /// The type that a `str` becomes.
         py2_str: Py2Str,
     },
 }
 
-/// What a Python 2 `str` becomes, where its use does not tell: what `datetime` and
-/// `NumPy` keep in one is always bytes.
+/// The type that a Python 2 `str` becomes, where its use does not tell: the bytes that
+/// `datetime` and `NumPy` keep in one always stay bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Py2Str {
     /// Text if it is UTF-8, else bytes. Python 3 does so with ASCII and refuses
@@ -64,7 +64,7 @@ pub enum Py2Str {
     Bytes,
 }
 
-/// What is known of the reader's environment. An answer that is not known is the
+/// The reader's environment, as far as it is known. An answer that is not known is the
 /// default one, and changes nothing.
 pub trait Environment {
     /// Whether this is, by its Python 2 name, an old-style class on Python 2.7.
@@ -92,20 +92,20 @@ impl Environment for UnknownEnvironment {}
 /// Why a pickle is not rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is no pickle.
+    /// The bytes are no pickle.
     #[error("no pickle: {0}")]
     Broken(#[from] Broken),
-    /// It has no form with the same meaning.
+    /// The pickle has no form with the same meaning.
     #[error("{obstacle} (at offset {at})")]
     NoForm {
-        /// What stands against it.
+        /// The first obstacle.
         obstacle: Obstacle,
         /// Offset of the opcode, in bytes from the start of the pickle.
         at: u32,
     },
 }
 
-/// What stands against rewriting a pickle.
+/// An obstacle to rewriting a pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // The messages say it.
 pub enum Obstacle {
@@ -146,7 +146,7 @@ pub enum Obstacle {
 }
 
 impl Refusal {
-    /// As metrics name it.
+    /// The name in metrics.
     pub fn name(self) -> &'static str {
         let obstacle = match self {
             Self::Broken(_) => return "broken",
@@ -253,7 +253,7 @@ struct Edit<W> {
 /// Reads the edits beside the opcodes.
 struct Edits<'e, W> {
     rest: &'e [Edit<W>],
-    /// Where the next one is.
+    /// Offset of the next opcode.
     next: usize,
 }
 
@@ -276,7 +276,7 @@ impl<'e, W: Copy> Edits<'e, W> {
         self.rest = rest;
     }
 
-    /// What to do with the opcode at this offset.
+    /// Gives the edit of the opcode at this offset.
     ///
     /// # Errors
     ///

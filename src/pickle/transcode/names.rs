@@ -1,4 +1,4 @@
-//! What the reader calls the things that a pickle names.
+//! Names in the reader's environment for the things that a pickle names.
 
 use super::Environment;
 use crate::pickle::names::{to_py2, to_py3};
@@ -90,7 +90,7 @@ fn numpy_without_underscore<'n>(module: &'n [u8], name: &'n [u8]) -> Option<Name
     })
 }
 
-/// What follows a package's name in a module's.
+/// The rest of a module's name after its package's.
 fn rest_of<'n>(module: &'n [u8], package: &[u8]) -> Option<&'n [u8]> {
     let rest = module.strip_prefix(package)?;
     (rest.is_empty() || rest[0] == b'.').then_some(rest)

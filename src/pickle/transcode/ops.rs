@@ -12,9 +12,9 @@ use crate::pickle::operands::memo_key;
 pub(super) struct Op {
     pub(super) code: u8,
     pub(super) at: usize,
-    /// Where its data begins: after the length, if it has one.
+    /// Offset of its data: after the length, if it has one.
     pub(super) data: usize,
-    /// Where the next begins.
+    /// Offset of the next opcode.
     pub(super) end: usize,
 }
 
@@ -60,7 +60,7 @@ const LEN1: u8 = 18;
 const LEN4: u8 = 19;
 const LEN8: u8 = 20;
 
-/// What follows each opcode.
+/// The operands of each opcode.
 const LAYOUT: [u8; 256] = {
     let mut layout = [0; 256];
     let table: [(&[u8], u8); 9] = [
@@ -109,7 +109,7 @@ pub(super) fn op(pickle: &[u8], at: usize) -> Option<Op> {
     })
 }
 
-/// Of what is not met that often, out of the way of the rest.
+/// Looks at the rarer opcodes, out of the way of the rest.
 #[inline(never)]
 fn head_and_len(layout: u8, rest: &[u8]) -> Option<(usize, usize)> {
     Some(match layout {

@@ -1,4 +1,4 @@
-//! What is written: runs of the pickle as it is, and what stands in their place.
+//! The output: runs of the pickle as it is, and what stands in place of others.
 
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
@@ -20,7 +20,7 @@ pub(super) struct Output<'t> {
     /// See [`super::bound`].
     bound: usize,
     pause: Pause,
-    /// Where the piece ends that is written until the next pause.
+    /// End of the piece that is written until the next pause.
     piece: usize,
 }
 
@@ -57,7 +57,7 @@ impl<'t> Output<'t> {
         self.out
     }
 
-    /// Where more can be pushed, after a [`cut`](Self::cut).
+    /// The buffer to push to, after a [`cut`](Self::cut).
     pub(super) fn more(&mut self) -> &mut Vec<u8> {
         self.out
     }
@@ -68,7 +68,7 @@ impl<'t> Output<'t> {
         key as usize > self.out.len() + (at - self.done)
     }
 
-    /// Where the next opcode is, this one being written.
+    /// Gives the offset of the next opcode, this one being written.
     ///
     /// # Errors
     /// Refuses what is longer by now than any result may be.

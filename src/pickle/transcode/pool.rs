@@ -1,4 +1,4 @@
-//! Which form a reader needs, and what is known of where it runs.
+//! The form that a reader needs, and what is known of where it runs.
 
 use super::{Environment, Form, Py2Str};
 use crate::pickle::inventory::Inventory;
@@ -9,9 +9,9 @@ use crate::pickle::scan::{Scan, Writer};
 /// A reader, and the inventory of its environment if there is one.
 #[derive(Debug, Clone, Copy)]
 pub struct Pool<'i> {
-    /// Who reads.
+    /// The reader.
     pub reader: Reader,
-    /// What can be imported there.
+    /// The names that can be imported there.
     pub inventory: Option<&'i Inventory>,
 }
 

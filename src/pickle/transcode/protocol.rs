@@ -5,8 +5,9 @@ use super::ops::{Op, op};
 use super::output::{Output, push_global, push_len};
 use super::{Edit, Edits, Environment, Obstacle, Obstacles, Refusal, refuse};
 use crate::pickle::flaw::{Broken, Flaw};
-use crate::pickle::machine::{Machine, Named, Observer};
+use crate::pickle::machine::Machine;
 use crate::pickle::node::Span;
+use crate::pickle::observer::{Named, Observer};
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
 

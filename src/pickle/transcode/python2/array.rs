@@ -4,8 +4,8 @@
 use super::super::Obstacle;
 use super::super::ops::next_but_puts;
 use super::super::output::push_int;
-use crate::pickle::machine::View;
 use crate::pickle::node::{Kind, Node, Span};
+use crate::pickle::observer::View;
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
 
@@ -32,7 +32,7 @@ enum Number {
     Float,
 }
 
-/// How `array._array_reconstructor(class, type code, format, bytes)` is written.
+/// The parts of a call `array._array_reconstructor(class, type code, format, bytes)`.
 pub(super) struct Shape {
     /// Offset of the format's code.
     pub(super) code: u32,

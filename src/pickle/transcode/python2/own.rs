@@ -1,4 +1,4 @@
-//! What a result begins with, for the opcodes that need it.
+//! Definitions that a result begins with, for the opcodes that need them.
 
 use super::super::output::push_text;
 use crate::pickle::opcode::NONE;
@@ -15,7 +15,7 @@ pub(super) enum Own {
     Apply,
     Partial,
     New,
-    /// What `NEWOBJ_EX` takes from the stack.
+    /// The class that `NEWOBJ_EX` takes from the stack.
     Class,
     Args,
     Keywords,
@@ -36,7 +36,7 @@ impl Own {
         Self::Keywords,
     ];
 
-    /// What `NEWOBJ_EX` needs.
+    /// The definitions that `NEWOBJ_EX` needs.
     pub(super) const NEWOBJ_EX: u32 = Self::Getattr.bit()
         | Self::Apply.bit()
         | Self::Partial.bit()
@@ -45,7 +45,7 @@ impl Own {
         | Self::Args.bit()
         | Self::Keywords.bit();
 
-    /// In a set of them.
+    /// The bit in a set of them.
     pub(super) const fn bit(self) -> u32 {
         1 << self as u32
     }

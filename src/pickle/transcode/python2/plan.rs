@@ -5,15 +5,16 @@ use super::super::ops::{next_but_frames, next_but_puts, op};
 use super::super::{Edit, Environment, Obstacle, Obstacles, Refusal, empty};
 use super::array;
 use super::own::Own;
-use crate::pickle::machine::{Machine, Named, Observer, View};
+use crate::pickle::machine::Machine;
 use crate::pickle::node::{Kind, Node, Span};
+use crate::pickle::observer::{Call, Named, Observer, View};
 #[allow(clippy::wildcard_imports)] // All of them, each in its place.
 use crate::pickle::opcode::*;
 
 /// No opcode, no memo entry, no slot.
 pub(super) const NOWHERE: u32 = u32::MAX;
 
-/// What the second pass does with an opcode, apart from what is done with each of
+/// An edit that the second pass makes of an opcode, apart from what it does with each of
 /// its kind.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
@@ -48,7 +49,7 @@ pub(super) enum What {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Set {
     at: u32,
-    /// Its first PUT, if that follows directly.
+    /// The first PUT, if that follows directly.
     put: u32,
     /// The last `ADDITEMS`, or [`NOWHERE`].
     pub(super) last_add: u32,
@@ -56,7 +57,7 @@ pub(super) struct Set {
     seen: bool,
     /// Members reach it: it has to be there before them.
     pub(super) recursive: bool,
-    /// Its memo entry in the result.
+    /// The memo entry in the result.
     pub(super) slot: u32,
 }
 
@@ -75,12 +76,12 @@ enum Role {
     Datetime,
     Time,
     ArrayReconstructor,
-    /// What makes instances below protocol 2.
+    /// Makes instances below protocol 2.
     Reconstructor,
     Classic,
 }
 
-/// What the first pass leaves to the second.
+/// Notes of the first pass for the second.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) edits: Vec<Edit<What>>,
@@ -92,7 +93,7 @@ pub(super) struct Notes {
     /// The MARKs of `ADDITEMS`, and the numbers of their sets.
     batches: Vec<(u32, u32)>,
     pub(super) globals: Vec<Global>,
-    /// Which [`Own`] are needed.
+    /// The [`Own`] that are needed.
     pub(super) own: u32,
 }
 
@@ -222,8 +223,8 @@ impl Plan<'_> {
         self.edit(at, What::Obj);
     }
 
-    /// The same where a function makes it of the class, its base and a state of
-    /// that: `object` and none, unless the class is one of a built-in type.
+    /// An instance of an old-style class that a function makes of the class, its base and
+    /// a state of that: `object` and none, unless the class is one of a built-in type.
     fn reconstructed(&mut self, at: u32, args: Option<(&[Node], u32)>) {
         let Some((&[class, base, state, ..], count)) = args else {
             return;
@@ -258,14 +259,13 @@ impl Plan<'_> {
         }
     }
 
-    fn array(&mut self, at: u32, callee: Node, args: Option<(&[Node], u32)>, view: &View<'_>) {
-        let tuple = self.tuple;
+    fn array(&mut self, call: &Call<'_>) {
+        let (at, callee, tuple) = (call.at, call.callee, self.tuple);
         let follows = next_but_puts(self.pickle, tuple.at).is_some_and(|op| op.at == at as usize);
-        let shape = args
-            .filter(|_| follows)
-            .map_or(Err(Obstacle::ArrayShape), |args| {
-                array::shape(args, tuple, view)
-            });
+        let args = call.args.filter(|_| follows);
+        let shape = args.map_or(Err(Obstacle::ArrayShape), |args| {
+            array::shape(args, tuple, &call.view)
+        });
         match shape {
             Ok(shape) => {
                 self.unused(callee.at);
@@ -397,25 +397,24 @@ impl Observer for Plan<'_> {
         }
     }
 
-    fn call(
-        &mut self,
-        op: u8,
-        at: u32,
-        callee: Node,
-        args: Option<(&[Node], u32)>,
-        view: &View<'_>,
-    ) {
+    fn call(&mut self, call: &Call<'_>) {
+        let &Call {
+            op,
+            at,
+            callee,
+            args,
+            ..
+        } = call;
         if op == NEWOBJ_EX {
             self.notes.own |= Own::NEWOBJ_EX;
         }
         if callee.kind != Kind::Global {
             return;
         }
-        let first = args.and_then(|(args, _)| args.first().copied());
         match self.notes.globals[callee.a as usize].role {
-            Role::Datetime => self.fold(at, first, 10, 2),
-            Role::Time => self.fold(at, first, 6, 0),
-            Role::ArrayReconstructor => self.array(at, callee, args, view),
+            Role::Datetime => self.fold(at, call.first(), 10, 2),
+            Role::Time => self.fold(at, call.first(), 6, 0),
+            Role::ArrayReconstructor => self.array(call),
             Role::Reconstructor if op == REDUCE => self.reconstructed(at, args),
             Role::Classic if matches!(op, NEWOBJ | NEWOBJ_EX) => {
                 let count = args.map_or(NOWHERE, |(_, count)| count);

@@ -13,10 +13,10 @@ use crate::pickle::opcode::*;
 const PUTS: (u8, u8) = (BINPUT, LONG_BINPUT);
 const GETS: (u8, u8) = (BINGET, LONG_BINGET);
 
-/// What was written for the last opcode, as far as it matters to a PUT after it.
+/// The output for the last opcode, as far as it matters to a PUT after it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Last {
-    /// What it pushes in the pickle too.
+    /// The same value as in the pickle.
     Other,
     /// Nothing, or something else than this string.
     Instead(Op),
@@ -37,19 +37,19 @@ pub(super) struct Writer<'w> {
     pub(super) classes: &'w [Global],
     /// By the pickle's memo key: the entry of the result, or [`DROPPED`].
     pub(super) slots: &'w mut Vec<u32>,
-    /// How many of them there are.
+    /// Count of the entries of the memo.
     pub(super) memo_len: u32,
     /// PUTs so far.
     pub(super) puts: usize,
     pub(super) next_set: u32,
     pub(super) next_slot: u32,
-    /// Which [`Own`] are needed.
+    /// The [`Own`] that are needed.
     pub(super) own: u32,
     pub(super) last: Last,
     pub(super) output: Output<'w>,
 }
 
-/// In the slots: the pickle puts it there, the result does not.
+/// A slot of an entry that the pickle puts and the result does not.
 const DROPPED: u32 = NOWHERE - 1;
 
 impl Writer<'_> {

@@ -1,6 +1,6 @@
 //! The escapes of Python 2's `repr` of a `str`, as its STRING opcode has them.
 
-/// What stands between the quotes, with its escapes resolved, as Python's
+/// Decodes the literal between the quotes, its escapes resolved as Python's
 /// `codecs.escape_decode` does; replaces what is in `out`.
 ///
 /// # Errors

@@ -92,9 +92,9 @@ struct Writer<'w> {
     environment: &'w dyn Environment,
     /// A BUILD that becomes POP.
     dropped: Edits<'w, ()>,
-    /// Where strings begin that have to be bytes.
+    /// Starts of the strings that have to be bytes.
     bytes: Sorted<'w>,
-    /// Where strings begin that have to be text.
+    /// Starts of the strings that have to be text.
     text: Sorted<'w>,
     literal: &'w mut Vec<u8>,
     limbs: &'w mut Vec<u64>,

@@ -2,15 +2,16 @@
 
 use super::super::ops::next_but_puts;
 use super::super::{Edit, Environment, Obstacle, Obstacles, Py2Str, Refusal, empty};
-use crate::pickle::machine::{Machine, Named, Observer, View};
+use crate::pickle::machine::Machine;
 use crate::pickle::node::{Kind, NO_GLOBAL, Node};
+use crate::pickle::observer::{Call, Named, Observer, View};
 use crate::pickle::opcode::{EMPTY_DICT, NONE, STRING};
 
 /// Most arguments of a call that the machine keeps.
 const KEPT_ARGUMENTS: u32 = 6;
 
-/// What the first pass leaves to the second. Strings are known by the offset of
-/// their first byte.
+/// Notes of the first pass for the second. Strings are known by the offset of their first
+/// byte.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     /// Have to be bytes, whatever else they are for.
@@ -94,7 +95,7 @@ struct Plan<'p> {
     slotted_safe_text: bool,
 }
 
-/// Where a `str` of Python 2 begins; `None` if this is none.
+/// Start of a `str` of Python 2; `None` if this is none.
 fn str_at(node: Node, pickle: &[u8]) -> Option<u32> {
     match node.kind {
         Kind::Str => Some(node.a),
@@ -140,27 +141,21 @@ impl Observer for Plan<'_> {
         self.notes.globals.len() as u32 - 1
     }
 
-    fn call(
-        &mut self,
-        _op: u8,
-        at: u32,
-        callee: Node,
-        args: Option<(&[Node], u32)>,
-        view: &View<'_>,
-    ) {
-        let Some((args, count)) = args else {
+    fn call(&mut self, call: &Call<'_>) {
+        let Some((args, count)) = call.args else {
             return;
         };
-        match self.role(callee) {
-            Role::Datetime => self.bytes(args.first(), view.pickle),
-            Role::Scalar => self.bytes(args.get(1), view.pickle),
+        let pickle = call.view.pickle;
+        match self.role(call.callee) {
+            Role::Datetime => self.bytes(args.first(), pickle),
+            Role::Scalar => self.bytes(args.get(1), pickle),
             _ => {}
         }
         if self.names_are_text {
             if count > KEPT_ARGUMENTS {
-                self.obstacles.add(Obstacle::ManyArguments, at);
+                self.obstacles.add(Obstacle::ManyArguments, call.at);
             }
-            let strings = args.iter().filter_map(|&arg| str_at(arg, view.pickle));
+            let strings = args.iter().filter_map(|&arg| str_at(arg, pickle));
             self.notes.text.extend(strings);
         }
     }
