@@ -188,6 +188,10 @@ fn check<T>(name: &str, looks: bool, start: impl Fn() -> (T, [String; 2])) {
         difference.batch
     );
     text += &difference.found;
+    text += "the batch was\n";
+    for asked in &difference.asked {
+        writeln!(text, "  {}", shorten(asked, 160)).expect("memory takes all");
+    }
     // The same stream again, a fence after each command.
     if let Err(single) = run(true) {
         let asked: Vec<_> = single
@@ -204,10 +208,7 @@ fn check<T>(name: &str, looks: bool, start: impl Fn() -> (T, [String; 2])) {
         .expect("memory takes all");
         text += &single.found;
     } else {
-        text += "one at a time it does not differ; the batch was\n";
-        for asked in &difference.asked {
-            writeln!(text, "  {}", shorten(asked, 160)).expect("memory takes all");
-        }
+        text += "one at a time it does not differ\n";
     }
     panic!("{text}");
 }
