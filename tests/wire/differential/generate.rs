@@ -123,6 +123,17 @@ const KEY_MAX: usize = 250;
 /// Longest opaque that memcached takes.
 const OPAQUE_MAX: usize = 31;
 
+/// Puts a letter into a value of nothing but white space: `incr` of such a value goes on
+/// into what memcached had in that memory before, which may be a number or not.
+fn countable(mut value: Vec<u8>) -> Vec<u8> {
+    if value.iter().all(|b| b.is_ascii_whitespace() || *b == 0x0b)
+        && let Some(last) = value.last_mut()
+    {
+        *last = b'x';
+    }
+    value
+}
+
 impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
@@ -720,9 +731,8 @@ impl Generator {
     /// A few letters to append or prepend: never digits, so that numbers end.
     fn extension(&mut self) -> Vec<u8> {
         let length = self.rng.usize(..12);
-        (0..length)
-            .map(|_| self.pick(b"abcxyz\r\n\x00\xff"))
-            .collect()
+        let letters = (0..length).map(|_| self.pick(b"abcxyz\r\n\x00\xff"));
+        countable(letters.collect())
     }
 
     fn noise(&mut self, longest: usize) -> Vec<u8> {
@@ -731,7 +741,7 @@ impl Generator {
             b'-' | 0x80 => b'_',
             byte => byte,
         };
-        (0..length).map(|_| byte(&mut self.rng)).collect()
+        countable((0..length).map(|_| byte(&mut self.rng)).collect())
     }
 
     // ---- keys ----
