@@ -2,6 +2,7 @@
 //! with sockets passed to it.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
@@ -73,10 +74,15 @@ impl Service {
     pub(crate) fn told(&self, what: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
-            let bytes = self.notices.recv(&mut buffer).unwrap_or_else(|error| {
-                let stderr = self.stderr();
-                panic!("picklegate does not say {what}: {error}; stderr:\n{stderr}")
-            });
+            let bytes = match self.notices.recv(&mut buffer) {
+                Ok(bytes) => bytes,
+                // A signal, as children of other tests end.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    let stderr = self.stderr();
+                    panic!("picklegate does not say {what}: {error}; stderr:\n{stderr}")
+                }
+            };
             let notice = String::from_utf8_lossy(&buffer[..bytes]).into_owned();
             if notice.lines().any(|line| line == what) {
                 return notice;
