@@ -3,7 +3,7 @@
 //! and the system (`faults.c`).
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -158,8 +158,12 @@ fn listen_at(socket: &Path) -> mpsc::Receiver<String> {
     // Ends with the test process.
     thread::spawn(move || {
         let mut buffer = [0; 4096];
-        while let Ok(bytes) = socket.recv(&mut buffer) {
-            let notice = String::from_utf8_lossy(&buffer[..bytes]).into_owned();
+        loop {
+            let notice = match socket.recv(&mut buffer) {
+                Ok(bytes) => String::from_utf8_lossy(&buffer[..bytes]).into_owned(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return,
+            };
             if sender.send(notice).is_err() {
                 return;
             }
