@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 use std::ops::BitOrAssign;
 
+use flate2::read::GzDecoder;
 use foldhash::{HashMap, HashSet};
 use serde::Deserialize;
 
@@ -16,11 +17,15 @@ use super::names::{first_part, is_in};
 /// prints one as JSON.
 pub const SCRIPT: &str = include_str!("inventory.py");
 
-/// The largest file that is taken for an inventory, in bytes.
+/// The largest file that is taken for an inventory, in bytes, and the most that a
+/// compressed one may hold.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// The form of the listing that [`SCRIPT`] writes.
-const FORMAT: u64 = 1;
+/// The form of the listing that [`SCRIPT`] writes. The first form says less.
+const FORMAT: u64 = 2;
+
+/// What a file compressed by gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Why there is no inventory.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +53,11 @@ pub enum InventoryError {
 pub struct Inventory {
     python: (u64, u64),
     frameworks: HashMap<Box<str>, (u64, u64)>,
+    /// Which distribution a top-level module is of.
+    owners: HashMap<Box<[u8]>, Box<str>>,
     modules: HashMap<Box<[u8]>, Module>,
+    /// The facts of classes and functions, in the script's words.
+    facts: Vec<Box<str>>,
     /// The packages that were imported with all that is in them.
     walked: Vec<Box<[u8]>>,
     /// What may hold more in spite of that: it makes its contents up, or could not
@@ -62,9 +71,17 @@ pub struct Inventory {
 struct Module {
     /// Whether it may have names that it does not show.
     open: bool,
-    names: HashMap<Box<[u8]>, Kinds>,
+    names: HashMap<Box<[u8]>, Entry>,
     /// What may be a module directly in it; `None` if there may be others.
     inside: Option<HashSet<Box<[u8]>>>,
+}
+
+/// What is known of a name.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Entry {
+    kinds: Kinds,
+    /// Which of the facts are its; files of the first form have none.
+    facts: Option<u32>,
 }
 
 /// What a class is: a bit for each of the kinds below.
@@ -101,6 +118,13 @@ struct Listing {
     #[serde(default)]
     packages: Option<HashMap<String, Option<String>>>,
     errors: HashMap<String, String>,
+    #[serde(default)]
+    facts: Vec<Box<str>>,
+    /// By module, the number of the facts of each of its names, in their order.
+    #[serde(default)]
+    facts_of: HashMap<String, String>,
+    #[serde(default)]
+    owners: HashMap<String, Box<str>>,
 }
 
 /// Read first, so that another format is called that.
@@ -117,14 +141,14 @@ impl Inventory {
     /// If it cannot be read, is longer than [`MAX_BYTES`], or is not in the form
     /// that this version knows.
     pub fn read(name: &str, file: impl Read) -> Result<Self, InventoryError> {
-        let mut bytes = Vec::new();
-        // One more tells a file that is too long.
-        file.take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| InventoryError::Unreadable {
-                name: name.to_owned(),
-                error,
-            })?;
+        let unreadable = |error| InventoryError::Unreadable {
+            name: name.to_owned(),
+            error,
+        };
+        let mut bytes = at_most(file).map_err(unreadable)?;
+        if bytes.starts_with(&GZIP) {
+            bytes = at_most(GzDecoder::new(&bytes[..])).map_err(unreadable)?;
+        }
         Self::parse(&bytes).map_err(|reason| InventoryError::NotAnInventory {
             name: name.to_owned(),
             reason,
@@ -136,14 +160,14 @@ impl Inventory {
             return Err(format!("longer than {MAX_BYTES} bytes"));
         }
         let Format { format } = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-        if format != FORMAT {
+        if !(1..=FORMAT).contains(&format) {
             return Err(format!("format {format}, where {FORMAT} is known"));
         }
         let listing = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
-        Ok(Self::index(listing))
+        Self::index(listing)
     }
 
-    fn index(listing: Listing) -> Self {
+    fn index(listing: Listing) -> Result<Self, String> {
         let (major, minor, _) = listing.python;
         let mut modules: HashMap<Box<[u8]>, Module> = HashMap::default();
         for (kind, listed) in [
@@ -156,8 +180,23 @@ impl Inventory {
             for (module, names) in listed {
                 let module = modules.entry(key(module)).or_default();
                 for name in names.split_ascii_whitespace() {
-                    *module.names.entry(key(name)).or_default() |= kind;
+                    module.names.entry(key(name)).or_default().kinds |= kind;
                 }
+            }
+        }
+        for (module, numbers) in &listing.facts_of {
+            let names = listing.modules.get(module).map_or("", String::as_str);
+            let names = names.split_ascii_whitespace();
+            if names.clone().count() != numbers.split_ascii_whitespace().count() {
+                return Err(format!("{module} has not as many facts as names"));
+            }
+            let module = modules.entry(key(module)).or_default();
+            for (name, number) in names.zip(numbers.split_ascii_whitespace()) {
+                let number: u32 = number.parse().map_err(|_| format!("facts {number}"))?;
+                if number as usize >= listing.facts.len() {
+                    return Err(format!("facts {number} of {}", listing.facts.len()));
+                }
+                module.names.entry(key(name)).or_default().facts = Some(number);
             }
         }
         for module in &listing.open {
@@ -173,7 +212,8 @@ impl Inventory {
         }
         let doubtful = listing.errors.keys().chain(&listing.open);
         let frameworks = listing.distributions.into_iter();
-        Self {
+        let owners = listing.owners.into_iter();
+        Ok(Self {
             python: (major, minor),
             frameworks: frameworks
                 .filter_map(|(name, version)| Some((name.into(), series(&version)?)))
@@ -182,7 +222,9 @@ impl Inventory {
             walked: listing.walked.iter().map(key).collect(),
             doubtful: doubtful.map(key).collect(),
             importable: listing.importable.map(|all| all.iter().map(key).collect()),
-        }
+            owners: owners.map(|(top, owner)| (key(top), owner)).collect(),
+            facts: listing.facts,
+        })
     }
 
     /// The environment's Python: major and minor version.
@@ -195,6 +237,20 @@ impl Inventory {
     /// numbers.
     pub fn framework(&self, name: &str) -> Option<(u64, u64)> {
         self.frameworks.get(name).copied()
+    }
+
+    /// The distribution that a module is of and, if its version is numbers, the
+    /// major and minor version; `None` if none is known to bring it.
+    pub fn distribution(&self, module: &[u8]) -> Option<(&str, Option<(u64, u64)>)> {
+        let owner = self.owners.get(first_part(module))?;
+        Some((owner, self.framework(owner)))
+    }
+
+    /// What pickles ask of a class or a function that is listed, in the words that
+    /// [`SCRIPT`] explains; `None` if it is not listed, or by a file of the first form.
+    pub fn facts(&self, module: &[u8], name: &[u8]) -> Option<&str> {
+        let entry = self.modules.get(module)?.names.get(name)?;
+        Some(&self.facts[entry.facts? as usize])
     }
 
     /// Whether `name` can be loaded from `module`. A dotted name is that of a
@@ -252,9 +308,16 @@ impl Inventory {
 
     fn is(&self, kind: Kinds, module: &[u8], name: &[u8]) -> bool {
         let module = self.modules.get(module);
-        let kinds = module.and_then(|module| module.names.get(name));
-        kinds.is_some_and(|kinds| kinds.0 & kind.0 != 0)
+        let entry = module.and_then(|module| module.names.get(name));
+        entry.is_some_and(|entry| entry.kinds.0 & kind.0 != 0)
     }
+}
+
+/// Reads all of a file, or one byte more than is taken.
+fn at_most(file: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn key(text: impl AsRef<str>) -> Box<[u8]> {
@@ -415,8 +478,8 @@ mod tests {
     #[test]
     fn other_files_are_refused_with_the_reason() {
         assert_eq!(
-            error("{\"format\": 2}"),
-            "app.json: not an inventory: format 2, where 1 is known"
+            error("{\"format\": 3}"),
+            "app.json: not an inventory: format 3, where 2 is known"
         );
         assert_eq!(
             error("{}"),

@@ -1,6 +1,7 @@
 //! Makes inventories as a user does: `picklegate inventory > inventory.py`
 //! beside an application, run by every Python that `tests/setup` found.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -33,7 +34,7 @@ fn deployment() -> io::Result<TempDir> {
 }
 
 /// Modules of all kinds, beside the application.
-const KINDS: [(&str, &str); 21] = [
+const KINDS: [(&str, &str); 22] = [
     ("parts/__init__.py", ""),
     ("parts/plain.py", ""),
     ("parts/compiled.pyc", ""),
@@ -55,9 +56,33 @@ const KINDS: [(&str, &str); 21] = [
     ("lazy/__init__.py", LAZY),
     ("kinds.py", include_str!("inventory/kinds.py")),
     ("finder.py", include_str!("inventory/finder.py")),
+    ("odd.py", include_str!("inventory/odd.py")),
 ];
 const EXTENDED: &str = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n";
 const LAZY: &str = "def __getattr__(name): raise AttributeError(name)\n";
+
+/// The classes and functions of `told.py`.
+const TOLD: [&str; 19] = [
+    "Apart",
+    "Base",
+    "Colour",
+    "Declined",
+    "Derived",
+    "Fixed",
+    "Growing",
+    "Made",
+    "Number",
+    "Paired",
+    "Point",
+    "Registered",
+    "Row",
+    "Slots",
+    "Stateful",
+    "Zone",
+    "make",
+    "registered",
+    "Gone",
+];
 
 fn run(python: &Python, directory: &TempDir, args: &[&str]) -> Finished {
     let finished = python.run(&directory.path().join("inventory.py"), args, LIMIT);
@@ -180,13 +205,142 @@ fn every_python_lists_what_is_in_packages() {
 }
 
 #[test]
-fn what_is_asked_for_must_import() {
+fn what_cannot_be_imported_fails_and_costs_itself_only() {
     let directory = deployment().unwrap();
     for python in pythons() {
-        let failed = run(&python, &directory, &["--import", "sampleapp.broken"]);
-        assert!(!failed.success && failed.stdout.is_empty());
-        let told = "inventory: cannot import sampleapp.broken";
-        assert!(failed.stderr.contains(told), "{}", failed.stderr);
+        let args = [
+            "--import",
+            "sampleapp.broken",
+            "--import",
+            "sampleapp.models",
+        ];
+        let made = run(&python, &directory, &args);
+        assert!(!made.success);
+        let told = "inventory: cannot import sampleapp.broken\n";
+        assert!(made.stderr.ends_with(told), "{}", made.stderr);
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        assert_eq!(inventory.knows(MODELS, b"Outer"), Some(true));
+        assert_eq!(inventory.knows(MODELS, b"Gone"), Some(false));
+        assert_eq!(inventory.knows(b"sampleapp.broken", b"Gone"), None);
+    }
+}
+
+/// Finders of others, names that are unicode on Python 2, modules and classes that fail
+/// when they are looked at.
+#[test]
+fn what_fails_or_is_foreign_blinds_nothing_else() {
+    let directory = deployment().unwrap();
+    for (name, text) in KINDS {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    for python in pythons() {
+        let version = python.version();
+        let made = run(
+            &python,
+            &directory,
+            &["--import", "odd", "--import", "parts"],
+        );
+        assert!(made.success, "{version}: {}", made.stderr);
+        for told in [
+            "odd.EditableFinder finds modules as well",
+            "odd.Backport finds",
+        ] {
+            assert!(made.stderr.contains(told), "{version}: {}", made.stderr);
+        }
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        for (module, name, known) in [
+            ("odd", "Plain", Some(true)),
+            ("odd", "Gone", Some(false)),
+            ("parts.wide", "Thing", Some(true)),
+            ("parts.wide", "Gone", Some(false)),
+            ("parts.gone", "Anything", Some(false)),
+            ("no_such_package", "Anything", Some(false)),
+            // A table of a finder names them.
+            ("editable", "Anything", None),
+            ("parts.editable", "Anything", None),
+            ("failing", "Anything", None),
+            ("sampleapp.broken", "Anything", None),
+        ] {
+            let told = inventory.knows(module.as_bytes(), name.as_bytes());
+            assert_eq!(told, known, "{version}: {module}.{name}");
+        }
+        let facts = inventory.facts(b"odd", b"Plain");
+        assert_eq!(facts, Some("class init=1-2 sets=left,right"), "{version}");
+    }
+}
+
+#[test]
+fn facts_are_the_same_wherever_the_class_is() {
+    let directory = deployment().unwrap();
+    fs::write(
+        directory.path().join("told.py"),
+        include_str!("inventory/told.py"),
+    )
+    .unwrap();
+    let mut told = BTreeMap::<String, BTreeMap<String, Vec<String>>>::new();
+    for python in pythons() {
+        let made = run(&python, &directory, &["--import", "told"]);
+        assert!(made.success, "{}", made.stderr);
+        let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        for name in TOLD {
+            let Some(facts) = inventory.facts(b"told", name.as_bytes()) else {
+                continue;
+            };
+            let by_facts = told.entry(name.to_owned()).or_default();
+            let versions = by_facts.entry(facts.to_owned()).or_default();
+            versions.push(python.version());
+        }
+    }
+    let differing: Vec<_> = told.iter().filter(|(_, facts)| facts.len() > 1).collect();
+    assert!(differing.is_empty(), "{differing:#?}");
+    let lines: Vec<String> = told
+        .iter()
+        .map(|(name, facts)| format!("{name}: {}", facts.keys().next().expect("one")))
+        .collect();
+    if pythons()
+        .iter()
+        .any(|python| python.major == 3 && python.minor > 6)
+    {
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        Apart: class init=0-0 sets=alone
+        Base: class init=1-* sets=owner
+        Colour: class enum=RED:i1,BLUE:sblue%20%E2%9C%93,PAIR:t#710c115a,OTHER:?
+        Declined: class base=ValueError init=2-2 sets=code
+        Derived: class init=1-2 sets=_Derived__secret,_cache,half,owner,size
+        Fixed: class init=1-1 attr=set data=x sets=x
+        Growing: class base=list grow=append attr=get
+        Made: class new=1-2 reduce_ex=#ae1bfc6c getnewargs=#806c5cd3
+        Number: class base=int
+        Paired: class getstate=#4ccb1bb3 setstate=#4ccb1bb3 unpack=2
+        Point: class init=1-3 data=x,y,z sets=x,z
+        Registered: class copyreg=told.registered
+        Row: class base=tuple nodict new=2-2 tuple=id,name
+        Slots: class nodict slots=_Slots__y,x
+        Stateful: class getstate=#480e5c6b setstate=#6047da5f needs=x
+        Zone: class base=datetime.tzinfo init=0-1 sets=minutes
+        make: function 1-* #3d66c59f
+        registered: function 1-1 #04a3e2b0
+        ");
+    }
+}
+
+#[test]
+fn a_compressed_inventory_says_the_same() {
+    let directory = deployment().unwrap();
+    for python in pythons() {
+        let script = directory.path().join("inventory.py");
+        let made = |more: &[&str]| {
+            let mut command = python.command(&script);
+            command.args(["--import", "sampleapp.models"]).args(more);
+            command.output().unwrap().stdout
+        };
+        let (plain, packed) = (made(&[]), made(&["--gzip"]));
+        assert!(packed.len() * 2 < plain.len(), "{}", python.version());
+        assert_eq!(packed, made(&["--gzip"]));
+        let read = |bytes: &[u8]| Inventory::read("made", bytes).unwrap();
+        assert_eq!(read(&packed), read(&plain));
     }
 }
 

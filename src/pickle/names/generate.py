@@ -18,15 +18,14 @@ import re
 import subprocess
 import sys
 
-VERSIONS = [(2, 7)] + [(3, minor) for minor in range(6, 16)]
 HERE = os.path.dirname(os.path.abspath(__file__))
+# What modules there are, and what of them pickles can name, is told there.
+sys.path.insert(0, os.path.dirname(HERE))
+import inventory  # noqa: E402
 
-# Never imported: they act on import, or are programs and test suites whose
-# classes no cache holds.
-SKIPPED = set("""__hello__ __main__ __phello__ antigravity ensurepip idlelib
-    lib2to3 pydoc_data test this turtledemo venv""".split())
-SKIPPED_PARTS = set("__main__ __pycache__ test tests".split())
-SKIPPED_STARTS = ("_ctypes_test", "_sysconfigdata", "_test", "_xx", "xx")
+sys.path.pop(0)
+
+VERSIONS = [(2, 7)] + [(3, minor) for minor in range(6, 16)]
 
 # Packages from PyPI that many installations of these versions have, and the names
 # in them where they are known. Others, such as the modules that were dropped
@@ -38,56 +37,16 @@ BACKPORTS = {
     "contextvars": ((3, 6), None), "dataclasses": ((3, 6), None),
 }
 
-# What every module has, and no pickle names.
-IMPLICIT = set("""__annotate__ __builtins__ __cached__ __dir__ __doc__ __file__
-    __getattr__ __loader__ __name__ __package__ __path__ __spec__""".split())
-
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 TIMEOUT_SECONDS = 120
 
 
 # The probe: runs under each interpreter, with -S and -E -----------------------
 
 
-def walk(directory, prefix):
-    """Yields the modules that the files of a directory are."""
-    for entry in sorted(os.listdir(directory)):
-        path = os.path.join(directory, entry)
-        if os.path.exists(os.path.join(path, "__init__.py")):
-            name = entry
-        elif entry.endswith(".py"):
-            name = entry[:-3]
-        elif entry.endswith(".so"):
-            name = re.sub("module$", "", entry.split(".")[0])
-        else:
-            continue
-        full = prefix + name
-        if IDENTIFIER.match(name) and name != "__init__" and name not in SKIPPED_PARTS:
-            yield full
-            if name == entry:
-                for module in walk(path, full + "."):
-                    yield module
-
-
-def standard_modules():
-    """Lists what may be imported, from files and from the interpreter itself."""
-    found = set(sys.builtin_module_names) | set(getattr(sys, "stdlib_module_names", ()))
-    # Frozen, without files.
-    found.update(name for name in sys.modules if name.startswith("_frozen_importlib"))
-    for root in sys.path:
-        # The constants of one platform's headers are no names to rely on.
-        if os.path.isdir(root) and not os.path.basename(root).startswith("plat-"):
-            found.update(walk(root, ""))
-    tops = set(name.split(".")[0] for name in found) - SKIPPED
-    return sorted(n for n in found if n.split(".")[0] in tops and not n.startswith(SKIPPED_STARTS))
-
-
 def describe(module, known):
     """Sorts a module's names into classic classes, data and the rest."""
     import types
 
-    # Modules cannot be pickled, and these are pickled by their value.
-    data = (types.ModuleType, bool, bytes, dict, float, int, list, str, tuple, type(None), type(u""))
     kinds = {"classic": [], "data": [], "names": []}
     # A module may hide names from dir(), or serve deprecated ones that neither
     # shows: those an older version is known to have are asked for.
@@ -98,9 +57,9 @@ def describe(module, known):
         except Exception:
             continue
         dunder = name.startswith("__") and name.endswith("__")
-        if not IDENTIFIER.match(name) or name in IMPLICIT or dunder and not callable(value):
+        if not inventory.IDENTIFIER.match(name) or name in inventory.IMPLICIT or dunder and not callable(value):
             continue
-        if type(value) in data:
+        if type(value) in inventory.DATA:
             kinds["data"].append(name)
         elif type(value) is getattr(types, "ClassType", None):
             kinds["classic"].append(name)
@@ -130,7 +89,7 @@ def probe():
         answer([name, describe(sys.modules[name], request["known"].get(name, ()))])
 
     sys.path.pop(0)
-    modules = standard_modules()
+    modules = inventory.standard_modules()
     answer(modules)
     for name in modules:
         if name in request["done"]:

@@ -139,7 +139,7 @@ def probe_standard(answers):
         except ImportError:
             pass
     request = json.loads(sys.stdin.read())
-    modules = generate.standard_modules()
+    modules = generate.inventory.standard_modules()
     print(json.dumps(modules), file=answers)
     for name in modules:
         if name in request["done"]:
