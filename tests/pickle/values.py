@@ -20,6 +20,7 @@ import fractions
 import io
 import json
 import operator
+import os
 import pickle
 import pickletools
 import struct
@@ -36,7 +37,8 @@ else:
 
 try:
     from django.conf import settings
-    settings.configure(INSTALLED_APPS=[], USE_TZ=True)
+    if 'DJANGO_SETTINGS_MODULE' not in os.environ:
+        settings.configure(INSTALLED_APPS=[], USE_TZ=True)
     from django.utils import safestring
 except ImportError:
     safestring = None

@@ -1,12 +1,13 @@
 # -*- coding: utf-8 -*-
-"""Pickles the values of `cases.py` and `django_cases.py`, or of `later.py`, and says
-what pickles of them mean to whoever loads them. The same file on Python 2.7, and 3.6
-and later.
+"""Pickles the values of `cases.py` and `django_cases.py`, or of another module, and
+says what pickles of them mean to whoever loads them. The same file on Python 2.7, and
+3.6 and later.
 
-    apart.py write [later]
+    apart.py write [MODULE]
                          a line for each case and protocol: the protocol, what the
                          C pickler writes, in base64, and the case
-    apart.py read FILE   Django's series; then for each line of FILE, base64 and the
+    apart.py read FILE [MODULE]
+                         Django's series; then for each line of FILE, base64 and the
                          case, digests of what it means to Pythons like this one,
                          and across 2 and 3; or how it does not load (E), or fails
                          in use (unusable)
@@ -15,6 +16,7 @@ Runs with PYTHONHASHSEED=0 write the same bytes again.
 """
 import base64
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -55,12 +57,14 @@ def told(kind, error):
     return re.sub(" from '[^']*'| at 0x[0-9a-f]+", '', told.replace('\n', ' '))[:120]
 
 
-def read_one(pickled, case):
+def read_one(pickled, case, uses):
     try:
         value = values.load(pickled)
     except Exception as error:
         return told('E', error)
     try:
+        if case in uses:
+            value = uses[case](value)
         trees = meaning.trees(value, case)
     except Exception as error:
         return told('unusable', error)
@@ -68,20 +72,19 @@ def read_one(pickled, case):
     return ' '.join(hashlib.sha1(tree).hexdigest()[:8] for tree in encoded)
 
 
-def read(path):
+def read(path, uses):
     print('django %s' % SERIES)
     with io.open(path, encoding='utf-8') as lines:
         for line in lines:
             pickled, case = line.rstrip('\n').split(' ', 1)
-            print(read_one(base64.b64decode(pickled), case))
+            print(read_one(base64.b64decode(pickled), case, uses))
 
 
 if __name__ == '__main__':
     sys.setrecursionlimit(5000)
-    if sys.argv[1:] == ['write', 'later']:
-        import later
-        write(later.CASES)
-    elif sys.argv[1] == 'write':
-        write(CASES)
+    module = sys.argv[3 if sys.argv[1] == 'read' else 2:]
+    module = importlib.import_module(module[0]) if module else None
+    if sys.argv[1] == 'write':
+        write(module.CASES if module else CASES)
     else:
-        read(sys.argv[2])
+        read(sys.argv[2], getattr(module, 'USES', {}))

@@ -1,9 +1,9 @@
 """Records which Python loads what others pickle of the values kept apart. With any
 Python 3:
 
-    record.py PYTHONS RECORD [later]
+    record.py PYTHONS RECORD [later | learn]
 
-`later` takes the cases of `later.py`. PYTHONS is a directory of virtual environments
+`later` takes the cases of `later.py`, `learn` those of `../truth/learn.py`. PYTHONS is a directory of virtual environments
 named by their Pythons, as `tests/setup` makes it; RECORD is what is written, in the
 form of matrix.jsonl.xz, which its first line describes. Run again where all is the
 same, it writes the same, but for two later cases that hold the time of writing
@@ -20,6 +20,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 INVENTORY = os.path.join(HERE, '..', '..', '..', 'src', 'pickle', 'inventory.py')
 # As one application imports its modules.
 IMPORTS = ['--django-settings', 'settings', '--import', 'shop', '--import', 'cases', '--import', 'django_cases']
+# Beside another set of cases is an application of which Pythons have what it was before
+# it was changed, or these, after.
+TRUTH = os.path.join(HERE, '..', 'truth')
+AFTER = ('3.8', '3.13', '3.14')
+LIBRARIES = '''numpy pandas sqlalchemy sqlalchemy.orm.exc django django.core.paginator django.core.signing
+    django.template.response django.contrib.auth.models requests celery celery.result celery.schedules
+    billiard.exceptions attr pydantic sklearn.tree sklearn.linear_model sklearn.preprocessing shapely.geometry
+    dateutil.relativedelta dateutil.rrule dateutil.tz pytz markupsafe werkzeug.datastructures
+    werkzeug.exceptions sortedcontainers boltons.dictutils boltons.setutils boltons.statsutils simplejson yaml
+    lxml.etree'''.split()
 VERSIONS = 'import sys, django; print("%d.%d.%d %d.%d.%d" % (sys.version_info[:3] + django.VERSION[:3]))'
 DOC = (
     'Pickles of values kept apart (tests/pickle/apart), written by the C picklers of many Pythons, and what'
@@ -33,9 +43,27 @@ DOC = (
 
 def run(python, *args):
     environment = dict(os.environ, PYTHONHASHSEED='0', PYTHONWARNINGS='ignore', PYTHONIOENCODING='utf-8')
+    if module() == 'learn':
+        paths = [TRUTH, os.path.join(TRUTH, 'after' if python in AFTER else 'before')]
+        environment.update(PYTHONPATH=os.pathsep.join(paths), DJANGO_SETTINGS_MODULE='truth_settings')
     program = os.path.abspath(os.path.join(sys.argv[1], python, 'bin', 'python'))
     command = [program, '-B'] + list(args)
     return subprocess.run(command, cwd=HERE, env=environment, check=True, stdout=subprocess.PIPE).stdout.decode()
+
+
+def module():
+    """The module of the cases, if not the first."""
+    return ''.join(sys.argv[3:])
+
+
+def imports(python):
+    """What an inventory is asked to import."""
+    if module() != 'learn':
+        return IMPORTS
+    wanted = 'steady steady_tables orchard.goods orchard.models'.split() + LIBRARIES
+    there = 'import importlib, sys\nfor name in sys.argv[1:]:\n    try: importlib.import_module(name); print(name)\n    except Exception: pass'
+    found = run(python, '-c', 'import django; django.setup()\n' + there, *wanted).split()
+    return [argument for name in found for argument in ('--import', name)]
 
 
 def written(python):
@@ -49,7 +77,7 @@ def readings(python, pickles):
     with tempfile.NamedTemporaryFile('w') as file:
         file.writelines('%s %s\n' % pickle for pickle in pickles)
         file.flush()
-        return dict(zip(pickles, run(python, 'apart.py', 'read', file.name).splitlines()[1:]))
+        return dict(zip(pickles, run(python, 'apart.py', 'read', file.name, *sys.argv[3:]).splitlines()[1:]))
 
 
 def is_digests(reading):
@@ -102,7 +130,7 @@ def main():
             results = [read[python][pickled, case] for python in pythons]
         row['r'] = [outcomes[result] for result in results]
         lines.append(row)
-    inventories = [json.loads(run(python, INVENTORY, *IMPORTS)) for python in pythons]
+    inventories = [json.loads(run(python, INVENTORY, *imports(python))) for python in pythons]
     head = {
         'doc': DOC, 'command': ' '.join(['record.py PYTHONS RECORD'] + sys.argv[3:]),
         'versions': versions, 'readers': pythons,

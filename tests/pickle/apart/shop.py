@@ -268,14 +268,15 @@ if enum:
         LOW = 1
         HIGH = 9
 
+    class Colour(str, enum.Enum):
+        RED = u'red'
+        BLUE = u'blue'
+
+if hasattr(enum, 'Flag'):
     class Access(enum.Flag):
         READ = 1
         WRITE = 2
         ADMIN = 4
-
-    class Colour(str, enum.Enum):
-        RED = u'red'
-        BLUE = u'blue'
 
 if typing:
     Rate = typing.NamedTuple('Rate', [('code', str), ('value', float)])
