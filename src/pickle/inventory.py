@@ -8,27 +8,33 @@ It imports what it is told to, so let it be something that is imported in
 production as well. With --django-settings or DJANGO_SETTINGS_MODULE it sets
 Django up first. It needs nothing but the standard library.
 
-What cannot be imported or described is told on stderr and in the listing, and
-costs itself only. The exit status is 1 if something that was asked for by name
-is among it.
+What cannot be imported or described, or does not come to an end, is told on stderr
+and in the listing, and costs itself only. The exit status is 1 if something that was
+asked for by name is among it.
 """
 from __future__ import print_function
 
 import argparse
 import binascii
+import dis
 import gzip
+import importlib
 import io
+import itertools
 import json
 import os
 import pkgutil
 import re
+import select
 import signal
 import subprocess
 import sys
 import sysconfig
 import threading
 import time
+import traceback
 import types
+import warnings
 
 try:
     import copyreg
@@ -53,11 +59,26 @@ FINDERS = set("""BuiltinImporter DistutilsMetaFinder FrozenImporter MetadataPath
     PathFinder VendorImporter _SixMetaPathImporter""".split())
 # What finds in a directory what has a file or a directory of its name there.
 IMPORTERS = ("FileFinder", "ImpImporter")
+# And in an archive, or nowhere.
+OTHER_IMPORTERS = ("zipimporter", "NullImporter", "NoneType")
 FRAMEWORKS = ("django", "numpy", "pytz")
-# One module that hangs must not cost the others.
-IMPORT_SECONDS = 60
-STANDARD_SECONDS = 120
 MADE_UP = "picklegate_asks_for_what_nobody_has"
+# One module that hangs must not cost the others.
+SECONDS = 30
+STANDARD_SECONDS = 10
+# Each begins anew without what hung or ended the interpreter.
+MOST_RUNS = 10
+# What no usual environment comes near to; picklegate reads no more than 64 MiB.
+MOST_NAMES = 20000
+MOST_CHARS = 24 << 20
+MOST_FACT_CHARS = 16 << 10
+MOST_VALUE_CHARS = 200
+MOST_ERROR_CHARS = 300
+
+
+def is_a(value, kinds):
+    """isinstance, without asking a lazy object what it stands for."""
+    return issubclass(type(value), kinds)
 
 
 def is_identifier(name):
@@ -86,22 +107,39 @@ def stems(directories):
 
 
 def say(text):
-    print("inventory: %s" % text, file=sys.stderr)
+    """Tells on stderr, whatever the application makes of sys.stderr."""
+    text = text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
+    try:
+        os.write(2, b"inventory: " + text + b"\n")
+    except EnvironmentError:
+        pass
 
 
-class Progress(object):
-    """Says once a second where it is."""
+class Stopped(Exception):
+    """Why a step is not taken again."""
+
+
+class Steps(object):
+    """Says once a second where it is, and at each step to whoever watches."""
 
     def __init__(self):
-        self.next = time.time() + 1
+        # Tests of an application may stop its clocks.
+        self.clock = time.time
+        self.next = self.clock() + 1
+        self.watcher = None
+        self.stopped = {}
 
-    def at(self, text):
-        if time.time() >= self.next:
-            say(text)
-            self.next = time.time() + 1
+    def take(self, step):
+        if self.watcher is not None:
+            os.write(self.watcher, (json.dumps(step) + "\n").encode())
+        if step in self.stopped:
+            raise Stopped(self.stopped[step])
+        if self.clock() >= self.next:
+            say(step)
+            self.next = self.clock() + 1
 
 
-PROGRESS = Progress()
+STEPS = Steps()
 
 
 class Errors(dict):
@@ -109,47 +147,118 @@ class Errors(dict):
 
     def note(self, name, error):
         try:
-            told = "%s: %s" % (type(error).__name__, error)
-            told = told if isinstance(told, type(u"")) else told.decode("utf-8", "replace")
+            told = "%s: %s" % (type(error).__name__, error) if type(error) is not Stopped else str(error)
+            told = told if isinstance(told, bytes) else told.encode("utf-8", "backslashreplace")
         # Some fail to say what they are.
-        except Exception:
-            told = type(error).__name__
-        self[name] = told
+        except BaseException:
+            told = type(error).__name__.encode("utf-8", "backslashreplace")
+        # Addresses differ from run to run.
+        told = re.sub("0x[0-9a-fA-F]{6,}", "0x...", told.decode("utf-8", "replace"))[:MOST_ERROR_CHARS]
+        # Nor do halves of characters belong in JSON.
+        self[name] = "".join(char if not u"\ud800" <= char <= u"\udfff" else "?" for char in told)
+        say(u"%s: %s" % (name, self[name]))
+
+
+# Watching ---------------------------------------------------------------------
+
+
+def watched(work, seconds):
+    """Does work in a process of its own; again without the step in which that hung or
+    ended, as modules written in C can make it. Returns what work returns: a text, and
+    a list. What the application prints goes to stderr.
+    """
+    if not hasattr(os, "fork"):
+        kept = os.dup(1)
+        os.dup2(2, 1)
         try:
-            say("%s: %s" % (name, told))
-        except UnicodeError:
-            say("%s: %r" % (name, told))
+            return work()
+        finally:
+            os.dup2(kept, 1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for _ in range(MOST_RUNS):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            be_watched(work, writer)
+        os.close(writer)
+        try:
+            step, found, why = follow(reader, seconds)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            status = os.waitpid(child, 0)[1]
+            os.close(reader)
+        if found is not None:
+            return found
+        if why is None:
+            ended = "signal %d" % (status & 127) if status & 127 else "status %d" % (status >> 8)
+            why = "the interpreter ended, %s" % ended
+        say("%s: %s" % (step, why))
+        if step in STEPS.stopped:
+            break
+        STEPS.stopped[step] = why
+        say("beginning again without it")
+    say("there is no end to this")
+    sys.exit(1)
+
+
+def be_watched(work, writer):
+    """Tells each step in a line, and at the end how long the text is, and the text."""
+    STEPS.watcher = writer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        os.dup2(2, 1)
+        # Whoever asks for something has no answer to wait for.
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        text, failed = work()
+        with os.fdopen(writer, "wb") as answers:
+            answers.write((json.dumps([len(text), failed]) + "\n" + text).encode("ascii"))
+    except BaseException:
+        say(traceback.format_exc())
+        os._exit(1)
+    # Whatever threads the application has started are not waited for.
+    os._exit(0)
+
+
+def follow(reader, seconds):
+    """Returns the last step, and what there is in the end or why there is nothing, if
+    not even that is known.
+    """
+    step, line, wanted, parts = "beginning", b"", None, []
+    while True:
+        if not select.select([reader], [], [], seconds)[0]:
+            return step, None, "no end after %g seconds" % seconds
+        part = os.read(reader, 1 << 20)
+        if not part:
+            return step, None, None
+        while wanted is None and b"\n" in part:
+            line, part = (line + part).split(b"\n", 1)
+            told, line = json.loads(line.decode()), b""
+            if isinstance(told, list):
+                wanted, failed = told
+            else:
+                step = told
+        if wanted is None:
+            line += part
+            continue
+        parts.append(part)
+        if sum(map(len, parts)) >= wanted:
+            return step, (b"".join(parts).decode("ascii"), failed), None
 
 
 # Importing --------------------------------------------------------------------
 
 
-class TooLong(BaseException):
-    """Nobody expects it, so nobody catches it."""
-
-
-def give_up(signum, frame):
-    raise TooLong("no end after %d seconds" % IMPORT_SECONDS)
-
-
 def import_module(name, errors):
     """Imports a module; notes and tells why if that fails."""
-    bounded = hasattr(signal, "setitimer")
-    before = signal.signal(signal.SIGALRM, give_up) if bounded else None
     try:
-        if bounded:
-            signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
-        __import__(name)
+        STEPS.take("importing %s" % name)
+        # Not what an application puts in the place of __import__.
+        importlib.import_module(name)
         return sys.modules[name]
-    except KeyboardInterrupt:
-        raise
     # Some modules are scripts, which end the interpreter, or are of a test runner's.
     except BaseException as error:
         errors.note(name, error)
-    finally:
-        if bounded:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
 
 
 def own(module, name):
@@ -164,7 +273,10 @@ def contents_of(module):
             return types.ModuleType.__getattribute__(module, "__dict__") or {}
         except AttributeError:
             return {}
-    found = getattr(module, "__dict__", {})
+    try:
+        found = module.__dict__
+    except Exception:
+        return {}
     return found if isinstance(found, dict) else {}
 
 
@@ -172,14 +284,13 @@ def loaded_modules():
     """Lists what is in sys.modules by name; names are of the interpreter's own text."""
     found = {}
     for name, module in list(sys.modules.items()):
-        # Python 2 takes unicode for names as well.
-        if not isinstance(name, str) and isinstance(name, type(u"")):
-            try:
-                name = str(name)
-            except UnicodeError:
-                continue
-        if isinstance(name, str):
-            found.setdefault(name, module)
+        try:
+            # Python 2 takes unicode for names as well; no pickle names other bytes.
+            name = str(name) if is_a(name, (str, type(u""))) else None
+            name.encode("utf-8")
+        except (AttributeError, UnicodeError):
+            continue
+        found.setdefault(name, module)
     return sorted(found.items(), key=lambda pair: pair[0])
 
 
@@ -194,76 +305,106 @@ def submodules(path):
     return sorted(name for name in names if is_identifier(name) and name != "__main__")
 
 
-def walk(module, errors):
+def walk(name, module, errors, walked):
     """Imports all that is in a package, at any depth."""
-    for name in submodules(own(module, "__path__") or []):
-        full = "%s.%s" % (module.__name__, name)
-        PROGRESS.at("importing %s" % full)
-        inner = import_module(full, errors)
-        if inner is not None:
-            walk(inner, errors)
+    try:
+        places = list(own(module, "__path__") or [])
+        names = submodules(places)
+    except Exception as error:
+        errors.note(name, error)
+        return
+    # Links may lead back, and modules be others under another name.
+    places = tuple(os.path.realpath(place) for place in places)
+    if places in walked:
+        return
+    walked.add(places)
+    for inner in names:
+        full = "%s.%s" % (name, inner)
+        found = import_module(full, errors)
+        if found is not None:
+            walk(full, found, errors, walked)
 
 
 # Finding ----------------------------------------------------------------------
 
 
-def is_a(value, kinds):
-    """isinstance, without asking a lazy object what it stands for."""
-    return issubclass(type(value), kinds)
+class Finder(object):
+    """What of sys.meta_path Python does not bring."""
+
+    def __init__(self, finder):
+        self.finder = finder
+        self.kind = finder if is_a(finder, CLASSES) else finder.__class__
+        self.title = title(self.kind)
+
+    def finds(self, name, path=None):
+        """Whether it finds a module that nobody has."""
+        try:
+            STEPS.take("asking %s for %s" % (self.title, name))
+            if sys.version_info >= (3, 4) and hasattr(self.finder, "find_spec"):
+                return self.finder.find_spec(name, path) is not None
+            return self.finder.find_module(name, path) is not None
+        except Stopped:
+            return True
+        except BaseException:
+            return False
+
+    def brings(self):
+        """Names the modules that it may have: all that its tables could name."""
+        names = set()
+        try:
+            tables = list(vars(self.kind).values()) + list(getattr(self.finder, "__dict__", {}).values())
+            tables += list(contents_of(sys.modules.get(self.kind.__module__)).values())
+        except Exception:
+            return names
+        for table in tables:
+            if type(table) is str:
+                names.add(table.rstrip("."))
+            elif type(table) in (dict, set, frozenset, list, tuple):
+                names.update(name for name in list(table) if type(name) is str)
+        return set(name for name in names if all(is_identifier(part) for part in name.split(".")))
 
 
-def foreign_finders():
-    """Yields what of sys.meta_path Python does not bring, each with its class."""
-    for finder in sys.meta_path:
-        kind = finder if is_a(finder, CLASSES) else finder.__class__
-        if kind.__name__ not in FINDERS and kind.__module__ != "_virtualenv":
-            yield finder, kind
+def foreign_finders(errors):
+    """Lists the finders that Python does not bring, and tells of each."""
+    found = []
+    for number, finder in enumerate(list(sys.meta_path)):
+        try:
+            finder = Finder(finder)
+            if finder.kind.__name__ in FINDERS or finder.kind.__module__ == "_virtualenv":
+                continue
+            say("%s finds modules as well: those not imported yet may be missing" % finder.title)
+            found.append(finder)
+        except Exception as error:
+            errors.note("sys.meta_path[%d]" % number, error)
+    return found
 
 
-def finds_anything(finder):
-    """Whether a finder finds what nobody has."""
-    try:
-        if sys.version_info >= (3, 4) and hasattr(finder, "find_spec"):
-            return finder.find_spec(MADE_UP, None) is not None
-        return finder.find_module(MADE_UP) is not None
-    except Exception:
-        return False
-
-
-def brought(finder, kind):
-    """Names the modules that a finder may have: all that its tables could name."""
-    tables = list(vars(kind).values()) + list(getattr(finder, "__dict__", {}).values())
-    tables += list(contents_of(sys.modules.get(kind.__module__)).values())
-    names = set()
-    for table in tables:
-        if type(table) in (dict, set, frozenset, list, tuple):
-            names.update(name for name in table if type(name) is str)
-    return set(name for name in names if all(is_identifier(part) for part in name.split(".")))
-
-
-def importable(extra):
+def importable(finders, extra):
     """Lists the top-level modules that there are, those of the standard library and
     what else finders may have included; None if they find anything.
     """
     names = set(sys.builtin_module_names) | set(name.split(".")[0] for name, _ in loaded_modules())
     names.update(name.split(".")[0] for name in extra)
-    for finder, _ in foreign_finders():
-        if finds_anything(finder):
-            return None
+    if any(finder.finds(MADE_UP) for finder in finders):
+        return None
     paths = [path or os.getcwd() for path in sys.path if isinstance(path, (str, type(u"")))]
+    for path in paths:
+        if pkgutil.get_importer(path).__class__.__name__ not in IMPORTERS + OTHER_IMPORTERS:
+            return None
     names.update(stems(paths))
     archives = [path for path in paths if os.path.isfile(path)]
     names.update(name for _, name, _ in pkgutil.iter_modules(archives))
     return sorted(name for name in names if is_identifier(name))
 
 
-def contents(module):
+def contents(name, module):
     """Names all that may be a module directly in a package; None if others may be
     found in ways that cannot be listed.
     """
     try:
+        STEPS.take("listing what is in %s" % name)
         path = list(own(module, "__path__"))
-    except TypeError:
+    except Exception:
         return None
     for entry in path:
         if not is_a(entry, (str, type(u""))) or not os.path.isdir(entry):
@@ -274,7 +415,7 @@ def contents(module):
     return stems(path) or None
 
 
-def packages(modules, extra):
+def packages(modules, finders, extra):
     """Lists what may be directly in each of these modules, unless it is no package;
     None if there may be more.
     """
@@ -285,8 +426,13 @@ def packages(modules, extra):
         for depth in range(1, len(parts)) if module is not None else ():
             loaded.setdefault(".".join(parts[:depth]), set()).add(parts[depth])
     # VendorImporter finds more in these.
-    roots = [finder.root_name for finder in sys.meta_path if hasattr(finder, "root_name")]
-    roots = tuple(root + "." for root in roots if isinstance(root, str))
+    roots = []
+    for finder in list(sys.meta_path):
+        try:
+            roots.append(finder.root_name + ".")
+        except Exception:
+            continue
+    roots = tuple(roots)
     found = {}
     for name in modules:
         module = sys.modules.get(name)
@@ -294,7 +440,9 @@ def packages(modules, extra):
         # An import asks __getattr__ for a __path__, too.
         if usual and name not in loaded and not {"__path__", "__getattr__"} & set(vars(module)):
             continue
-        names = contents(module) if usual and not (name + ".").startswith(roots) else None
+        names = contents(name, module) if usual and not (name + ".").startswith(roots) else None
+        if any(finder.finds("%s.%s" % (name, MADE_UP), own(module, "__path__")) for finder in finders):
+            names = None
         if names is not None:
             names = sorted((names | loaded.get(name, set())) - set([""]))
             names = " ".join(names) if all(PRINTABLE.match(name) for name in names) else None
@@ -337,6 +485,9 @@ WORD = re.compile(r"[A-Za-z0-9_.-]+\Z")
 HOOKS = "reduce reduce_ex getstate setstate getnewargs getnewargs_ex getinitargs".split()
 GROWERS = [("append", "append"), ("extend", "extend"), ("add", "add"), ("setitem", "__setitem__")]
 ACCESSORS = [("get", "__getattr__"), ("getattribute", "__getattribute__"), ("set", "__setattr__")]
+# What a metaclass may answer otherwise.
+ACCOUNT = """__base__ __bases__ __dict__ __dictoffset__ __flags__ __getattribute__ __mro__ __name__
+    __qualname__""".split()
 # Names that only some versions have in the code of the same source.
 NOISE = set("None True False AssertionError __class__ super".split())
 BUILTINS = ("__builtin__", "builtins", "exceptions")
@@ -407,8 +558,6 @@ def arity(function, bound):
 
 def steps(code):
     """Yields the name and the argument of each instruction."""
-    import dis
-
     raw, extended, at = bytearray(code.co_code), 0, 0
     names = dis.opname
     if bytes is str:
@@ -516,15 +665,17 @@ class Facts(object):
         if known is None:
             try:
                 text = self.described(value)
-            except Exception:
+            # It fails whatever it is asked.
+            except BaseException:
                 text = "value:?"
+            text = text if len(text) <= MOST_FACT_CHARS else "value:?"
             # Keeping it keeps its identity.
             known = self.texts[id(value)] = (text, value)
         return known[0]
 
     def described(self, value):
         if is_a(value, CLASSES):
-            return " ".join(self.of_class(value))
+            return " ".join(self.of_class(value)) if is_honest(value) else "value:?"
         if type(value).__name__ in FUNCTIONS_IN_C:
             return "builtin"
         function = function_of(value)
@@ -656,6 +807,12 @@ def lookup(mro, name):
     return None, None
 
 
+def is_honest(kind):
+    """Whether nothing written in Python answers in the interpreter's stead for a class."""
+    metas = [meta for meta in type(kind).__mro__ if meta.__flags__ & HEAP_TYPE]
+    return not any(type(vars(meta).get(name)) in (types.FunctionType, property) for meta in metas for name in ACCOUNT)
+
+
 def classic_bases(kind):
     """What Python 2 searches for the attributes of a classic class."""
     found = []
@@ -709,6 +866,8 @@ def plain(value):
         return "i%d" % value
     if kind is float:
         return "f" + word(repr(value))
+    if kind in (type(u""), bytes) and len(value) > MOST_VALUE_CHARS:
+        return "?"
     # On Python 2, it is text to Python 3 as far as it is ASCII.
     if kind is type(u"") or kind is str and all(ord(char) < 128 for char in value):
         return "s" + word(value)
@@ -832,14 +991,13 @@ def names_of(module_name, module):
         if type(value).__name__ == "lazy_import":
             try:
                 value = getattr(module, name)
-            except Exception:
+            except BaseException:
                 yield name, None
                 continue
         if is_a(value, CLASSES):
             try:
                 found = list(classes(held.get("__name__", module_name), name, value))
-            # It fails whatever it is asked.
-            except Exception:
+            except BaseException:
                 found = [(name, value)]
             for pair in found:
                 yield pair
@@ -854,16 +1012,23 @@ class Description(object):
         self.facts = Facts()
         self.names = {}
         self.texts = {}
+        self.room = MOST_CHARS
         self.kinds = {"classic": {}, "bytes_based": {}, "text_based": {}, "no_dict": {}}
 
     def add(self, module_name, module, errors):
-        named = list(names_of(module_name, module))
+        named = list(itertools.islice(names_of(module_name, module), MOST_NAMES + 1))
+        if len(named) > MOST_NAMES:
+            raise ValueError("more than %d names" % MOST_NAMES)
+        texts = [self.facts.of(value) for _, value in named]
+        self.room -= sum(len(name) for name, _ in named) + sum(map(len, texts))
+        if self.room < 0:
+            raise ValueError("the listing is full")
         self.names[module_name] = [name for name, _ in named]
-        self.texts[module_name] = [self.facts.of(value) for _, value in named]
+        self.texts[module_name] = texts
         for name, value in named:
             try:
                 found = list(kinds(value)) if is_a(value, CLASSES) else []
-            except Exception as error:
+            except BaseException as error:
                 errors.note("%s.%s" % (module_name, name), error)
                 continue
             for kind in found:
@@ -898,20 +1063,20 @@ def describe(errors):
     if sys.version_info[:2] > NEWEST:
         try:
             describe_standard(description, errors)
-        except Exception as error:
+        except BaseException as error:
             errors.note("the standard library", error)
     directories = standard_directories()
     for name, module in loaded_modules():
-        PROGRESS.at("describing %s" % name)
         try:
-            if module is None or name == "__main__" or is_standard(name, directories):
+            STEPS.take("describing %s" % name)
+            if module is None or module is sys.modules["__main__"] or is_standard(name, directories):
                 continue
             # It may have names that it does not show.
             if type(module) is not types.ModuleType or own(module, "__getattr__"):
                 opened.append(name)
             if is_a(module, types.ModuleType):
                 description.add(name, module, errors)
-        except Exception as error:
+        except BaseException as error:
             errors.note(name, error)
     found = description.told()
     found["open"] = opened
@@ -965,8 +1130,6 @@ def answer_standard(answers):
     """Answers, in JSON, which modules there are, and then a line for each that the
     request does not leave out: its names and their facts, or null.
     """
-    import warnings
-
     warnings.simplefilter("ignore")
     done = set(json.loads(sys.stdin.read()))
     facts = Facts()
@@ -1004,12 +1167,21 @@ def ask_standard(done):
     script = os.path.abspath(globals()["__file__"])
     command = [sys.executable, "-S", "-E", "-B", script, "--answer-standard"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    timer = threading.Timer(STANDARD_SECONDS, child.kill)
-    timer.start()
-    output, _ = child.communicate(json.dumps(sorted(done)).encode())
-    timer.cancel()
-    # A line that was cut off has no end.
-    return [json.loads(line) for line in output.decode().split("\n")[:-1]]
+    child.stdin.write(json.dumps(sorted(done)).encode())
+    child.stdin.close()
+    lines, line = [], None
+    while line != b"":
+        timer = threading.Timer(STANDARD_SECONDS, child.kill)
+        timer.start()
+        line = child.stdout.readline()
+        timer.cancel()
+        # A line that was cut off has no end.
+        if line.endswith(b"\n"):
+            STEPS.take("describing the standard library")
+            lines.append(json.loads(line.decode()))
+    child.stdout.close()
+    child.wait()
+    return lines
 
 
 def describe_standard(description, errors):
@@ -1101,11 +1273,14 @@ def distributions():
     # These may have come without their metadata.
     for name in FRAMEWORKS:
         module = sys.modules.get(name)
-        version = own(module, "get_version") or (lambda: own(module, "__version__"))
-        told.append((name, version(), [name]))
+        try:
+            version = (own(module, "get_version") or (lambda: own(module, "__version__")))()
+        except Exception:
+            continue
+        told.append((name, version, [name]))
     for name, version, tops in told:
         # What is found first on sys.path is what is imported.
-        if name and version and normalized(name) not in found:
+        if name and is_a(version, (str, type(u""))) and normalized(name) not in found:
             found[normalized(name)] = version
             for top in sorted(tops):
                 owners.setdefault(top, normalized(name))
@@ -1115,15 +1290,18 @@ def distributions():
 # The answer -----------------------------------------------------------------------
 
 
-def write(inventory, answers, compressed):
-    text = json.dumps(inventory, sort_keys=True, indent=0, separators=(",", ":")) + "\n"
-    data = text.encode("ascii")
+def encoded(inventory):
+    return json.dumps(inventory, sort_keys=True, indent=0, separators=(",", ":")) + "\n"
+
+
+def write(text, compressed):
+    answers = getattr(sys.stdout, "buffer", sys.stdout)
     if compressed:
         # Without the time and the name of a file, equal inventories are equal files.
         with gzip.GzipFile("", "wb", 9, answers, 0) as file:
-            file.write(data)
+            file.write(text.encode("ascii"))
     else:
-        answers.write(data)
+        answers.write(text.encode("ascii"))
     answers.flush()
 
 
@@ -1135,42 +1313,44 @@ def heading():
     }
 
 
-def take_stock(args, errors):
-    """Imports what is asked for and says what the environment then has."""
-    failed = []
+def take_stock(args):
+    """Imports what is asked for; returns what the environment then has, and what of
+    that could not be imported.
+    """
+    errors, failed, walked = Errors(), [], set()
+    sys.path.insert(0, os.getcwd())
     if args.django_settings:
         os.environ["DJANGO_SETTINGS_MODULE"] = args.django_settings
     if os.environ.get("DJANGO_SETTINGS_MODULE"):
         try:
+            STEPS.take("setting up Django")
             import django
 
             django.setup()
-        except Exception as error:
+        except BaseException as error:
             errors.note(os.environ["DJANGO_SETTINGS_MODULE"], error)
             failed.append("what Django's settings name")
     failed += [name for name in args.imports + args.walk if import_module(name, errors) is None]
     for name in args.walk:
         if name in sys.modules:
-            walk(sys.modules[name], errors)
+            walk(name, sys.modules[name], errors, walked)
 
     inventory = describe(errors)
-    extra = set()
-    for finder, kind in foreign_finders():
-        found = brought(finder, kind)
-        extra |= found
-        say("%s finds modules as well: those not imported yet may be missing" % title(kind))
+    finders = foreign_finders(errors)
+    extra = set(name for finder in finders for name in finder.brings())
+    STEPS.take("reading what is installed")
     found, owners = distributions()
     inventory.update(
         heading(),
         distributions=found,
         owners=owners,
-        importable=importable(extra),
+        importable=importable(finders, extra),
         walked=sorted(args.walk),
         errors=errors,
     )
     known = inventory["importable"] is not None
-    inventory["packages"] = packages(inventory["modules"], extra) if known else None
-    return inventory, failed
+    inventory["packages"] = packages(inventory["modules"], finders, extra) if known else None
+    return encoded(inventory), failed
 
 
 def main():
@@ -1181,27 +1361,28 @@ def main():
     parser.add_argument("--walk", metavar="PACKAGE", action="append", default=[], help="import all in it")
     parser.add_argument("--django-settings", metavar="MODULE")
     parser.add_argument("--gzip", action="store_true", help="compress the listing")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help="how long a module may take (default %(default)s)"
+    )
     parser.add_argument("--standard", action="store_true", help="list the standard library instead")
     parser.add_argument("--answer-standard", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
 
-    # What the application prints must not get among the answer.
-    answers = os.fdopen(os.dup(1), "w" if args.answer_standard else "wb")
-    os.dup2(2, 1)
-    errors, failed = Errors(), []
+    failed = []
     if args.answer_standard:
+        # What modules print must not get among the answers.
+        answers = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
         answer_standard(answers)
     elif args.standard:
-        description = Description()
+        description, errors = Description(), Errors()
         describe_standard(description, errors)
-        write(dict(description.told(), errors=errors, **heading()), answers, args.gzip)
+        write(encoded(dict(description.told(), errors=errors, **heading())), args.gzip)
     else:
-        sys.path.insert(0, os.getcwd())
-        inventory, failed = take_stock(args, errors)
-        write(inventory, answers, args.gzip)
+        text, failed = watched(lambda: take_stock(args), args.seconds)
+        write(text, args.gzip)
     if failed:
         say("cannot import %s" % ", ".join(failed))
-    # Whatever threads the application has started are not waited for.
     os._exit(1 if failed else 0)
 
 

@@ -6,7 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use picklegate::pickle::inventory::Inventory;
 use tempfile::TempDir;
@@ -60,6 +61,22 @@ const KINDS: [(&str, &str); 22] = [
 ];
 const EXTENDED: &str = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n";
 const LAZY: &str = "def __getattr__(name): raise AttributeError(name)\n";
+
+/// Modules that never let their import end, and one that takes its time.
+const HANGS: [(&str, &str); 4] = [
+    (
+        "stuck.py",
+        "import threading\nlock = threading.Lock()\nlock.acquire()\nlock.acquire()\n",
+    ),
+    ("ending.py", "import os\nos._exit(7)\n"),
+    ("slow.py", "import time\ntime.sleep(1.2)\n"),
+    (
+        "waiting.py",
+        "import sys, time\n\nclass Waiting(object):\n    def find_spec(self, name, path=None, target=None):\n        \
+         if 'picklegate' in name: time.sleep(600)\n    find_module = find_spec\n\n\
+         sys.meta_path.append(Waiting())\n",
+    ),
+];
 
 /// The classes and functions of `told.py`.
 const TOLD: [&str; 19] = [
@@ -246,13 +263,27 @@ fn what_fails_or_is_foreign_blinds_nothing_else() {
         for told in [
             "odd.EditableFinder finds modules as well",
             "odd.Backport finds",
+            "RuntimeError: finder asked",
+            "inventory: odd.Ending: SystemExit: 3",
+            "inventory: odd.Liar: TypeError",
+            "inventory: numbered: ",
+            "inventory: large: ValueError: more than 20000 names",
         ] {
             assert!(made.stderr.contains(told), "{version}: {}", made.stderr);
         }
         let inventory = Inventory::read("made", made.stdout.as_bytes()).unwrap();
+        for lying in ["Asked", "Ending", "Liar", "Unhashable"] {
+            let facts = inventory.facts(b"odd", lying.as_bytes());
+            assert_eq!(facts, Some("value:?"), "{version}: {lying}");
+        }
         for (module, name, known) in [
             ("odd", "Plain", Some(true)),
             ("odd", "Gone", Some(false)),
+            ("odd", "Liar", Some(true)),
+            ("odd", "endless", Some(true)),
+            ("made", "Anything", None),
+            ("numbered", "Anything", None),
+            ("large", "name1", None),
             ("parts.wide", "Thing", Some(true)),
             ("parts.wide", "Gone", Some(false)),
             ("parts.gone", "Anything", Some(false)),
@@ -269,6 +300,105 @@ fn what_fails_or_is_foreign_blinds_nothing_else() {
         let facts = inventory.facts(b"odd", b"Plain");
         assert_eq!(facts, Some("class init=1-2 sets=left,right"), "{version}");
     }
+}
+
+/// What no exception ends: a lock that is never given back, a finder that waits, and
+/// what ends the interpreter itself.
+#[test]
+fn what_hangs_or_ends_the_interpreter_costs_itself_only() {
+    let directory = deployment().unwrap();
+    for (name, text) in HANGS {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+    let args = ["--seconds", "2", "--import", "stuck", "--import", "ending"];
+    let others = ["--import", "waiting", "--import", "slow"];
+    let more = ["--walk", "sampleapp", "--gzip"];
+    let args = [&args[..], &others, &more].concat();
+    thread::scope(|scope| {
+        for python in pythons() {
+            let (args, directory) = (&args, &directory);
+            scope.spawn(move || {
+                let version = python.version();
+                let script = directory.path().join("inventory.py");
+                let made = python.command(&script).args(args).output().unwrap();
+                let told = String::from_utf8_lossy(&made.stderr);
+                for part in [
+                    "inventory: stuck: no end after 2 seconds\n",
+                    "inventory: ending: the interpreter ended, status 7\n",
+                    "inventory: asking waiting.Waiting for",
+                    "inventory: beginning again without it\n",
+                    // The progress: what comes after a second.
+                    "inventory: importing sampleapp\n",
+                ] {
+                    assert!(told.contains(part), "{version}: {told}");
+                }
+                assert!(told.ends_with("inventory: cannot import stuck, ending\n"));
+                assert_eq!(made.status.code(), Some(1), "{version}");
+                let inventory = Inventory::read("made", &made.stdout[..]).unwrap();
+                let knows = |module: &[u8], name: &[u8]| inventory.knows(module, name);
+                assert_eq!(knows(MODELS, b"Outer"), Some(true), "{version}");
+                assert_eq!(knows(MODELS, b"Gone"), Some(false), "{version}");
+                assert_eq!(knows(b"stuck", b"Gone"), None, "{version}");
+                assert_eq!(knows(b"ending", b"Gone"), None, "{version}");
+                // Nobody knows what that finder would have.
+                assert_eq!(knows(b"no_such", b"Gone"), None, "{version}");
+            });
+        }
+    });
+}
+
+#[test]
+fn the_order_of_hashes_changes_nothing() {
+    let directory = deployment().unwrap();
+    for (name, text) in KINDS {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    for python in pythons() {
+        let script = directory.path().join("inventory.py");
+        let made = |seed: &str| {
+            let mut command = python.command(&script);
+            command.args(["--import", "odd", "--walk", "parts"]);
+            let made = command.env("PYTHONHASHSEED", seed).output().unwrap();
+            assert!(made.status.success());
+            made.stdout
+        };
+        assert!(made("0") == made("1234567"), "{}", python.version());
+    }
+}
+
+/// Twice the modules, and four times the classes, that an application of Django with
+/// 227 distributions was found to have.
+#[test]
+fn an_inventory_of_a_large_application_is_bounded_in_time_and_size() {
+    let directory = deployment().unwrap();
+    for package in 0..200 {
+        let path = directory.path().join(format!("big/part{package}"));
+        fs::create_dir_all(&path).unwrap();
+        for module in 0..10 {
+            let classes: String = (0..20)
+                .map(|class| {
+                    format!(
+                        "class Thing{class}(object):\n    def __init__(self, owner, count=1):\n        \
+                         self.owner_{module}, self.count_{class} = owner, count\n"
+                    )
+                })
+                .collect();
+            fs::write(path.join(format!("module{module}.py")), classes).unwrap();
+        }
+        fs::write(path.join("__init__.py"), "").unwrap();
+    }
+    fs::write(directory.path().join("big/__init__.py"), "").unwrap();
+    let Some(python) = pythons().pop() else {
+        return;
+    };
+    let began = Instant::now();
+    let made = run(&python, &directory, &["--walk", "big"]);
+    println!("{:?}, {} bytes", began.elapsed(), made.stdout.len());
+    assert!(made.success, "{}", made.stderr);
+    assert!(made.stdout.len() < 5 << 20);
+    assert!(began.elapsed() < Duration::from_secs(30));
 }
 
 #[test]
