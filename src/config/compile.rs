@@ -2,20 +2,21 @@
 //! reports what is wrong with its part and answers `None`; the others go on.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::addr::{ListenAddr, ServerAddr};
+use super::document::Table;
 use super::listeners::{Draft, listeners};
 use super::namespaces::namespaces;
 use super::pickles::pickles;
-use super::raw::{Raw, RawFamilies, RawLimits};
+use super::raw::Raw;
 use super::report::{At, Report};
 use super::rules::rules;
-use super::values::{number, parsed, refuse_duplicates, size, some_of};
-use super::words::{FlushAll, meaning};
-use super::{Config, Limits, Upstream};
+use super::values::{parsed, refuse_duplicates, size, some_of};
+use super::words::FlushAll;
+use super::{Config, Limits, Listener, Upstream};
 use super::{socket, tls};
 use crate::policy::{Distribution, Ring, Separators, Snapshot};
 
@@ -36,31 +37,32 @@ const DEFAULT_DRAIN_TIMEOUT_MS: u32 = 10_000;
 
 /// Resolves everything; `None` if anything was reported.
 /// Relative paths are relative to `base`.
-pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config> {
+pub(super) fn compile(raw: Raw<'_>, base: &Path, report: &Report) -> Option<Config> {
     // Nothing returns before every part was looked at.
-    let spaces = raw
-        .namespaces
-        .as_deref()
-        .and_then(|raw| namespaces(raw, base, report));
-    let known = spaces.as_ref().map(|(_, namespaces)| &namespaces[..]);
-    let listeners = listeners(raw.listeners.as_ref(), known, base, report);
+    let spaces = raw.namespaces;
+    let spaces = spaces.and_then(|tables| namespaces(tables, base, report));
+    let known = spaces.as_ref().map(|spaces| &spaces.all[..]);
+    let listeners = listeners(raw.listeners, known, base, report);
     let admin = admin(raw.admin.as_ref(), report);
-    let admin_access = socket::access(&raw.admin_access, admin.as_ref(), report);
-    let servers = servers(raw.servers.as_ref(), report);
-    let tls = tls::upstream(raw.tls.as_ref(), &servers, base, report);
+    let admin_access = raw
+        .admin_table
+        .map(|mut table| socket::access(&mut table, admin.as_ref(), report));
+    let servers = servers(raw.servers, report);
     refuse_shared_addresses(&listeners, admin.as_ref(), &servers, report);
-    let hash = meaning(raw.hash.as_ref(), Distribution::Ketama, report);
-    let connections = number(
-        raw.connections.as_ref(),
-        DEFAULT_CONNECTIONS,
-        1..=64,
-        report,
-    );
-    let workers = number(raw.workers.as_ref(), DEFAULT_WORKERS, 1..=256, report);
-    let rules = rules(raw.rules.as_ref(), report);
-    let pickles = pickles(&raw.pickle, report);
-    let limits = limits(&raw.limits, report);
-    let flush_all = meaning(raw.flush_all.as_ref(), FlushAll::Deny, report);
+    let mut upstream = raw.upstream;
+    let hash = upstream.word("hash", Distribution::Ketama);
+    let tls = upstream.table("tls");
+    let tls = tls::upstream(tls, upstream.given("tls"), &servers, base, report);
+    let connections = upstream.number("connections", DEFAULT_CONNECTIONS, 1..=64);
+    let mut server = raw.server;
+    let workers = server.number("workers", DEFAULT_WORKERS, 1..=256);
+    let reuse_port = server.boolean("reuse_port");
+    let rules = rules(raw.rules, report);
+    let pickles = pickles(raw.pickle, report);
+    let limits = limits(raw.limits, report);
+    let families = families(raw.families);
+    let mut commands = raw.admin_commands;
+    let flush_all = commands.word("flush_all", FlushAll::Deny);
 
     let upstream = Upstream {
         servers: servers.into_iter().map(|at| at.value).collect(),
@@ -68,34 +70,41 @@ pub(super) fn compile(raw: &Raw, base: &Path, report: &Report) -> Option<Config>
         connections: connections? as usize,
         tls,
     };
-    let (codec, namespaces) = spaces?;
+    let spaces = spaces?;
     let limits = limits?;
     let snapshot = Snapshot {
-        codec,
-        namespaces,
+        codec: spaces.codec,
+        namespaces: spaces.all,
         rules: rules?,
         ring: ring(&upstream),
         pickles: pickles?,
         max_value_bytes: limits.max_value_bytes,
-        families: families(&raw.families),
+        families,
         forward_flush_all: flush_all? == FlushAll::Forward,
     };
-    let listeners = listeners
+    let listeners: Vec<Listener> = listeners
         .into_iter()
         .map(Draft::finish)
         .collect::<Option<_>>()?;
+    let listeners_tls = listeners
+        .iter()
+        .filter_map(|listener| listener.tls.as_ref());
+    let written = upstream.tls.iter().map(|tls| &tls.written);
+    let written = written.chain(listeners_tls.map(|tls| &tls.written));
     Some(Config {
+        certificates: written
+            .flat_map(|written| tls::files(written, base))
+            .collect(),
         listeners,
         snapshot: Arc::new(snapshot),
         upstream,
         admin: admin.map(|at| at.value),
-        admin_access,
+        admin_access: admin_access.unwrap_or_default(),
         limits,
         workers: workers? as usize,
-        reuse_port: raw.reuse_port.as_ref().is_some_and(|at| at.value),
+        reuse_port: reuse_port.is_some_and(|at| at.value),
         text: String::new(),
-        files: inventories(raw, base),
-        certificates: tls::files(raw, base),
+        files: spaces.inventories,
         warnings: Vec::new(),
     })
 }
@@ -113,7 +122,7 @@ fn admin(raw: Option<&At<String>>, report: &Report) -> Option<At<ListenAddr>> {
 }
 
 /// The servers that are addresses at all; the others are reported.
-fn servers(raw: Option<&At<Vec<At<String>>>>, report: &Report) -> Vec<At<ServerAddr>> {
+fn servers(raw: Option<At<Vec<At<String>>>>, report: &Report) -> Vec<At<ServerAddr>> {
     let servers: Vec<At<ServerAddr>> = some_of(raw, report)
         .iter()
         .filter_map(|server| parsed(Some(server), ServerAddr::parse, report))
@@ -161,30 +170,21 @@ fn refuse_shared_addresses(
     }
 }
 
-/// The files that the configuration names.
-fn inventories(raw: &Raw, base: &Path) -> Vec<PathBuf> {
-    let namespaces = raw.namespaces.iter().flatten();
-    let files = namespaces.filter_map(|namespace| namespace.inventory.as_ref());
-    files.map(|file| base.join(&file.value)).collect()
-}
-
-fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
-    let timeout = |raw: Option<&At<i64>>, default| {
-        number(raw, default, TIMEOUTS_MS, report).map(|ms| Duration::from_millis(u64::from(ms)))
+fn limits(mut table: Table<'_>, report: &Report) -> Option<Limits> {
+    let max_connections = table.number("max_connections", DEFAULT_MAX_CONNECTIONS, 1..=1_000_000);
+    let max_value_bytes = table.size("max_value_bytes");
+    let max_value_bytes = size(max_value_bytes.as_ref(), DEFAULT_MAX_VALUE_BYTES, report);
+    let max_buffered_bytes = table.size("max_buffered_bytes");
+    let max_buffered_bytes = max_value_bytes
+        .and_then(|value| buffered_bytes(max_buffered_bytes.as_ref(), value, report));
+    let mut timeout = |name, default_ms| {
+        let ms = table.number(name, default_ms, TIMEOUTS_MS);
+        ms.map(|ms| Duration::from_millis(ms.into()))
     };
-    let max_connections = number(
-        raw.max_connections.as_ref(),
-        DEFAULT_MAX_CONNECTIONS,
-        1..=1_000_000,
-        report,
-    );
-    let max_value_bytes = max_value_bytes(raw.max_value_bytes.as_ref(), report);
-    let max_buffered_bytes =
-        max_value_bytes.and_then(|value| max_buffered_bytes(raw, value, report));
-    let request_timeout = timeout(raw.request_timeout_ms.as_ref(), DEFAULT_REQUEST_TIMEOUT_MS);
-    let connect_timeout = timeout(raw.connect_timeout_ms.as_ref(), DEFAULT_CONNECT_TIMEOUT_MS);
-    let send_timeout = timeout(raw.send_timeout_ms.as_ref(), DEFAULT_SEND_TIMEOUT_MS);
-    let drain_timeout = timeout(raw.drain_timeout_ms.as_ref(), DEFAULT_DRAIN_TIMEOUT_MS);
+    let request_timeout = timeout("request_timeout_ms", DEFAULT_REQUEST_TIMEOUT_MS);
+    let connect_timeout = timeout("connect_timeout_ms", DEFAULT_CONNECT_TIMEOUT_MS);
+    let send_timeout = timeout("send_timeout_ms", DEFAULT_SEND_TIMEOUT_MS);
+    let drain_timeout = timeout("drain_timeout_ms", DEFAULT_DRAIN_TIMEOUT_MS);
     Some(Limits {
         max_connections: max_connections? as usize,
         max_value_bytes: max_value_bytes?,
@@ -196,21 +196,20 @@ fn limits(raw: &RawLimits, report: &Report) -> Option<Limits> {
     })
 }
 
-fn families(raw: &RawFamilies) -> Option<Separators> {
-    let is_on = raw.track.as_ref().is_none_or(|at| at.value);
-    let separators = raw.separators.as_ref();
+fn families(mut table: Table<'_>) -> Option<Separators> {
+    let is_on = table.boolean("track").is_none_or(|at| at.value);
+    let separators = table.string("separators");
     is_on.then(|| separators.map_or_else(Separators::default, |at| Separators::new(&at.value)))
-}
-
-fn max_value_bytes(raw: Option<&At<String>>, report: &Report) -> Option<usize> {
-    size(raw, DEFAULT_MAX_VALUE_BYTES, report)
 }
 
 /// Bytes that a worker may hold. The default has room for four of the largest values; two
 /// must fit.
-fn max_buffered_bytes(raw: &RawLimits, max_value_bytes: usize, report: &Report) -> Option<usize> {
+fn buffered_bytes(
+    raw: Option<&At<String>>,
+    max_value_bytes: usize,
+    report: &Report,
+) -> Option<usize> {
     let default = DEFAULT_MAX_BUFFERED_BYTES.max(4 * max_value_bytes);
-    let raw = raw.max_buffered_bytes.as_ref();
     let bytes = size(raw, default, report)?;
     if let Some(At { place, value }) = raw
         && bytes / 2 < max_value_bytes

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
 use super::report::{At, Place, Report};
-use super::words::one_of;
 
 /// Reads a document: `read` takes the settings that it knows out of the root
 /// table. `None` if the text is no TOML, which is reported.
@@ -68,8 +67,8 @@ pub(super) struct Table<'d> {
     place: Place,
     /// The settings that were not taken yet.
     entries: BTreeMap<&'d str, At<&'d DeValue<'d>>>,
-    /// The names that were asked for.
-    known: Vec<&'static str>,
+    /// The names that were asked for, and where those stand that were there.
+    known: Vec<(&'static str, Option<Place>)>,
     source: &'d Source<'d>,
 }
 
@@ -99,6 +98,17 @@ impl<'d> Table<'d> {
         self.place.clone()
     }
 
+    /// The report that its mistakes go to.
+    pub(super) fn report(&self) -> &'d Report {
+        self.source.report
+    }
+
+    /// The place of a setting that was taken; `None` where it was absent.
+    pub(super) fn given(&self, name: &str) -> Option<&Place> {
+        let known = self.known.iter().find(|(known, _)| *known == name);
+        known?.1.as_ref()
+    }
+
     /// Tells whether a setting is there, and was not taken yet.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
@@ -106,7 +116,7 @@ impl<'d> Table<'d> {
 
     /// Reports a setting that is absent, and says what to write.
     pub(super) fn require(&self, name: &str, hint: &str) {
-        if !self.has(name) {
+        if !self.has(name) && self.given(name).is_none() {
             let place = self.absent(name);
             self.source.report.error(&place, format!("missing: {hint}"));
         }
@@ -121,7 +131,7 @@ impl<'d> Table<'d> {
         if self.entries.contains_key(name) {
             return self.string(name);
         }
-        self.known.push(name);
+        self.known.push((name, None));
         Some(At {
             place: self.absent(name),
             value: default.to_owned(),
@@ -156,7 +166,12 @@ impl<'d> Table<'d> {
     /// An inner table; an absent one is empty.
     pub(super) fn table(&mut self, name: &'static str) -> Self {
         self.optional_table(name)
-            .unwrap_or_else(|| Self::empty(self.absent(name), self.source))
+            .unwrap_or_else(|| self.without(name))
+    }
+
+    /// An inner table of this name in which nothing stands.
+    pub(super) fn without(&self, name: &str) -> Self {
+        Self::empty(self.absent(name), self.source)
     }
 
     /// An inner table, if it is there.
@@ -167,37 +182,20 @@ impl<'d> Table<'d> {
 
     /// An array of tables, `[[name]]`.
     pub(super) fn tables(&mut self, name: &'static str) -> Option<At<Vec<Self>>> {
-        let At { place, value } = self.elements(name, "a table", DeValue::as_table)?;
-        let tables = value
-            .into_iter()
-            .map(|At { place, value }| Self::new(place, value, self.source))
-            .collect();
-        Some(At {
-            place,
-            value: tables,
-        })
+        let tables = self.elements(name, "a table", DeValue::as_table)?;
+        let table = |At { place, value }| Self::new(place, value, self.source);
+        Some(tables.map(|tables| tables.into_iter().map(table).collect()))
     }
 
     /// Inner tables whose names are the user's, `[name.anything]`, in the order
     /// of the file; `None` only where one is wrong and reported.
     pub(super) fn named_tables(&mut self, name: &'static str) -> Option<Vec<(At<String>, Self)>> {
-        let absent = !self.entries.contains_key(name);
-        let outer = self.optional_table(name);
-        if absent {
-            return Some(Vec::new());
-        }
-        let tables = std::mem::take(&mut outer?.entries)
-            .into_iter()
-            .map(|(name, entry)| {
-                let At { place, value } = self.typed(entry, "a table", DeValue::as_table)?;
-                let name = At {
-                    place: place.clone(),
-                    value: name.to_owned(),
-                };
-                Some((name, Self::new(place, value, self.source)))
-            })
-            .collect::<Vec<_>>();
-        let mut tables: Vec<_> = tables.into_iter().collect::<Option<_>>()?;
+        let tables = self.named(name, "a table", DeValue::as_table)?.into_iter();
+        let tables = tables.map(|(name, table)| {
+            let table = Self::new(name.place.clone(), table, self.source);
+            (name, table)
+        });
+        let mut tables: Vec<_> = tables.collect();
         // Tables on one line are inline and follow the order of their names.
         tables.sort_by_key(|(name, _)| name.place.line);
         Some(tables)
@@ -208,20 +206,26 @@ impl<'d> Table<'d> {
         &mut self,
         name: &'static str,
     ) -> Option<Vec<(At<String>, String)>> {
-        let absent = !self.entries.contains_key(name);
-        let outer = self.optional_table(name);
-        if absent {
+        self.named(name, "a string", string)
+    }
+
+    /// The settings of an inner table, whose names are the user's.
+    fn named<T>(
+        &mut self,
+        name: &'static str,
+        expected: &str,
+        read: impl Fn(&'d DeValue<'d>) -> Option<T>,
+    ) -> Option<Vec<(At<String>, T)>> {
+        if !self.has(name) {
+            self.known.push((name, None));
             return Some(Vec::new());
         }
-        let strings = std::mem::take(&mut outer?.entries)
-            .into_iter()
-            .map(|(name, entry)| {
-                let At { place, value } = self.typed(entry, "a string", string)?;
-                let name = name.to_owned();
-                Some((At { place, value: name }, value))
-            })
-            .collect::<Vec<_>>();
-        strings.into_iter().collect()
+        let entries = std::mem::take(&mut self.optional_table(name)?.entries);
+        all(entries.into_iter().map(|(name, entry)| {
+            let At { place, value } = self.typed(entry, expected, &read)?;
+            let name = name.to_owned();
+            Some((At { place, value: name }, value))
+        }))
     }
 
     fn take<T>(
@@ -230,9 +234,10 @@ impl<'d> Table<'d> {
         expected: &str,
         read: impl FnOnce(&'d DeValue<'d>) -> Option<T>,
     ) -> Option<At<T>> {
-        self.known.push(name);
-        let entry = self.entries.remove(name)?;
-        self.typed(entry, expected, read)
+        let entry = self.entries.remove(name);
+        self.known
+            .push((name, entry.as_ref().map(|at| at.place.clone())));
+        self.typed(entry?, expected, read)
     }
 
     /// An array whose elements all read well.
@@ -243,18 +248,12 @@ impl<'d> Table<'d> {
         read: impl Fn(&'d DeValue<'d>) -> Option<T>,
     ) -> Option<At<Vec<At<T>>>> {
         let At { place, value } = self.take(name, "an array", DeValue::as_array)?;
-        let elements: Vec<Option<At<T>>> = value
-            .iter()
-            .enumerate()
-            .map(|(i, element)| {
-                let place = self
-                    .source
-                    .place(element.span().start, format!("{}[{i}]", place.key));
-                let value = element.get_ref();
-                self.typed(At { place, value }, expected, &read)
-            })
-            .collect();
-        let value = elements.into_iter().collect::<Option<_>>()?;
+        let value = all(value.iter().enumerate().map(|(nth, element)| {
+            let key = format!("{}[{nth}]", place.key);
+            let place = self.source.place(element.span().start, key);
+            let value = element.get_ref();
+            self.typed(At { place, value }, expected, &read)
+        }))?;
         Some(At { place, value })
     }
 
@@ -298,7 +297,8 @@ impl<'d> Table<'d> {
 impl Drop for Table<'_> {
     fn drop(&mut self) {
         for At { place, .. } in self.entries.values() {
-            let message = format!("unknown key, expected {}", one_of(&self.known));
+            let known: Vec<&str> = self.known.iter().map(|&(name, _)| name).collect();
+            let message = format!("unknown key, expected {}", one_of(&known));
             self.source.report.error(place, message);
         }
     }
@@ -311,4 +311,20 @@ fn integer(value: &DeValue<'_>) -> Option<i64> {
 
 fn string(value: &DeValue<'_>) -> Option<String> {
     value.as_str().map(str::to_owned)
+}
+
+/// Collects all values, or none. Drives the iterator to its end either way, so that each
+/// item reports its own problems.
+pub(super) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let items: Vec<Option<T>> = items.collect();
+    items.into_iter().collect()
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [word] => (*word).to_owned(),
+        [words @ .., last] => format!("{} or {last}", words.join(", ")),
+    }
 }

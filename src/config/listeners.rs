@@ -7,7 +7,8 @@ use arrayvec::ArrayVec;
 
 use super::Listener;
 use super::addr::ListenAddr;
-use super::raw::RawListener;
+use super::document::Table;
+use super::raw::{ADDRESS_HINT, RawListener};
 use super::report::{At, Report};
 use super::socket::{SocketAccess, access, refuse_obstacle};
 use super::tls::{self, ListenerTls};
@@ -26,31 +27,28 @@ pub(super) struct Draft {
 /// Reads all of them. A runtime that is named must have a namespace, if those
 /// are known.
 pub(super) fn listeners(
-    raw: Option<&At<Vec<RawListener>>>,
+    raw: Option<At<Vec<RawListener<'_>>>>,
     namespaces: Option<&[Namespace]>,
     base: &Path,
     report: &Report,
 ) -> Vec<Draft> {
-    let draft = |raw: &RawListener| {
-        let listen = parsed(raw.listen.as_ref(), ListenAddr::parse, report);
-        let of_file = |at: &At<ListenAddr>| matches!(at.value, ListenAddr::Unix(_));
-        if let Some(tls) = &raw.tls
-            && listen.as_ref().is_some_and(of_file)
-        {
-            report.error(&tls.place, "there is no TLS on a unix socket");
-        }
-        refuse_obstacle(listen.as_ref(), report);
-        Draft {
-            access: access(&raw.access, listen.as_ref(), report),
-            listen,
-            identify: identify(raw, namespaces, report),
-            tls: raw
-                .tls
-                .as_ref()
-                .and_then(|raw| tls::listener(raw, base, report)),
-        }
+    let reading = Reading {
+        namespaces,
+        base,
+        report,
     };
-    some_of(raw, report).iter().map(draft).collect()
+    let drafts = some_of(raw, report).into_iter().map(|raw| match raw {
+        RawListener::Table(table) => reading.table(table),
+        RawListener::Flag(flag) => reading.flag(&flag),
+    });
+    drafts.collect()
+}
+
+/// Context of reading a listener.
+struct Reading<'r> {
+    namespaces: Option<&'r [Namespace]>,
+    base: &'r Path,
+    report: &'r Report,
 }
 
 impl Draft {
@@ -70,43 +68,131 @@ impl Draft {
     }
 }
 
-fn identify(
-    raw: &RawListener,
-    namespaces: Option<&[Namespace]>,
-    report: &Report,
-) -> Option<Identify> {
-    let Some(identify) = &raw.identify else {
-        if let Some(At { place, .. }) = &raw.untagged {
-            report.error(place, "has no effect without identify");
+impl Reading<'_> {
+    fn table(&self, mut table: Table<'_>) -> Draft {
+        let report = self.report;
+        let identify = table.strings("identify");
+        table.require("listen", ADDRESS_HINT);
+        if identify.is_none() {
+            table.require("runtime", "write for example \"python/3.11\"");
         }
-        let runtime = parsed(raw.runtime.as_ref(), RuntimeTag::parse, report)?;
-        refuse_stranger(&runtime, namespaces, report);
-        return Some(Identify::Static(runtime.value));
-    };
-    if let Some(At { place, .. }) = &raw.runtime {
-        report.error(place, "all clients are this runtime: leave out identify");
+        let listen = self.address(table.string("listen").as_ref());
+        let access = access(&mut table, listen.as_ref(), report);
+        let runtime = table.string("runtime");
+        let untagged = table.string("untagged");
+        let tls = table.optional_table("tls");
+        let of_file = |at: &At<ListenAddr>| matches!(at.value, ListenAddr::Unix(_));
+        if let Some(tls) = &tls
+            && listen.as_ref().is_some_and(of_file)
+        {
+            report.error(&tls.place(), "there is no TLS on a unix socket");
+        }
+        let asks_clients = tls.as_ref().is_some_and(|tls| tls.has("client_roots"));
+        let identify = match identify {
+            None => {
+                if let Some(place) = table.given("untagged") {
+                    report.error(place, "has no effect without identify");
+                }
+                self.runtime(runtime.as_ref())
+            }
+            Some(identify) => {
+                if let Some(place) = table.given("runtime") {
+                    report.error(place, "all clients are this runtime: leave out identify");
+                }
+                let sources = sources(identify, asks_clients, report);
+                let untagged = self.untagged(untagged.as_ref());
+                sources
+                    .zip(untagged)
+                    .map(|(sources, untagged)| Identify::Each { sources, untagged })
+            }
+        };
+        Draft {
+            listen,
+            access,
+            identify,
+            tls: tls.and_then(|table| tls::listener(table, self.base, report)),
+        }
     }
-    let asks_clients = raw
-        .tls
-        .as_ref()
-        .is_some_and(|tls| tls.client_roots.is_some());
-    let sources = sources(identify, asks_clients, report);
-    let untagged = untagged(raw.untagged.as_ref(), namespaces, report);
-    Some(Identify::Each {
-        sources: sources?,
-        untagged: untagged?,
-    })
+
+    /// No runtime holds a `=`; the path of a socket may.
+    fn flag(&self, At { place, value }: &At<String>) -> Draft {
+        let parts = value.rsplit_once('=');
+        if parts.is_none() {
+            self.report
+                .error(place, "no runtime in it: write ADDR=RUNTIME");
+        }
+        let part = |text: &str| At {
+            place: place.clone(),
+            value: text.to_owned(),
+        };
+        let (listen, runtime) = parts
+            .map(|(listen, runtime)| (part(listen), part(runtime)))
+            .unzip();
+        Draft {
+            listen: self.address(listen.as_ref()),
+            access: SocketAccess::default(),
+            identify: self.runtime(runtime.as_ref()),
+            tls: None,
+        }
+    }
+
+    fn address(&self, text: Option<&At<String>>) -> Option<At<ListenAddr>> {
+        let listen = parsed(text, ListenAddr::parse, self.report);
+        refuse_obstacle(listen.as_ref(), self.report);
+        listen
+    }
+
+    /// The runtime of all clients.
+    fn runtime(&self, text: Option<&At<String>>) -> Option<Identify> {
+        let runtime = parsed(text, RuntimeTag::parse, self.report)?;
+        self.refuse_stranger(&runtime);
+        Some(Identify::Static(runtime.value))
+    }
+
+    fn untagged(&self, raw: Option<&At<String>>) -> Option<Untagged> {
+        let Some(raw) = raw else {
+            return Some(Untagged::Refuse);
+        };
+        let runtime = |text: &str| {
+            let parsed = RuntimeTag::parse(text);
+            parsed.map_err(|_| format!("{text:?} is none of refuse, pass and a runtime"))
+        };
+        match raw.value.as_str() {
+            "refuse" => Some(Untagged::Refuse),
+            "pass" => Some(Untagged::Pass),
+            _ => {
+                let runtime = parsed(Some(raw), runtime, self.report)?;
+                self.refuse_stranger(&runtime);
+                Some(Untagged::As(runtime.value))
+            }
+        }
+    }
+
+    /// Reports a runtime that has no namespace.
+    fn refuse_stranger(&self, At { place, value }: &At<RuntimeTag>) {
+        let Some(namespaces) = self.namespaces else {
+            return;
+        };
+        if !namespaces.iter().any(|n| n.requirement.matches(value)) {
+            let wanted = namespaces
+                .iter()
+                .map(|n| format!("{} is for {}", n.name, n.requirement));
+            let wanted: Vec<String> = wanted.collect();
+            let message = format!("no namespace is for {value}: {}", wanted.join(", "));
+            self.report.error(place, message);
+        }
+    }
 }
 
 /// Sources of tags in their order, each at most once.
 fn sources(
-    raw: &At<Vec<At<String>>>,
+    raw: At<Vec<At<String>>>,
     asks_clients: bool,
     report: &Report,
 ) -> Option<ArrayVec<Source, SOURCES>> {
     let mut sources = ArrayVec::new();
     let mut sound = true;
-    for word in some_of(Some(raw), report) {
+    for word in &some_of(Some(raw), report) {
         match known::<Source>(word, report) {
             Some(source) if sources.contains(&source) => {
                 report.error(&word.place, format!("{} is given twice", word.value));
@@ -123,50 +209,4 @@ fn sources(
         }
     }
     (sound && !sources.is_empty()).then_some(sources)
-}
-
-fn untagged(
-    raw: Option<&At<String>>,
-    namespaces: Option<&[Namespace]>,
-    report: &Report,
-) -> Option<Untagged> {
-    let Some(At { place, value }) = raw else {
-        return Some(Untagged::Refuse);
-    };
-    match value.as_str() {
-        "refuse" => Some(Untagged::Refuse),
-        "pass" => Some(Untagged::Pass),
-        text => {
-            let Ok(value) = RuntimeTag::parse(text) else {
-                let message = format!("{text:?} is none of refuse, pass and a runtime");
-                report.error(place, message);
-                return None;
-            };
-            let runtime = At {
-                place: place.clone(),
-                value,
-            };
-            refuse_stranger(&runtime, namespaces, report);
-            Some(Untagged::As(runtime.value))
-        }
-    }
-}
-
-/// Reports a runtime that has no namespace.
-fn refuse_stranger(
-    At { place, value }: &At<RuntimeTag>,
-    namespaces: Option<&[Namespace]>,
-    report: &Report,
-) {
-    let Some(namespaces) = namespaces else {
-        return;
-    };
-    if !namespaces.iter().any(|n| n.requirement.matches(value)) {
-        let wanted: Vec<String> = namespaces
-            .iter()
-            .map(|n| format!("{} is for {}", n.name, n.requirement))
-            .collect();
-        let message = format!("no namespace is for {value}: {}", wanted.join(", "));
-        report.error(place, message);
-    }
 }

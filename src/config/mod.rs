@@ -2,10 +2,10 @@
 //! that is wrong with it, each with its line. Opens no socket; reads no file
 //! but the one that [`Config::load`] is given and those that it names.
 //!
-//! Text becomes tables that know their lines (`document`), tables become the
-//! settings that there are (`raw`), and those become what they mean
-//! (`compile`). Flags enter at the second step. Nobody returns at the first
-//! problem: each is reported (`report`), and the rest is looked at all the same.
+//! Text becomes tables that know their lines (`document`), flags stand beside such
+//! tables (`raw`), and what is taken out of them becomes what it means (`compile`).
+//! Nobody returns at the first problem: each is reported (`report`), and the rest is
+//! looked at all the same.
 //!
 //! Namespaces are tried in the order of the file: the first that admits a
 //! runtime is its own.
@@ -131,9 +131,10 @@ impl Config {
     /// Relative paths in it are relative to `base`.
     fn parse_in(base: &Path, source_name: &str, toml: &str) -> Result<Self, ConfigErrors> {
         let report = Report::new(Some(source_name));
-        let raw = document::read_document(toml, &report, Raw::from_document);
-        let config = raw.and_then(|raw| compile::compile(&raw, base, &report));
-        Self::finish(config, report)
+        let config = document::read_document(toml, &report, |root| {
+            compile::compile(Raw::from_document(root), base, &report)
+        });
+        Self::finish(config.flatten(), report)
     }
 
     /// Reads and compiles a TOML file.
@@ -169,9 +170,11 @@ impl Config {
         admin: Option<&str>,
     ) -> Result<Self, ConfigErrors> {
         let report = Report::new(None);
-        let raw = Raw::from_flags(listen, upstream, admin, &report);
-        let config = compile::compile(&raw, Path::new(""), &report);
-        Self::finish(config, report)
+        let config = document::read_document("", &report, |root| {
+            let raw = Raw::from_flags(root, listen, upstream, admin);
+            compile::compile(raw, Path::new(""), &report)
+        });
+        Self::finish(config.flatten(), report)
     }
 
     /// Files that were read. A change of one leads to a reload.

@@ -4,10 +4,10 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::raw::RawPickle;
+use super::document::{Table, all};
 use super::report::{At, Report};
-use super::values::{number, size};
-use super::words::{Detect, meaning};
+use super::values::size;
+use super::words::Detect;
 use crate::pickle::inventory::Inventory;
 use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, ListError};
 use crate::policy::Pickles;
@@ -15,24 +15,21 @@ use crate::policy::Pickles;
 const DEFAULT_FLAG_BIT: u32 = 0;
 const DEFAULT_COMPRESSED_BIT: u32 = 3;
 
-pub(super) fn pickles(raw: &RawPickle, report: &Report) -> Option<Pickles> {
-    let encoding = encoding(raw, report);
+pub(super) fn pickles(mut table: Table<'_>, report: &Report) -> Option<Pickles> {
+    let encoding = encoding(&mut table, report);
     let defaults = InflateLimits::default();
-    let max_bytes = size(raw.max_inflated_bytes.as_ref(), defaults.max_bytes, report);
-    let max_ratio = number(
-        raw.max_inflate_ratio.as_ref(),
-        defaults.max_ratio as u32,
-        1..=10_000,
-        report,
-    );
-    let extensions = extensions(raw, report);
-    let deny = match &raw.deny_globals {
+    let max_bytes = table.size("max_inflated_bytes");
+    let max_bytes = size(max_bytes.as_ref(), defaults.max_bytes, report);
+    let max_ratio = table.number("max_inflate_ratio", defaults.max_ratio as u32, 1..=10_000);
+    let extensions = extensions(&mut table, report);
+    let deny = match table.strings("deny_globals") {
         Some(patterns) => list(&patterns.value, |pattern| Firewall::deny([pattern]), report)
             .and_then(|patterns| Firewall::deny(patterns).ok()),
         None => Some(Firewall::built_in()),
     };
-    let entries: &[At<String>] = raw.allow_globals.as_ref().map_or(&[], |at| &at.value);
-    let allow = list(entries, |entry| Firewall::allow([entry]), report)
+    let entries = table.strings("allow_globals").map(|at| at.value);
+    let entries = entries.unwrap_or_default();
+    let allow = list(&entries, |entry| Firewall::allow([entry]), report)
         .and_then(|entries| Firewall::allow(entries).ok());
     Some(Pickles {
         encoding: encoding?,
@@ -53,17 +50,14 @@ fn list<'r>(
     check: impl Fn(&str) -> Result<Firewall, ListError>,
     report: &Report,
 ) -> Option<Vec<&'r str>> {
-    let checked = entries.iter().map(|At { place, value }| {
+    all(entries.iter().map(|At { place, value }| {
         let sound = report.ok(place, check(value)).is_some();
         sound.then_some(value.as_str())
-    });
-    let checked: Vec<_> = checked.collect();
-    checked.into_iter().collect()
+    }))
 }
 
-fn extensions(raw: &RawPickle, report: &Report) -> Option<Extensions> {
-    let codes = raw.extensions.as_ref()?.iter().map(|(code, global)| {
-        let At { place, value: code } = code;
+fn extensions(table: &mut Table<'_>, report: &Report) -> Option<Extensions> {
+    let extension = |(At { place, value: code }, global): (At<String>, String)| {
         let number = code
             .parse()
             .ok()
@@ -71,24 +65,18 @@ fn extensions(raw: &RawPickle, report: &Report) -> Option<Extensions> {
         let names = global
             .split_once(':')
             .filter(|(module, name)| !module.is_empty() && !name.is_empty());
-        match (number, names) {
-            (Some(code), Some((module, name))) => Some((code, module.to_owned(), name.to_owned())),
-            (None, _) => {
-                report.error(place, "a code is a number from 1 to 2147483647".to_owned());
-                None
+        let message = match (number, names) {
+            (Some(code), Some((module, name))) => {
+                return Some((code, module.to_owned(), name.to_owned()));
             }
-            (_, None) => {
-                report.error(
-                    place,
-                    format!("{global:?} is no global: write \"module:name\""),
-                );
-                None
-            }
-        }
-    });
-    let codes: Vec<_> = codes.collect();
-    let codes: Option<Vec<_>> = codes.into_iter().collect();
-    codes.map(Extensions::new)
+            (None, _) => "a code is a number from 1 to 2147483647".to_owned(),
+            (_, None) => format!("{global:?} is no global: write \"module:name\""),
+        };
+        report.error(&place, message);
+        None
+    };
+    let named = table.named_strings("extensions")?;
+    all(named.into_iter().map(extension)).map(Extensions::new)
 }
 
 /// Reads a namespace's inventory.
@@ -104,22 +92,13 @@ pub(super) fn inventory(
     report.ok(place, read).map(Arc::new)
 }
 
-fn encoding(raw: &RawPickle, report: &Report) -> Option<Encoding> {
-    let flag_bit = number(raw.flag_bit.as_ref(), DEFAULT_FLAG_BIT, 0..=31, report);
-    let compressed_bit = number(
-        raw.compressed_bit.as_ref(),
-        DEFAULT_COMPRESSED_BIT,
-        0..=31,
-        report,
-    );
-    let detect = meaning(raw.detect.as_ref(), Detect::Flags, report);
+fn encoding(table: &mut Table<'_>, report: &Report) -> Option<Encoding> {
+    let flag_bit = table.number("flag_bit", DEFAULT_FLAG_BIT, 0..=31);
+    let compressed_bit = table.number("compressed_bit", DEFAULT_COMPRESSED_BIT, 0..=31);
+    let detect = table.word("detect", Detect::Flags);
     let (flag_bit, compressed_bit, detect) = (flag_bit?, compressed_bit?, detect?);
     if flag_bit == compressed_bit {
-        let place = [&raw.compressed_bit, &raw.flag_bit]
-            .into_iter()
-            .flatten()
-            .next()
-            .map(|at| &at.place)?;
+        let place = table.given("compressed_bit").or(table.given("flag_bit"))?;
         let message = format!("flag_bit and compressed_bit are both {flag_bit}");
         report.error(place, message);
         return None;

@@ -69,11 +69,6 @@ impl Place {
             key: flag.to_owned(),
         }
     }
-
-    /// The last key of the path.
-    pub(super) fn name(&self) -> &str {
-        self.key.rsplit('.').next().unwrap_or_default()
-    }
 }
 
 /// A setting, and where it stands.
@@ -81,6 +76,15 @@ impl Place {
 pub(super) struct At<T> {
     pub(super) place: Place,
     pub(super) value: T,
+}
+
+impl<T> At<T> {
+    /// The meaning of its value, at the same place.
+    pub(super) fn map<U>(self, meaning: impl FnOnce(T) -> U) -> At<U> {
+        let Self { place, value } = self;
+        let value = meaning(value);
+        At { place, value }
+    }
 }
 
 /// Collects problems while a configuration is read and compiled. Whoever meets

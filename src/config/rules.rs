@@ -1,11 +1,11 @@
 //! The rules: what each says of its keys, what must not be said together, and what
 //! is said in vain.
 
-use super::raw::RawRule;
+use super::document::Table;
 use super::report::{At, Report};
-use super::settings::Setting;
-use super::values::{all, refuse_duplicates};
-use super::words::{Word, meaning};
+use super::settings::SETTINGS;
+use super::values::refuse_duplicates;
+use super::words::Word as _;
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
     Coherence, Globals, Mode, OnStore, OnUnknownRead, OnUnloadableRead, OnUpstreamFailure, Rollout,
@@ -13,73 +13,70 @@ use crate::policy::{
 };
 use crate::protocol::key::{MAX_BASE64_KEY_BYTES, MAX_KEY_BYTES};
 
-/// Rules as configured; one for every key if there are none.
-pub(super) fn rules(raw: Option<&At<Vec<RawRule>>>, report: &Report) -> Option<Rules> {
-    let Some(At { place, value: raw }) = raw else {
-        return Rules::new(vec![rule(&RawRule::everything(), report)?]);
-    };
-    let prefixes: Vec<&At<String>> = raw.iter().filter_map(|rule| rule.prefix.as_ref()).collect();
-    let quoted = prefixes
-        .iter()
-        .map(|at| (&at.place, format!("{:?}", at.value)));
+/// Rules as configured.
+pub(super) fn rules(At { place, value }: At<Vec<Table<'_>>>, report: &Report) -> Option<Rules> {
+    let read = value.into_iter().map(|table| rule(table, report));
+    let (prefixes, rules): (Vec<_>, Vec<_>) = read.unzip();
+    let known = prefixes.iter().flatten();
+    let quoted = known.map(|at| (&at.place, format!("{:?}", at.value)));
     refuse_duplicates(quoted, report);
     // A prefix that was reported may have been meant to be the empty one.
-    let is_known = prefixes.len() == raw.len();
-    if is_known && prefixes.iter().all(|at| !at.value.is_empty()) {
+    let has_no_other = |prefix: &Option<At<String>>| {
+        let prefix = prefix.as_ref();
+        prefix.is_some_and(|at| !at.value.is_empty())
+    };
+    if prefixes.iter().all(has_no_other) {
         report.error(
-            place,
+            &place,
             "no rule for everything else: add one with prefix = \"\"",
         );
     }
-    Rules::new(all(raw.iter().map(|raw| rule(raw, report)))?)
+    Rules::new(rules.into_iter().collect::<Option<_>>()?)
 }
 
-fn rule(raw: &RawRule, report: &Report) -> Option<Rule> {
-    let prefix = prefix(raw.prefix.as_ref(), report);
-    let mode = meaning(raw.mode.as_ref(), Mode::Isolate, report);
-    let sniff = meaning(raw.sniff.as_ref(), Sniff::Full, report);
-    let on_unloadable_read = meaning(
-        raw.on_unloadable_read.as_ref(),
-        OnUnloadableRead::Miss,
-        report,
-    );
-    let on_unloadable_write = meaning(raw.on_unloadable_write.as_ref(), OnStore::Accept, report);
-    let on_unknown_read = meaning(raw.on_unknown_read.as_ref(), OnUnknownRead::Serve, report);
-    let on_unknown_write = meaning(raw.on_unknown_write.as_ref(), OnStore::Accept, report);
-    let on_upstream_failure = meaning(
-        raw.on_upstream_failure.as_ref(),
-        OnUpstreamFailure::Miss,
-        report,
-    );
-    let coherence = meaning(raw.coherence.as_ref(), Coherence::FillAware, report);
-    let globals = meaning(raw.globals.as_ref(), Globals::Any, report);
-    let py2_str = meaning(raw.py2_str.as_ref(), Py2Str::Text, report);
-    let rollout = rollout(raw.rollout.as_ref(), report);
+/// A rule, and its prefix even if nothing else of it is right.
+fn rule(mut table: Table<'_>, report: &Report) -> (Option<At<String>>, Option<Rule>) {
+    let prefix = table.string_or("prefix", "");
+    let rule = settings(&mut table, prefix.as_ref(), report);
+    (prefix, rule)
+}
+
+fn settings(table: &mut Table<'_>, prefix: Option<&At<String>>, report: &Report) -> Option<Rule> {
+    let prefix = checked(prefix, report);
+    let mode = table.word("mode", Mode::Isolate);
+    let rollout = rollout(table.integer("rollout"), report);
+    let sniff = table.word("sniff", Sniff::Full);
+    let on_unloadable_read = table.word("on_unloadable_read", OnUnloadableRead::Miss);
+    let on_unknown_read = table.word("on_unknown_read", OnUnknownRead::Serve);
+    let on_unloadable_write = table.word("on_unloadable_write", OnStore::Accept);
+    let on_unknown_write = table.word("on_unknown_write", OnStore::Accept);
+    let on_upstream_failure = table.word("on_upstream_failure", OnUpstreamFailure::Miss);
+    let coherence = table.word("coherence", Coherence::FillAware);
+    let globals = table.word("globals", Globals::Any);
+    let py2_str = table.word("py2_str", Py2Str::Text);
+    let read_through = table.boolean("read_through");
     let mode = mode?;
-    warn_of_slips(raw, mode, report);
-    let rollout = rollout?;
-    let on_unloadable_read = on_unloadable_read?;
-    let globals = globals?;
     let rule = Rule {
         prefix: prefix?.as_bytes().into(),
         mode,
-        rollout,
+        rollout: rollout?,
         sniff: match sniff? {
             _ if mode == Mode::Shared => Sniff::Off,
             sniff => sniff,
         },
-        on_unloadable_read,
+        on_unloadable_read: on_unloadable_read?,
         on_unknown_read: on_unknown_read?,
         on_unloadable_write: on_unloadable_write?,
         on_unknown_write: on_unknown_write?,
         on_upstream_failure: on_upstream_failure?,
         coherence: coherence?,
-        globals,
+        globals: globals?,
         py2_str: py2_str?,
-        read_through: raw.read_through.as_ref().is_some_and(|at| at.value),
+        read_through: read_through.is_some_and(|at| at.value),
     };
-    let is_whole = refuse_half_looks(raw, &rule, report);
-    let is_ordered = refuse_strict_doubts(raw, &rule, report);
+    warn_of_slips(table, &rule, report);
+    let is_whole = refuse_half_looks(table, &rule, report);
+    let is_ordered = refuse_strict_doubts(table, &rule, report);
     (is_whole && is_ordered).then_some(rule)
 }
 
@@ -100,7 +97,7 @@ fn needs_all(rule: &Rule) -> Option<&'static str> {
 
 /// Reports an answer to what is not known to be loadable that is stricter than the one to
 /// what surely is not.
-fn refuse_strict_doubts(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
+fn refuse_strict_doubts(table: &Table<'_>, rule: &Rule, report: &Report) -> bool {
     let reads = rule.on_unloadable_read == OnUnloadableRead::Pass
         && rule.on_unknown_read == OnUnknownRead::Miss;
     let writes =
@@ -108,16 +105,16 @@ fn refuse_strict_doubts(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
     for (found, setting, message) in [
         (
             reads,
-            &raw.on_unknown_read,
+            "on_unknown_read",
             "\"miss\" needs on_unloadable_read = \"miss\" or \"transcode\"",
         ),
         (
             writes,
-            &raw.on_unknown_write,
+            "on_unknown_write",
             "\"reject\" needs on_unloadable_write = \"reject\"",
         ),
     ] {
-        if let Some(At { place, .. }) = setting.as_ref().filter(|_| found) {
+        if let Some(place) = table.given(setting).filter(|_| found) {
             report.error(place, message);
         }
     }
@@ -125,8 +122,8 @@ fn refuse_strict_doubts(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
 }
 
 /// Reports settings that need to see more of a value than they are given.
-fn refuse_half_looks(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
-    let (Some(At { place, .. }), Some(what)) = (&raw.sniff, needs_all(rule)) else {
+fn refuse_half_looks(table: &Table<'_>, rule: &Rule, report: &Report) -> bool {
+    let (Some(place), Some(what)) = (table.given("sniff"), needs_all(rule)) else {
         return true;
     };
     let is_full = rule.sniff == Sniff::Full || rule.mode == Mode::Shared;
@@ -136,8 +133,8 @@ fn refuse_half_looks(raw: &RawRule, rule: &Rule, report: &Report) -> bool {
     is_full
 }
 
-fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
-    let At { place, value } = raw?;
+fn checked<'r>(prefix: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
+    let At { place, value } = prefix?;
     if value.len() > MAX_KEY_BYTES {
         let message = format!("prefix is {} bytes, limit {MAX_KEY_BYTES}", value.len());
         report.error(place, message);
@@ -162,56 +159,45 @@ fn prefix<'r>(raw: Option<&'r At<String>>, report: &Report) -> Option<&'r str> {
     Some(value)
 }
 
-fn rollout(raw: Option<&At<i64>>, report: &Report) -> Option<Rollout> {
+fn rollout(raw: Option<At<i64>>, report: &Report) -> Option<Rollout> {
     let Some(At { place, value }) = raw else {
         return Some(Rollout::ALL);
     };
-    let rollout = u8::try_from(*value).ok().and_then(Rollout::new);
+    let rollout = u8::try_from(value).ok().and_then(Rollout::new);
     if rollout.is_none() {
-        report.error(place, format!("{value} is out of range, expected 0 to 100"));
+        report.error(
+            &place,
+            format!("{value} is out of range, expected 0 to 100"),
+        );
     }
     rollout
 }
 
 /// Warns of settings that do nothing in this mode, and of stale copies.
-fn warn_of_slips(raw: &RawRule, mode: Mode, report: &Report) {
-    let words = [
-        &raw.sniff,
-        &raw.on_unloadable_read,
-        &raw.on_unknown_read,
-        &raw.on_unloadable_write,
-        &raw.on_unknown_write,
-        &raw.on_upstream_failure,
-        &raw.coherence,
-        &raw.globals,
-        &raw.py2_str,
-    ];
-    let words = words.into_iter().flatten().map(|at| &at.place);
-    let read_through = raw.read_through.iter().map(|at| &at.place);
-    let acts = |name| Setting::named(name).is_some_and(|setting| setting.acts_in(mode));
-    let in_vain = words.chain(read_through).filter(|at| !acts(at.name()));
-    let rollout = raw.rollout.iter().filter(|_| mode != Mode::Isolate);
-    for place in in_vain.chain(rollout.map(|at| &at.place)) {
+fn warn_of_slips(table: &Table<'_>, rule: &Rule, report: &Report) {
+    let mode = rule.mode;
+    let in_vain = SETTINGS.iter().filter(|setting| !setting.acts_in(mode));
+    let in_vain = in_vain.map(|setting| setting.name);
+    let rollout = (mode != Mode::Isolate).then_some("rollout");
+    for place in in_vain.chain(rollout).filter_map(|name| table.given(name)) {
         report.warn(place, format!("has no effect in mode {}", mode.word()));
     }
-    if mode != Mode::Shared {
-        warn_of_stale_copies(raw, report);
+    if mode == Mode::Shared {
+        return;
     }
-}
-
-fn warn_of_stale_copies(raw: &RawRule, report: &Report) {
-    if let Some(At { place, value }) = &raw.coherence
-        && value == Coherence::None.word()
-    {
+    let Some(coherence) = table.given("coherence") else {
+        return;
+    };
+    if rule.coherence == Coherence::None {
         report.warn(
-            place,
+            coherence,
             "a delete leaves the other copies, which are then stale",
         );
     }
-    let reaches = [Coherence::FillAware, Coherence::Strict].map(Word::word);
-    let is_kept = |at: &At<String>| !reaches.contains(&at.value.as_str());
-    if let Some(At { place, value: true }) = &raw.read_through
-        && raw.coherence.as_ref().is_some_and(is_kept)
+    let reaches = matches!(rule.coherence, Coherence::FillAware | Coherence::Strict);
+    if let Some(place) = table.given("read_through")
+        && rule.read_through
+        && !reaches
     {
         report.warn(place, "writes leave the other copies, which may be older");
     }

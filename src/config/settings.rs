@@ -42,11 +42,6 @@ impl Setting {
     pub(crate) fn acts_in(&self, mode: Mode) -> bool {
         mode >= self.from
     }
-
-    /// The setting of this name.
-    pub(super) fn named(name: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.name == name)
-    }
 }
 
 /// Settings of a rule, in the order of the documentation.

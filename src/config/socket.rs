@@ -8,8 +8,8 @@ use std::path::Path;
 use nix::unistd::{Gid, Group};
 
 use super::addr::ListenAddr;
+use super::document::Table;
 use super::report::{At, Report};
-use super::values::parsed;
 
 /// Permissions, without those of a program.
 const MAX_MODE: u32 = 0o777;
@@ -22,13 +22,6 @@ pub struct SocketAccess {
     pub mode: Option<u32>,
     /// A number of the system's.
     pub group: Option<u32>,
-}
-
-/// Settings of a socket file as they stand in TOML.
-#[derive(Debug, Default)]
-pub(super) struct RawSocketAccess {
-    pub(super) mode: Option<At<String>>,
-    pub(super) group: Option<At<String>>,
 }
 
 impl SocketAccess {
@@ -52,20 +45,21 @@ impl SocketAccess {
 
 /// Says who may open an address's socket, and reports what cannot be.
 pub(super) fn access(
-    raw: &RawSocketAccess,
+    table: &mut Table<'_>,
     listen: Option<&At<ListenAddr>>,
     report: &Report,
 ) -> SocketAccess {
+    let access = SocketAccess {
+        mode: table.parsed("socket_mode", mode).map(|at| at.value),
+        group: table.parsed("socket_group", group).map(|at| at.value),
+    };
     let is_unix = listen.is_none_or(|at| matches!(at.value, ListenAddr::Unix(_)));
-    for At { place, .. } in [&raw.mode, &raw.group].into_iter().flatten() {
-        if !is_unix {
+    for name in ["socket_mode", "socket_group"] {
+        if let Some(place) = table.given(name).filter(|_| !is_unix) {
             report.error(place, "has no effect: this is no unix socket");
         }
     }
-    SocketAccess {
-        mode: parsed(raw.mode.as_ref(), mode, report).map(|at| at.value),
-        group: parsed(raw.group.as_ref(), group, report).map(|at| at.value),
-    }
+    access
 }
 
 /// Reports what stands where a socket is to be.

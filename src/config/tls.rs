@@ -12,11 +12,17 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, Error, RootCertStore, ServerConfig};
 
 use super::addr::ServerAddr;
-use super::raw::{Raw, RawListenerTls, RawUpstreamTls};
-use super::report::{At, Report};
+use super::document::Table;
+use super::report::{At, Place, Report};
 use super::validity::{self, Purpose};
 use super::values::parsed;
-use super::words::{ClientAuth, Word as _, meaning};
+use super::words::{ClientAuth, Word as _};
+
+/// The hint where TLS needs a certificate to show.
+const CERTIFICATE_HINT: &str = "write for example \"server.pem\"";
+const KEY_HINT: &str = "write for example \"server.key\"";
+/// The settings that name a file.
+const FILES: [&str; 4] = ["roots", "certificate", "key", "client_roots"];
 
 /// Settings as they are written, by name.
 pub type Written = Vec<(&'static str, String)>;
@@ -44,34 +50,42 @@ pub struct ListenerTls {
 }
 
 /// TLS to servers; `None` where none of them has it, or what is wrong was reported.
+/// `given` is the place of the table, if it is there.
 pub(super) fn upstream(
-    raw: Option<&RawUpstreamTls>,
+    mut table: Table<'_>,
+    given: Option<&Place>,
     servers: &[At<ServerAddr>],
     base: &Path,
     report: &Report,
 ) -> Option<UpstreamTls> {
+    if table.has("certificate") {
+        table.require("key", KEY_HINT);
+    }
+    if table.has("key") {
+        table.require("certificate", CERTIFICATE_HINT);
+    }
+    let [roots_file, server_name, certificate, key] =
+        ["roots", "server_name", "certificate", "key"].map(|name| table.string(name));
     let by_tls = |at: &&At<ServerAddr>| matches!(at.value, ServerAddr::Tls { .. });
     let Some(first) = servers.iter().find(by_tls) else {
-        if let Some(raw) = raw {
-            report.warn(&raw.place, "has no effect: no server is tls://host:port");
+        if let Some(place) = given {
+            report.warn(place, "has no effect: no server is tls://host:port");
         }
         return None;
     };
-    let absent = RawUpstreamTls::default();
-    let raw = raw.unwrap_or(&absent);
-    if raw.server_name.is_none() {
+    if server_name.is_none() {
         for At { place, value } in servers {
             if let ServerAddr::Tls { host, .. } = value {
                 report.ok(place, name(host));
             }
         }
     }
-    let server_name = parsed(raw.server_name.as_ref(), name, report);
-    let roots = match &raw.roots {
+    let name_shown = parsed(server_name.as_ref(), name, report);
+    let roots = match &roots_file {
         Some(at) => roots(at, base, report),
         None => report.ok(&first.place, system_roots()),
     };
-    let own = Own::read(raw.certificate.as_ref(), raw.key.as_ref(), base, report);
+    let own = Own::read(certificate.as_ref(), key.as_ref(), base, report);
     let client = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider has what TLS 1.2 and 1.3 need")
@@ -80,37 +94,38 @@ pub(super) fn upstream(
         None => client.with_no_client_auth(),
         Some(own) => {
             let made = client.with_client_auth_cert(own.chain, own.secret);
-            made.map_err(|error| own.files.refuse(&error, report))
-                .ok()?
+            own.files.accept(made, report)?
         }
     };
-    let written = [
-        ("roots", &raw.roots),
-        ("server_name", &raw.server_name),
-        ("certificate", &raw.certificate),
-        ("key", &raw.key),
-    ];
     Some(UpstreamTls {
         client: Arc::new(client),
-        server_name: server_name.map(|at| at.value),
-        written: as_written(&written),
+        server_name: name_shown.map(|at| at.value),
+        written: as_written([
+            ("roots", roots_file),
+            ("server_name", server_name),
+            ("certificate", certificate),
+            ("key", key),
+        ]),
     })
 }
 
 /// TLS with the clients of one listener; `None` where what is wrong was reported.
-pub(super) fn listener(raw: &RawListenerTls, base: &Path, report: &Report) -> Option<ListenerTls> {
-    if let (None, Some(At { place, .. })) = (&raw.client_roots, &raw.client_auth) {
+pub(super) fn listener(mut table: Table<'_>, base: &Path, report: &Report) -> Option<ListenerTls> {
+    table.require("certificate", CERTIFICATE_HINT);
+    table.require("key", KEY_HINT);
+    let [certificate, key, client_roots] =
+        ["certificate", "key", "client_roots"].map(|name| table.string(name));
+    let client_auth = table.word("client_auth", ClientAuth::Required);
+    if let (None, Some(place)) = (&client_roots, table.given("client_auth")) {
         report.error(place, "has no effect without client_roots");
     }
-    let client_auth = meaning(raw.client_auth.as_ref(), ClientAuth::Required, report);
-    let client_roots = raw.client_roots.as_ref();
-    let client_roots = client_roots.map(|at| roots(at, base, report));
-    let own = Own::read(raw.certificate.as_ref(), raw.key.as_ref(), base, report);
+    let trusted = client_roots.as_ref().map(|at| roots(at, base, report));
+    let own = Own::read(certificate.as_ref(), key.as_ref(), base, report);
     let (own, client_auth) = (own?, client_auth?);
     let server = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider has what TLS 1.2 and 1.3 need");
-    let (server, client_auth) = match client_roots {
+    let (server, client_auth) = match trusted {
         None => (server.with_no_client_auth(), None),
         Some(roots) => {
             let verifier = verifier(roots?, client_auth);
@@ -121,13 +136,11 @@ pub(super) fn listener(raw: &RawListenerTls, base: &Path, report: &Report) -> Op
         }
     };
     let made = server.with_single_cert(own.chain, own.secret);
-    let server = made
-        .map_err(|error| own.files.refuse(&error, report))
-        .ok()?;
-    let mut written = as_written(&[
-        ("certificate", &raw.certificate),
-        ("key", &raw.key),
-        ("client_roots", &raw.client_roots),
+    let server = own.files.accept(made, report)?;
+    let mut written = as_written([
+        ("certificate", certificate),
+        ("key", key),
+        ("client_roots", client_roots),
     ]);
     written.extend(client_auth.map(|auth| ("client_auth", auth.word().to_owned())));
     Some(ListenerTls {
@@ -137,17 +150,10 @@ pub(super) fn listener(raw: &RawListenerTls, base: &Path, report: &Report) -> Op
     })
 }
 
-/// The files that hold what a configuration needs for TLS.
-pub(super) fn files(raw: &Raw, base: &Path) -> Vec<PathBuf> {
-    let upstream = raw
-        .tls
-        .iter()
-        .flat_map(|tls| [&tls.roots, &tls.certificate, &tls.key]);
-    let listeners = raw.listeners.iter().flat_map(|at| &at.value);
-    let listeners = listeners.filter_map(|listener| listener.tls.as_ref());
-    let listeners = listeners.flat_map(|tls| [&tls.certificate, &tls.key, &tls.client_roots]);
-    let named = upstream.chain(listeners).flatten();
-    named.map(|file| base.join(&file.value)).collect()
+/// The files among settings of TLS.
+pub(super) fn files(written: &Written, base: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = written.iter().filter(|(name, _)| FILES.contains(name));
+    files.map(|(_, file)| base.join(file))
 }
 
 /// The certificate that one end shows of itself.
@@ -189,20 +195,24 @@ impl<'r> Own<'r> {
 }
 
 impl OwnFiles<'_> {
-    /// Reports why a certificate and its key are not taken.
-    fn refuse(&self, error: &Error, report: &Report) {
+    /// Passes on what was made of a certificate and its key; reports why they were not
+    /// taken.
+    fn accept<T>(&self, made: Result<T, Error>, report: &Report) -> Option<T> {
         let Self { certificate, key } = self;
-        match error {
-            Error::InconsistentKeys(_) => {
+        let (at, message) = match made {
+            Ok(made) => return Some(made),
+            Err(Error::InconsistentKeys(_)) => {
                 let message = format!("{} is not the key of {}", key.value, certificate.value);
-                report.error(&key.place, message);
+                (key, message)
             }
-            Error::InvalidCertificate(why) => {
+            Err(Error::InvalidCertificate(why)) => {
                 let message = format!("{} holds a bad certificate: {why:?}", certificate.value);
-                report.error(&certificate.place, message);
+                (certificate, message)
             }
-            _ => report.error(&key.place, format!("{}: {error}", key.value)),
-        }
+            Err(error) => (key, format!("{}: {error}", key.value)),
+        };
+        report.error(&at.place, message);
+        None
     }
 }
 
@@ -292,10 +302,10 @@ fn read(At { place, value }: &At<String>, base: &Path, report: &Report) -> Optio
     )
 }
 
-fn as_written(settings: &[(&'static str, &Option<At<String>>)]) -> Written {
-    let given = settings.iter();
+fn as_written<const N: usize>(settings: [(&'static str, Option<At<String>>); N]) -> Written {
+    let given = settings.into_iter();
     given
-        .filter_map(|(name, at)| Some((*name, at.as_ref()?.value.clone())))
+        .filter_map(|(name, at)| Some((name, at?.value)))
         .collect()
 }
 

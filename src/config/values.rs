@@ -8,21 +8,42 @@ use std::ops::RangeInclusive;
 
 use bytesize::ByteSize;
 
+use super::document::Table;
 use super::report::{At, Place, Report};
 
 /// memcached's own `-I` ends there.
 const MAX_VALUE_BYTES: u64 = 1 << 30;
 
-/// A number within its range; the default where it is absent.
-pub(super) fn number(
-    raw: Option<&At<i64>>,
-    default: u32,
+impl Table<'_> {
+    /// A number within its range; the default where it is absent.
+    pub(super) fn number(
+        &mut self,
+        name: &'static str,
+        default: u32,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        match self.integer(name) {
+            Some(at) => within(&at, range, self.report()),
+            None => Some(default),
+        }
+    }
+
+    /// A text, parsed; `None` where it is absent, or reported.
+    pub(super) fn parsed<T, E: Display>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<At<T>> {
+        parsed(self.string(name).as_ref(), parse, self.report())
+    }
+}
+
+/// A number within a range, or reported.
+pub(super) fn within(
+    At { place, value }: &At<i64>,
     range: RangeInclusive<u32>,
     report: &Report,
 ) -> Option<u32> {
-    let Some(At { place, value }) = raw else {
-        return Some(default);
-    };
     let number = u32::try_from(*value).ok().filter(|n| range.contains(n));
     if number.is_none() {
         let (low, high) = range.into_inner();
@@ -37,17 +58,12 @@ pub(super) fn size(raw: Option<&At<String>>, default: usize, report: &Report) ->
     let Some(At { place, value }) = raw else {
         return Some(default);
     };
-    match value.parse::<ByteSize>() {
+    let message = match value.parse::<ByteSize>() {
         Ok(ByteSize(bytes @ 1..=MAX_VALUE_BYTES)) => return Some(bytes as usize),
-        Ok(_) => report.error(
-            place,
-            format!("{value} is out of range, expected 1 to 1GiB"),
-        ),
-        Err(_) => report.error(
-            place,
-            format!("{value:?} is no size: write for example \"1MiB\""),
-        ),
-    }
+        Ok(_) => format!("{value} is out of range, expected 1 to 1GiB"),
+        Err(_) => format!("{value:?} is no size: write for example \"1MiB\""),
+    };
+    report.error(place, message);
     None
 }
 
@@ -59,28 +75,19 @@ pub(super) fn parsed<T, E: Display>(
 ) -> Option<At<T>> {
     let At { place, value } = raw?;
     let value = report.ok(place, parse(value))?;
-    Some(At {
-        place: place.clone(),
-        value,
-    })
+    let place = place.clone();
+    Some(At { place, value })
 }
 
 /// A list that must not be empty; what is absent was reported.
-pub(super) fn some_of<'r, T>(raw: Option<&'r At<Vec<T>>>, report: &Report) -> &'r [T] {
+pub(super) fn some_of<T>(raw: Option<At<Vec<T>>>, report: &Report) -> Vec<T> {
     let Some(At { place, value }) = raw else {
-        return &[];
+        return Vec::new();
     };
     if value.is_empty() {
-        report.error(place, "none given: at least one is needed");
+        report.error(&place, "none given: at least one is needed");
     }
     value
-}
-
-/// Collects all values, or none. Drives the iterator to its end either way, so that each
-/// item reports its own problems.
-pub(super) fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
-    let items: Vec<Option<T>> = items.collect();
-    items.into_iter().collect()
 }
 
 /// Reports what is there a second time.

@@ -1,5 +1,6 @@
 //! The words that settings are written with, and what they stand for.
 
+use super::document::{Table, one_of};
 use super::report::{At, Report};
 use crate::pickle::transcode::Py2Str;
 use crate::policy::{
@@ -152,16 +153,14 @@ impl Word for FlushAll {
         &[("deny", Self::Deny), ("forward", Self::Forward)];
 }
 
-/// Returns the meaning of a word; `default` where the setting is absent, `None` where
-/// the word is reported.
-pub(super) fn meaning<T: Word>(
-    setting: Option<&At<String>>,
-    default: T,
-    report: &Report,
-) -> Option<T> {
-    match setting {
-        Some(word) => known(word, report),
-        None => Some(default),
+impl Table<'_> {
+    /// The meaning of a word; `default` where the setting is absent, `None` where the word
+    /// is reported.
+    pub(super) fn word<T: Word>(&mut self, name: &'static str, default: T) -> Option<T> {
+        match self.string(name) {
+            Some(word) => known(&word, self.report()),
+            None => Some(default),
+        }
     }
 }
 
@@ -175,13 +174,4 @@ pub(super) fn known<T: Word>(At { place, value: word }: &At<String>, report: &Re
         report.error(place, message);
     }
     known.map(|&(_, value)| value)
-}
-
-/// `a`, `a or b`, `a, b or c`.
-pub(super) fn one_of(words: &[&str]) -> String {
-    match words {
-        [] => "nothing".to_owned(),
-        [word] => (*word).to_owned(),
-        [words @ .., last] => format!("{} or {last}", words.join(", ")),
-    }
 }
