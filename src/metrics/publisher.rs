@@ -14,8 +14,8 @@ use super::families::{
 };
 use super::{BARE_KEYS, UNTAGGED_CLIENTS};
 use crate::engine::{
-    Action, ByReason, Closed, Counts, Direction, Invalidation, LaneId, Outcome, PROTOCOLS,
-    RequestCounts, Split, Untagged, UpstreamCounts, Writer,
+    Action, Closed, Counts, Direction, Invalidation, LaneId, Outcome, PROTOCOLS, RequestCounts,
+    Split, Untagged, UpstreamCounts, Writer,
 };
 use crate::pickle::Verdict;
 use crate::policy::SpaceId;
@@ -101,12 +101,8 @@ impl Failure {
 pub type Failures = [u64; Failure::ALL.len()];
 
 /// The state of one lane.
-#[derive(Debug)]
-pub struct Gauges<'a> {
-    /// Server and connection that the lane is of.
-    pub lane: LaneId,
-    /// Address of the server.
-    pub server: &'a str,
+#[derive(Debug, Clone, Default)]
+pub struct Gauges {
     /// True if it is connected.
     pub up: bool,
     /// Requests not yet answered.
@@ -138,7 +134,7 @@ pub struct Publisher {
     /// The counts that were published so far.
     counts: Counts,
     durations: Durations,
-    lanes: BTreeMap<LaneId, (UpstreamCounts, u64, Failures, bool, usize)>,
+    lanes: BTreeMap<LaneId, Gauges>,
     /// Connections by listener and namespace, as they were published.
     connections: BTreeMap<(String, String), u32>,
 }
@@ -166,13 +162,13 @@ impl Publisher {
         self.labels = labels;
     }
 
-    /// Adds what was counted since the last call; `clients` has the origin of each
-    /// that is connected.
+    /// Adds what was counted since the last call; `lanes` has the server of each, and
+    /// `clients` the origin of each that is connected.
     pub fn publish<'a>(
         &mut self,
         condition: Condition,
         counts: &Counts,
-        lanes: impl Iterator<Item = Gauges<'a>>,
+        lanes: impl Iterator<Item = (LaneId, &'a str, Gauges)>,
         clients: impl Iterator<Item = usize>,
     ) {
         self.publish_condition(condition);
@@ -190,10 +186,10 @@ impl Publisher {
     }
 
     fn publish_condition(&self, condition: Condition) {
-        let labels = || vec![Label::new("worker", self.worker.clone())];
-        gauge!(WORKER_RELOADING, labels()).set(f64::from(u8::from(condition.is_reloading)));
-        gauge!(LOOKS_APART_BYTES, labels()).set(condition.looks_apart_bytes as f64);
-        counter!(LOOKS_APART, labels()).absolute(condition.looks_apart);
+        let worker = || described(&[("worker", &self.worker)]);
+        gauge!(WORKER_RELOADING, worker()).set(f64::from(u8::from(condition.is_reloading)));
+        gauge!(LOOKS_APART_BYTES, worker()).set(condition.looks_apart_bytes as f64);
+        counter!(LOOKS_APART, worker()).absolute(condition.looks_apart);
     }
 
     fn publish_connections(&mut self, counts: &Counts, clients: impl Iterator<Item = usize>) {
@@ -218,28 +214,22 @@ impl Publisher {
             let (listener, namespace) = (listener.clone(), namespace.clone());
             gauge!(CONNECTIONS, "listener" => listener, "namespace" => namespace).increment(change);
         }
+        let old = &self.counts;
         for (at, listener) in self.labels.listeners.iter().enumerate() {
-            let labels = || vec![Label::new("listener", listener.clone())];
+            let labels = [("listener", listener.as_str())];
+            let with = |reason| [labels[0], ("reason", reason)];
             for why in Untagged::ALL {
-                let count = |counts: &Counts| counts.untagged_at(at, why);
-                add_from_zero(UNTAGGED, count(counts) - count(&self.counts), || {
-                    with_reason(labels(), why.name())
-                });
+                let more = counts.untagged_at(at, why) - old.untagged_at(at, why);
+                add_from_zero(UNTAGGED, more, &with(why.name()));
             }
             let writes = |counts: &Counts| counts.refused_writes.get(at).copied().unwrap_or(0);
-            add_from_zero(
-                UNTAGGED_WRITES,
-                writes(counts) - writes(&self.counts),
-                labels,
-            );
-            add_from_zero(REFUSED, 0, labels);
+            add_from_zero(UNTAGGED_WRITES, writes(counts) - writes(old), &labels);
+            add_from_zero(REFUSED, 0, &labels);
             for why in Closed::ALL {
-                let count = |counts: &Counts| counts.closed(at, why);
-                add_from_zero(CLOSED, count(counts) - count(&self.counts), || {
-                    with_reason(labels(), why.name())
-                });
+                let more = counts.closed(at, why) - old.closed(at, why);
+                add_from_zero(CLOSED, more, &with(why.name()));
             }
-            add_from_zero(HANDSHAKE_FAILURES, 0, labels);
+            add_from_zero(HANDSHAKE_FAILURES, 0, &labels);
         }
     }
 
@@ -252,18 +242,14 @@ impl Publisher {
             for verb in Verb::ALL {
                 for outcome in Outcome::ALL {
                     let (verb_at, outcome_at) = (verb.index(), outcome as usize);
-                    add(
-                        REQUESTS,
-                        verbs[verb_at][outcome_at] - old[verb_at][outcome_at],
-                        || {
-                            vec![
-                                Label::new("listener", listener.clone()),
-                                Label::new("namespace", namespace.clone()),
-                                Label::from_static_parts("command", verb.name()),
-                                Label::from_static_parts("result", outcome.name()),
-                            ]
-                        },
-                    );
+                    let labels = [
+                        ("listener", listener.as_str()),
+                        ("namespace", &namespace),
+                        ("command", verb.name()),
+                        ("result", outcome.name()),
+                    ];
+                    let more = verbs[verb_at][outcome_at] - old[verb_at][outcome_at];
+                    add(REQUESTS, more, &labels);
                 }
             }
         }
@@ -273,136 +259,115 @@ impl Publisher {
         let old = &self.counts;
         for space in 0..self.labels.spaces.len() {
             let name = self.labels.client(space);
-            let named = |key: &'static str| Label::new(key, name.clone());
+            let named = |key: &'static str| (key, name.as_str());
             for direction in Direction::ALL {
+                let going = ("direction", direction.name());
                 for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
                     let count = |counts: &Counts| counts.pickles(space, direction, at);
-                    add(PICKLES, count(counts) - count(old), || {
-                        vec![
-                            named("namespace"),
-                            Label::from_static_parts("direction", direction.name()),
-                            Label::from_static_parts("protocol", protocol),
-                        ]
-                    });
+                    let labels = [named("namespace"), going, ("protocol", protocol)];
+                    add(PICKLES, count(counts) - count(old), &labels);
+                }
+                let before = old.unloadable(space, direction);
+                for (reason, count) in counts.unloadable(space, direction).iter() {
+                    let labels = [named("namespace"), going, ("reason", reason)];
+                    add(NOT_LOADABLE, count - before.of(reason), &labels);
                 }
             }
             for writer in Writer::ALL {
                 for verdict in Verdict::ALL {
                     for action in Action::ALL {
                         let count = |counts: &Counts| counts.reads(space, writer, verdict, action);
-                        add(READS, count(counts) - count(old), || {
-                            vec![
-                                Label::from_static_parts("writer", writer.name()),
-                                named("reader"),
-                                Label::from_static_parts("verdict", verdict.name()),
-                                Label::from_static_parts("action", action.name()),
-                            ]
-                        });
+                        let labels = [
+                            ("writer", writer.name()),
+                            named("reader"),
+                            ("verdict", verdict.name()),
+                            ("action", action.name()),
+                        ];
+                        add(READS, count(counts) - count(old), &labels);
                     }
                 }
             }
-            let reasons = |of: fn(&Counts, usize) -> &ByReason| {
-                let added = of(counts, space).iter();
-                added.map(move |(reason, count)| (reason, count - of(old, space).of(reason)))
-            };
-            for (family, counts) in [
-                (REJECTED, reasons(Counts::rejections)),
-                (NOT_TRANSCODED, reasons(Counts::untranscodable)),
+            for (family, before, now) in [
+                (REJECTED, old.rejections(space), counts.rejections(space)),
+                (
+                    NOT_TRANSCODED,
+                    old.untranscodable(space),
+                    counts.untranscodable(space),
+                ),
             ] {
-                for (reason, count) in counts {
-                    add(family, count, || {
-                        vec![
-                            named("namespace"),
-                            Label::from_static_parts("reason", reason),
-                        ]
-                    });
-                }
-            }
-            for direction in Direction::ALL {
-                let before = old.unloadable(space, direction);
-                for (reason, count) in counts.unloadable(space, direction).iter() {
-                    add(NOT_LOADABLE, count - before.of(reason), || {
-                        vec![
-                            named("namespace"),
-                            Label::from_static_parts("direction", direction.name()),
-                            Label::from_static_parts("reason", reason),
-                        ]
-                    });
+                for (reason, count) in now.iter() {
+                    let labels = [named("namespace"), ("reason", reason)];
+                    add(family, count - before.of(reason), &labels);
                 }
             }
             // Who has no namespace has nothing isolated.
             for kind in Split::ALL.into_iter().filter(|_| space > 0) {
                 let count = |counts: &Counts| counts.suspected[space][kind as usize];
-                add_from_zero(SUSPECTED, count(counts) - count(old), || {
-                    vec![
-                        named("namespace"),
-                        Label::from_static_parts("kind", kind.name()),
-                    ]
-                });
+                let labels = [named("namespace"), ("kind", kind.name())];
+                add_from_zero(SUSPECTED, count(counts) - count(old), &labels);
             }
             for target in 0..self.labels.spaces.len() {
                 let pair = space * self.labels.spaces.len() + target;
+                let place = self.labels.place(target);
                 for result in Invalidation::ALL {
                     let add = match result {
                         Invalidation::Error => add_from_zero,
                         Invalidation::Deleted | Invalidation::Absent => add,
                     };
                     let count = |counts: &Counts| counts.invalidations[pair][result as usize];
-                    add(INVALIDATIONS, count(counts) - count(old), || {
-                        vec![
-                            named("origin"),
-                            Label::new("target", self.labels.place(target)),
-                            Label::from_static_parts("result", result.name()),
-                        ]
-                    });
+                    let labels = [
+                        named("origin"),
+                        ("target", place.as_str()),
+                        ("result", result.name()),
+                    ];
+                    add(INVALIDATIONS, count(counts) - count(old), &labels);
                 }
             }
         }
     }
 
-    fn publish_lanes<'a>(&mut self, lanes: impl Iterator<Item = Gauges<'a>>) {
+    fn publish_lanes<'a>(&mut self, lanes: impl Iterator<Item = (LaneId, &'a str, Gauges)>) {
         // Of those that are gone nothing more is to be said.
-        let mut before = std::mem::take(&mut self.lanes);
-        for lane in lanes {
-            let published = before.remove(&lane.lane).unwrap_or_default();
-            let (counts, reconnects, failures, up, in_flight) = published;
-            self.lanes.insert(
-                lane.lane,
-                (
-                    lane.counts,
-                    lane.reconnects,
-                    lane.failures,
-                    lane.up,
-                    lane.in_flight,
-                ),
-            );
-            let server = || vec![Label::new("server", lane.server.to_owned())];
+        let mut published = std::mem::take(&mut self.lanes);
+        for (id, server, lane) in lanes {
+            let old = published.remove(&id).unwrap_or_default();
+            let labels = [("server", server)];
             for (family, more) in [
-                (UPSTREAM_REQUESTS, lane.counts.requests - counts.requests),
-                (UPSTREAM_ERRORS, lane.counts.errors - counts.errors),
-                (UPSTREAM_RECONNECTS, lane.reconnects - reconnects),
+                (
+                    UPSTREAM_REQUESTS,
+                    lane.counts.requests - old.counts.requests,
+                ),
+                (UPSTREAM_ERRORS, lane.counts.errors - old.counts.errors),
+                (UPSTREAM_RECONNECTS, lane.reconnects - old.reconnects),
             ] {
-                add_from_zero(family, more, server);
+                add_from_zero(family, more, &labels);
             }
             for why in Failure::ALL {
-                let more = lane.failures[why as usize] - failures[why as usize];
-                add_from_zero(UPSTREAM_FAILURES, more, || {
-                    with_reason(server(), why.name())
-                });
+                let more = lane.failures[why as usize] - old.failures[why as usize];
+                add_from_zero(
+                    UPSTREAM_FAILURES,
+                    more,
+                    &[labels[0], ("reason", why.name())],
+                );
             }
             // Several lanes and workers share a gauge, so each adds its change.
-            gauge!(UPSTREAM_CONNECTIONS, server())
-                .increment(f64::from(i8::from(lane.up) - i8::from(up)));
-            gauge!(UPSTREAM_IN_FLIGHT, server())
-                .increment(lane.in_flight as f64 - in_flight as f64);
+            gauge!(UPSTREAM_CONNECTIONS, described(&labels))
+                .increment(f64::from(i8::from(lane.up) - i8::from(old.up)));
+            gauge!(UPSTREAM_IN_FLIGHT, described(&labels))
+                .increment(lane.in_flight as f64 - old.in_flight as f64);
+            self.lanes.insert(id, lane);
         }
     }
 }
 
-/// Labels, and why.
-fn with_reason(mut labels: Vec<Label>, reason: &'static str) -> Vec<Label> {
-    labels.push(Label::from_static_parts("reason", reason));
+/// The labels of a series.
+type Labelled<'a> = &'a [(&'static str, &'a str)];
+
+fn described(labels: Labelled<'_>) -> Vec<Label> {
+    let labels = labels.iter();
     labels
+        .map(|&(name, value)| Label::new(name, value.to_owned()))
+        .collect()
 }
 
 fn named(name: &str, otherwise: &str) -> String {
@@ -410,15 +375,15 @@ fn named(name: &str, otherwise: &str) -> String {
 }
 
 /// Adds to a series that comes into being with its first count.
-fn add(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
+fn add(family: &'static str, more: u64, labels: Labelled<'_>) {
     if more > 0 {
-        counter!(name, labels()).increment(more);
+        add_from_zero(family, more, labels);
     }
 }
 
 /// Adds to a series that is there from the start. Prometheus takes the first count
 /// of a series that comes into being for what was there before: of what should
 /// never happen, the first time would not show as an increase.
-fn add_from_zero(name: &'static str, more: u64, labels: impl FnOnce() -> Vec<Label>) {
-    counter!(name, labels()).increment(more);
+fn add_from_zero(family: &'static str, more: u64, labels: Labelled<'_>) {
+    counter!(family, described(labels)).increment(more);
 }

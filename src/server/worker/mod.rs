@@ -390,14 +390,15 @@ impl Worker {
 
     fn publish(&mut self) {
         let lanes = self.engine.lanes().iter().zip(&self.lanes);
-        let lanes = lanes.map(|(upstream, connection)| Gauges {
-            lane: upstream.id,
-            server: &upstream.server,
-            up: connection.is_up(),
-            in_flight: upstream.lane.in_flight(),
-            reconnects: connection.reconnects,
-            failures: connection.failed,
-            counts: upstream.counts(),
+        let lanes = lanes.map(|(upstream, connection)| {
+            let gauges = Gauges {
+                up: connection.is_up(),
+                in_flight: upstream.lane.in_flight(),
+                reconnects: connection.reconnects,
+                failures: connection.failed,
+                counts: upstream.counts(),
+            };
+            (upstream.id, &*upstream.server, gauges)
         });
         let clients = self.engine.sessions();
         let origins = clients
