@@ -10,71 +10,24 @@ use super::results::Figure::{self, MemcachedCpu, P50, P99, ProxyCpu, Throughput}
 use super::results::{Claim, Results};
 use super::work;
 
+/// What a closed loop is to come to: CPU of the proxy at most and throughput at least as a
+/// part of twemproxy's, throughput at least and CPU of memcached at most as a part of those
+/// without a proxy.
+struct Closed(&'static str, [f64; 4]);
+
+const CLOSED: [Closed; 6] = [
+    Closed(work::C64, [0.5, 1.75, 1.1, 0.35]),
+    Closed(work::C256, [0.45, 1.8, 1.1, 0.35]),
+    Closed(work::C1024, [0.4, 2.0, 1.05, 0.35]),
+    Closed(work::PIPELINED, [0.16, 4.0, 3.3, 0.3]),
+    Closed(work::MULTIGET, [0.5, 1.2, 0.7, 1.25]),
+    Closed(work::LARGE, [0.5, 1.6, 0.8, 0.6]),
+];
+
 /// A figure of one contender over that of another.
 struct Ratio(&'static str, Kind, Figure, Kind, Bound);
 
-/// Work by work, as the figures are looked for.
-const RATIOS: [Ratio; 32] = [
-    Ratio(work::C64, Picklegate, ProxyCpu, Twemproxy, AtMost(0.5)),
-    Ratio(work::C64, Picklegate, Throughput, Twemproxy, AtLeast(1.75)),
-    Ratio(work::C64, Picklegate, Throughput, Direct, AtLeast(1.1)),
-    Ratio(work::C64, Picklegate, MemcachedCpu, Direct, AtMost(0.35)),
-    Ratio(work::C256, Picklegate, ProxyCpu, Twemproxy, AtMost(0.45)),
-    Ratio(work::C256, Picklegate, Throughput, Twemproxy, AtLeast(1.8)),
-    Ratio(work::C256, Picklegate, Throughput, Direct, AtLeast(1.1)),
-    Ratio(work::C256, Picklegate, MemcachedCpu, Direct, AtMost(0.35)),
-    Ratio(work::C1024, Picklegate, ProxyCpu, Twemproxy, AtMost(0.4)),
-    Ratio(work::C1024, Picklegate, Throughput, Twemproxy, AtLeast(2.0)),
-    Ratio(work::C1024, Picklegate, Throughput, Direct, AtLeast(1.05)),
-    Ratio(work::C1024, Picklegate, MemcachedCpu, Direct, AtMost(0.35)),
-    Ratio(
-        work::PIPELINED,
-        Picklegate,
-        ProxyCpu,
-        Twemproxy,
-        AtMost(0.16),
-    ),
-    Ratio(
-        work::PIPELINED,
-        Picklegate,
-        Throughput,
-        Twemproxy,
-        AtLeast(4.0),
-    ),
-    Ratio(
-        work::PIPELINED,
-        Picklegate,
-        Throughput,
-        Direct,
-        AtLeast(3.3),
-    ),
-    Ratio(
-        work::PIPELINED,
-        Picklegate,
-        MemcachedCpu,
-        Direct,
-        AtMost(0.3),
-    ),
-    Ratio(work::MULTIGET, Picklegate, ProxyCpu, Twemproxy, AtMost(0.5)),
-    Ratio(
-        work::MULTIGET,
-        Picklegate,
-        Throughput,
-        Twemproxy,
-        AtLeast(1.2),
-    ),
-    Ratio(work::MULTIGET, Picklegate, Throughput, Direct, AtLeast(0.7)),
-    Ratio(
-        work::MULTIGET,
-        Picklegate,
-        MemcachedCpu,
-        Direct,
-        AtMost(1.25),
-    ),
-    Ratio(work::LARGE, Picklegate, ProxyCpu, Twemproxy, AtMost(0.5)),
-    Ratio(work::LARGE, Picklegate, Throughput, Twemproxy, AtLeast(1.6)),
-    Ratio(work::LARGE, Picklegate, Throughput, Direct, AtLeast(0.8)),
-    Ratio(work::LARGE, Picklegate, MemcachedCpu, Direct, AtMost(0.6)),
+const RATIOS: [Ratio; 8] = [
     Ratio(work::C64, PicklegateUnix, ProxyCpu, Twemproxy, AtMost(0.3)),
     Ratio(work::C64, PicklegateUnix, Throughput, Direct, AtLeast(1.7)),
     Ratio(
@@ -106,20 +59,40 @@ const MOST_INSTRUCTIONS: [(&str, f64); 2] = [(PER_GET, 1500.0), (PER_KEY, 350.0)
 
 /// All targets of which both sides were measured.
 pub(super) fn claims(results: &Results) -> Vec<Claim> {
-    let ratios = RATIOS.iter().filter_map(|ratio| ratio.claim(results));
+    let closed = CLOSED.iter().flat_map(Closed::ratios);
+    let ratios = closed
+        .chain(RATIOS)
+        .filter_map(|ratio| ratio.claim(results));
     ratios.chain(figures(results)).collect()
 }
 
+impl Closed {
+    fn ratios(&self) -> [Ratio; 4] {
+        let Self(work, [proxy_cpu, throughput, to_direct, memcached_cpu]) = *self;
+        [
+            Ratio(work, Picklegate, ProxyCpu, Twemproxy, AtMost(proxy_cpu)),
+            Ratio(work, Picklegate, Throughput, Twemproxy, AtLeast(throughput)),
+            Ratio(work, Picklegate, Throughput, Direct, AtLeast(to_direct)),
+            Ratio(
+                work,
+                Picklegate,
+                MemcachedCpu,
+                Direct,
+                AtMost(memcached_cpu),
+            ),
+        ]
+    }
+}
+
 impl Ratio {
-    fn claim(&self, results: &Results) -> Option<Claim> {
+    fn claim(self, results: &Results) -> Option<Claim> {
         let Self(work, ours, figure, theirs, target) = self;
         let rounds = results.work(work)?;
-        let measured = Spread::of_ratios(
-            &rounds.figures(*ours, *figure),
-            &rounds.figures(*theirs, *figure),
-        )?;
+        let (ours_each, theirs_each) =
+            (rounds.figures(ours, figure), rounds.figures(theirs, figure));
+        let measured = Spread::of_ratios(&ours_each, &theirs_each)?;
         let what = format!("{}, {ours} to {theirs}", figure.name());
-        Some(Claim::new(work, what, "x", *target, measured))
+        Some(Claim::new(work, what, "x", target, measured))
     }
 }
 
@@ -142,37 +115,27 @@ impl Figure {
 /// Targets that are no ratios, each measured once.
 fn figures(results: &Results) -> Vec<Claim> {
     let us = Picklegate.name();
-    let memory = results.memory.get(us).and_then(|memory| {
-        let (connections, _) = memory.held.last()?;
-        Some((format!("each of {connections}"), memory.kib_each()?))
-    });
-    let memory = memory.map(|(what, kib)| (work::MEMORY, what, " KiB", AtMost(MOST_IDLE_KIB), kib));
-    let calls = results.system_calls.get(us).map(|calls| {
+    let single = |work, what: String, unit, most, figure| {
+        let measured = Spread::of([figure])?;
+        Some(Claim::new(work, what, unit, AtMost(most), measured))
+    };
+    let calls = results.system_calls.get(us).and_then(|calls| {
         let what = "per request, 64 connections".to_owned();
-        (
-            work::SYSTEM_CALLS,
-            what,
-            "",
-            AtMost(MOST_SYSTEM_CALLS),
-            *calls,
-        )
+        single(work::SYSTEM_CALLS, what, "", MOST_SYSTEM_CALLS, *calls)
     });
     let instructions = MOST_INSTRUCTIONS.iter().filter_map(|(what, most)| {
         let measured = results.instructions.get(what)?;
-        Some((
-            work::INSTRUCTIONS,
-            (*what).to_owned(),
-            "",
-            AtMost(*most),
-            *measured,
-        ))
+        let what = (*what).to_owned();
+        single(work::INSTRUCTIONS, what, "", *most, *measured)
+    });
+    let memory = results.memory.get(us).and_then(|memory| {
+        let (connections, _) = memory.held.last()?;
+        let (what, kib) = (format!("each of {connections}"), memory.kib_each()?);
+        single(work::MEMORY, what, " KiB", MOST_IDLE_KIB, kib)
     });
     calls
         .into_iter()
         .chain(instructions)
         .chain(memory)
-        .filter_map(|(work, what, unit, target, figure)| {
-            Some(Claim::new(work, what, unit, target, Spread::of([figure])?))
-        })
         .collect()
 }
