@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 
 use crate::Failure;
 use crate::cli::Idle;
-use crate::stream::Stream;
+use crate::stream::{self, Stream};
 
 /// Connections from one address, so that its ports suffice. The first so many
 /// leave the choice to the system, which finds a free port much faster then.
@@ -37,9 +37,9 @@ async fn connect(server: &ServerAddr, number: usize) -> io::Result<Stream> {
     let connected = tokio::time::timeout(limit, async {
         let mut stream = match loopback(server) {
             Some(address) if number >= PER_SOURCE => {
-                Stream::Tcp(connect_from(address, number / PER_SOURCE).await?)
+                Stream::Left(connect_from(address, number / PER_SOURCE).await?)
             }
-            _ => Stream::connect(server).await?,
+            _ => stream::connect(server).await?,
         };
         stream.write_all(REQUEST).await?;
         let mut reply = [0; REPLY.len()];

@@ -14,7 +14,7 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use crate::cli::Run;
 use crate::drive::DriveError;
-use crate::stream::Stream;
+use crate::stream::{self, Stream};
 use crate::tally::{Meter, Outcome, Tally};
 use crate::workload::{Keyspace, Op, Workload};
 
@@ -37,7 +37,7 @@ pub(crate) async fn drive(
     for number in 0..args.connections {
         let target = number % args.targets.len();
         let address = &args.targets[target].address;
-        let stream = Stream::connect(address).await;
+        let stream = stream::connect(address).await;
         let stream = stream.map_err(|error| DriveError::Connect(address.to_string(), error))?;
         clients.push((target, Protocol::new(stream.compat())));
     }

@@ -12,7 +12,7 @@ use crate::compare::pin;
 use crate::drive::{self, Pace, Plan};
 use crate::plain;
 use crate::report::Report;
-use crate::stream::Stream;
+use crate::stream;
 use crate::tally::{Extent, Meter, Tally};
 use crate::target::Target;
 use crate::watch::{LOAD, Watched};
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: &Run) -> Result<(), Failure> {
         pin(None, cpu).map_err(|error| Failure::Usage(format!("--cpu {cpu}: {error}")))?;
     }
     let limit = limit(args);
-    let tally = tokio::time::timeout(limit, load(args, workload))
+    let tally = tokio::time::timeout(limit, load(args, workload, limit))
         .await
         .unwrap_or_else(|_| Err(Failure::No(format!("no end after {limit:?}"))))?;
     let report = Report::new(&tally, args.rate);
@@ -63,7 +63,7 @@ fn limit(args: &Run) -> Duration {
     measured + GRACE
 }
 
-async fn load(args: &Run, workload: Workload) -> Result<Tally, Failure> {
+async fn load(args: &Run, workload: Workload, limit: Duration) -> Result<Tally, Failure> {
     if !args.no_preload {
         for (target, keyspace) in args.targets.iter().zip(&workload.keyspaces) {
             preload(target, keyspace)
@@ -99,13 +99,14 @@ async fn load(args: &Run, workload: Workload) -> Result<Tally, Failure> {
             rate,
             poisson: args.poisson.then_some(args.mix.seed),
         }),
+        limit,
     };
     drive::drive(&plan, meter).await.map_err(Failure::no)
 }
 
 /// Writes every key, so that reads find it.
 async fn preload(target: &Target, keyspace: &Keyspace) -> io::Result<()> {
-    let mut stream = Stream::connect(&target.address).await?;
+    let mut stream = stream::connect(&target.address).await?;
     let stored = if keyspace.meta {
         "HD\r\n"
     } else {

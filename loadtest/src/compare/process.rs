@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::CompareError;
-use crate::stream::Stream;
+use crate::stream;
 use crate::target::Target;
 
 /// A running process; dropping it kills it.
@@ -121,7 +121,7 @@ impl Spawned {
 }
 
 async fn answers(target: &Target) -> io::Result<()> {
-    let mut stream = Stream::connect(&target.address).await?;
+    let mut stream = stream::connect(&target.address).await?;
     stream.write_all(b"get ready\r\n").await?;
     let mut reply = [0; 5];
     stream.read_exact(&mut reply).await?;

@@ -1,12 +1,13 @@
 //! One connection under load: what it is owed, what is due, what is unsent.
 
 use std::collections::VecDeque;
-use std::task::{Context, Poll, Waker};
+use std::io::{self, Read as _, Write as _};
 use std::time::Instant;
+
+use socket2::Socket;
 
 use super::DriveError;
 use super::reply::Checker;
-use crate::stream::Stream;
 use crate::tally::{Meter, Outcome};
 use crate::workload::{Keyspace, Op, Workload};
 
@@ -29,8 +30,7 @@ pub(super) struct Shared<'a> {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: Stream,
-    waker: Waker,
+    socket: Socket,
     /// Number of the target that it is connected to.
     target: usize,
     /// The position in the script.
@@ -44,10 +44,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, waker: Waker, target: usize, position: usize) -> Self {
+    pub(super) fn new(socket: Socket, target: usize, position: usize) -> Self {
         Self {
-            stream,
-            waker,
+            socket,
             target,
             position,
             checker: Checker::new(),
@@ -72,6 +71,11 @@ impl Connection {
         self.owed.is_empty()
     }
 
+    /// Tells whether it waits for room to write.
+    pub(super) fn is_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
     /// Reads what has come, sends what may be sent.
     pub(super) fn serve(
         &mut self,
@@ -85,13 +89,12 @@ impl Connection {
 
     /// Reads until there is no more; says when it last did.
     fn read(&mut self, shared: &mut Shared<'_>, mut now: Instant) -> Result<Instant, DriveError> {
-        let mut cx = Context::from_waker(&self.waker);
         loop {
-            let bytes = match self.stream.poll_read_slice(&mut cx, &mut shared.scratch) {
-                Poll::Pending => return Ok(now),
-                Poll::Ready(Ok(0)) => return Err(DriveError::Closed),
-                Poll::Ready(Ok(bytes)) => bytes,
-                Poll::Ready(Err(error)) => return Err(DriveError::Io(error)),
+            let bytes = match self.socket.read(&mut shared.scratch) {
+                Ok(0) => return Err(DriveError::Closed),
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(now),
+                Err(error) => return Err(DriveError::Io(error)),
             };
             now = Instant::now();
             let keyspace = &shared.workload.keyspaces[self.target];
@@ -105,6 +108,10 @@ impl Connection {
                     shared.meter.record(owed.op, now - owed.since, outcome);
                 },
             )?;
+            // A short read has emptied the socket: an event tells of more.
+            if bytes < shared.scratch.len() {
+                return Ok(now);
+            }
         }
     }
 
@@ -130,15 +137,11 @@ impl Connection {
     }
 
     fn write(&mut self) -> Result<(), DriveError> {
-        let mut cx = Context::from_waker(&self.waker);
         while self.sent < self.unsent.len() {
-            match self
-                .stream
-                .poll_write_slice(&mut cx, &self.unsent[self.sent..])
-            {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(bytes)) => self.sent += bytes,
-                Poll::Ready(Err(error)) => return Err(DriveError::Io(error)),
+            match self.socket.write(&self.unsent[self.sent..]) {
+                Ok(bytes) => self.sent += bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(DriveError::Io(error)),
             }
         }
         self.unsent.clear();

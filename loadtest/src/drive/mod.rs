@@ -1,28 +1,26 @@
-//! One task that drives all connections. Each turn takes those that have
-//! something to read, checks it, and answers every reply with the next request:
-//! one `recv` and one `send` for each batch, and nothing allocated.
+//! One thread that drives all connections by one poller. Each turn takes those that have
+//! something to read, checks it, and answers every reply with the next request: one
+//! `recv` and one `send` for each batch, and nothing allocated.
 
 mod connection;
 mod pace;
-mod ready;
 mod reply;
 mod timer;
 
 use std::io;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
-use tokio::time::{Interval, MissedTickBehavior};
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
 
-use crate::stream::Stream;
-use crate::tally::{Meter, Tally};
+use crate::stream;
+use crate::tally::{Meter, Outcome, Tally};
 use crate::target::Target;
 use crate::workload::{Op, Workload};
 use connection::{Connection, Shared};
 use pace::Schedule;
-use ready::ReadySet;
 use reply::{Unframed, printable};
 use timer::Timer;
 
@@ -33,6 +31,11 @@ const TICK: Duration = Duration::from_millis(20);
 /// The time to wait for replies that are owed when the window closes.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// Events of one turn.
+const EVENTS_PER_TURN: usize = 1024;
+/// The token of the timer; connections are numbered from 0 on.
+const TIMER: Token = Token(usize::MAX);
+
 /// The load to drive.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
@@ -41,6 +44,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) connections: usize,
     pub(crate) depth: usize,
     pub(crate) pace: Option<Pace>,
+    /// The longest that it may last.
+    pub(crate) limit: Duration,
 }
 
 /// An open loop's requests a second.
@@ -63,6 +68,8 @@ pub(crate) enum DriveError {
     /// A reply that was not owed: nothing after it on the connection can be trusted.
     #[error("wrong: {0}")]
     Wrong(String),
+    #[error("no end after {0:?}")]
+    Endless(Duration),
     #[error("cannot tell what a watched process used: {0}")]
     Watch(#[from] procfs::ProcError),
 }
@@ -90,14 +97,17 @@ pub(crate) async fn drive(
     plan: &Plan<'_>,
     meter: impl FnOnce(Instant) -> Meter,
 ) -> Result<Tally, DriveError> {
-    let ready = ReadySet::new(plan.connections);
-    let connections = connect(plan, &ready).await?;
+    let mut poll = Poll::new()?;
+    let connections = connect(plan, poll.registry()).await?;
     let now = Instant::now();
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let arrivals = plan
-        .pace
-        .map(|pace| Arrivals::new(pace, plan.connections, now));
+    let arrivals = plan.pace.map(|pace| {
+        let timer = Timer::new(poll.registry(), TIMER)?;
+        Ok::<_, io::Error>(Arrivals {
+            schedule: Schedule::new(pace.rate, plan.connections, pace.poisson, now),
+            timer,
+            armed: None,
+        })
+    });
     let mut driver = Driver {
         shared: Shared {
             workload: plan.workload,
@@ -107,36 +117,43 @@ pub(crate) async fn drive(
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
         },
         connections,
-        ready,
         arrivals: arrivals.transpose()?,
-        interval,
         closed_at: None,
     };
-    for connection in 0..plan.connections {
-        driver.ready.mark(connection);
+    let mut events = Events::with_capacity(EVENTS_PER_TURN);
+    let mut ready: Vec<usize> = (0..plan.connections).collect();
+    while !driver.turn(&ready)? {
+        if now.elapsed() >= plan.limit {
+            return Err(DriveError::Endless(plan.limit));
+        }
+        match poll.poll(&mut events, Some(TICK)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            polled => polled?,
+        }
+        let those = events.iter().filter(|event| driver.is_for(event));
+        ready.clear();
+        ready.extend(those.map(|event| event.token().0));
     }
-    let turns = std::future::poll_fn(|cx| driver.poll_turn(cx));
-    // The budget of one task is for tasks of one connection.
-    tokio::task::unconstrained(pin!(turns)).await?;
     Ok(driver.shared.meter.tally)
 }
 
-async fn connect(plan: &Plan<'_>, ready: &Arc<ReadySet>) -> Result<Vec<Connection>, DriveError> {
+async fn connect(plan: &Plan<'_>, registry: &Registry) -> Result<Vec<Connection>, DriveError> {
     let mut connections = Vec::with_capacity(plan.connections);
     let script = plan.workload.script.len();
     for number in 0..plan.connections {
         let target = number % plan.targets.len();
         let address = &plan.targets[target].address;
-        let stream = Stream::connect(address)
+        let stream = stream::connect(address)
             .await
             .map_err(|error| DriveError::Connect(address.to_string(), error))?;
+        let socket = stream::detach(stream)?;
+        registry.register(
+            &mut SourceFd(&socket.as_raw_fd()),
+            Token(number),
+            Interest::READABLE | Interest::WRITABLE,
+        )?;
         let position = number * script / plan.connections;
-        connections.push(Connection::new(
-            stream,
-            ready.waker(number),
-            target,
-            position,
-        ));
+        connections.push(Connection::new(socket, target, position));
     }
     Ok(connections)
 }
@@ -150,21 +167,8 @@ struct Arrivals {
 }
 
 impl Arrivals {
-    fn new(pace: Pace, connections: usize, now: Instant) -> io::Result<Self> {
-        Ok(Self {
-            schedule: Schedule::new(pace.rate, connections, pace.poisson, now),
-            timer: Timer::new()?,
-            armed: None,
-        })
-    }
-
     /// Hands out what is due, and sets the timer to what comes next.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        now: Instant,
-        mut due: impl FnMut(usize, Instant),
-    ) -> io::Result<()> {
+    fn hand_out(&mut self, now: Instant, mut due: impl FnMut(usize, Instant)) -> io::Result<()> {
         while let Some(arrival) = self.schedule.pop(now) {
             due(arrival.connection, arrival.at);
         }
@@ -175,9 +179,6 @@ impl Arrivals {
                 .arm(next.saturating_duration_since(Instant::now()))?;
             self.armed = Some(next);
         }
-        while let Poll::Ready(fired) = self.timer.poll(cx) {
-            fired?;
-        }
         Ok(())
     }
 }
@@ -185,39 +186,41 @@ impl Arrivals {
 struct Driver<'a> {
     shared: Shared<'a>,
     connections: Vec<Connection>,
-    ready: Arc<ReadySet>,
     arrivals: Option<Arrivals>,
-    interval: Interval,
     closed_at: Option<Instant>,
 }
 
 impl Driver<'_> {
-    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), DriveError>> {
-        self.ready.register(cx);
-        while self.interval.poll_tick(cx).is_ready() {}
-        match self.turn(cx, Instant::now()) {
-            Ok(false) => Poll::Pending,
-            Ok(true) => Poll::Ready(Ok(())),
-            // What cannot be told apart is a wrong reply like others.
-            Err(DriveError::Wrong(what)) => {
-                let outcome = crate::tally::Outcome::Wrong(what);
-                self.shared
-                    .meter
-                    .record(Op::Get(0), Duration::ZERO, outcome);
-                Poll::Ready(self.close(Instant::now()))
-            }
-            Err(error) => Poll::Ready(Err(error)),
-        }
+    /// Tells whether an event is about a connection that has something to do. One has an
+    /// event for its room to write as well, which it seldom waits for.
+    fn is_for(&self, event: &Event) -> bool {
+        let connection = self.connections.get(event.token().0);
+        connection.is_some_and(|connection| event.is_readable() || connection.is_unsent())
     }
 
     /// True once all is done.
-    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, DriveError> {
+    fn turn(&mut self, ready: &[usize]) -> Result<bool, DriveError> {
+        match self.serve(ready, Instant::now()) {
+            // What cannot be told apart is a wrong reply like others.
+            Err(DriveError::Wrong(what)) => {
+                let outcome = Outcome::Wrong(what);
+                self.shared
+                    .meter
+                    .record(Op::Get(0), Duration::ZERO, outcome);
+                self.close(Instant::now())?;
+                Ok(true)
+            }
+            served => served,
+        }
+    }
+
+    fn serve(&mut self, ready: &[usize], now: Instant) -> Result<bool, DriveError> {
         let over = self.shared.meter.tick(now)?;
         if over && self.closed_at.is_none() {
             self.close(now)?;
         }
-        self.arrive(cx, now)?;
-        for number in self.ready.take() {
+        self.arrive(now)?;
+        for &number in ready {
             self.connections[number].serve(&mut self.shared, now)?;
         }
         if !self.shared.meter.is_spent() {
@@ -232,7 +235,7 @@ impl Driver<'_> {
     }
 
     /// In an open loop, passes what is due to its connections.
-    fn arrive(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<(), DriveError> {
+    fn arrive(&mut self, now: Instant) -> Result<(), DriveError> {
         let (connections, shared) = (&mut self.connections, &mut self.shared);
         let Some(arrivals) = &mut self.arrivals else {
             return Ok(());
@@ -241,7 +244,7 @@ impl Driver<'_> {
             return Ok(());
         }
         let mut served = Ok(());
-        arrivals.poll(cx, now, |connection, at| {
+        arrivals.hand_out(now, |connection, at| {
             connections[connection].arrive(at);
             if served.is_ok() {
                 served = connections[connection].serve(shared, now);

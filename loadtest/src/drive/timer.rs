@@ -1,30 +1,27 @@
-//! A timer that is right to the microsecond, where tokio's is to the
+//! A timer that is right to the microsecond, where a poller's own timeout is to the
 //! millisecond: at 20,000 requests a second that would be bursts of 20.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::task::{Context, Poll, ready};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
-use tokio::io::unix::AsyncFd;
 
-/// A kernel timer that wakes a task.
+/// A kernel timer that wakes a poller each time that it goes off.
 #[derive(Debug)]
-pub(super) struct Timer(AsyncFd<OwnedFd>);
+pub(super) struct Timer(OwnedFd);
 
 impl Timer {
-    #[expect(
-        deprecated,
-        reason = "what replaces it is unsafe, and the descriptor is never swapped for another"
-    )]
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(registry: &Registry, token: Token) -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(Self(AsyncFd::new(timer)?))
+        registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
+        Ok(Self(timer))
     }
 
     /// Sets when it goes off next, in place of what was set before.
@@ -35,13 +32,7 @@ impl Timer {
             it_interval: Timespec::default(),
             it_value: Timespec::try_from(after).map_err(io::Error::other)?,
         };
-        timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &setting)?;
+        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &setting)?;
         Ok(())
-    }
-
-    /// Ready once each time that it went off.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.0.poll_read_ready(cx))?.clear_ready();
-        Poll::Ready(Ok(()))
     }
 }
