@@ -177,6 +177,12 @@ impl Config {
         Self::finish(config.flatten(), report)
     }
 
+    /// The listener of a name, which is its address as written.
+    pub(crate) fn listener(&self, name: &str) -> Option<&Listener> {
+        let mut listeners = self.listeners.iter();
+        listeners.find(|listener| *listener.admission.name == *name)
+    }
+
     /// Files that were read. A change of one leads to a reload.
     pub fn watched(&self) -> Vec<PathBuf> {
         [&self.files[..], &self.certificates].concat()

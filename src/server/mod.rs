@@ -279,25 +279,18 @@ impl Server {
     fn accept(&mut self) {
         let max_connections = listen::descriptors::room_for_clients(&self.config);
         for bound in &mut self.listeners {
-            let listener = self
-                .config
-                .listeners
-                .iter()
-                .find(|listener| listener.admission.name == bound.name);
             // Aborting loses no client: accepting waits in one place only, before a client
             // is taken from the queue, and identification runs in tasks of its own.
             bound.accepting.abort_all();
-            let Some(listener) = listener else {
+            let Some(listener) = self.config.listener(&bound.name) else {
                 continue;
             };
+            let tls = listener.tls.as_ref();
             let acceptor = Acceptor {
                 listening: Arc::clone(&bound.listening),
                 reception: Reception {
                     admission: Arc::clone(&listener.admission),
-                    tls: listener
-                        .tls
-                        .as_ref()
-                        .map(|tls| (Arc::clone(&tls.server), self.handshakes.clone())),
+                    tls: tls.map(|tls| (Arc::clone(&tls.server), self.handshakes.clone())),
                     processes: self.processes.clone(),
                     stopping: self.stopping.clone(),
                     complaints: Complaints::new(&bound.name),

@@ -3,12 +3,12 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{AsFd as _, AsRawFd, RawFd};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use socket2::Socket;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::time::Instant;
 use tokio_rustls::TlsStream;
@@ -30,8 +30,7 @@ pub(super) enum Stream {
 /// A connection that is registered with no Tokio runtime: on its way to a worker, or there.
 #[derive(Debug)]
 pub(super) enum Detached {
-    Tcp(std::net::TcpStream),
-    Unix(StdUnixStream),
+    Plain(Socket),
     Tls(Box<Session>),
 }
 
@@ -94,8 +93,8 @@ impl Stream {
     /// Takes the connection off this thread's event loop.
     pub(super) fn detach(self) -> io::Result<Detached> {
         match self {
-            Self::Tcp(stream) => stream.into_std().map(Detached::Tcp),
-            Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+            Self::Tcp(stream) => Ok(Detached::Plain(stream.into_std()?.into())),
+            Self::Unix(stream) => Ok(Detached::Plain(stream.into_std()?.into())),
             Self::Tls(stream) => Session::new(*stream).map(Box::new).map(Detached::Tls),
         }
     }
@@ -105,8 +104,7 @@ impl Detached {
     /// Reads without waiting.
     pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.read(buf),
-            Self::Unix(stream) => stream.read(buf),
+            Self::Plain(socket) => socket.read(buf),
             Self::Tls(session) => session.read(buf),
         }
     }
@@ -120,8 +118,7 @@ impl Detached {
     /// Writes as much as the socket takes.
     pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.write(buf),
-            Self::Unix(stream) => stream.write(buf),
+            Self::Plain(socket) => socket.write(buf),
             Self::Tls(session) => session.write(buf),
         }
     }
@@ -129,8 +126,7 @@ impl Detached {
     /// Closes the writing side.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Plain(socket) => socket.shutdown(Shutdown::Write),
             Self::Tls(session) => session.end(),
         }
     }
@@ -138,9 +134,8 @@ impl Detached {
     /// The address of the other end, where it has one.
     pub(super) fn peer(&self) -> Option<String> {
         match self {
-            Self::Tcp(stream) => Some(stream.peer_addr().ok()?.to_string()),
+            Self::Plain(socket) => Some(socket.peer_addr().ok()?.as_socket()?.to_string()),
             Self::Tls(session) => Some(session.socket().peer_addr().ok()?.to_string()),
-            Self::Unix(_) => None,
         }
     }
 }
@@ -148,8 +143,7 @@ impl Detached {
 impl AsRawFd for Detached {
     fn as_raw_fd(&self) -> RawFd {
         match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Plain(socket) => socket.as_raw_fd(),
             Self::Tls(session) => session.socket().as_raw_fd(),
         }
     }
@@ -208,24 +202,20 @@ impl Listening {
         })
     }
 
-    /// Takes over a TCP listener that was passed to the process.
-    pub(super) fn passed_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
+    /// Takes over a socket that was passed to the process. A file stays at the end:
+    /// whoever passed the socket owns it.
+    pub(super) fn passed(socket: Socket, addr: &ListenAddr) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let socket = match addr {
+            ListenAddr::Tcp(_) => ListenSocket::Tcp(TcpListener::from_std(socket.into())?),
+            ListenAddr::Unix(path) => {
+                let listener = UnixListener::from_std(socket.into())?;
+                ListenSocket::Unix(listener, path.as_path().into())
+            }
+        };
         Ok(Self {
             file: None,
-            socket: ListenSocket::Tcp(TcpListener::from_std(listener)?),
-            is_passed: true,
-        })
-    }
-
-    /// Takes over a unix socket that was passed to the process. The file stays at the
-    /// end: whoever passed the socket owns it.
-    pub(super) fn passed_unix(listener: StdUnixListener, path: &Path) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let listener = UnixListener::from_std(listener)?;
-        Ok(Self {
-            file: None,
-            socket: ListenSocket::Unix(listener, path.into()),
+            socket,
             is_passed: true,
         })
     }
@@ -258,29 +248,23 @@ impl Listening {
         if self.is_passed {
             return Ok(None);
         }
-        // Asked of the kernel directly: the event loop may not know the last client yet.
-        let accepted = match &self.socket {
-            ListenSocket::Tcp(listener) => {
-                let listener = std::net::TcpListener::from(listener.as_fd().try_clone_to_owned()?);
-                listener.accept().and_then(|(stream, _)| {
-                    stream.set_nonblocking(true)?;
-                    stream.set_nodelay(true)?;
-                    TcpStream::from_std(stream).map(Stream::Tcp)
-                })
-            }
-            ListenSocket::Unix(listener, _) => {
-                let listener = StdUnixListener::from(listener.as_fd().try_clone_to_owned()?);
-                listener.accept().and_then(|(stream, _)| {
-                    stream.set_nonblocking(true)?;
-                    UnixStream::from_std(stream).map(Stream::Unix)
-                })
-            }
+        let (listener, is_tcp) = match &self.socket {
+            ListenSocket::Tcp(listener) => (listener.as_fd(), true),
+            ListenSocket::Unix(listener, _) => (listener.as_fd(), false),
         };
-        match accepted {
-            Ok(stream) => Ok(Some(stream)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
-        }
+        // Asked of the kernel directly: the event loop may not know the last client yet.
+        let client = match Socket::from(listener.try_clone_to_owned()?).accept() {
+            Ok((client, _)) => client,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        client.set_nonblocking(true)?;
+        Ok(Some(if is_tcp {
+            client.set_tcp_nodelay(true)?;
+            Stream::Tcp(TcpStream::from_std(client.into())?)
+        } else {
+            Stream::Unix(UnixStream::from_std(client.into())?)
+        }))
     }
 
     /// Address for log lines.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::admin::status::Status;
 use super::error::{ReloadError, ServeError};
 use super::listen::bound::{Bound, bind, bind_error};
 use super::reload;
 use super::worker::address::Address;
 use super::worker::{Message, Reload};
 use super::{Server, loaded, warn_of};
-use crate::config::{Config, Listener, ServerAddr};
+use crate::config::{Config, ServerAddr};
 use crate::embedded::Embedded;
 use crate::engine::{Apart, Settings};
 use crate::metrics::{self, Labels};
@@ -21,34 +22,27 @@ use crate::metrics::{self, Labels};
 impl Server {
     /// Reads the file again and takes the configuration over, or keeps the old one.
     pub(super) async fn reload(&mut self, file: Option<&Path>) {
-        let loaded = match file.map(Path::to_owned) {
-            Some(file) => loaded(move || Config::load(&file))
-                .await
-                .map_err(ReloadError::from),
-            None => Err(ReloadError::NoFile),
-        };
-        let taken = match loaded {
-            Ok(config) => self.take_over(config).await,
-            Err(error) => Err(error),
-        };
-        match taken {
-            Ok(()) => self
-                .status
-                .send_modify(|status| status.loaded(&self.config)),
-            Err(error) => {
-                for line in error.to_string().lines() {
-                    tracing::error!("configuration not taken over: {line}");
-                }
-                metrics::configuration_failed();
-                self.status
-                    .send_modify(|status| status.failed(&error.to_string()));
-                return;
+        if let Err(error) = self.try_reload(file).await {
+            for line in error.to_string().lines() {
+                tracing::error!("configuration not taken over: {line}");
             }
+            metrics::configuration_failed();
+            let failed = |status: &mut Status| status.failed(&error.to_string());
+            self.status.send_modify(failed);
+            return;
         }
+        self.status
+            .send_modify(|status| status.loaded(&self.config));
         warn_of(&self.config);
         self.publish_configuration();
         let generation = self.status.borrow().generation();
         tracing::info!(generation, "configuration taken over");
+    }
+
+    async fn try_reload(&mut self, file: Option<&Path>) -> Result<(), ReloadError> {
+        let file = file.ok_or(ReloadError::NoFile)?.to_owned();
+        let config = loaded(move || Config::load(&file)).await?;
+        self.take_over(config).await
     }
 
     /// Takes another configuration over; an error leaves everything as it was.
@@ -72,20 +66,18 @@ impl Server {
         // Bound but not accepted from: the workers do not know these listeners yet.
         let mut new = Vec::new();
         for listener in &config.listeners {
-            if self.is_new(listener) {
+            let name = &listener.admission.name;
+            if self.listeners.iter().all(|bound| bound.name != *name) {
                 let listening = bind(&self.passed, listener, config.reuse_port).await?;
-                new.push((listener.admission.name.clone(), listening));
+                new.push((name.clone(), listening));
             }
         }
         self.grant(&config)?;
         self.addresses = self.addresses_of(&config).map_err(ServeError::from)?;
         // From here on nothing fails.
-        let stays = |bound: &mut Bound| {
-            let mut names = config.listeners.iter().map(|l| &l.admission.name);
-            names.any(|name| *name == bound.name)
-        };
+        let goes = |bound: &mut Bound| config.listener(&bound.name).is_none();
         // Listeners that go stop accepting before the workers forget them.
-        for mut gone in self.listeners.extract_if(.., |bound| !stays(bound)) {
+        for mut gone in self.listeners.extract_if(.., goes) {
             gone.accepting.shutdown().await;
         }
         for (name, listening) in new {
@@ -122,8 +114,7 @@ impl Server {
     /// Applies a configuration's modes and groups to the socket files that stay.
     pub(super) fn grant(&self, config: &Config) -> Result<(), ServeError> {
         for bound in &self.listeners {
-            let mut listeners = config.listeners.iter();
-            let stays = listeners.find(|listener| listener.admission.name == bound.name);
+            let stays = config.listener(&bound.name);
             if let Some((listener, file)) = stays.zip(bound.listening.file.as_ref()) {
                 let granted = file.grant(listener.access);
                 granted.map_err(|source| bind_error(&listener.addr, source))?;
@@ -134,11 +125,6 @@ impl Server {
             granted.map_err(|source| bind_error(addr, source))?;
         }
         Ok(())
-    }
-
-    pub(super) fn is_new(&self, listener: &Listener) -> bool {
-        let name = &listener.admission.name;
-        !self.listeners.iter().any(|bound| bound.name == *name)
     }
 
     /// Servers of a configuration, and the means to connect to each. An embedded cache that
@@ -168,8 +154,7 @@ impl Server {
 
     pub(super) fn settings(&self, config: &Config) -> Settings {
         let admission = |bound: &Bound| {
-            let mut listeners = config.listeners.iter();
-            let listener = listeners.find(|listener| listener.admission.name == bound.name)?;
+            let listener = config.listener(&bound.name)?;
             Some((bound.id, Arc::clone(&listener.admission)))
         };
         Settings {

@@ -5,6 +5,7 @@ mod page;
 pub(super) mod status;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -141,21 +142,18 @@ async fn status(extract::State(state): extract::State<State>) -> Result<impl Int
 }
 
 /// Table of key families: the traffic of each, and the rule it needs.
-async fn families(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    match advice(&state).await {
-        Ok(Some(report)) => Json(report).into_response(),
-        Ok(None) => StatusCode::NOT_FOUND.into_response(),
-        Err(silent) => silent.into_response(),
-    }
+async fn families(extract::State(state): extract::State<State>) -> Result<Response, Silent> {
+    let report = advice(&state).await?;
+    Ok(report
+        .map(Json)
+        .ok_or(StatusCode::NOT_FOUND)
+        .into_response())
 }
 
 /// The rules of the next stage, with what speaks for them and against it.
-async fn advise(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    match advice(&state).await {
-        Ok(Some(report)) => report.to_string().into_response(),
-        Ok(None) => StatusCode::NOT_FOUND.into_response(),
-        Err(silent) => silent.into_response(),
-    }
+async fn advise(extract::State(state): extract::State<State>) -> Result<Response, Silent> {
+    let report = advice(&state).await?.map(|report| report.to_string());
+    Ok(report.ok_or(StatusCode::NOT_FOUND).into_response())
 }
 
 /// `None` where families are switched off.
@@ -190,22 +188,16 @@ async fn ready(
     let servers = ask(&state.workers, Message::Servers).await?;
     for address in servers.first().into_iter().flatten() {
         let probed = tokio::time::timeout(PROBE_TIMEOUT, probe(address)).await;
-        let line = match probed {
-            Ok(Ok(version)) => format!("{}: {version}\n", address.server),
-            Ok(Err(error)) => {
-                status = StatusCode::SERVICE_UNAVAILABLE;
-                format!("{}: {error}\n", address.server)
-            }
-            Err(_) => {
-                status = StatusCode::SERVICE_UNAVAILABLE;
-                format!(
-                    "{}: no answer after {} ms\n",
-                    address.server,
-                    PROBE_TIMEOUT.as_millis()
-                )
-            }
-        };
-        report.push_str(&line);
+        let version = probed.unwrap_or_else(|_| {
+            let limit_ms = PROBE_TIMEOUT.as_millis();
+            Err(io::Error::other(format!("no answer after {limit_ms} ms")))
+        });
+        let said = version.unwrap_or_else(|error| {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+            error.to_string()
+        });
+        // Writing to a String cannot fail.
+        let _ = writeln!(report, "{}: {said}", address.server);
     }
     Ok((status, report))
 }
