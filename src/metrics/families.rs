@@ -1,4 +1,4 @@
-//! The families: what each is called and counts. Holds no counts.
+//! The families of metrics: what each is called and means. Holds no counts.
 
 pub(super) const REQUESTS: &str = "picklegate_requests_total";
 pub(super) const DURATION: &str = "picklegate_request_duration_seconds";
@@ -35,183 +35,63 @@ pub(super) const HASH: &str = "picklegate_config_hash";
 pub(super) const LOG_DROPPED: &str = "picklegate_log_lines_dropped_total";
 pub(super) const BUILD_INFO: &str = "picklegate_build_info";
 
-/// A family of metrics.
-#[derive(Debug, Clone, Copy)]
-pub struct Family {
-    /// The name of its series.
-    pub name: &'static str,
-    /// `counter`, `gauge` or `histogram`.
-    pub kind: &'static str,
-    /// Text after `# HELP`: the thing counted or measured.
-    pub meaning: &'static str,
-}
-
-/// Families of metrics.
-pub const FAMILIES: [Family; 34] = [
-    Family::new(
-        REQUESTS,
-        "counter",
-        "Requests answered; retrievals count once per key",
-    ),
-    Family::new(
-        DURATION,
-        "histogram",
-        "From the whole request to its whole reply",
-    ),
-    Family::new(
-        PICKLES,
-        "counter",
-        "Pickles seen on their way, by the protocol they declare",
-    ),
-    Family::new(
-        READS,
-        "counter",
-        "Pickles read, by who wrote them and whether the reader loads them, if that was looked at",
-    ),
-    Family::new(
-        REJECTED,
-        "counter",
-        "Stores refused because a reader of the key could not load them",
-    ),
-    Family::new(
-        NOT_LOADABLE,
-        "counter",
-        "Pickles that their reader, or some reader of their key, cannot load, or that could not be understood",
-    ),
-    Family::new(
-        NOT_TRANSCODED,
-        "counter",
-        "Pickles that no transcoding makes loadable for their reader",
-    ),
-    Family::new(
-        INVALIDATIONS,
-        "counter",
-        "Copies in other namespaces deleted for coherence",
-    ),
-    Family::new(
-        SUSPECTED,
-        "counter",
-        "Requests for what looks like a counter or a lock, of which each namespace has its own",
-    ),
-    Family::new(
-        UNTAGGED,
-        "counter",
-        "Connections that made requests without a runtime tag that fits a namespace, by reason",
-    ),
-    Family::new(
-        UNTAGGED_WRITES,
-        "counter",
-        "Writes refused because their connection has no runtime tag that fits a namespace",
-    ),
-    Family::new(CONNECTIONS, "gauge", "Downstream connections"),
-    Family::new(
-        WORKER_CONNECTIONS,
-        "gauge",
-        "Downstream connections by the worker thread that serves them",
-    ),
-    Family::new(
-        WORKER_RELOADING,
-        "gauge",
-        "1 while a worker thread waits to take a configuration over, until requests under way are answered",
-    ),
-    Family::new(
-        LOOKS_APART,
-        "counter",
-        "Values looked at on another thread than their worker's, as the look takes long",
-    ),
-    Family::new(
-        LOOKS_APART_BYTES,
-        "gauge",
-        "Values that are being looked at on another thread than their worker's",
-    ),
-    Family::new(
-        REFUSED,
-        "counter",
-        "Downstream connections turned away at max_connections",
-    ),
-    Family::new(
-        CLOSED,
-        "counter",
-        "Downstream connections that picklegate closed, by reason",
-    ),
-    Family::new(
-        HANDSHAKE_FAILURES,
-        "counter",
-        "Downstream connections whose TLS handshake failed or took too long",
-    ),
-    Family::new(
-        UPSTREAM_CONNECTIONS,
-        "gauge",
-        "Established upstream connections",
-    ),
-    Family::new(
-        UPSTREAM_REQUESTS,
-        "counter",
-        "Requests sent upstream, including deletes for coherence",
-    ),
-    Family::new(
-        UPSTREAM_ERRORS,
-        "counter",
-        "Requests that an upstream did not answer, including those answered as misses",
-    ),
-    Family::new(
-        UPSTREAM_RECONNECTS,
-        "counter",
-        "Upstream connections that were lost",
-    ),
-    Family::new(
-        UPSTREAM_FAILURES,
-        "counter",
-        "Upstream connections that failed or could not be made, by reason",
-    ),
-    Family::new(
-        UPSTREAM_IN_FLIGHT,
-        "gauge",
-        "Requests sent upstream and not yet answered",
-    ),
-    Family::new(ROLLOUT, "gauge", "Share of a rule's keys that is isolated"),
-    Family::new(MODE, "gauge", "1 for the mode that a rule is in"),
-    Family::new(GENERATION, "gauge", "Configurations loaded since the start"),
-    Family::new(
-        LAST_SUCCESS,
-        "gauge",
-        "When the configuration was last loaded",
-    ),
-    Family::new(
-        FAILURES,
-        "counter",
-        "Configurations that were not taken over",
-    ),
-    Family::new(
-        LAST_SUCCESSFUL,
-        "gauge",
-        "1 if the last configuration was taken over, 0 if an older one serves on",
-    ),
-    Family::new(
-        HASH,
-        "gauge",
-        "A hash of the configuration files, equal for equal files; absent without a file",
-    ),
-    Family::new(
-        LOG_DROPPED,
-        "counter",
-        "Lines of the log that were dropped because nobody read them in time",
-    ),
-    Family::new(BUILD_INFO, "gauge", "Always 1; the version is in its label"),
-];
-
-impl Family {
-    const fn new(name: &'static str, kind: &'static str, meaning: &'static str) -> Self {
-        Self {
-            name,
-            kind,
-            meaning,
+/// The meaning of a family, as `# HELP` tells it, if there is such a one.
+pub fn meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        REQUESTS => "Requests answered; retrievals count once per key",
+        DURATION => "From the whole request to its whole reply",
+        PICKLES => "Pickles seen on their way, by the protocol they declare",
+        READS => {
+            "Pickles read, by who wrote them and whether the reader loads them, if that was looked at"
         }
-    }
-}
-
-/// The meaning of a family, if there is such a one.
-pub(super) fn meaning(name: &str) -> Option<&'static str> {
-    let family = FAMILIES.iter().find(|family| family.name == name)?;
-    Some(family.meaning)
+        REJECTED => "Stores refused because a reader of the key could not load them",
+        NOT_LOADABLE => {
+            "Pickles that their reader, or some reader of their key, cannot load, or that could not be understood"
+        }
+        NOT_TRANSCODED => "Pickles that no transcoding makes loadable for their reader",
+        INVALIDATIONS => "Copies in other namespaces deleted for coherence",
+        SUSPECTED => {
+            "Requests for what looks like a counter or a lock, of which each namespace has its own"
+        }
+        UNTAGGED => {
+            "Connections that made requests without a runtime tag that fits a namespace, by reason"
+        }
+        UNTAGGED_WRITES => {
+            "Writes refused because their connection has no runtime tag that fits a namespace"
+        }
+        CONNECTIONS => "Downstream connections",
+        WORKER_CONNECTIONS => "Downstream connections by the worker thread that serves them",
+        WORKER_RELOADING => {
+            "1 while a worker thread waits to take a configuration over, until requests under way are answered"
+        }
+        LOOKS_APART => {
+            "Values looked at on another thread than their worker's, as the look takes long"
+        }
+        LOOKS_APART_BYTES => {
+            "Values that are being looked at on another thread than their worker's"
+        }
+        REFUSED => "Downstream connections turned away at max_connections",
+        CLOSED => "Downstream connections that picklegate closed, by reason",
+        HANDSHAKE_FAILURES => "Downstream connections whose TLS handshake failed or took too long",
+        UPSTREAM_CONNECTIONS => "Established upstream connections",
+        UPSTREAM_REQUESTS => "Requests sent upstream, including deletes for coherence",
+        UPSTREAM_ERRORS => {
+            "Requests that an upstream did not answer, including those answered as misses"
+        }
+        UPSTREAM_RECONNECTS => "Upstream connections that were lost",
+        UPSTREAM_FAILURES => "Upstream connections that failed or could not be made, by reason",
+        UPSTREAM_IN_FLIGHT => "Requests sent upstream and not yet answered",
+        ROLLOUT => "Share of a rule's keys that is isolated",
+        MODE => "1 for the mode that a rule is in",
+        GENERATION => "Configurations loaded since the start",
+        LAST_SUCCESS => "When the configuration was last loaded",
+        FAILURES => "Configurations that were not taken over",
+        LAST_SUCCESSFUL => {
+            "1 if the last configuration was taken over, 0 if an older one serves on"
+        }
+        HASH => "A hash of the configuration files, equal for equal files; absent without a file",
+        LOG_DROPPED => "Lines of the log that were dropped because nobody read them in time",
+        BUILD_INFO => "Always 1; the version is in its label",
+        _ => return None,
+    })
 }

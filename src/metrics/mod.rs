@@ -11,7 +11,7 @@ mod registry;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use durations::Durations;
-pub use families::{FAMILIES, Family};
+pub use families::meaning;
 pub use publisher::{Condition, Failure, Failures, Gauges, Labels, Publisher};
 pub use registry::{Names, Registry};
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use metrics::{Label, counter, gauge};
+use strum::VariantArray as _;
 
 use super::durations::Durations;
 use super::families::{
@@ -58,7 +59,8 @@ impl Labels {
 }
 
 /// A reason why an upstream connection failed, or could not be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Failure {
     /// The server, or the name service, said no.
     Connect,
@@ -74,31 +76,8 @@ pub enum Failure {
     Reply,
 }
 
-impl Failure {
-    /// Reasons in the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Connect,
-        Self::ConnectTimeout,
-        Self::Login,
-        Self::RequestTimeout,
-        Self::Lost,
-        Self::Reply,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Login => "login",
-            Self::RequestTimeout => "request_timeout",
-            Self::Lost => "lost",
-            Self::Reply => "reply",
-        }
-    }
-}
-
 /// Failures by reason.
-pub type Failures = [u64; Failure::ALL.len()];
+pub type Failures = [u64; Failure::VARIANTS.len()];
 
 /// The state of one lane.
 #[derive(Debug, Clone, Default)]
@@ -342,12 +321,12 @@ impl Publisher {
             ] {
                 add_from_zero(family, more, &labels);
             }
-            for why in Failure::ALL {
+            for &why in Failure::VARIANTS {
                 let more = lane.failures[why as usize] - old.failures[why as usize];
                 add_from_zero(
                     UPSTREAM_FAILURES,
                     more,
-                    &[labels[0], ("reason", why.name())],
+                    &[labels[0], ("reason", why.into())],
                 );
             }
             // Several lanes and workers share a gauge, so each adds its change.

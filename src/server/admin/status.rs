@@ -28,7 +28,7 @@ use crate::config::{Config, SETTINGS, Value, Word as _};
 use crate::policy::{Compiled, Identify, Untagged};
 
 /// Part of the status that a reload replaces.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(in crate::server) struct Status {
     version: &'static str,
     /// Unix time, in seconds.
@@ -40,7 +40,7 @@ pub(in crate::server) struct Status {
     upstream: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct Configuration {
     /// Configurations that were taken over since the start.
     generation: u32,
@@ -59,7 +59,7 @@ struct Failure {
     errors: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 struct Listener {
     listen: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,17 +97,7 @@ impl Status {
         let mut status = Self {
             version: env!("CARGO_PKG_VERSION"),
             started_at: now(),
-            config: Configuration {
-                generation: 0,
-                files: Vec::new(),
-                loaded_at: 0,
-                warnings: Vec::new(),
-                failure: None,
-            },
-            listeners: Vec::new(),
-            namespaces: Vec::new(),
-            rules: Vec::new(),
-            upstream: Vec::new(),
+            ..Self::default()
         };
         status.loaded(config);
         status
@@ -158,28 +148,23 @@ impl Status {
 }
 
 fn listener(listener: &crate::config::Listener) -> Listener {
-    let listen = listener.admission.name.to_string();
-    let tls = listener.tls.is_some();
+    let mut report = Listener {
+        listen: listener.admission.name.to_string(),
+        tls: listener.tls.is_some(),
+        ..Listener::default()
+    };
     match &listener.admission.identify {
-        Identify::Static(runtime) => Listener {
-            listen,
-            runtime: Some(runtime.to_string()),
-            identify: Vec::new(),
-            untagged: None,
-            tls,
-        },
-        Identify::Each { sources, untagged } => Listener {
-            listen,
-            runtime: None,
-            identify: sources.iter().map(|source| source.word()).collect(),
-            untagged: Some(match untagged {
+        Identify::Static(runtime) => report.runtime = Some(runtime.to_string()),
+        Identify::Each { sources, untagged } => {
+            report.identify = sources.iter().map(|source| source.word()).collect();
+            report.untagged = Some(match untagged {
                 Untagged::Refuse => "refuse".to_owned(),
                 Untagged::Pass => "pass".to_owned(),
                 Untagged::As(runtime) => runtime.to_string(),
-            }),
-            tls,
-        },
+            });
+        }
     }
+    report
 }
 
 fn rule(Compiled { rule, plans }: &Compiled) -> RuleReport {

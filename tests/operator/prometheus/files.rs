@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use picklegate::metrics::FAMILIES;
 use serde_json::Value;
 
 pub(crate) const ALERTS: &str = "deploy/prometheus/alerts.yml";
@@ -20,7 +19,6 @@ pub(crate) struct Family {
     pub(crate) kind: String,
     /// Empty, where it counts something.
     pub(crate) unit: String,
-    /// The code does not say them in one place: empty there.
     pub(crate) labels: BTreeSet<String>,
     pub(crate) meaning: String,
 }
@@ -65,37 +63,22 @@ pub(crate) fn is_series_of(families: &BTreeMap<String, Family>, name: &str) -> b
     families.contains_key(name) || part.is_some_and(|family| family.kind == "histogram")
 }
 
-// The code -------------------------------------------------------------------------
+// The page -------------------------------------------------------------------------
 
-/// All families that the code describes.
-pub(crate) fn described() -> BTreeMap<String, Family> {
-    let families = FAMILIES.iter().map(|family| {
-        let mut units = ["seconds", "bytes"].into_iter();
-        let unit = units.find(|unit| family.name.ends_with(&format!("_{unit}")));
-        let told = Family {
-            kind: family.kind.to_owned(),
-            unit: unit.unwrap_or_default().to_owned(),
-            labels: BTreeSet::new(),
-            meaning: family.meaning.to_owned(),
-        };
-        (family.name.to_owned(), told)
-    });
-    families.collect()
-}
-
-/// The labels of each family that a page of metrics has series of.
-pub(crate) fn labels_of(page: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let mut families: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+/// The type of each family on a page of metrics, and the labels of its series.
+pub(crate) fn on_page(page: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let mut families: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
     let mut family = "";
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
-            family = rest.split(' ').next().unwrap_or_default();
-            families.entry(family.to_owned()).or_default();
+            let kind;
+            (family, kind) = rest.split_once(' ').expect("a name and a type");
+            families.insert(family.to_owned(), (kind.to_owned(), BTreeSet::new()));
         } else if let Some((_, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) {
             // No value here has such a sign.
             let names = labels.split('"').step_by(2);
             let names = names.filter_map(|name| name.trim_start_matches(',').strip_suffix('='));
-            let of = families.get_mut(family).expect("its type was told");
+            let (_, of) = families.get_mut(family).expect("its type was told");
             of.extend(names.filter(|name| *name != "le").map(str::to_owned));
         }
     }

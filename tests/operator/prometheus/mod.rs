@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use picklegate::metrics::meaning;
 use picklegate::pickle::Reason;
 
 use crate::support;
 use crate::support::toml::Toml;
-use files::{Family, RULES};
+use files::RULES;
 use fleet::Fleet;
 use server::{Prometheus, shortened};
 
@@ -115,7 +116,7 @@ fn every_alert_says_what_it_means_and_what_to_do() {
 
 #[test]
 fn rules_and_dashboard_name_what_there_is() {
-    let families = files::described();
+    let families = files::table();
     let records = files::records();
     for path in RULES
         .into_iter()
@@ -130,25 +131,17 @@ fn rules_and_dashboard_name_what_there_is() {
 
 #[test]
 fn the_table_has_every_family_as_the_code_describes_it() {
-    let described = files::described();
     let table = files::table();
-    assert!(!described.is_empty());
-    let told = |families: &BTreeMap<String, Family>| -> Vec<String> {
-        let lines = families.iter();
-        lines
-            .map(|(name, family)| {
-                let Family {
-                    kind,
-                    unit,
-                    meaning,
-                    ..
-                } = family;
-                format!("{name}: {kind}, {unit:?}, {meaning}")
-            })
-            .collect()
-    };
-    assert_eq!(told(&table), told(&described));
-    for (name, family) in &described {
+    assert!(!table.is_empty());
+    for (name, family) in &table {
+        assert_eq!(
+            meaning(name),
+            Some(family.meaning.as_str()),
+            "{name} in the table"
+        );
+        let mut units = ["seconds", "bytes"].into_iter();
+        let unit = units.find(|unit| name.ends_with(&format!("_{unit}")));
+        assert_eq!(family.unit, unit.unwrap_or_default(), "{name}'s unit");
         assert_eq!(
             name.ends_with("_total"),
             family.kind == "counter",
@@ -166,19 +159,19 @@ fn the_guide_says_why_values_are_not_loadable() {
 }
 
 #[test]
-fn the_table_has_the_labels_of_each_family() {
+fn the_table_has_the_type_and_the_labels_of_each_family() {
     if is_memcached_missing() {
         return;
     }
     let table = files::table();
     let mut fleet = Fleet::start();
-    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut seen = BTreeMap::new();
     let admins = fleet.admins();
     await_none_left(&mut fleet, || {
         for admin in &admins {
             let (status, page) = server::http(admin, "/metrics");
             assert_eq!(status, 200);
-            seen.extend(files::labels_of(&page));
+            seen.extend(files::on_page(&page));
         }
         table
             .keys()
@@ -187,7 +180,7 @@ fn the_table_has_the_labels_of_each_family() {
     });
     let listed = table
         .into_iter()
-        .map(|(name, family)| (name, family.labels));
+        .map(|(name, family)| (name, (family.kind, family.labels)));
     assert_eq!(listed.collect::<BTreeMap<_, _>>(), seen);
 }
 
