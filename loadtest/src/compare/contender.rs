@@ -1,9 +1,10 @@
 //! The contenders: how each is configured and started, with a memcached of its own so
 //! that what it makes memcached do is its own, too.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use strum::{Display, IntoStaticStr, VariantArray};
 
 use super::CompareError;
 use super::process::{Spawned, find, free_port};
@@ -14,57 +15,33 @@ const START: Duration = Duration::from_secs(10);
 /// Bound on a start under valgrind.
 const START_SLOWLY: Duration = Duration::from_mins(1);
 
-/// A way to reach memcached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A way to reach memcached, in the order in which they are told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub(super) enum Kind {
     Direct,
     Picklegate,
     /// Without namespaces or looking at values.
+    #[strum(serialize = "picklegate shared")]
     PicklegateShared,
     /// Unix sockets on both sides.
+    #[strum(serialize = "picklegate unix")]
     PicklegateUnix,
     /// Built without what counts every request.
+    #[strum(serialize = "picklegate uncounted")]
     PicklegateUncounted,
     Twemproxy,
     Haproxy,
     /// memcached's own, passing on everything.
+    #[strum(serialize = "memcached proxy")]
     MemcachedProxy,
     Forwarder,
 }
 
 impl Kind {
-    /// All of them, in the order in which they are told of.
-    pub(super) const ALL: [Self; 9] = [
-        Self::Direct,
-        Self::Picklegate,
-        Self::PicklegateShared,
-        Self::PicklegateUnix,
-        Self::PicklegateUncounted,
-        Self::Twemproxy,
-        Self::Haproxy,
-        Self::MemcachedProxy,
-        Self::Forwarder,
-    ];
-
     /// The name that people use.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Picklegate => "picklegate",
-            Self::PicklegateShared => "picklegate shared",
-            Self::PicklegateUnix => "picklegate unix",
-            Self::PicklegateUncounted => "picklegate uncounted",
-            Self::Twemproxy => "twemproxy",
-            Self::Haproxy => "haproxy",
-            Self::MemcachedProxy => "memcached proxy",
-            Self::Forwarder => "forwarder",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        self.into()
     }
 }
 
@@ -173,12 +150,12 @@ async fn start_memcached(shop: &Workshop, kind: Kind) -> Result<(Spawned, Target
     let mut args = memcached_args();
     let target = if kind == Kind::PicklegateUnix {
         let socket = shop.directory.join("memcached.sock");
-        args.extend(["-s".to_owned(), socket.display().to_string()]);
-        target(&format!("unix:{}", socket.display()))?
+        let socket = socket.display().to_string();
+        args.extend(words(["-s", &socket]));
+        target(&format!("unix:{socket}"))?
     } else {
-        let port = free_port().map_err(CompareError::Io)?;
-        args.extend(["-l", "127.0.0.1", "-p"].map(String::from));
-        args.push(port.to_string());
+        let port = free_port()?;
+        args.extend(words(["-l", "127.0.0.1", "-p", &port.to_string()]));
         tcp(port)?
     };
     let name = format!("memcached behind {kind}");
@@ -194,62 +171,57 @@ fn start_proxy(
     command: Option<&[String]>,
 ) -> Result<(Spawned, Target), CompareError> {
     let listen = if kind == Kind::PicklegateUnix {
-        target(&format!(
-            "unix:{}",
-            shop.directory.join("picklegate.sock").display()
-        ))?
+        let socket = shop.directory.join("picklegate.sock");
+        target(&format!("unix:{}", socket.display()))?
     } else {
-        tcp(free_port().map_err(CompareError::Io)?)?
+        tcp(free_port()?)?
     };
     let file = shop
         .directory
         .join(format!("{}.conf", kind.name().replace(' ', "-")));
-    let side_port = free_port().map_err(CompareError::Io)?;
+    let side_port = free_port()?;
+    let config = file.display().to_string();
     let (program, text, args) = match kind {
-        Kind::Twemproxy => (installed("nutcracker")?, twemproxy(&listen, server), {
+        Kind::Twemproxy => {
             let port = side_port.to_string();
-            let file = file.display().to_string();
-            ["-m", "16384", "-a", "127.0.0.1", "-s", &port, "-c", &file]
-                .map(String::from)
-                .into()
-        }),
-        Kind::Haproxy => (installed("haproxy")?, haproxy(&listen, server), {
-            vec![
-                "-db".to_owned(),
-                "-f".to_owned(),
-                file.display().to_string(),
-            ]
-        }),
+            let args = ["-m", "16384", "-a", "127.0.0.1", "-s", &port, "-c", &config];
+            (
+                installed("nutcracker")?,
+                twemproxy(&listen, server),
+                words(args),
+            )
+        }
+        Kind::Haproxy => {
+            let args = words(["-db", "-f", &config]);
+            (installed("haproxy")?, haproxy(&listen, server), args)
+        }
         Kind::MemcachedProxy => {
             let program = shop.memcached_proxy.clone();
             let program = program.ok_or(CompareError::NotInstalled(kind.name()))?;
             let mut args = memcached_args();
-            args.extend(["-l".to_owned(), listen.to_string()]);
-            args.extend(["-o".to_owned(), format!("proxy_config={}", file.display())]);
+            let proxy_config = format!("proxy_config={config}");
+            args.extend(words(["-l", &listen.to_string(), "-o", &proxy_config]));
             (program, memcached_proxy(server), args)
         }
-        Kind::Forwarder => (shop.loadtest.clone(), String::new(), {
-            let (listen, server) = (listen.to_string(), server.to_string());
-            ["forward", "--listen", &listen, "--upstream", &server]
-                .map(String::from)
-                .into()
-        }),
-        _ => (
-            shop.picklegate_for(kind)?.to_owned(),
-            picklegate(kind, &listen, server, side_port),
-            {
-                vec![
-                    "serve".to_owned(),
-                    "--config".to_owned(),
-                    file.display().to_string(),
-                ]
-            },
-        ),
+        Kind::Forwarder => {
+            let (from, to) = (listen.to_string(), server.to_string());
+            let args = words(["forward", "--listen", &from, "--upstream", &to]);
+            (shop.loadtest.clone(), String::new(), args)
+        }
+        _ => {
+            let program = shop.picklegate_for(kind)?.to_owned();
+            let text = picklegate(kind, &listen, server, side_port);
+            (program, text, words(["serve", "--config", &config]))
+        }
     };
-    std::fs::write(&file, text).map_err(CompareError::Io)?;
+    std::fs::write(&file, text)?;
     let (program, args) = under(command, program, args);
     let proxy = Spawned::start(kind.name(), &program, args, &shop.directory)?;
     Ok((proxy, listen))
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).into()
 }
 
 /// Puts a program behind the command that runs it, if any.

@@ -70,7 +70,7 @@ impl super::Bench {
         if let Some(proxy) = contender.proxy {
             proxy.stop(Signal::TERM).await?;
         }
-        let text = std::fs::read_to_string(&counts).map_err(CompareError::Io)?;
+        let text = std::fs::read_to_string(&counts)?;
         total(&text).ok_or_else(|| CompareError::Load(kind, "callgrind counted nothing".to_owned()))
     }
 }

@@ -19,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use strum::VariantArray as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
@@ -46,9 +47,9 @@ enum CompareError {
     #[error("cannot look at a process: {0}")]
     Process(#[from] procfs::ProcError),
     #[error(transparent)]
-    Target(TargetError),
+    Target(#[from] TargetError),
     #[error(transparent)]
-    Io(io::Error),
+    Io(#[from] io::Error),
     #[error("cannot plot: {0}")]
     Plot(String),
 }
@@ -99,7 +100,7 @@ struct Bench {
 }
 
 async fn measure(args: &Compare) -> Result<Results, CompareError> {
-    let directory = tempfile::tempdir().map_err(CompareError::Io)?;
+    let directory = tempfile::tempdir()?;
     let mut session = Session::new(args, directory.path())?;
     session.start_contenders().await?;
     for work in &work::CLOSED {
@@ -131,7 +132,7 @@ async fn measure(args: &Compare) -> Result<Results, CompareError> {
 
 impl Session {
     fn new(args: &Compare, directory: &Path) -> Result<Self, CompareError> {
-        let loadtest = std::env::current_exe().map_err(CompareError::Io)?;
+        let loadtest = std::env::current_exe()?;
         let memcached = args
             .memcached
             .clone()
@@ -182,7 +183,7 @@ impl Session {
 
     /// Starts all that can be had.
     async fn start_contenders(&mut self) -> Result<(), CompareError> {
-        for kind in Kind::ALL {
+        for &kind in Kind::VARIANTS {
             if let Some(program) = self.bench.shop.lacks(kind) {
                 let reason = format!("{kind}: {program} is not installed");
                 self.results.skipped.push(reason);

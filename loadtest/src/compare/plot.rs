@@ -26,7 +26,7 @@ const FONT: &str = "sans-serif";
 
 /// Draws what was measured into a directory, and says which files it made.
 pub(super) fn plot(results: &Results, directory: &Path) -> Result<Vec<PathBuf>, CompareError> {
-    std::fs::create_dir_all(directory).map_err(CompareError::Io)?;
+    std::fs::create_dir_all(directory)?;
     let closed: Vec<&WorkResult> = results
         .works
         .iter()

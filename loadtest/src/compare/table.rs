@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use strum::VariantArray as _;
+
 use super::contender::Kind;
 use super::ratio::{Bound, Spread};
 use super::results::{Claim, Figure, Results, WorkResult};
@@ -53,7 +55,7 @@ fn write_work(text: &mut String, work: &WorkResult) -> std::fmt::Result {
         "p99 us",
         "p99.9 us"
     )?;
-    for kind in Kind::ALL {
+    for &kind in Kind::VARIANTS {
         let Some(throughput) = work.spread(kind, Figure::Throughput) else {
             continue;
         };
