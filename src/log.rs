@@ -18,7 +18,6 @@ use tracing::field::Field;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder};
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -82,7 +81,7 @@ pub fn start(level: LevelFilter, asked: &str) {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .fmt_fields(format::debug_fn(write_field).delimited(" "))
-        .with_writer(lines);
+        .with_writer(move || lines.clone());
     tracing_subscriber::registry()
         .with(lines)
         .with(shown)
@@ -163,8 +162,8 @@ pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> &str {
 
 // What is written --------------------------------------------------------------
 
-/// The queue of the lines that were said.
-#[derive(Debug)]
+/// The queue of the lines that were said: one for each line.
+#[derive(Debug, Clone)]
 struct Lines {
     queue: NonBlocking,
     counts: Arc<Counts>,
@@ -194,22 +193,10 @@ impl Lines {
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
-
-    fn make_writer(&'a self) -> Line<'a> {
-        Line(self)
-    }
-}
-
-/// A line in the making.
-#[derive(Debug)]
-struct Line<'a>(&'a Lines);
-
-impl Write for Line<'_> {
+impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.counts.said.fetch_add(1, Ordering::Release);
-        self.0.queue.clone().write(line)
+        self.counts.said.fetch_add(1, Ordering::Release);
+        self.queue.write(line)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -423,7 +410,7 @@ mod tests {
         let refused = lines.queue.error_counter();
         let said = 20 * MAX_LINES;
         for _ in 0..said {
-            lines.make_writer().write_all(&[b'x'; 100]).unwrap();
+            lines.clone().write_all(&[b'x'; 100]).unwrap();
         }
         assert!(refused.dropped_lines() > 10 * MAX_LINES);
         let kept = said - refused.dropped_lines();

@@ -75,9 +75,17 @@ pub(crate) enum Command {
     /// Ask a running picklegate whether it serves, as health checks do
     Health(Health),
     /// Print the completion script for a shell
-    Completions(Completions),
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
     /// Write the manual pages
-    Man(Man),
+    Man {
+        /// The directory for the pages, one for each command
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+    },
 }
 
 /// Either a file or flags.
@@ -243,20 +251,6 @@ pub(crate) struct Health {
     /// Ask only whether the process runs, whatever its servers do
     #[arg(long)]
     pub(crate) live: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Completions {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub(crate) shell: Shell,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Man {
-    /// The directory for the pages, one for each command
-    #[arg(value_name = "DIRECTORY")]
-    pub(crate) directory: PathBuf,
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ mod pickles;
 mod serve;
 
 use std::panic;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use clap_complete::Shell;
 
 use crate::log;
 use crate::pickle::inventory;
@@ -45,8 +47,8 @@ fn run_parsed(cli: Cli) -> ExitCode {
         Command::Transcode(args) => pickles::transcode(&args),
         Command::Inventory => print(inventory::SCRIPT),
         Command::Health(args) => ask::health(&args),
-        Command::Completions(args) => completions(&args),
-        Command::Man(args) => man(&args),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => man(&directory),
     };
     let (code, message) = match done {
         Ok(()) => {
@@ -64,14 +66,13 @@ fn run_parsed(cli: Cli) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn completions(args: &args::Completions) -> Result<(), Failure> {
+fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "picklegate", &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), "picklegate", &mut script);
     write(&script)
 }
 
-fn man(args: &args::Man) -> Result<(), Failure> {
-    let directory = &args.directory;
+fn man(directory: &Path) -> Result<(), Failure> {
     clap_mangen::generate_to(Cli::command(), directory)
         .map_err(|error| usage(format!("{}: {error}", directory.display())))
 }

@@ -1,7 +1,7 @@
 //! Limit of open files. Every connection takes a descriptor, and a process without a free
 //! one cannot even accept a client to refuse it.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rlimit::Resource;
 
 use crate::config::Config;
 
@@ -31,21 +31,8 @@ pub(in crate::server) fn room_for_clients(config: &Config) -> usize {
 
 /// Raises the limit to `wanted`, or as far as allowed, and returns it. Never lowers it.
 fn raise(wanted: u64) -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let is = current.unwrap_or(u64::MAX);
-    if is >= wanted {
-        return is;
-    }
-    let most = maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    let raised = Rlimit {
-        current: Some(most),
-        maximum,
-    };
-    match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => most,
-        Err(error) => {
-            tracing::warn!(%error, "the limit of open files cannot be raised");
-            is
-        }
-    }
+    rlimit::increase_nofile_limit(wanted).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+        Resource::NOFILE.get_soft().unwrap_or(u64::MAX)
+    })
 }
