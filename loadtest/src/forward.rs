@@ -13,9 +13,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 
 /// Forwards until it is ended.
 pub(crate) async fn forward(args: &Forward) -> Result<(), Failure> {
-    let listener = TcpListener::bind(&args.listen).await.map_err(Failure::no)?;
+    let listener = TcpListener::bind(&args.listen).await?;
     loop {
-        let (client, _) = listener.accept().await.map_err(Failure::no)?;
+        let (client, _) = listener.accept().await?;
         let server = args.upstream.clone();
         tokio::spawn(async move {
             // Either side may go at any time; then so does the other.

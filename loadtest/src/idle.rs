@@ -26,7 +26,7 @@ pub(crate) async fn idle(args: &Idle) -> Result<(), Failure> {
         held.push(connected.map_err(|error| Failure::No(format!("client {number}: {error}")))?);
     }
     println!("ready");
-    io::stdout().flush().map_err(Failure::no)?;
+    io::stdout().flush()?;
     tokio::time::sleep(args.seconds).await;
     drop(held);
     Ok(())

@@ -25,7 +25,7 @@ mod target;
 mod watch;
 mod workload;
 
-use std::fmt::Display;
+use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -40,9 +40,9 @@ pub(crate) enum Failure {
     Usage(String),
 }
 
-impl Failure {
-    /// Failure of a measurement.
-    pub(crate) fn no(error: impl Display) -> Self {
+/// Whatever fails is a measurement that failed, unless somebody knows better.
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Self {
         Self::No(error.to_string())
     }
 }
@@ -51,8 +51,7 @@ impl Failure {
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(Failure::no)?;
+        .build()?;
     runtime.block_on(command)
 }
 

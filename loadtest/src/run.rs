@@ -43,7 +43,7 @@ pub(crate) async fn run(args: &Run) -> Result<(), Failure> {
         .await
         .unwrap_or_else(|_| Err(Failure::No(format!("no end after {limit:?}"))))?;
     let report = Report::new(&tally, args.rate);
-    output(args.json.as_deref(), &report).map_err(Failure::no)?;
+    output(args.json.as_deref(), &report)?;
     if report.is_right() {
         return Ok(());
     }
@@ -86,9 +86,7 @@ async fn load(args: &Run, workload: Workload, limit: Duration) -> Result<Tally, 
     let progress = args.progress || io::stderr().is_terminal();
     let meter = |now| Meter::new(extent, &watched, progress, now);
     if args.plain {
-        return plain::drive(args, workload, meter)
-            .await
-            .map_err(Failure::no);
+        return Ok(plain::drive(args, workload, meter).await?);
     }
     let plan = Plan {
         workload: &workload,
@@ -101,7 +99,7 @@ async fn load(args: &Run, workload: Workload, limit: Duration) -> Result<Tally, 
         }),
         limit,
     };
-    drive::drive(&plan, meter).await.map_err(Failure::no)
+    Ok(drive::drive(&plan, meter).await?)
 }
 
 /// Writes every key, so that reads find it.

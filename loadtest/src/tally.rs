@@ -34,19 +34,21 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies(pub(crate) Histogram<u64>);
 
-impl Latencies {
-    pub(crate) fn new() -> Self {
+impl Default for Latencies {
+    fn default() -> Self {
         let histogram = Histogram::new_with_bounds(1, MAX_LATENCY_NS, 3);
         Self(histogram.expect("the bounds are constants and valid"))
     }
+}
 
+impl Latencies {
     fn record(&mut self, latency: Duration) {
         self.0.saturating_record(latency.as_nanos() as u64);
     }
 }
 
 /// The counts of the window, and of errors and wrong replies at any time.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub(crate) get: Latencies,
     pub(crate) set: Latencies,
@@ -64,21 +66,6 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn new() -> Self {
-        Self {
-            get: Latencies::new(),
-            set: Latencies::new(),
-            multiget: Latencies::new(),
-            missing_keys: 0,
-            errors: 0,
-            wrong: 0,
-            samples: Vec::new(),
-            elapsed: Duration::ZERO,
-            cpu_ns: BTreeMap::new(),
-            behind: 0,
-        }
-    }
-
     /// Requests answered in the window.
     pub(crate) fn requests(&self) -> u64 {
         self.get.0.len() + self.set.0.len() + self.multiget.0.len()
@@ -136,7 +123,7 @@ impl Meter {
             Extent::Requests(requests) => (now, None, requests),
         };
         Self {
-            tally: Tally::new(),
+            tally: Tally::default(),
             phase: Phase::Warmup,
             opens,
             closes,
@@ -229,7 +216,7 @@ impl Progress {
         Self {
             started: now,
             last: now,
-            latencies: Latencies::new(),
+            latencies: Latencies::default(),
         }
     }
 

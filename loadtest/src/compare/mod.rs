@@ -56,20 +56,20 @@ enum CompareError {
 
 /// Compares, prints, and leaves the files that were asked for.
 pub(crate) async fn compare(args: &Compare) -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::no)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::no)?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     // Dropping the measurement ends every process that it started.
     let results = tokio::select! {
-        results = measure(args) => results.map_err(Failure::no)?,
+        results = measure(args) => results?,
         _ = interrupt.recv() => return Err(Failure::No("interrupted".to_owned())),
         _ = terminate.recv() => return Err(Failure::No("terminated".to_owned())),
     };
     println!("{}", table::text(&results));
     if let Some(path) = &args.json {
-        let json = serde_json::to_string_pretty(&results).map_err(Failure::no)?;
-        std::fs::write(path, json).map_err(Failure::no)?;
+        let json = serde_json::to_string_pretty(&results)?;
+        std::fs::write(path, json)?;
     }
-    let plots = plot::plot(&results, &args.plots).map_err(Failure::no)?;
+    let plots = plot::plot(&results, &args.plots)?;
     for path in plots {
         println!("{}", path.display());
     }

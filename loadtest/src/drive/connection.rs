@@ -49,7 +49,7 @@ impl Connection {
             socket,
             target,
             position,
-            checker: Checker::new(),
+            checker: Checker::default(),
             owed: VecDeque::new(),
             due: VecDeque::new(),
             unsent: Vec::new(),

@@ -21,8 +21,9 @@ const CHECKED_BYTES: usize = 64;
 #[error("no reply to {0:?}: {1:?}")]
 pub(crate) struct Unframed(pub(crate) Op, pub(crate) String);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
+    #[default]
     Line,
     /// In a value: `seen` of it and its "\r\n" have come. `key` is whose it
     /// is, if it is owed.
@@ -34,7 +35,7 @@ enum Phase {
 }
 
 /// The progress of the reply in hand.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Checker {
     phase: Phase,
     /// The beginning of a line that is not yet whole.
@@ -53,16 +54,6 @@ enum Line {
 }
 
 impl Checker {
-    pub(crate) fn new() -> Self {
-        Self {
-            phase: Phase::Line,
-            line: Vec::new(),
-            found: 0,
-            owed: Vec::new(),
-            wrong: None,
-        }
-    }
-
     /// Takes what belongs to the reply owed. All of the input is taken unless
     /// the reply is whole.
     pub(crate) fn feed(
@@ -289,7 +280,7 @@ mod tests {
         let cuts = (0..=reply.len()).map(|cut| vec![&reply[..cut], &reply[cut..]]);
         let bytes = std::iter::once(reply.chunks(1).collect());
         let mut outcomes = cuts.chain(bytes).map(|parts| {
-            let mut checker = Checker::new();
+            let mut checker = Checker::default();
             let (mut taken, mut outcome) = (0, None);
             for part in parts.into_iter().filter(|part| !part.is_empty()) {
                 assert_eq!(outcome, None, "the reply was whole too early");
@@ -393,7 +384,7 @@ mod tests {
         let mut both = values(&keyspace, &[1]);
         let first = both.len();
         both.extend_from_slice(b"STORED\r\n");
-        let mut checker = Checker::new();
+        let mut checker = Checker::default();
         let one = checker.feed(&keyspace, Op::Get(1), &both).unwrap();
         assert_eq!(one, (first, Some(Outcome::Hit)));
         let two = checker.feed(&keyspace, Op::Set(2), &both[first..]).unwrap();
@@ -408,11 +399,15 @@ mod tests {
             b"END\n",
             b"VALUE k 0 99999999999999999999\r\n",
         ] {
-            assert!(Checker::new().feed(&keyspace, Op::Get(0), bytes).is_err());
+            assert!(
+                Checker::default()
+                    .feed(&keyspace, Op::Get(0), bytes)
+                    .is_err()
+            );
         }
         let endless = vec![b'x'; MAX_LINE_BYTES + 1];
         assert!(
-            Checker::new()
+            Checker::default()
                 .feed(&keyspace, Op::Get(0), &endless)
                 .is_err()
         );

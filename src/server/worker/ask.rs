@@ -1,7 +1,6 @@
 //! Asks all workers, and waits for none that is stuck.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -46,21 +45,16 @@ pub(in crate::server) async fn ask<'w, T>(
 /// The sums of all workers, as `STAT` lines.
 pub(super) async fn statistics(workers: &[Mailbox]) -> Vec<u8> {
     let mut lines = format!("STAT version {}\r\n", env!("CARGO_PKG_VERSION"));
-    let summaries = match ask(workers.iter(), Message::Summary).await {
-        Ok(summaries) => summaries,
-        Err(silent) => {
-            // Writing to a String cannot fail.
-            let _ = write!(lines, "STAT unknown {silent}\r\n");
-            Vec::new()
+    match ask(workers.iter(), Message::Summary).await {
+        Ok(summaries) => {
+            let mut sums = BTreeMap::new();
+            for (name, count) in summaries.into_iter().flatten() {
+                *sums.entry(name).or_insert(0) += count;
+            }
+            let sums = sums.iter();
+            lines.extend(sums.map(|(name, count)| format!("STAT {name} {count}\r\n")));
         }
-    };
-    let mut sums = BTreeMap::new();
-    for (name, count) in summaries.into_iter().flatten() {
-        *sums.entry(name).or_insert(0) += count;
-    }
-    for (name, count) in sums {
-        // Writing to a String cannot fail.
-        let _ = write!(lines, "STAT {name} {count}\r\n");
+        Err(silent) => lines.extend([format!("STAT unknown {silent}\r\n")]),
     }
     lines.into_bytes()
 }

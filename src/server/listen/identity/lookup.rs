@@ -2,7 +2,7 @@
 //! searches for others take turns with that.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -79,10 +79,9 @@ struct Desk {
 impl Desk {
     fn serve(mut self, questions: &Receiver<Question>) {
         loop {
-            match self.next(questions) {
-                Ok(Some(question)) => self.take(question),
-                Ok(None) => {}
-                Err(RecvTimeoutError::Timeout) => self.pause = None,
+            match questions.recv_timeout(self.patience()) {
+                Ok(question) => self.take(question),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             for question in questions.try_iter().take(QUESTIONS_PER_TURN) {
@@ -92,24 +91,15 @@ impl Desk {
         }
     }
 
-    /// Waits for a question, unless there is something else to do.
-    fn next(&self, questions: &Receiver<Question>) -> Result<Option<Question>, RecvTimeoutError> {
-        let now = Instant::now();
-        match self.pause {
-            _ if self.search.is_some() => {}
-            _ if self.waiting.is_empty() => {
-                let question = questions.recv();
-                return question
-                    .map(Some)
-                    .map_err(|_| RecvTimeoutError::Disconnected);
-            }
-            Some(until) if until > now => return questions.recv_timeout(until - now).map(Some),
-            _ => {}
-        }
-        match questions.try_recv() {
-            Ok(question) => Ok(Some(question)),
-            Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
+    /// The time to wait for a question before there is something else to do.
+    fn patience(&self) -> Duration {
+        if self.search.is_some() {
+            Duration::ZERO
+        } else if self.waiting.is_empty() {
+            Duration::MAX
+        } else {
+            let until = self.pause.unwrap_or_else(Instant::now);
+            until.saturating_duration_since(Instant::now())
         }
     }
 

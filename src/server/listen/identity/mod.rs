@@ -69,6 +69,7 @@ impl Reception {
         let process = peer.flatten().map(|peer| self.processes.look_up(peer));
         let mut input = Vec::new();
         let mut told = Told::default();
+        let mut tell = |source, runtime| told.tell(Tag { runtime, source });
         // One deadline for header and handshake, so that a slow header buys no time.
         let deadline = Instant::now() + tls::HANDSHAKE_TIMEOUT;
         if admission.asks(Source::ProxyProtocol) {
@@ -82,10 +83,7 @@ impl Reception {
                 Err(tls::too_slow().into())
             };
             match read.unwrap_or_else(too_slow) {
-                Ok(Some(runtime)) => told.tell(Tag {
-                    runtime,
-                    source: Source::ProxyProtocol,
-                }),
+                Ok(Some(runtime)) => tell(Source::ProxyProtocol, runtime),
                 Ok(None) => {}
                 // Health checks connect and close: nothing to complain of.
                 Err(HeaderError::Closed) => return,
@@ -110,10 +108,7 @@ impl Reception {
             if admission.asks(Source::Certificate) {
                 match client.certified_tag() {
                     Ok(None) => {}
-                    Ok(Some(runtime)) => told.tell(Tag {
-                        runtime,
-                        source: Source::Certificate,
-                    }),
+                    Ok(Some(runtime)) => tell(Source::Certificate, runtime),
                     Err(error) => complaints.untagged(&error),
                 }
             }
@@ -121,10 +116,7 @@ impl Reception {
         if let Some(process) = process
             && let Some(runtime) = process.tag().await
         {
-            told.tell(Tag {
-                runtime,
-                source: Source::Process,
-            });
+            tell(Source::Process, runtime);
         }
         seat.take(client, told, input);
     }

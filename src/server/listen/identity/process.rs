@@ -273,16 +273,13 @@ impl Processes {
         }
         let asked = search.wanted.values().take(ASKED_PER_STEP);
         let asked: Vec<_> = asked.map(|one| (one.socket.inode, one.ends)).collect();
-        let is_closed = |&(_, ends): &(u64, Ends)| self.find(ends).is_none();
-        let closed: Vec<u64> = asked
-            .into_iter()
-            .filter(is_closed)
-            .map(|(at, _)| at)
-            .collect();
-        let closed = closed
-            .into_iter()
-            .filter_map(|inode| search.wanted.remove(&inode));
-        found.extend(closed.map(|one| (one.who, None)));
+        for (inode, ends) in asked {
+            if self.find(ends).is_none()
+                && let Some(closed) = search.wanted.remove(&inode)
+            {
+                found.push((closed.who, None));
+            }
+        }
         if search.pids.is_empty() {
             for (_, one) in search.wanted.drain() {
                 tracing::debug!(ends = ?one.ends, "no process in view has the peer's socket");
