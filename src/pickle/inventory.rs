@@ -11,6 +11,7 @@ use flate2::read::GzDecoder;
 use foldhash::{HashMap, HashSet};
 use serde::Deserialize;
 
+use super::facts::Words;
 use super::names::{first_part, is_in};
 
 /// The script that makes an inventory: run by Python 2.7, or 3.6 and later, it
@@ -58,6 +59,8 @@ pub struct Inventory {
     modules: HashMap<Box<[u8]>, Module>,
     /// The facts of classes and functions, in the script's words.
     facts: Vec<Box<str>>,
+    /// Which of the facts are those of a model of Django, by its label.
+    models: HashMap<Box<[u8]>, u32>,
     /// The packages that were imported with all that is in them.
     walked: Vec<Box<[u8]>>,
     /// What may hold more in spite of that: it makes its contents up, or could not
@@ -125,6 +128,17 @@ struct Listing {
     facts_of: HashMap<String, String>,
     #[serde(default)]
     owners: HashMap<String, Box<str>>,
+}
+
+/// What an inventory says of a name in a module that it lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed<'i> {
+    /// It is not there, or may be.
+    No,
+    /// It is there.
+    Yes,
+    /// It is there, and this is what pickles ask of it.
+    Facts(&'i str),
 }
 
 /// Read first, so that another format is called that.
@@ -213,8 +227,14 @@ impl Inventory {
         let doubtful = listing.errors.keys().chain(&listing.open);
         let frameworks = listing.distributions.into_iter();
         let owners = listing.owners.into_iter();
+        let labels = listing
+            .facts
+            .iter()
+            .enumerate()
+            .filter_map(|(number, facts)| Some((key(Words(facts).model_label()?), number as u32)));
         Ok(Self {
             python: (major, minor),
+            models: labels.collect(),
             frameworks: frameworks
                 .filter_map(|(name, version)| Some((name.into(), series(&version)?)))
                 .collect(),
@@ -251,6 +271,23 @@ impl Inventory {
     pub fn facts(&self, module: &[u8], name: &[u8]) -> Option<&str> {
         let entry = self.modules.get(module)?.names.get(name)?;
         Some(&self.facts[entry.facts? as usize])
+    }
+
+    /// What is listed of a name; `None` if its module is not.
+    pub(super) fn listed(&self, module: &[u8], name: &[u8]) -> Option<Listed<'_>> {
+        let entry = self.modules.get(module)?.names.get(name);
+        Some(match entry.map(|entry| entry.facts) {
+            None => Listed::No,
+            Some(None) => Listed::Yes,
+            Some(Some(facts)) => Listed::Facts(&self.facts[facts as usize]),
+        })
+    }
+
+    /// The facts of a model of Django, by its application and its name.
+    pub(super) fn model(&self, [app, name]: [&[u8]; 2]) -> Option<&str> {
+        let label = [app, b".", name].concat();
+        let facts = self.models.get(label.as_slice())?;
+        Some(&self.facts[*facts as usize])
     }
 
     /// Whether `name` can be loaded from `module`. A dotted name is that of a

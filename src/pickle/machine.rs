@@ -248,7 +248,7 @@ impl Machine {
         let container = self.top()?;
         let fits = match container.kind {
             Kind::Object | Kind::Stated => {
-                observer.grown(container);
+                observer.grown(op, container);
                 true
             }
             Kind::List => matches!(op, APPEND | APPENDS),

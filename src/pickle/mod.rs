@@ -3,6 +3,7 @@
 
 mod denied;
 mod extensions;
+mod facts;
 mod firewall;
 mod flaw;
 mod inflate;
@@ -15,6 +16,8 @@ mod opcode;
 mod operands;
 mod paths;
 mod pause;
+mod pool;
+mod proof;
 mod reader;
 mod reason;
 mod rules;
@@ -29,8 +32,9 @@ pub use firewall::{Firewall, ListError, Refused, Role};
 pub use flaw::{Broken, Flaw};
 pub use inflate::{InflateError, InflateLimits, Inflater};
 pub use pause::Pause;
+pub use pool::Pool;
 pub use reader::Reader;
-pub use reason::{Doubt, Reason};
+pub use reason::{Doubt, Lack, Reason, Refusal};
 pub use scan::{GlobalRef, Outermost, Roles, Scan, Scanner, Writer};
 pub use sniff::{Encoding, Header, SNIFF_BYTES, Sniffer};
 pub use tree::{NotPlain, tree_bytes};

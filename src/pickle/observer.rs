@@ -55,7 +55,7 @@ pub(super) trait Observer {
     /// Keys and values by turns, put into a dict.
     fn pairs(&mut self, _dict: Node, _pairs: &[Node], _pickle: &[u8]) {}
     /// Something is put into an object by APPEND, SETITEM, ADDITEMS and the like.
-    fn grown(&mut self, _object: Node) {}
+    fn grown(&mut self, _op: u8, _object: Node) {}
     /// Items, put at the end of a list.
     fn append(&mut self, _list: Node, _items: &[Node]) {}
     /// PROTO.

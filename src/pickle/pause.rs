@@ -57,8 +57,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::pickle::transcode::{Form, Pool, Transcoder};
-    use crate::pickle::{Extensions, InflateLimits, Inflater, Reader, Scanner};
+    use crate::pickle::transcode::{Form, Transcoder};
+    use crate::pickle::{Extensions, InflateLimits, Inflater, Pool, Reader, Scanner};
 
     thread_local! {
         static PAUSES: Cell<usize> = const { Cell::new(0) };

@@ -7,6 +7,9 @@ use super::inventory::Inventory;
 use super::names::{PythonVersion, Versions};
 use super::sniff::Header;
 
+/// The newest version that the tables know.
+const NEWEST: (u64, u64) = (3, 15);
+
 /// Django's major and minor version.
 pub(super) type Series = (u16, u16);
 
@@ -18,6 +21,8 @@ pub struct Reader {
     /// The versions that it may be: several where the tag leaves the minor
     /// version open. A value is only unloadable if it is for all of them.
     versions: Versions,
+    /// It is surely later than the newest version that the tables know.
+    later: bool,
     /// Django's series, if its tag says it; in one byte each, for there is a
     /// reader in every session.
     django: Option<(u8, u8)>,
@@ -28,6 +33,7 @@ impl Reader {
     pub const NEWEST: Self = Self {
         max_protocol: 5,
         versions: Versions::ALL,
+        later: false,
         django: None,
     };
 
@@ -45,9 +51,11 @@ impl Reader {
             (3, None) => Versions::PY3,
             (major, minor) => Versions::only(PythonVersion::of(major, minor.unwrap_or(0))),
         };
+        let later = minor.is_some_and(|minor| (major, minor) > NEWEST);
         Self {
             max_protocol,
             versions,
+            later,
             django: None,
         }
     }
@@ -90,6 +98,7 @@ impl Reader {
         Self {
             max_protocol: self.max_protocol.max(other.max_protocol),
             versions: self.versions | other.versions,
+            later: self.later && other.later,
             django: self.django.filter(|_| self.django == other.django),
         }
     }
@@ -110,6 +119,22 @@ impl Reader {
             Some(_) => Verdict::NotLookedAt,
             None => Verdict::Unknown,
         }
+    }
+
+    /// The versions that it may be, or is taken for.
+    pub(super) fn versions(self) -> Versions {
+        self.versions
+    }
+
+    /// The same, if it is one of these.
+    #[must_use]
+    pub(super) fn only(self, versions: Versions) -> Self {
+        Self { versions, ..self }
+    }
+
+    /// Whether it is surely later than the newest version that the tables know.
+    pub(super) fn is_later(self) -> bool {
+        self.later
     }
 
     /// Whether it is surely one of these.

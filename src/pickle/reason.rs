@@ -55,6 +55,11 @@ pub enum Reason<'s> {
         module: &'s str,
         name: &'s str,
     },
+    Refused {
+        module: &'s str,
+        name: &'s str,
+        refusal: Refusal,
+    },
     Type {
         what: &'static str,
     },
@@ -69,6 +74,11 @@ pub enum Reason<'s> {
     Ambiguous {
         what: &'static str,
     },
+    Unproved {
+        module: &'s str,
+        name: &'s str,
+        lack: Lack,
+    },
 }
 
 impl<'s> Reason<'s> {
@@ -80,13 +90,15 @@ impl<'s> Reason<'s> {
             | Self::Classic { module, name }
             | Self::Bytes { module, name }
             | Self::State { module, name }
+            | Self::Refused { module, name, .. }
+            | Self::Unproved { module, name, .. }
             | Self::Doubtful { module, name, .. } => Some((module, name)),
             _ => None,
         }
     }
 
     /// All names, in the order of [`Reason::index`].
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "protocol",
         "persistent_id",
         "buffer",
@@ -99,6 +111,7 @@ impl<'s> Reason<'s> {
         "script_global",
         "doubtful_global",
         "ambiguous_type",
+        "unproved_global",
     ];
 
     /// The index of its name.
@@ -111,11 +124,16 @@ impl<'s> Reason<'s> {
             Self::ByteString { .. } => 4,
             Self::Digits { .. } => 5,
             Self::Missing { .. } => 6,
-            Self::Classic { .. } | Self::Bytes { .. } | Self::State { .. } | Self::Type { .. } => 7,
+            Self::Classic { .. }
+            | Self::Bytes { .. }
+            | Self::State { .. }
+            | Self::Refused { .. }
+            | Self::Type { .. } => 7,
             Self::Framework { .. } => 8,
             Self::Script { .. } => 9,
             Self::Doubtful { .. } => 10,
             Self::Ambiguous { .. } => 11,
+            Self::Unproved { .. } => 12,
         }
     }
 
@@ -125,7 +143,8 @@ impl<'s> Reason<'s> {
             Self::Extension { .. }
             | Self::Script { .. }
             | Self::Doubtful { .. }
-            | Self::Ambiguous { .. } => Verdict::Unknown,
+            | Self::Ambiguous { .. }
+            | Self::Unproved { .. } => Verdict::Unknown,
             _ => Verdict::Unloadable,
         }
     }
@@ -196,6 +215,12 @@ impl fmt::Display for Reason<'_> {
                     "{module}.{name} has no __dict__ in this reader to take a state"
                 )
             }
+            Self::Refused {
+                module,
+                name,
+                refusal,
+            } => write!(f, "{module}.{name} {refusal}"),
+            Self::Unproved { module, name, lack } => write!(f, "{}", lack.of(module, name)),
             Self::Doubtful { module, doubt, .. } => {
                 let top = module.split('.').next().unwrap_or(module);
                 match doubt {
@@ -223,4 +248,77 @@ pub enum Doubt {
     Backport(Reader),
     /// A rule about it says why.
     Rule(&'static str),
+}
+
+/// What a reader's class or function refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs)] // The texts are their documentation.
+pub enum Refusal {
+    #[error("takes other arguments in this reader than the pickle gives")]
+    Arguments,
+    #[error("is no class in this reader, which the pickle makes an instance of")]
+    NoClass,
+    #[error("is an abstract class in this reader")]
+    Abstract,
+    #[error("has another built-in base in this reader")]
+    Base,
+    #[error("has no member of this value in this reader")]
+    NoMember,
+    #[error("takes no such state in this reader")]
+    State,
+    #[error("has no such slot in this reader")]
+    Slot,
+}
+
+/// What is not known of a class or a function, so that nothing proves what becomes of a
+/// value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lack {
+    /// Nothing is known of it in the reader's environment.
+    Reader,
+    /// Nothing is known of it in an environment that may have written it.
+    Writer,
+    /// It is written in C, and nobody has seen its instances come over.
+    Unrecorded,
+    /// An inventory lists it, but not what pickles ask of it.
+    Listed,
+    /// This of it is not the same for writer and reader.
+    Differs(&'static str),
+    /// Its instances hold Python 2's `str`, which may be meant as text or as bytes.
+    Text,
+    /// It makes code, which is for one minor version.
+    Code,
+    /// The pickle uses it in ways that are not followed.
+    Uses,
+}
+
+impl Lack {
+    /// One line for people about the class or function that it is of.
+    fn of(self, module: &str, name: &str) -> String {
+        let name = format!("{module}.{name}");
+        match self {
+            Self::Reader => {
+                format!("nothing is known of {name} in the reader: give its namespace an inventory")
+            }
+            Self::Writer => {
+                format!("nothing is known of {name} in the writer: give its namespace an inventory")
+            }
+            Self::Unrecorded => {
+                format!("{name} is written in C, and its instances were not seen to come over")
+            }
+            Self::Listed => format!(
+                "nothing is known of {name} but that it is there: take the inventories again"
+            ),
+            Self::Differs(what) => format!("{name} differs between writer and reader: {what}"),
+            Self::Text => {
+                format!("{name} holds a str of Python 2, which may be meant as text or as bytes")
+            }
+            Self::Code => {
+                format!("{name} makes code, which only the minor version that wrote it runs")
+            }
+            Self::Uses => format!("{name} is used in ways that are not followed"),
+        }
+    }
 }

@@ -8,6 +8,7 @@
 
 use super::inventory::Inventory;
 use super::names::{self, Presence, PythonVersion, Versions};
+use super::pool::Pool;
 use super::reader::Reader;
 use super::reason::{Doubt, MAX_DIGITS, Reason};
 use super::rules::{self, Kind};
@@ -50,6 +51,17 @@ impl<'s> Scan<'s> {
             }
         }
         rules::judge(facts, reader)?;
+        let pool = Pool { reader, inventory };
+        for (number, global) in self.raw_globals().enumerate() {
+            if let Some(refusal) = self.refused((number, global), pool) {
+                let (module, name) = self.named(global);
+                return Err(Reason::Refused {
+                    module,
+                    name,
+                    refusal,
+                });
+            }
+        }
         if let Some(code) = facts.unknown_extension {
             return Err(Reason::Extension { code });
         }

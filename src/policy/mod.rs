@@ -27,7 +27,7 @@ pub use runtime::{MAX_TAG_BYTES, PartialVersion, Requirement, RuntimeError, Runt
 use std::sync::Arc;
 
 use crate::pickle::inventory::Inventory;
-use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, Reader};
+use crate::pickle::{Encoding, Extensions, Firewall, InflateLimits, Pool, Reader};
 
 /// A compiled, immutable configuration; each request is decided by exactly one.
 #[derive(Debug, Clone)]
@@ -114,6 +114,14 @@ impl Namespace {
 }
 
 impl Namespace {
+    /// Its runtimes, and what is known of where they run.
+    pub fn pool(&self) -> Pool<'_> {
+        Pool {
+            reader: self.reader,
+            inventory: self.inventory.as_deref(),
+        }
+    }
+
     /// A reader by its tag, with what the inventory adds to that.
     fn refine(&self, reader: Reader) -> Reader {
         let known = self.inventory.as_deref().map(Reader::of_inventory);
@@ -194,8 +202,13 @@ impl Snapshot {
         namespace.inventory.as_deref()
     }
 
+    /// The pools that may have written a value of a space: its namespace's, or all.
+    pub fn writers(&self, space: SpaceId) -> impl Iterator<Item = Pool<'_>> + Clone {
+        self.readers(space).map(Namespace::pool)
+    }
+
     /// The readers of a value stored in a space: its namespace's, or all.
-    pub fn readers(&self, space: SpaceId) -> impl Iterator<Item = &Namespace> {
+    pub fn readers(&self, space: SpaceId) -> impl Iterator<Item = &Namespace> + Clone {
         let all = space == SpaceId::BARE;
         self.namespaces
             .iter()

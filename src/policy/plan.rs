@@ -77,7 +77,7 @@ pub enum Look {
 bitflags::bitflags! {
     /// Consequences of inspecting a value whole.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub struct Whole: u8 {
+    pub struct Whole: u16 {
         /// Answer a miss if the client cannot load the value.
         const HIDE = 1;
         /// Transcode the value for the client before hiding it.
@@ -95,6 +95,9 @@ bitflags::bitflags! {
         const THROUGH = 1 << 6;
         /// Answer a miss unless the client is proved able to load the value.
         const HIDE_UNKNOWN = 1 << 7;
+        /// Other namespaces may have written the value, so that whether the client gets what
+        /// they meant needs a proof.
+        const OTHERS = 1 << 8;
         /// Flags of the firewall: a list applies.
         const FIREWALL = Self::DENY.bits() | Self::ALLOW.bits();
     }
@@ -142,7 +145,7 @@ impl Plan {
                 Sniff::Header => Look::Count,
                 Sniff::Full => Look::Whole(whole),
             },
-            through: Look::Whole(whole | Whole::HIDE | Whole::THROUGH),
+            through: Look::Whole(whole | Whole::HIDE | Whole::THROUGH | Whole::OTHERS),
             rejects: guards && rule.on_unloadable_write == OnStore::Reject,
             rejects_unknown: guards && rule.on_unknown_write == OnStore::Reject,
             deletes_reach,
@@ -218,6 +221,7 @@ fn whole(rule: &Rule, mode: Mode) -> Whole {
     let hides = rule.on_unloadable_read != OnUnloadableRead::Pass;
     let transcodes = guards && rule.on_unloadable_read == OnUnloadableRead::Transcode;
     let as_bytes = rule.py2_str == Py2Str::Bytes;
+    whole.set(Whole::OTHERS, mode != Mode::Isolate);
     whole.set(Whole::HIDE, guards && hides);
     let hides_unknown = rule.on_unknown_read == OnUnknownRead::Miss;
     whole.set(Whole::HIDE_UNKNOWN, guards && hides_unknown);

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
-use crate::pickle::{Broken, Extensions, InflateError, Inflater, Scan, Scanner, Verdict};
-use crate::report::inspect::{Asked, inflate, printable};
+use crate::pickle::transcode::{Form, Py2Str, Refusal, Transcoder};
+use crate::pickle::{Broken, Extensions, InflateError, Inflater, Pool, Scan, Scanner, Verdict};
+use crate::report::inspect::{Asked, inflate, printable, writers};
 
 /// The form that a reader is to get.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,11 @@ pub enum TranscodeError {
         reason: String,
         refusal: Refusal,
     },
-    #[error("{reader} cannot load it rewritten, either: {reason}")]
+    #[error(
+        "{reader} cannot load it ({reason}), and nothing tells which of its strings are text, which bytes"
+    )]
+    Undecided { reader: String, reason: String },
+    #[error("{reader} cannot be proved to load it rewritten, either: {reason}")]
     Still { reader: String, reason: String },
     #[error("cannot compress: {0}")]
     Deflate(#[from] io::Error),
@@ -62,6 +66,11 @@ pub fn transcode(asked: &Asked, bytes: &[u8], raw: bool) -> Result<Done, Transco
     let Some(form) = Form::of(pool.reader, &scan, Py2Str::Text) else {
         return Err(TranscodeError::NoForm { reader, reason });
     };
+    let asked = std::slice::from_ref(asked);
+    let writers = writers(&scan, asked);
+    if !scan.has_decided_strings(pool, &writers.iter().copied()) {
+        return Err(TranscodeError::Undecided { reader, reason });
+    }
     let mut out = Vec::new();
     if let Err(refusal) = Transcoder::default().transcode(pickle, form, &pool, &mut out) {
         return Err(TranscodeError::Refused {
@@ -71,7 +80,9 @@ pub fn transcode(asked: &Asked, bytes: &[u8], raw: bool) -> Result<Done, Transco
         });
     }
     let scan = scanner.scan(&out, Extensions::NONE)?;
-    if let Some(reason) = unloadable(&scan, pool) {
+    let judged = scan.judge(pool.reader, pool.inventory);
+    if let Err(reason) = judged.and_then(|()| scan.prove(pool, &writers.iter().copied())) {
+        let reason = printable(&reason.to_string());
         return Err(TranscodeError::Still { reader, reason });
     }
     if compressed.is_some() && !raw {
@@ -159,7 +170,7 @@ mod tests {
         let refused = |bytes| transcode("py2.7", bytes, false).unwrap_err();
         assert!(refused(b"\x80\x04\x8c\x01a").starts_with("no pickle: "));
         assert!(refused(b"x\x9c").starts_with("not a whole zlib stream"));
-        insta::assert_snapshot!(refused(b"\x80\x04\x8c\x07asyncio\x8c\x05sleep\x93."), @"python/2.7 cannot load it rewritten, either: asyncio.sleep does not exist in Python 2.7");
+        insta::assert_snapshot!(refused(b"\x80\x04\x8c\x07asyncio\x8c\x05sleep\x93."), @"python/2.7 cannot be proved to load it rewritten, either: asyncio.sleep does not exist in Python 2.7");
         insta::assert_snapshot!(refused(b"\x80\x04\x8c\x01aQ."), @"python/2.7 cannot load it (protocol 4 needs Python 3.4 or later), nor can it be rewritten: a persistent id, which only the application's own unpickler resolves (at offset 5)");
     }
 }

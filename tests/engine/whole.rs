@@ -204,11 +204,10 @@ const ADDRESS: &[u8] = b"cipaddress\nIPv4Address\nq\x00J\x01\x00\x00\n\x85q\x01R
 fn what_may_be_loadable_is_served() {
     let address = [b"\x80\x02", ADDRESS, b"."].concat();
     assert_eq!(read(GUARD, 1, &address, "py2.7"), hit("k", 1, &address, ""));
-    // In the form that its reader may load.
+    // In another form, only what its reader is proved to load.
     let newer = [b"\x80\x04", ADDRESS, b"."].concat();
     assert_eq!(read(GUARD, 1, &newer, "py2.7"), MISS);
-    let rewritten = read(TRANSCODE, 1, &newer, "py2.7");
-    assert!(rewritten.contains("\\x80\\x02cipaddress"), "{rewritten}");
+    assert_eq!(read(TRANSCODE, 1, &newer, "py2.7"), MISS);
     let mut rig = Rig::new(&config(1, TRANSCODE), 1);
     store(&mut rig, "k", 1, &address);
     let client = rig.open("py2.7");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use picklegate::pickle::names::PythonVersion;
-use picklegate::pickle::{Extensions, Firewall, Reason, Refused, Scanner};
+use picklegate::pickle::{Extensions, Firewall, Pool, Reason, Refused, Scanner};
 use picklegate::policy::RuntimeTag;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -272,7 +272,10 @@ fn an_inventory_says_what_its_environment_lacks() {
         ],
         b"",
     );
-    insta::assert_snapshot!(text(&inspected.stderr), @"python/3.11 cannot load 1 of 1");
+    insta::assert_snapshot!(text(&inspected.stderr), @r"
+    python/3.11 cannot load 1 of 1
+    python/3.10: not known of 1 of 1
+    ");
     for other in ["py312", "py3.12"] {
         let given = format!("{other}={}", paths[0]);
         assert_eq!(
@@ -330,8 +333,19 @@ fn verdicts_on_the_record_are_those_of_the_scan() {
         assert_eq!(object["protocol"], scan.declared_protocol());
         for (at, python) in MATRIX.readers.iter().enumerate() {
             let tag = RuntimeTag::parse(&format!("python/{python}")).unwrap();
+            let reader = Pool {
+                reader: tag.reader(),
+                inventory: None,
+            };
+            // Any of those that are asked for may have written it.
+            let asked = object["readers"].as_object().unwrap();
+            let writers = asked.keys().map(|tag| Pool {
+                reader: RuntimeTag::parse(tag).unwrap().reader(),
+                inventory: None,
+            });
             let reason = scan
-                .judge(tag.reader(), None)
+                .judge(reader.reader, None)
+                .and_then(|()| scan.prove(reader, &scan.writer().among(writers)))
                 .err()
                 .as_ref()
                 .map(Reason::to_string);

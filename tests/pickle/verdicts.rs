@@ -5,14 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use picklegate::pickle::inventory::Inventory;
 use picklegate::pickle::names;
-use picklegate::pickle::{Extensions, Reader, Reason, Scan, Scanner, Verdict};
+use picklegate::pickle::{Extensions, Pool, Reader, Reason, Scan, Scanner, Verdict};
 
 use crate::matrix::{MATRIX, Matrix, Row};
+
+/// Kinds of values in the records that tell them by the beginning of their names.
+const KINDS: [&str; 4] = ["standard", "library", "same", "changed"];
 
 /// Counts of verdicts on pickles of one kind.
 #[derive(Default)]
 pub(crate) struct Count {
     pairs: u32,
+    loads: u32,
+    proved: u32,
     false_loadable: u32,
     false_unloadable: u32,
 }
@@ -20,6 +25,8 @@ pub(crate) struct Count {
 impl Count {
     fn add(&mut self, verdict: Verdict, loads: bool) {
         self.pairs += 1;
+        self.loads += u32::from(loads);
+        self.proved += u32::from(verdict == Verdict::Loadable && loads);
         self.false_loadable += u32::from(verdict == Verdict::Loadable && !loads);
         self.false_unloadable += u32::from(verdict == Verdict::Unloadable && loads);
     }
@@ -230,21 +237,37 @@ pub(crate) fn judge_all(
             .expect("a whole pickle");
         let application = names_application(&scan);
         for (r, python) in matrix.readers.iter().enumerate() {
-            let judged = scan.judge(readers[r], inventories.map(|all| &all[r]));
-            let verdict = judged.map_or_else(Reason::verdict, |()| Verdict::Loadable);
+            let pool = |at: usize| Pool {
+                reader: readers[at],
+                inventory: inventories.map(|all| &all[at]),
+            };
+            let against = scan.judge(readers[r], inventories.map(|all| &all[r]));
             let outcome = matrix.outcome(row, r);
             for (case, from) in productions(matrix, row) {
+                let writer = matrix.readers.iter().position(|python| python == from);
+                let writer = pool(writer.expect("a writer that reads"));
+                let judged = against.and_then(|()| {
+                    scan.prove(pool(r), &scan.writer().among(std::iter::once(writer)))
+                });
+                let verdict = judged.map_or_else(Reason::verdict, |()| Verdict::Loadable);
                 let direction = direction(from, python);
                 let loads = matrix.loads(row, r) && !fails_in_use(case, direction);
                 counts.entry(direction).or_default().add(verdict, loads);
                 let known = verdict == Verdict::Loadable && application;
                 let library = counts.entry(of_libraries(direction)).or_default();
                 library.add(verdict, loads || known);
+                let (kind, _) = case.split_once('/').expect("kind/case");
+                if let Some(kind) = KINDS.iter().find(|of| **of == kind) {
+                    counts.entry(kind).or_default().add(verdict, loads);
+                }
                 let part = part(case, judged.err(), application, outcome);
                 counts.entry(part).or_default().add(verdict, loads);
                 let what = match (verdict, loads) {
                     (Verdict::Loadable, false) => outcome.to_owned(),
                     (Verdict::Unloadable, true) => {
+                        judged.map_or_else(|reason| reason.to_string(), |()| String::new())
+                    }
+                    (Verdict::Unknown, true) if std::env::var_os("PICKLEGATE_LOST").is_some() => {
                         judged.map_or_else(|reason| reason.to_string(), |()| String::new())
                     }
                     _ => continue,
@@ -262,8 +285,11 @@ pub(crate) fn judge_all(
     }
     for (part, count) in &counts {
         println!(
-            "{part}: {} pairs, false loadable {} ({:.3} %), false unloadable {} ({:.3} %)",
+            "{part}: {} pairs, {} load, {:.1} % of them proved, false loadable {} ({:.3} %), \
+             false unloadable {} ({:.3} %)",
             count.pairs,
+            count.loads,
+            100.0 * f64::from(count.proved) / f64::from(count.loads.max(1)),
             count.false_loadable,
             count.share(count.false_loadable),
             count.false_unloadable,

@@ -116,9 +116,10 @@ impl Downstream {
             Look::Whole(_) => self.context.jobs.take_store(client),
             Look::Away | Look::Count | Look::Hide => None,
         };
+        let judge = &mut self.context.judge;
         let judged = match known {
-            Some(findings) => self.context.judge.take(findings),
-            None => self.context.judge.judge_write(decision, value),
+            Some(findings) => judge.take(findings),
+            None => judge.judge_write(writer.space, decision, value),
         };
         if judged.shown == Shown::Later {
             self.defer_store(client, client_key, value);

@@ -111,7 +111,10 @@ impl JobRunner {
             }
             Asks::Write(key) => {
                 let decision = snapshot.decide(identity, &key);
-                (judge.judge_write(decision, (flags, whole)), Some(key))
+                (
+                    judge.judge_write(identity.space, decision, (flags, whole)),
+                    Some(key),
+                )
             }
         };
         JobDone {

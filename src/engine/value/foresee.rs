@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::judge::{Inline, Judge, plain};
 use super::judged::{Judged, PROTOCOL, Shown};
-use crate::pickle::{Pause, Reason, Verdict};
-use crate::policy::{Decision, Identity, Look, Snapshot};
+use crate::pickle::{Pause, Pool, Reason, Verdict};
+use crate::policy::{Decision, Identity, Look, Snapshot, SpaceId};
 
 /// The value as a client would get it, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,14 +41,15 @@ pub fn foresee_read(
     }
 }
 
-/// Whether a store of a value would be rejected, and why, as metrics name it.
+/// Whether a store of a value from a namespace would be rejected, and why, as metrics name it.
 pub fn foresee_write(
     snapshot: &Arc<Snapshot>,
+    from: SpaceId,
     decision: Decision<'_>,
     value: (u32, &[u8]),
 ) -> Option<&'static str> {
     let mut judge = Judge::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
-    let Judged { shown, pickle } = judge.judge_write(decision, value);
+    let Judged { shown, pickle } = judge.judge_write(from, decision, value);
     pickle.filter(|_| shown == Shown::Hidden)?.reason
 }
 
@@ -74,12 +75,18 @@ impl Judge {
                 &self.encoding,
                 (flags, value),
             );
-            let inventory = snapshot.inventory(identity.space);
+            let pool = Pool {
+                reader: identity.reader,
+                inventory: snapshot.inventory(identity.space),
+            };
             let scanned =
                 plain.map(|pickle| self.scanner.scan(pickle, &snapshot.pickles.extensions));
             match scanned {
                 Ok(Ok(scan)) => {
-                    let judged = scan.judge(identity.reader, inventory);
+                    let judged = scan.judge(pool.reader, pool.inventory).and_then(|()| {
+                        let writers = snapshot.writers(SpaceId::BARE);
+                        scan.prove(pool, &scan.writer().among(writers))
+                    });
                     return judged.map_or_else(|reason| reason.to_string(), |()| name.to_owned());
                 }
                 Err(error) if name != PROTOCOL => return error.to_string(),

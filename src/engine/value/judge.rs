@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::judged::{FIREWALL, Judged, Pickle, Shown};
 use super::scanned::Scanned;
 use super::show::rewrite;
-use crate::pickle::transcode::{Pool, Transcoder};
+use crate::pickle::transcode::Transcoder;
 use crate::pickle::{
-    Encoding, Header, InflateError, InflateLimits, Inflater, Pause, Scanner, Sniffer, Verdict,
+    Encoding, Header, InflateError, InflateLimits, Inflater, Pause, Pool, Scanner, Sniffer, Verdict,
 };
-use crate::policy::{Decision, Identity, Look, Snapshot, Whole};
+use crate::policy::{Decision, Identity, Look, Namespace, Snapshot, SpaceId, Whole};
 
 /// Refusals of the firewall that wait to be logged, at most.
 const MAX_NOTES: usize = 8;
@@ -156,8 +156,13 @@ impl Judge {
         self.judge_header(reader, hides, flags, &start[..start.len().min(len)])
     }
 
-    /// Judges a value on its way in, for all readers of its key.
-    pub fn judge_write(&mut self, decision: Decision<'_>, (flags, value): (u32, &[u8])) -> Judged {
+    /// Judges a value on its way in from a namespace, for all readers of its key.
+    pub fn judge_write(
+        &mut self,
+        from: SpaceId,
+        decision: Decision<'_>,
+        (flags, value): (u32, &[u8]),
+    ) -> Judged {
         let look = decision.plan.look;
         if look == Look::Away {
             return Judged::PLAIN;
@@ -169,8 +174,12 @@ impl Judge {
         let mut judged = match look {
             Look::Whole(_) if self.is_long(flags, value) => return Judged::unseen(Shown::Later),
             Look::Whole(whole) => {
-                let pickle =
-                    self.judge_for_all(decision, whole, (header, by_header), (flags, value));
+                let pickle = self.judge_for_all(
+                    (from, decision),
+                    whole,
+                    (header, by_header),
+                    (flags, value),
+                );
                 Judged::pickle(Shown::AsIs, pickle)
             }
             _ => Judged::pickle(Shown::AsIs, Pickle::by_header(header, by_header)),
@@ -311,7 +320,14 @@ impl Judge {
         let Some(header) = header else {
             return Judged::PLAIN;
         };
-        let inventory = self.snapshot.inventory(space);
+        let snapshot = &self.snapshot;
+        let pool = Pool {
+            reader,
+            inventory: snapshot.inventory(space),
+        };
+        // What it wrote itself needs no proof.
+        let others = whole.contains(Whole::OTHERS);
+        let written_in = if others { SpaceId::BARE } else { space };
         let Scanned {
             mut pickle,
             global,
@@ -322,7 +338,14 @@ impl Judge {
             (header, reader.verdict(header)),
             (&mut self.scanner, &pickles.extensions),
             pickles.firewall(whole),
-            |scan| scan.judge(reader, inventory),
+            |scan| {
+                scan.judge(pool.reader, pool.inventory)?;
+                if others {
+                    let writers = snapshot.writers(written_in);
+                    scan.prove(pool, &scan.writer().among(writers))?;
+                }
+                Ok(())
+            },
         );
         pickle.of_another = whole.contains(Whole::THROUGH);
         self.blamed.clear();
@@ -332,10 +355,11 @@ impl Judge {
         let mut shown = whole.shows(&pickle);
         let form = scan.and_then(|scan| whole.form(reader, &scan, &pickle));
         if let (Some(form), Ok(bytes)) = (form, plain) {
-            let pool = Pool { reader, inventory };
             let tools = (&mut self.transcoder, &mut self.scanner, &pickles.extensions);
-            let done = form
-                .and_then(|form| rewrite(bytes, (form, whole), &pool, tools, &mut self.rewritten));
+            let done = form.and_then(|form| {
+                let sides = (pool, snapshot.writers(written_in));
+                rewrite(bytes, form, sides, tools, &mut self.rewritten)
+            });
             match done {
                 // Every client can read what is not compressed.
                 Ok(()) => shown = Shown::Rewritten(flags & !encoding.compressed_flag),
@@ -360,7 +384,7 @@ impl Judge {
     /// Judges all of a value, inflated for that, for the readers of a key.
     fn judge_for_all(
         &mut self,
-        decision: Decision<'_>,
+        (from, decision): (SpaceId, Decision<'_>),
         whole: Whole,
         by_header: (Header, Verdict),
         (flags, value): (u32, &[u8]),
@@ -379,8 +403,13 @@ impl Judge {
             pickles.firewall(whole),
             |scan| {
                 let mut unsure = Ok(());
-                for n in snapshot.readers(decision.space) {
-                    match scan.judge(n.reader, n.inventory.as_deref()) {
+                for reader in snapshot.readers(decision.space).map(Namespace::pool) {
+                    let mut judged = scan.judge(reader.reader, reader.inventory);
+                    if whole.contains(Whole::OTHERS) {
+                        let writers = scan.writer().among(snapshot.writers(from));
+                        judged = judged.and_then(|()| scan.prove(reader, &writers));
+                    }
+                    match judged {
                         Err(reason) if reason.verdict() == Verdict::Unloadable => {
                             return Err(reason);
                         }
@@ -462,7 +491,6 @@ pub(super) fn plain<'v>(
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::policy::SpaceId;
 
     const PICKLE: u32 = 1;
     /// `{'a': 1}` of protocol 4, which Python 2 gets in another form.

@@ -1,10 +1,10 @@
 //! Decides how much of a pickle that was looked at whole is shown: all of it, nothing, or
 //! another form that was judged again. Knows what was found, and counts nothing.
 
-use super::judged::{FIREWALL, Pickle, Shown};
+use super::judged::{BROKEN, FIREWALL, Pickle, Shown};
 use super::scanned::Scanned;
-use crate::pickle::transcode::{Form, Pool, Py2Str, Refusal, Transcoder};
-use crate::pickle::{Extensions, Reader, Scan, Scanner, Verdict, Writer};
+use crate::pickle::transcode::{Form, Py2Str, Refusal, Transcoder};
+use crate::pickle::{Extensions, Pool, Reader, Scan, Scanner, Verdict, Writer};
 use crate::policy::Whole;
 
 impl Whole {
@@ -45,21 +45,30 @@ impl Whole {
     }
 }
 
-/// Writes a pickle in another form. Whatever it is then, it must be a pickle that the rule
-/// shows its reader.
-pub(super) fn rewrite(
+/// Reason why there is no other form of a pickle: text or bytes is not decided.
+const UNDECIDED: &str = "text_or_bytes";
+
+/// Writes a pickle in another form. Whatever it is then, its reader must be proved to get
+/// what the writer meant.
+pub(super) fn rewrite<'w>(
     bytes: &[u8],
-    (form, whole): (Form, Whole),
-    pool: &Pool<'_>,
+    form: Form,
+    (pool, writers): (Pool<'_>, impl Iterator<Item = Pool<'w>> + Clone),
     (transcoder, scanner, extensions): (&mut Transcoder, &mut Scanner, &Extensions),
     rewritten: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
+    let scan = scanner.scan(bytes, extensions).map_err(|_| BROKEN)?;
+    let by = scan.writer();
+    if !scan.has_decided_strings(pool, &by.among(writers.clone())) {
+        return Err(UNDECIDED);
+    }
     transcoder
-        .transcode(bytes, form, pool, rewritten)
+        .transcode(bytes, form, &pool, rewritten)
         .map_err(Refusal::name)?;
     let again = scanner.scan(rewritten, extensions);
-    let again = Scanned::of(again, None, |scan| scan.judge(pool.reader, pool.inventory));
-    let shown = (whole | Whole::HIDE).shows(&again.pickle);
-    let refused = shown == Shown::Hidden || again.scan.is_none();
-    again.pickle.reason.filter(|_| refused).map_or(Ok(()), Err)
+    let again = Scanned::of(again, None, |scan| {
+        scan.judge(pool.reader, pool.inventory)?;
+        scan.prove(pool, &by.among(writers))
+    });
+    again.pickle.reason.map_or(Ok(()), Err)
 }

@@ -101,6 +101,22 @@ impl Versions {
             .filter(|_| self.0.is_power_of_two())
     }
 
+    /// The versions of these bits, as the tables write them.
+    pub(in crate::pickle) const fn of_bits(bits: u16) -> Self {
+        Self(bits)
+    }
+
+    /// Those of it that are not in the other.
+    pub(in crate::pickle) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Each version in it.
+    pub(in crate::pickle) fn each(self) -> impl Iterator<Item = PythonVersion> + Clone {
+        let is_in = move |version: &PythonVersion| self.contains(*version);
+        PythonVersion::ALL.into_iter().filter(is_in)
+    }
+
     /// Whether the version is in the set.
     pub const fn contains(self, version: PythonVersion) -> bool {
         self.0 >> version as u16 & 1 == 1

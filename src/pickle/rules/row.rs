@@ -117,6 +117,8 @@ pub(in crate::pickle) enum Manner {
     Iterator(u8),
     /// Finds a function of numpy by its name.
     Ufunc,
+    /// Makes an instance of a model of Django, by the model's label.
+    Model,
     /// Allocates in Python 2 as much as an integer says.
     Range,
     /// Allocates as much as an integer says; else, only holds what it is given.
@@ -143,6 +145,7 @@ impl Manner {
             "iterator" => Self::Iterator(0),
             "iterator of 2" => Self::Iterator(1),
             "ufunc" => Self::Ufunc,
+            "model" => Self::Model,
             "range" => Self::Range,
             "sized" => Self::Sized,
             "str" => Self::Str,

@@ -1,18 +1,27 @@
 //! One pass over a pickle: which protocol it needs, what it names and calls, and
 //! everything else that verdicts ask for.
 
+mod asked;
+mod dicts;
+mod follow;
 mod recorder;
+mod uses;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::extensions::Extensions;
 use super::flaw::Broken;
 use super::machine::Machine;
+use super::names::{PythonVersion, Versions};
 use super::node::{Kind, Node, Span};
 use super::observer::Named;
+use super::operands::literal_bytes;
 use super::pause::Pause;
 use super::rules::{Knowledge, Known, Rows};
+pub(super) use asked::Asked;
+use follow::Followed;
 use recorder::{Recorder, Want};
+pub(super) use uses::{Counts, Uses};
 
 /// Scans pickles; keeps its memory from one to the next.
 #[derive(Debug, Default)]
@@ -30,6 +39,7 @@ pub struct Scan<'s> {
     facts: &'s Facts,
     globals: &'s [Global],
     attributes: &'s [(u32, Span)],
+    followed: &'s Followed,
     pause: Pause,
     len: usize,
     effective: u8,
@@ -71,6 +81,7 @@ impl Scanner {
             facts: &self.facts,
             globals: &self.globals.list,
             attributes: &self.globals.attributes,
+            followed: &self.globals.followed,
             pause: self.machine.pause(),
             len: walked.len,
             effective: 7 - walked.protocols.leading_zeros() as u8,
@@ -85,6 +96,7 @@ impl Scanner {
             + globals.list.capacity() * size_of::<Global>()
             + globals.attributes.capacity() * size_of::<(u32, Span)>()
             + globals.index.allocation_size()
+            + globals.followed.held_bytes()
     }
 }
 
@@ -243,6 +255,31 @@ pub(super) struct Facts {
     attributes_in: Option<(u32, Rows)>,
 }
 
+impl Facts {
+    /// Takes note of the first byte of a Python 2 `str` that Python 3 cannot decode.
+    #[cold]
+    fn note_undecodable(&mut self, span: Span, bytes: &[u8]) {
+        if let Some(at) = bytes.iter().position(|byte| !byte.is_ascii()) {
+            let found = (span.start + at as u32, bytes[at]);
+            self.undecodable.get_or_insert(found);
+        }
+    }
+
+    /// The same of a STRING literal with escapes.
+    fn note_escaped(&mut self, span: Span, literal: &[u8]) {
+        let mut bytes = literal_bytes(literal);
+        if let Some((at, byte)) = bytes.find(|(_, byte)| !byte.is_ascii()) {
+            let found = (span.start + at as u32, byte);
+            self.undecodable.get_or_insert(found);
+        }
+    }
+
+    /// Whether `getattr` takes something else than an attribute of a global.
+    pub(super) fn takes_methods(&self) -> bool {
+        self.method || self.loose_getattr
+    }
+}
+
 impl<'s> Scan<'s> {
     /// The protocol that the header declares; 0 where there is none.
     pub fn declared_protocol(&self) -> u8 {
@@ -391,6 +428,31 @@ impl<'s> Scan<'s> {
         self.pause.between(self.globals.iter())
     }
 
+    /// The uses of a global, by its number.
+    pub(super) fn asked(&self, number: usize) -> Asked<'s> {
+        let mut asked = self.followed.asked(number, self.pickle);
+        let base = asked
+            .used
+            .base
+            .and_then(|base| self.globals.get(base as usize));
+        asked.base = base.and_then(|base| built_in(self.names(&base.named)));
+        asked
+    }
+
+    /// The attributes that `getattr` takes of a global, by its number.
+    pub(super) fn attributes_of(&self, number: usize) -> impl Iterator<Item = &'s [u8]> {
+        let of = self
+            .attributes
+            .iter()
+            .filter(move |(of, _)| *of as usize == number);
+        of.map(|(_, name)| name.of(self.pickle))
+    }
+
+    /// The models of Django that helpers make, by their labels.
+    pub(super) fn models(&self) -> impl Iterator<Item = ([&'s [u8]; 2], Asked<'s>)> {
+        self.followed.models(self.pickle)
+    }
+
     /// Whether it has a name: not an extension code that nobody registered.
     pub(super) fn is_named(&self, named: &Named) -> bool {
         named
@@ -408,6 +470,27 @@ impl<'s> Scan<'s> {
     pub(super) fn names(&self, named: &Named) -> (&'s [u8], &'s [u8]) {
         names(self.pickle, self.extensions, named)
     }
+}
+
+/// A built-in type in the words of facts, if it is the same in Python 2 and 3.
+fn built_in((module, name): (&[u8], &[u8])) -> Option<&'static str> {
+    if !matches!(module, b"__builtin__" | b"builtins") {
+        return None;
+    }
+    Some(match name {
+        b"object" => "object",
+        b"dict" => "dict",
+        b"list" => "list",
+        b"tuple" => "tuple",
+        b"set" => "set",
+        b"frozenset" => "frozenset",
+        b"int" => "int",
+        b"float" => "float",
+        b"complex" => "complex",
+        b"long" => "long",
+        b"unicode" => "text",
+        _ => return None,
+    })
 }
 
 /// Names are UTF-8: the machine has seen to that.
@@ -438,6 +521,17 @@ pub enum Writer {
 }
 
 impl Writer {
+    /// The versions that it may be.
+    pub(super) fn versions(self) -> Versions {
+        match self {
+            Self::Unknown => Versions::ALL,
+            Self::Python2 => Versions::PY2,
+            // The tables know none before 3.6.
+            Self::Python3 | Self::Python34 => Versions::PY3,
+            Self::Python38 => Versions::since(PythonVersion::Py38),
+        }
+    }
+
     /// The name, as a requirement on `python`; else `unknown`.
     pub fn name(self) -> &'static str {
         match self {
@@ -456,6 +550,7 @@ struct Globals {
     list: Vec<Global>,
     /// The attributes that `getattr` took of which global.
     attributes: Vec<(u32, Span)>,
+    followed: Followed,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
 }
@@ -464,6 +559,7 @@ impl Globals {
     fn clear(&mut self) {
         self.list.clear();
         self.attributes.clear();
+        self.followed.clear();
         self.index.clear();
     }
 }

@@ -3,13 +3,14 @@
 
 use std::hash::BuildHasher as _;
 
+use super::follow::Subject;
+use super::uses::Used;
 use super::{Facts, Global, Globals, Roles, names};
 use crate::pickle::extensions::Extensions;
 use crate::pickle::names::is_in;
-use crate::pickle::node::{Kind, NO_GLOBAL, Node, Span};
+use crate::pickle::node::{Kind, NO_GLOBAL, Node};
 use crate::pickle::observer::{Call, Named, Observer, View};
 use crate::pickle::opcode::{INST, NEWOBJ, NEWOBJ_EX, OBJ, STRING};
-use crate::pickle::operands::literal_bytes;
 use crate::pickle::rules::{Event, HOOK_LENGTHS, Knowledge, Known, Manner, Rows, What};
 
 /// The state of one walk.
@@ -112,6 +113,25 @@ impl Recorder<'_> {
         }
     }
 
+    /// A Python 2 `str` is pushed.
+    #[inline]
+    fn note_str(&mut self, at: u32) {
+        self.facts.py2_str = true;
+        // What comes before all classes is in none.
+        if !self.globals.list.is_empty() {
+            self.globals.followed.str_at(at);
+        }
+    }
+
+    /// The class, function or model that an object's state says something of.
+    fn subject(&mut self, object: Node) -> Option<Subject> {
+        let global = self.globals.list.get(object.a as usize)?;
+        match global.known.manner {
+            Manner::Reconstructor | Manner::Model => self.globals.followed.made_by_help(object.b),
+            _ => Some(Subject::Global(object.a)),
+        }
+    }
+
     #[inline]
     fn text(&mut self, text: &[u8]) {
         if self.knowledge.looks_for(text) {
@@ -177,6 +197,7 @@ impl Observer for Recorder<'_> {
         }
         let Globals {
             list,
+            followed,
             index,
             hasher,
             ..
@@ -209,6 +230,7 @@ impl Observer for Recorder<'_> {
             pushes: 0,
             uses: 0,
         });
+        followed.used.push(Used::NOT);
         index.insert_unique(hash, number, |&i| {
             hasher.hash_one(key(&list[i as usize].named))
         });
@@ -231,16 +253,16 @@ impl Observer for Recorder<'_> {
             Kind::Text if self.want == Want::Nothing => return self.text(span.of(pickle)),
             Kind::Text => {}
             Kind::Str => {
-                self.facts.py2_str = true;
+                self.note_str(node.at);
                 let bytes = span.of(pickle);
                 if !bytes.is_ascii() {
-                    note_undecodable(self.facts, span, bytes);
+                    self.facts.note_undecodable(span, bytes);
                 }
             }
             Kind::Escaped if pickle[node.at as usize] == STRING => {
-                self.facts.py2_str = true;
+                self.note_str(node.at);
                 self.facts.hook = true;
-                escaped_str(self.facts, span, span.of(pickle));
+                self.facts.note_escaped(span, span.of(pickle));
                 return;
             }
             Kind::Escaped => {
@@ -256,7 +278,10 @@ impl Observer for Recorder<'_> {
         self.text(text);
     }
 
-    fn get(&mut self, _at: u32, _key: u32, node: Node, pickle: &[u8]) {
+    fn get(&mut self, at: u32, _key: u32, node: Node, pickle: &[u8]) {
+        if node.kind == Kind::Str {
+            self.note_str(at);
+        }
         if self.want == Want::DjangoVersion && matches!(node.kind, Kind::Text | Kind::Str) {
             self.django_version(node.bytes().of(pickle));
         }
@@ -305,6 +330,13 @@ impl Observer for Recorder<'_> {
             return;
         };
         global.uses += 1;
+        let manner = global.known.manner;
+        let Globals { followed, list, .. } = &mut *self.globals;
+        followed.call(call, callee.a, self.facts.py2_str);
+        if !matches!(manner, Manner::Getattr | Manner::Reconstructor) {
+            followed.given(args.map_or(&[], |(args, _)| args), view);
+        }
+        let global = &mut list[callee.a as usize];
         match op {
             NEWOBJ | NEWOBJ_EX => {
                 global.roles.instantiated = true;
@@ -352,6 +384,10 @@ impl Observer for Recorder<'_> {
                 self.globals.list[callee.a as usize].applies_result |= applies;
             }
             Manner::Encode => self.facts.py3_bytes = true,
+            Manner::Model => {
+                let label = first.and_then(|label| view.elements(label));
+                self.globals.followed.model(label, callee.a, at, pickle);
+            }
             Manner::Partial => {
                 self.facts.partial_of_result |= first.is_some_and(|first| self.is_result(first));
             }
@@ -379,6 +415,7 @@ impl Observer for Recorder<'_> {
                     (Some(object), Some(name)) if object.kind == Kind::Global => {
                         self.globals.attributes.push((object.a, name.bytes()));
                         self.facts.attribute = Some((at, object.a));
+                        self.globals.followed.attribute_of(object.a);
                         if let Some(object) = self.global_of(object) {
                             object.roles.attribute = true;
                             object.uses += counted;
@@ -411,6 +448,13 @@ impl Observer for Recorder<'_> {
                 }
             }
             Manner::Reconstructor => {
+                if let (Some(class), base) = (first, args.get(1))
+                    && class.kind == Kind::Global
+                {
+                    let base = base.filter(|base| base.kind == Kind::Global);
+                    let base = base.map(|base| base.a);
+                    self.globals.followed.remade(class.a, base, callee.a, at);
+                }
                 let base = args.get(1).and_then(|&base| self.base(base, counted));
                 if let Some(class) = first.and_then(|arg| self.global_of(arg)) {
                     class.roles.reconstructed = true;
@@ -434,6 +478,12 @@ impl Observer for Recorder<'_> {
     #[inline(never)]
     fn build(&mut self, _at: u32, object: Node, state: Node, view: &View<'_>) {
         self.changed(object);
+        if object.is_object() && object.a != NO_GLOBAL {
+            match self.subject(object) {
+                Some(subject) => self.globals.followed.state(subject, state, view),
+                None => self.globals.followed.state_of_nobody(),
+            }
+        }
         match object.kind {
             Kind::Global => {
                 if let Some(global) = self.global_of(object) {
@@ -486,8 +536,11 @@ impl Observer for Recorder<'_> {
         }
     }
 
-    fn grown(&mut self, object: Node) {
+    fn grown(&mut self, op: u8, object: Node) {
         self.changed(object);
+        if let Some(subject) = self.subject(object) {
+            self.globals.followed.grown(subject, op);
+        }
     }
 
     fn dup(&mut self, _at: u32, node: Node) {
@@ -506,6 +559,9 @@ impl Observer for Recorder<'_> {
 
     #[inline]
     fn pairs(&mut self, dict: Node, pairs: &[Node], pickle: &[u8]) {
+        if dict.kind == Kind::Dict && !self.globals.list.is_empty() {
+            self.globals.followed.dicts.pairs(dict, pairs);
+        }
         if !self.facts.attribute_rows.is_empty() {
             self.attributes_in(dict, pairs, pickle);
         }
@@ -525,23 +581,5 @@ impl Observer for Recorder<'_> {
 
     fn buffer(&mut self, at: u32) {
         self.facts.buffer.get_or_insert(at);
-    }
-}
-
-#[cold]
-fn note_undecodable(facts: &mut Facts, span: Span, bytes: &[u8]) {
-    if let Some(at) = bytes.iter().position(|b| !b.is_ascii()) {
-        facts
-            .undecodable
-            .get_or_insert((span.start + at as u32, bytes[at]));
-    }
-}
-
-/// A STRING literal with escapes.
-fn escaped_str(facts: &mut Facts, span: Span, literal: &[u8]) {
-    if let Some((at, byte)) = literal_bytes(literal).find(|(_, byte)| !byte.is_ascii()) {
-        facts
-            .undecodable
-            .get_or_insert((span.start + at as u32, byte));
     }
 }

@@ -8,15 +8,13 @@
 //! copies the pickle opcode by opcode, and replaces what has to be replaced.
 //! Both are linear but for sorting the notes.
 
+mod form;
 mod names;
 mod ops;
 mod output;
-mod pool;
 mod protocol;
 mod python2;
 mod python3;
-
-pub use pool::Pool;
 
 use super::flaw::Broken;
 use super::machine::Machine;

@@ -107,7 +107,7 @@ impl Fate {
             look: plan.look,
             read: read(identity, plan.look),
             through: reads_through.then(|| read(identity, plan.through)),
-            write: match foresee_write(snapshot, decision, given) {
+            write: match foresee_write(snapshot, identity.space, decision, given) {
                 _ if value.bytes.len() > most => Write::TooLarge(most),
                 None => Write::Stored,
                 Some(reason) => Write::Rejected(reason),

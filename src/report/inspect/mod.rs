@@ -1,20 +1,20 @@
 //! Says what a pickle is, and who can load it: bytes to a [`Report`], for people and
 //! for programs. Knows no file.
 
+mod asked;
 mod names;
 mod render;
 
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+pub use asked::Asked;
+pub(crate) use asked::writers;
 pub use names::NameList;
 
-use crate::pickle::inventory::Inventory;
 use crate::pickle::names::PythonVersion;
-use crate::pickle::transcode::Pool;
 use crate::pickle::{
     Extensions, Firewall, GlobalRef, InflateError, InflateLimits, Inflater, NotPlain, Outermost,
     Reader, Reason, Role, Roles, Scan, Scanner, Verdict,
@@ -126,38 +126,6 @@ pub struct ReaderVerdict {
     pub reason: Option<String>,
 }
 
-/// A reader that is to load a value.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    /// Tag that values were judged for.
-    pub tag: RuntimeTag,
-    /// The inventory of its environment, where that is known.
-    pub inventory: Option<Arc<Inventory>>,
-}
-
-impl Asked {
-    /// Pool of the reader. Readers whose tags differ only in words share one, since only
-    /// versions and inventory decide what they can load.
-    pub fn pool(&self) -> Pool<'_> {
-        let reader = self.tag.reader();
-        let inventory = self.inventory.as_deref();
-        let known = inventory.map(Reader::of_inventory);
-        Pool {
-            reader: known.map_or(reader, |known| reader.refined(known)),
-            inventory,
-        }
-    }
-}
-
-impl From<RuntimeTag> for Asked {
-    fn from(tag: RuntimeTag) -> Self {
-        Self {
-            tag,
-            inventory: None,
-        }
-    }
-}
-
 /// Inspects inputs; keeps its memory from one to the next.
 #[derive(Debug, Default)]
 pub struct Inspector {
@@ -261,9 +229,12 @@ fn broken(input: &str, bytes: &[u8], error: String, readers: &[Asked]) -> Report
 }
 
 fn understood(input: &str, scan: &Scan<'_>, pickle: &[u8], readers: &[Asked]) -> Report {
+    let writers = writers(scan, readers);
     let judge = |asked: &Asked| {
-        let Pool { reader, inventory } = asked.pool();
-        let reason = scan.judge(reader, inventory).err();
+        let pool = asked.pool();
+        let judged = scan.judge(pool.reader, pool.inventory);
+        let judged = judged.and_then(|()| scan.prove(pool, &writers.iter().copied()));
+        let reason = judged.err();
         ReaderVerdict {
             tag: asked.tag.to_string(),
             verdict: reason.map_or(Verdict::Loadable, Reason::verdict),

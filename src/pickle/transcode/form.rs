@@ -1,19 +1,10 @@
-//! The form that a reader needs, and what is known of where it runs.
+//! The form that a reader needs, and what transcoding asks of where it runs.
 
 use super::{Environment, Form, Py2Str};
-use crate::pickle::inventory::Inventory;
 use crate::pickle::names;
+use crate::pickle::pool::Pool;
 use crate::pickle::reader::Reader;
 use crate::pickle::scan::{Scan, Writer};
-
-/// A reader, and the inventory of its environment if there is one.
-#[derive(Debug, Clone, Copy)]
-pub struct Pool<'i> {
-    /// The reader.
-    pub reader: Reader,
-    /// The names that can be imported there.
-    pub inventory: Option<&'i Inventory>,
-}
 
 impl Environment for Pool<'_> {
     fn is_classic(&self, module: &[u8], name: &[u8]) -> bool {
