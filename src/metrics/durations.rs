@@ -34,8 +34,8 @@ impl Durations {
 /// Writes the text in Prometheus' format; verbs that nobody used are left out.
 impl fmt::Display for Durations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let used = |verb: &Verb| self.0[verb.index()].iter().any(|bucket| bucket.count > 0);
-        let mut used = Verb::ALL.into_iter().filter(used).peekable();
+        let used = |verb: &&Verb| self.0[verb.index()].iter().any(|bucket| bucket.count > 0);
+        let mut used = Verb::ALL.iter().filter(used).peekable();
         if used.peek().is_none() {
             return Ok(());
         }

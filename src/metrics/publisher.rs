@@ -195,17 +195,18 @@ impl Publisher {
         }
         let old = &self.counts;
         for (at, listener) in self.labels.listeners.iter().enumerate() {
+            let (new, old) = (counts.listener(at), old.listener(at));
             let labels = [("listener", listener.as_str())];
             let with = |reason| [labels[0], ("reason", reason)];
-            for why in Untagged::ALL {
-                let more = counts.untagged_at(at, why) - old.untagged_at(at, why);
+            for &why in Untagged::ALL {
+                let more = new.untagged[why as usize] - old.untagged[why as usize];
                 add_from_zero(UNTAGGED, more, &with(why.name()));
             }
-            let writes = |counts: &Counts| counts.refused_writes.get(at).copied().unwrap_or(0);
-            add_from_zero(UNTAGGED_WRITES, writes(counts) - writes(old), &labels);
+            let writes = new.refused_writes - old.refused_writes;
+            add_from_zero(UNTAGGED_WRITES, writes, &labels);
             add_from_zero(REFUSED, 0, &labels);
-            for why in Closed::ALL {
-                let more = counts.closed(at, why) - old.closed(at, why);
+            for &why in Closed::ALL {
+                let more = new.closed[why as usize] - old.closed[why as usize];
                 add_from_zero(CLOSED, more, &with(why.name()));
             }
             add_from_zero(HANDSHAKE_FAILURES, 0, &labels);
@@ -218,8 +219,8 @@ impl Publisher {
             let Some((listener, namespace)) = self.labels.origin(counts.origins[at]) else {
                 continue;
             };
-            for verb in Verb::ALL {
-                for outcome in Outcome::ALL {
+            for &verb in Verb::ALL {
+                for &outcome in Outcome::ALL {
                     let (verb_at, outcome_at) = (verb.index(), outcome as usize);
                     let labels = [
                         ("listener", listener.as_str()),
@@ -239,7 +240,7 @@ impl Publisher {
         for space in 0..self.labels.spaces.len() {
             let name = self.labels.client(space);
             let named = |key: &'static str| (key, name.as_str());
-            for direction in Direction::ALL {
+            for &direction in Direction::ALL {
                 let going = ("direction", direction.name());
                 for (at, protocol) in PROTOCOLS.into_iter().enumerate() {
                     let count = |counts: &Counts| counts.pickles(space, direction, at);
@@ -252,9 +253,9 @@ impl Publisher {
                     add(NOT_LOADABLE, count - before.of(reason), &labels);
                 }
             }
-            for writer in Writer::ALL {
+            for &writer in Writer::ALL {
                 for verdict in Verdict::ALL {
-                    for action in Action::ALL {
+                    for &action in Action::ALL {
                         let count = |counts: &Counts| counts.reads(space, writer, verdict, action);
                         let labels = [
                             ("writer", writer.name()),
@@ -280,7 +281,7 @@ impl Publisher {
                 }
             }
             // Who has no namespace has nothing isolated.
-            for kind in Split::ALL.into_iter().filter(|_| space > 0) {
+            for &kind in Split::ALL.iter().filter(|_| space > 0) {
                 let count = |counts: &Counts| counts.suspected[space][kind as usize];
                 let labels = [named("namespace"), ("kind", kind.name())];
                 add_from_zero(SUSPECTED, count(counts) - count(old), &labels);
@@ -288,7 +289,7 @@ impl Publisher {
             for target in 0..self.labels.spaces.len() {
                 let pair = space * self.labels.spaces.len() + target;
                 let place = self.labels.place(target);
-                for result in Invalidation::ALL {
+                for &result in Invalidation::ALL {
                     let add = match result {
                         Invalidation::Error => add_from_zero,
                         Invalidation::Deleted | Invalidation::Absent => add,

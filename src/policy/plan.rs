@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn only_reads_that_change_nothing_end_as_misses_of_a_failed_server() {
         let plan = plans(Mode::Isolate, Coherence::FillAware).inside;
-        for verb in Verb::ALL {
+        for &verb in Verb::ALL {
             let on_miss = plan.on_miss(verb);
             let is_read = matches!(verb, Verb::Get | Verb::Gets | Verb::Mg);
             assert_eq!(on_miss.contains(OnMiss::SOFT), is_read, "{verb:?}");

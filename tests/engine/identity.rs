@@ -218,8 +218,9 @@ fn whoever_is_unknown_is_refused_but_for_what_needs_no_key() {
     assert!(rig.engine.session(client).is_finished());
     let stored = rig.ask_cache(0, b"get k\r\n");
     assert_eq!(text(&stored), "VALUE k 0 1\\r\\nx\\r\\nEND\\r\\n");
-    let counted = |why| rig.engine.counts().untagged_at(REFUSING as usize, why);
-    assert_eq!(Why::ALL.map(counted), [1, 0]);
+    let counted = rig.engine.counts().listener(REFUSING as usize).untagged;
+    assert_eq!(counted[Why::NoTag as usize], 1);
+    assert_eq!(counted[Why::NoNamespace as usize], 0);
 }
 
 #[test]
@@ -291,7 +292,8 @@ fn a_delete_needs_no_tag_and_reaches_every_copy() {
                 let left = text(&rig.ask_cache(0, b"get k @py2//k @py3//k\r\n"));
                 assert_eq!(left, "END\\r\\n", "{rule} {request}");
             }
-            assert_eq!(rig.engine.counts().refused_writes.iter().sum::<u64>(), 0);
+            let counts = rig.engine.counts().summary();
+            assert_eq!(counts.get("untagged_writes_refused"), None);
         }
     }
 }
@@ -313,7 +315,8 @@ fn a_write_that_is_refused_is_counted_and_told_in_the_log() {
     }
     // A read is told by its reply, and lost nothing.
     ask(&mut rig, client, "get k");
-    assert_eq!(rig.engine.counts().refused_writes, [0, 7]);
+    let counted = |at| rig.engine.counts().listener(at).refused_writes;
+    assert_eq!([0, 1].map(counted), [0, 7]);
     let told = "write refused: no runtime tag on this connection (listener refusing)";
     let mut notes = rig.engine.take_notes();
     notes.retain(|note| note.starts_with("write refused: "));

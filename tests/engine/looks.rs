@@ -51,9 +51,10 @@ fn is_hidden(rule: &str, value: (u32, &[u8]), runtime: &str) -> bool {
 /// Reads of a namespace by verdict, whoever wrote and whatever was done.
 fn verdicts(counts: &Counts, space: usize) -> Vec<(&'static str, u64)> {
     let of = |verdict: Verdict| {
-        let counts = Writer::ALL
-            .into_iter()
-            .flat_map(|writer| Action::ALL.map(|act| counts.reads(space, writer, verdict, act)));
+        let counts = Writer::ALL.iter().flat_map(|&writer| {
+            let actions = Action::ALL.iter();
+            actions.map(move |&act| counts.reads(space, writer, verdict, act))
+        });
         (verdict.name(), counts.sum())
     };
     let all = Verdict::ALL.into_iter().map(of);

@@ -8,6 +8,8 @@ pub use reasons::ByReason;
 
 use std::collections::BTreeMap;
 
+use strum::{IntoStaticStr, VariantArray};
+
 use super::value::judged::{Action, Judged, Shown, Writer};
 use crate::pickle::Verdict;
 use crate::policy::SpaceId;
@@ -22,7 +24,8 @@ pub(super) const COUNTS: bool = !cfg!(feature = "uncounted");
 pub(super) const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
 
 /// Result of one request, or of one key of a retrieval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Outcome {
     Hit,
@@ -42,37 +45,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// All outcomes, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
-        Self::Hit,
-        Self::Miss,
-        Self::Hidden,
-        Self::Stored,
-        Self::NotStored,
-        Self::Exists,
-        Self::NotFound,
-        Self::Rejected,
-        Self::TooLarge,
-        Self::Ok,
-        Self::Error,
-        Self::UpstreamMiss,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Hidden => "hidden",
-            Self::Stored => "stored",
-            Self::NotStored => "not_stored",
-            Self::Exists => "exists",
-            Self::NotFound => "not_found",
-            Self::Rejected => "rejected",
-            Self::TooLarge => "too_large",
-            Self::Ok => "ok",
-            Self::Error => "error",
-            Self::UpstreamMiss => "upstream_miss",
-        }
+        self.into()
     }
 
     /// The outcome that a reply line tells.
@@ -93,7 +70,8 @@ impl Outcome {
 }
 
 /// Whether a value was on its way to a client or to memcached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Direction {
     Read,
@@ -102,19 +80,17 @@ pub enum Direction {
 
 impl Direction {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Read, Self::Write];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
+        self.into()
     }
 }
 
 /// Uses of a key that should be shared, but is isolated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Split {
     Counter,
@@ -123,19 +99,17 @@ pub enum Split {
 
 impl Split {
     /// Both.
-    pub const ALL: [Self; 2] = [Self::Counter, Self::Lock];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Lock => "lock",
-        }
+        self.into()
     }
 }
 
 /// Result of deleting one sibling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Invalidation {
     Deleted,
@@ -145,24 +119,22 @@ pub enum Invalidation {
 
 impl Invalidation {
     /// All results.
-    pub const ALL: [Self; 3] = [Self::Deleted, Self::Absent, Self::Error];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::Absent => "absent",
-            Self::Error => "error",
-        }
+        self.into()
     }
 }
 
 /// Why a client was closed that had not asked for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Closed {
     /// A line over its bound, or a body whose length is not certain.
     BadRequest,
     /// The client speaks the binary protocol.
+    #[strum(serialize = "binary_protocol")]
     Binary,
     /// The client was owed more than may wait for it.
     Backlog,
@@ -176,30 +148,17 @@ pub enum Closed {
 
 impl Closed {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
-        Self::BadRequest,
-        Self::Binary,
-        Self::Backlog,
-        Self::SendTimeout,
-        Self::Upstream,
-        Self::Drain,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::BadRequest => "bad_request",
-            Self::Binary => "binary_protocol",
-            Self::Backlog => "backlog",
-            Self::SendTimeout => "send_timeout",
-            Self::Upstream => "upstream",
-            Self::Drain => "drain",
-        }
+        self.into()
     }
 }
 
 /// Why nobody knows what a connection is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Untagged {
     NoTag,
@@ -209,14 +168,11 @@ pub enum Untagged {
 
 impl Untagged {
     /// All reasons.
-    pub const ALL: [Self; 2] = [Self::NoTag, Self::NoNamespace];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::NoTag => "no_tag",
-            Self::NoNamespace => "no_namespace",
-        }
+        self.into()
     }
 }
 
@@ -279,13 +235,20 @@ pub struct Counts {
     pub invalidations: Vec<[u64; 3]>,
     /// By space and kind: what looks like a counter or a lock, but is isolated.
     pub suspected: Vec<[u64; Split::ALL.len()]>,
-    /// By listener and reason: connections that asked for something without a tag that
-    /// a namespace is for.
-    untagged: Vec<[u64; Untagged::ALL.len()]>,
-    /// By listener: writes that were refused for want of such a tag.
-    pub refused_writes: Vec<u64>,
-    /// By listener and reason: connections that were closed unasked.
-    closed: Vec<[u64; Closed::ALL.len()]>,
+    /// By the place of a listener, as far as any was counted.
+    listeners: Vec<ListenerCounts>,
+}
+
+/// Counts of what happens to the connections of one listener.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListenerCounts {
+    /// By reason: connections that asked for something without a tag that a namespace is
+    /// for.
+    pub untagged: [u64; Untagged::ALL.len()],
+    /// Writes that were refused for want of such a tag.
+    pub refused_writes: u64,
+    /// By reason: connections that were closed unasked.
+    pub closed: [u64; Closed::ALL.len()],
 }
 
 impl Counts {
@@ -306,9 +269,7 @@ impl Counts {
             rejected: vec![ByReason::default(); spaces],
             invalidations: vec![[0; 3]; spaces * spaces],
             suspected: vec![[0; 2]; spaces],
-            untagged: Vec::new(),
-            refused_writes: Vec::new(),
-            closed: Vec::new(),
+            listeners: Vec::new(),
         }
     }
 
@@ -338,54 +299,47 @@ impl Counts {
     /// for.
     #[cold]
     pub fn untagged(&mut self, origin: u32, why: Untagged) {
-        let (Some(listener), _) = self.origins[origin as usize] else {
-            return;
-        };
-        if self.untagged.len() <= listener {
-            self.untagged.resize(listener + 1, Default::default());
+        if let Some(listener) = self.listener_of(origin) {
+            listener.untagged[why as usize] += 1;
         }
-        self.untagged[listener][why as usize] += 1;
-    }
-
-    /// Connections of a listener that asked for something so.
-    pub fn untagged_at(&self, listener: usize, why: Untagged) -> u64 {
-        let reasons = self.untagged.get(listener);
-        reasons.map_or(0, |reasons| reasons[why as usize])
     }
 
     /// Connections of all listeners that asked for something so.
     pub fn all_untagged(&self) -> u64 {
-        self.untagged.as_flattened().iter().sum()
+        let reasons = self.listeners.iter().flat_map(|listener| listener.untagged);
+        reasons.sum()
     }
 
     /// Counts a write that was refused for want of such a tag.
     #[cold]
     pub fn refuse_write(&mut self, origin: u32) {
-        let (Some(listener), _) = self.origins[origin as usize] else {
-            return;
-        };
-        if self.refused_writes.len() <= listener {
-            self.refused_writes.resize(listener + 1, 0);
+        if let Some(listener) = self.listener_of(origin) {
+            listener.refused_writes += 1;
         }
-        self.refused_writes[listener] += 1;
     }
 
     /// Counts a connection that is closed unasked.
     #[cold]
     pub fn close(&mut self, origin: u32, why: Closed) {
-        let (Some(listener), _) = self.origins[origin as usize] else {
-            return;
-        };
-        if self.closed.len() <= listener {
-            self.closed.resize(listener + 1, Default::default());
+        if let Some(listener) = self.listener_of(origin) {
+            listener.closed[why as usize] += 1;
         }
-        self.closed[listener][why as usize] += 1;
     }
 
-    /// Connections of a listener that were closed unasked.
-    pub fn closed(&self, listener: usize, why: Closed) -> u64 {
-        let reasons = self.closed.get(listener);
-        reasons.map_or(0, |reasons| reasons[why as usize])
+    /// The counts of a listener, by its place.
+    pub fn listener(&self, at: usize) -> ListenerCounts {
+        self.listeners.get(at).copied().unwrap_or_default()
+    }
+
+    /// The counts of an origin's listener; `None` if that is gone.
+    fn listener_of(&mut self, origin: u32) -> Option<&mut ListenerCounts> {
+        let (Some(at), _) = self.origins[origin as usize] else {
+            return None;
+        };
+        if self.listeners.len() <= at {
+            self.listeners.resize_with(at + 1, Default::default);
+        }
+        Some(&mut self.listeners[at])
     }
 
     /// Counts what looks like a counter or a lock that namespaces split.
@@ -404,8 +358,8 @@ impl Counts {
             }
         };
         for verbs in &self.requests {
-            for verb in Verb::ALL {
-                for outcome in Outcome::ALL {
+            for &verb in Verb::ALL {
+                for &outcome in Outcome::ALL {
                     let name = format!("{}_{}", verb.name(), outcome.name());
                     add(name, verbs[verb.index()][outcome as usize]);
                 }
@@ -414,7 +368,7 @@ impl Counts {
         for protocols in &self.read {
             for counts in protocols {
                 for verdict in Verdict::ALL {
-                    for action in Action::ALL {
+                    for &action in Action::ALL {
                         let of = counts
                             .iter()
                             .map(|writer| writer[verdict as usize][action as usize]);
@@ -425,27 +379,28 @@ impl Counts {
             }
         }
         for results in &self.invalidations {
-            for result in Invalidation::ALL {
+            for &result in Invalidation::ALL {
                 let name = format!("copies_{}", result.name());
                 add(name, results[result as usize]);
             }
         }
         for kinds in &self.suspected {
-            for kind in Split::ALL {
+            for &kind in Split::ALL {
                 add(format!("suspected_{}", kind.name()), kinds[kind as usize]);
             }
         }
         for reasons in &self.rejected {
             add("rejected".to_owned(), reasons.iter().map(|(_, n)| n).sum());
         }
-        for why in Closed::ALL {
-            let of = |listener| self.closed(listener, why);
-            let name = format!("closed_{}", why.name());
-            add(name, (0..self.closed.len()).map(of).sum());
+        for listener in &self.listeners {
+            for &why in Closed::ALL {
+                let name = format!("closed_{}", why.name());
+                add(name, listener.closed[why as usize]);
+            }
+            let refused = listener.refused_writes;
+            add("untagged_writes_refused".to_owned(), refused);
         }
         add("untagged_connections".to_owned(), self.all_untagged());
-        let refused = self.refused_writes.iter().sum();
-        add("untagged_writes_refused".to_owned(), refused);
         all
     }
 

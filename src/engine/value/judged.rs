@@ -1,6 +1,8 @@
 //! Facts that a look at a value tells: what becomes of it, and what was found. Plain
 //! facts, which the counts and whoever passes the value on read alike.
 
+use strum::{IntoStaticStr, VariantArray};
+
 use crate::pickle::{self, Header, Verdict};
 
 /// Of the reasons that are no [`pickle::Reason`]: the one that a header gives, ...
@@ -50,18 +52,22 @@ pub struct Pickle {
 }
 
 /// Writers of a value, where its bytes are certain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Writer {
     Unknown,
     /// Byte strings, or small numbers as longs: only Python 2 writes them.
+    #[strum(serialize = "python/2")]
     Python2,
     /// Protocol 3 and later, and others' signs: only Python 3 writes them.
+    #[strum(serialize = "python/3")]
     Python3,
 }
 
 /// Actions on a value that was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum Action {
     Served,
@@ -140,7 +146,7 @@ impl Pickle {
 
 impl Writer {
     /// All writers.
-    pub const ALL: [Self; 3] = [Self::Unknown, Self::Python2, Self::Python3];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The writer of a pickle of which only the header's protocol is known.
     #[inline]
@@ -154,11 +160,7 @@ impl Writer {
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Python2 => "python/2",
-            Self::Python3 => "python/3",
-        }
+        self.into()
     }
 }
 
@@ -176,20 +178,10 @@ impl From<pickle::Writer> for Writer {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 4] = [
-        Self::Served,
-        Self::Hidden,
-        Self::Transcoded,
-        Self::ReadThrough,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The name in metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Served => "served",
-            Self::Hidden => "hidden",
-            Self::Transcoded => "transcoded",
-            Self::ReadThrough => "read_through",
-        }
+        self.into()
     }
 }

@@ -657,7 +657,7 @@ impl World {
         let happened = &mut self.reference.counts;
         let spaces = counts.suspected.len();
         for space in 0..spaces {
-            for writer in Writer::ALL {
+            for &writer in Writer::ALL {
                 for verdict in Verdict::ALL {
                     let reads = |action| counts.reads(space, writer, verdict, action);
                     happened.add("values hidden", reads(Action::Hidden));
