@@ -6,7 +6,7 @@ mod step;
 
 use std::fmt::Write as _;
 
-pub use hazard::{Hazard, Side};
+pub use hazard::Hazard;
 pub use step::{Change, Step, step};
 
 use crate::config::{ClientAuth, Config, Word as _};

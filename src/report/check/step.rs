@@ -248,7 +248,6 @@ impl Comparison<'_> {
     /// Checks whether the copies of a family that are read under either rule are
     /// reached under both.
     fn stale_copies(&mut self, name: &str, old: &Compiled, new: &Compiled) {
-        let family = name.to_owned();
         let (isolates, isolated_before) = (new.plans.isolated(), old.plans.isolated());
         let (plan_before, plan) = (&old.plans.inside, &new.plans.inside);
         let (before, after) = (Reached::by(plan_before), Reached::by(plan));
@@ -257,7 +256,7 @@ impl Comparison<'_> {
         let moves = isolates != isolated_before || (isolates > 0 && (reads_on || self.relocates()));
         let hazards = &mut self.step.hazards;
         if isolates > 0 && after == Reached::Nothing && grows {
-            hazards.push(Hazard::Uncovered { family });
+            hazards.push(Hazard::uncovered(name));
             return;
         }
         if moves {
@@ -266,10 +265,9 @@ impl Comparison<'_> {
             } else {
                 (Side::New, after, &new.rule)
             };
-            let why = Hazard::why_unreached(rule);
             match reach {
-                Reached::Nothing => hazards.push(Hazard::Unreached { family, side, why }),
-                Reached::Deletes => hazards.push(Hazard::Unwritten { family, side }),
+                Reached::Nothing => hazards.push(Hazard::unreached(name, side, rule)),
+                Reached::Deletes => hazards.push(Hazard::unwritten(name, side)),
                 Reached::Writes => {}
             }
         } else if before < after {
@@ -277,7 +275,7 @@ impl Comparison<'_> {
                 Reached::Nothing => "deletes",
                 _ => "writes",
             };
-            hazards.push(Hazard::LeftBehind { family, missed });
+            hazards.push(Hazard::left_behind(name, missed));
         }
         self.weaker(name, old, new);
     }
@@ -286,11 +284,8 @@ impl Comparison<'_> {
         let rank = |plan: &Plan| (plan.deletes_reach, plan.reach(WriteKind::Plain));
         let (before, after) = (&old.plans.inside, &new.plans.inside);
         if after.has_others() && rank(after) < rank(before) {
-            self.step.hazards.push(Hazard::Weaker {
-                family: name.to_owned(),
-                old: old.rule.coherence,
-                new: new.rule.coherence,
-            });
+            let hazard = Hazard::weaker(name, old.rule.coherence, new.rule.coherence);
+            self.step.hazards.push(hazard);
         }
     }
 }

@@ -64,11 +64,8 @@ impl Comparison<'_> {
             self.change(what, format!("epoch {from} -> {to}: {keys}"));
         }
         if to < from {
-            self.step.hazards.push(Hazard::Lowered {
-                namespace: was.name.to_string(),
-                from,
-                to,
-            });
+            let hazard = Hazard::lowered(&was.name, from, to);
+            self.step.hazards.push(hazard);
         } else {
             self.unread_before(after, Some(from));
         }
@@ -92,10 +89,10 @@ impl Comparison<'_> {
     fn unread_before(&mut self, space: SpaceId, before: Option<u64>) {
         let new = &self.new.snapshot;
         if has_clients(self.new, space) && isolates(new) && !knows(&self.old.snapshot, new, space) {
-            self.step.hazards.push(Hazard::Unprepared {
-                namespace: new.codec.name(space).to_owned(),
-                epoch: new.codec.epoch(space),
-                before,
+            let name = new.codec.name(space);
+            self.step.hazards.push(match before {
+                Some(before) => Hazard::unprepared(name, new.codec.epoch(space), before),
+                None => Hazard::unannounced(name),
             });
         }
     }
@@ -107,10 +104,10 @@ impl Comparison<'_> {
         let is_lowered = after.is_some_and(|a| new.codec.epoch(a) < old.codec.epoch(space));
         let is_read = has_clients(self.old, space) || reads_through(old);
         if is_read && isolates(old) && !is_lowered && !knows(new, old, space) {
-            self.step.hazards.push(Hazard::Dropped {
-                namespace: old.codec.name(space).to_owned(),
-                epoch: old.codec.epoch(space),
-                is_kept: after.is_some(),
+            let name = old.codec.name(space);
+            self.step.hazards.push(match after {
+                Some(_) => Hazard::dropped(name, old.codec.epoch(space)),
+                None => Hazard::removed(name),
             });
         }
     }
@@ -144,7 +141,7 @@ impl Comparison<'_> {
                 (None, Some(new)) => self.change(&what, format!("goes to namespace {new}")),
                 (Some(_), None) => {
                     self.change(&what, "has no namespace any more");
-                    self.step.hazards.push(Hazard::Homeless { runtime: what });
+                    self.step.hazards.push(Hazard::homeless(&what));
                 }
                 _ => {}
             }

@@ -1,14 +1,15 @@
 //! Listeners, servers and everything that holds for all keys.
 
 use std::collections::BTreeSet;
-use std::fmt::Display;
+use std::iter::zip;
+use std::time::Duration;
 
 use super::super::hazard::{Hazard, share};
 use super::super::who;
 use super::Comparison;
 use crate::config::{Config, Written};
 use crate::pickle::Firewall;
-use crate::policy::{Identify, Pickles, Snapshot, Untagged};
+use crate::policy::{Identify, Pickles, Untagged};
 
 /// Sample of keys in which those that change their server are counted.
 const SAMPLE: usize = 10_000;
@@ -17,39 +18,43 @@ impl Comparison<'_> {
     pub(super) fn settings(&mut self) {
         self.listeners();
         self.servers();
+        self.fixed();
         self.pickles();
-        self.limits();
+        self.table("limits", limits);
+        self.table("admin_commands", |config| {
+            let answer = if config.snapshot.forward_flush_all {
+                "forward"
+            } else {
+                "deny"
+            };
+            vec![("flush_all", answer.to_owned())]
+        });
+        self.families_seen();
     }
 
     fn listeners(&mut self) {
         let (old, new) = (self.old, self.new);
         for listener in &new.listeners {
             let identify = &listener.admission.identify;
-            let name = listener.admission.name.to_string();
+            let name = &listener.admission.name;
             let what = format!("listener {name}");
             let mut known = old.listeners.iter();
-            let Some(before) = known.find(|l| l.admission.name == listener.admission.name) else {
+            let Some(before) = known.find(|l| l.admission.name == *name) else {
                 self.change(&what, format!("is new, for {}", admits(identify)));
                 continue;
             };
             let [old_tls, new_tls] = [before, listener].map(|l| l.tls.as_ref().map(|t| &t.written));
             self.tls(&what, old_tls, new_tls);
             if old_tls.is_some() != new_tls.is_some() {
-                let listener = name.clone();
-                self.step.hazards.push(Hazard::Transport {
-                    listener,
-                    tls: new_tls.is_some(),
-                });
+                let hazard = Hazard::transport(name, new_tls.is_some());
+                self.step.hazards.push(hazard);
             }
             let before = &before.admission.identify;
             let differs = self.setting(&what, "", admits(before), admits(identify));
             let each = |identify: &Identify| matches!(identify, Identify::Each { .. });
             if differs && !(each(before) && each(identify)) {
-                let (old, new) = (who(before), who(identify));
-                let listener = name;
-                self.step
-                    .hazards
-                    .push(Hazard::Runtime { listener, old, new });
+                let hazard = Hazard::runtime(name, &who(before), &who(identify));
+                self.step.hazards.push(hazard);
             }
         }
         for listener in &old.listeners {
@@ -95,23 +100,18 @@ impl Comparison<'_> {
                 let percent = moved * 100 / SAMPLE;
                 let how = format!("{} of the keys move to another server", share(percent));
                 self.change("upstream", how);
-                self.step.hazards.push(Hazard::Servers { percent });
+                self.step.hazards.push(Hazard::servers(percent));
             }
         }
-        self.fixed("upstream.connections", old.connections, new.connections);
-        self.fixed("server.workers", self.old.workers, self.new.workers);
-        self.fixed(
-            "server.reuse_port",
-            self.old.reuse_port,
-            self.new.reuse_port,
-        );
-        let admin = |config: &Config| {
-            config
-                .admin
-                .as_ref()
-                .map_or("none".to_owned(), ToString::to_string)
-        };
-        self.fixed("admin.listen", admin(self.old), admin(self.new));
+    }
+
+    /// Reports the settings that only a restart takes over.
+    fn fixed(&mut self) {
+        for ((setting, old), (_, new)) in zip(fixed(self.old), fixed(self.new)) {
+            if self.setting(setting, "", old, new) {
+                self.step.hazards.push(Hazard::restart(setting));
+            }
+        }
     }
 
     /// Compares the TLS of one end of connections.
@@ -131,42 +131,16 @@ impl Comparison<'_> {
         }
     }
 
-    /// Reports a setting that only a restart takes over.
-    fn fixed(&mut self, setting: &'static str, old: impl Display, new: impl Display) {
-        if self.setting(setting, "", old, new) {
-            self.step.hazards.push(Hazard::Restart { setting });
+    /// Compares the settings of a table that are told by their values.
+    fn table(&mut self, table: &str, of: impl Fn(&Config) -> Vec<(&'static str, String)>) {
+        for ((name, old), (_, new)) in zip(of(self.old), of(self.new)) {
+            self.setting(table, name, old, new);
         }
     }
 
     fn pickles(&mut self) {
+        self.table("pickle", pickles);
         let (old, new) = (&self.old.snapshot.pickles, &self.new.snapshot.pickles);
-        let (was, is) = (old.encoding, new.encoding);
-        let bit = |mask: u32| mask.trailing_zeros();
-        self.setting(
-            "pickle",
-            "flag_bit",
-            bit(was.pickle_flag),
-            bit(is.pickle_flag),
-        );
-        self.setting(
-            "pickle",
-            "compressed_bit",
-            bit(was.compressed_flag),
-            bit(is.compressed_flag),
-        );
-        let detect = |by_flags, by_bytes| match (by_flags, by_bytes) {
-            (true, true) => "both",
-            (true, false) => "flags",
-            (false, _) => "bytes",
-        };
-        let (before, after) = (
-            detect(was.by_flags, was.by_bytes),
-            detect(is.by_flags, is.by_bytes),
-        );
-        self.setting("pickle", "detect", before, after);
-        let (was, is) = (old.inflate, new.inflate);
-        self.setting("pickle", "max_inflated_bytes", was.max_bytes, is.max_bytes);
-        self.setting("pickle", "max_inflate_ratio", was.max_ratio, is.max_ratio);
         // The deny list also has what the allow list lets pass.
         let denied = |pickles: &Pickles| pickles.deny.clone().except(&Firewall::nothing());
         for (differs, list) in [
@@ -180,58 +154,60 @@ impl Comparison<'_> {
         }
     }
 
-    fn limits(&mut self) {
-        let (old, new) = (self.old.limits, self.new.limits);
-        self.setting(
-            "limits",
-            "max_connections",
-            old.max_connections,
-            new.max_connections,
-        );
-        self.setting(
-            "limits",
-            "max_value_bytes",
-            old.max_value_bytes,
-            new.max_value_bytes,
-        );
-        self.setting(
-            "limits",
-            "max_buffered_bytes",
-            old.max_buffered_bytes,
-            new.max_buffered_bytes,
-        );
-        for (name, old, new) in [
-            (
-                "request_timeout_ms",
-                old.request_timeout,
-                new.request_timeout,
-            ),
-            (
-                "connect_timeout_ms",
-                old.connect_timeout,
-                new.connect_timeout,
-            ),
-            ("send_timeout_ms", old.send_timeout, new.send_timeout),
-            ("drain_timeout_ms", old.drain_timeout, new.drain_timeout),
-        ] {
-            self.setting("limits", name, old.as_millis(), new.as_millis());
-        }
-        let answer = |snapshot: &Snapshot| {
-            if snapshot.forward_flush_all {
-                "forward"
-            } else {
-                "deny"
-            }
-        };
-        let (old, new) = (answer(&self.old.snapshot), answer(&self.new.snapshot));
-        self.setting("admin_commands", "flush_all", old, new);
-        let families = |snapshot: &Snapshot| snapshot.families;
-        let (old, new) = (families(&self.old.snapshot), families(&self.new.snapshot));
+    fn families_seen(&mut self) {
+        let (old, new) = (self.old.snapshot.families, self.new.snapshot.families);
         self.setting("families", "track", old.is_some(), new.is_some());
         if let (Some(old), Some(new)) = (old, new) {
             self.setting("families", "separators", old, new);
         }
     }
+}
+
+/// The settings that only a restart takes over.
+fn fixed(config: &Config) -> [(&'static str, String); 4] {
+    let admin = config.admin.as_ref().map(ToString::to_string);
+    [
+        (
+            "upstream.connections",
+            config.upstream.connections.to_string(),
+        ),
+        ("server.workers", config.workers.to_string()),
+        ("server.reuse_port", config.reuse_port.to_string()),
+        ("admin.listen", admin.unwrap_or_else(|| "none".to_owned())),
+    ]
+}
+
+fn pickles(config: &Config) -> Vec<(&'static str, String)> {
+    let Pickles {
+        encoding, inflate, ..
+    } = &config.snapshot.pickles;
+    let bit = |mask: u32| mask.trailing_zeros().to_string();
+    let detect = match (encoding.by_flags, encoding.by_bytes) {
+        (true, true) => "both",
+        (true, false) => "flags",
+        (false, _) => "bytes",
+    };
+    vec![
+        ("flag_bit", bit(encoding.pickle_flag)),
+        ("compressed_bit", bit(encoding.compressed_flag)),
+        ("detect", detect.to_owned()),
+        ("max_inflated_bytes", inflate.max_bytes.to_string()),
+        ("max_inflate_ratio", inflate.max_ratio.to_string()),
+    ]
+}
+
+fn limits(config: &Config) -> Vec<(&'static str, String)> {
+    let limits = config.limits;
+    let ms = |time: Duration| time.as_millis().to_string();
+    vec![
+        ("max_connections", limits.max_connections.to_string()),
+        ("max_value_bytes", limits.max_value_bytes.to_string()),
+        ("max_buffered_bytes", limits.max_buffered_bytes.to_string()),
+        ("request_timeout_ms", ms(limits.request_timeout)),
+        ("connect_timeout_ms", ms(limits.connect_timeout)),
+        ("send_timeout_ms", ms(limits.send_timeout)),
+        ("drain_timeout_ms", ms(limits.drain_timeout)),
+    ]
 }
 
 /// Says which clients a listener is for.
