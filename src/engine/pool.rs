@@ -79,6 +79,13 @@ impl Pool {
         self.taken(found, LINE_BYTES)
     }
 
+    /// A copy of a line.
+    pub(super) fn copy_line(&mut self, line: &[u8]) -> Vec<u8> {
+        let mut copy = self.take_line();
+        copy.extend_from_slice(line);
+        copy
+    }
+
     fn taken(&mut self, found: Option<Vec<u8>>, new_bytes: usize) -> Vec<u8> {
         let Some(buffer) = found else {
             return Vec::with_capacity(new_bytes);

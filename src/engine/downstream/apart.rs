@@ -14,44 +14,33 @@ use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
 use crate::protocol::request::Verb;
 
-/// A value as it came: its line, without the line end, and what is behind that.
-#[derive(Clone, Copy)]
-pub(in crate::engine) struct Came<'v> {
-    pub(in crate::engine) line: [&'v [u8]; 3],
-    pub(in crate::engine) flags: u32,
-    /// The value and its line end.
-    pub(in crate::engine) value: &'v [u8],
-}
-
 impl Downstream {
     // Out ------------------------------------------------------------------
 
     /// Takes a value off its way to a slot, which waits for what becomes of it; not if
-    /// there is no room for that now.
+    /// there is no room for that now. Line and value have their line ends.
     #[cold]
     pub(in crate::engine) fn defer(
         &mut self,
         ticket: Ticket,
         look: Look,
-        came: Came<'_>,
+        line: &[&[u8]],
+        (flags, value): (u32, &[u8]),
         awaits: impl FnOnce(&mut Self) -> Awaits,
     ) -> bool {
-        let Came { line, flags, value } = came;
-        let parts = [line[0], line[1], line[2], b"\r\n", value];
-        let bytes = parts.iter().map(|part| part.len()).sum();
-        if !self
-            .context
-            .jobs
-            .has_room(bytes, value.len() >= LARGE_BYTES)
-        {
+        let line_bytes: usize = line.iter().map(|part| part.len()).sum();
+        let bytes = line_bytes + value.len();
+        let jobs = &self.context.jobs;
+        if !jobs.has_room(bytes, value.len() >= LARGE_BYTES) {
             return false;
         }
         let mut whole = self.context.pool.take();
         whole.reserve_exact(bytes);
-        for part in parts {
+        for part in line {
             whole.extend_from_slice(part);
         }
-        let within = bytes - value.len()..bytes - 2;
+        whole.extend_from_slice(value);
+        let within = line_bytes..bytes - 2;
         let awaits = awaits(self);
         let in_order = matches!(awaits, Awaits::Value { .. } | Awaits::Through { .. });
         self.clients.expect(ticket);

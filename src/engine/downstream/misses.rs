@@ -54,8 +54,7 @@ impl Downstream {
     ) {
         self.clients.expect(ticket);
         let key = self.context.pool.keep(client_key);
-        let mut flags = self.context.pool.take_line();
-        flags.extend_from_slice(asked_flags(request));
+        let flags = self.context.pool.copy_line(asked_flags(request));
         let meta = meta.of_another();
         self.clients
             .steps

@@ -32,7 +32,6 @@ use super::steps::Next;
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::who::FlagTag;
 use crate::protocol::request::Verb;
-pub(super) use apart::Came;
 pub(super) use asking::Asking;
 use queues::Queues;
 use session::Desk;

@@ -2,21 +2,28 @@
 //! reply, and nothing of the queue behind the front.
 
 use super::fence::Fence;
-use crate::engine::downstream::Came;
+use crate::engine::downstream::Downstream;
 use crate::engine::ticket::Ticket;
+use crate::engine::value::apart::Awaits;
+use crate::policy::Look;
 use crate::protocol::reply::ReplyError;
 
-/// The oldest request that is owed a reply, and the parts of its lane that its reply may
-/// change.
+/// The oldest request that is owed a reply, the line that came of that, and what a reply
+/// may change.
 pub(super) struct Front<'l> {
     /// Bytes of the lane's requests from the first one of this on.
     pub(super) request: &'l [u8],
+    /// The line, without its end.
+    pub(super) text: &'l [u8],
+    /// All that is here behind the line.
+    pub(super) body: &'l [u8],
     /// Whether nothing that was sent is behind it: then an error cannot stand for other
     /// replies.
     pub(super) is_alone: bool,
     pub(super) fence: &'l mut Fence,
     pub(super) intake: &'l mut Intake,
     pub(super) counts: &'l mut UpstreamCounts,
+    pub(super) downstream: &'l mut Downstream,
 }
 
 /// The state of the input between two reads of the connection.
@@ -86,20 +93,38 @@ impl Front<'_> {
         line.is_some_and(|end| memchr::memchr_iter(b' ', &self.request[..end]).count() > 1)
     }
 
-    /// Whether less than `needed` bytes of a value are here; then they are waited for, so
-    /// that no smaller input is looked at again.
-    pub(super) fn lacks(&mut self, body: &[u8], needed: usize) -> bool {
-        let lacks = body.len() < needed;
+    /// Whether too little of a value is here for a look at it. What lacks is waited for,
+    /// so that no smaller input is looked at again.
+    pub(super) fn lacks(&mut self, look: Look, flags: u32, len: usize) -> bool {
+        let judge = &self.downstream.context.judge;
+        let needed = judge.bytes_needed(look, flags, len);
+        let lacks = self.body.len() < needed;
         if lacks {
-            self.intake.lacking = needed - body.len();
+            self.intake.lacking = needed - self.body.len();
         }
         lacks
     }
 
-    /// Waits until there is room for the value that is here.
-    pub(super) fn park(&mut self) -> Taken {
-        self.intake.parked = true;
-        Taken::Lacks
+    /// Takes the value, which is here whole, off its way to a slot, to be looked at apart:
+    /// its line for the client, line end and all, its flags and its length. Where there is
+    /// no room for that, the lane waits for some.
+    ///
+    /// # Errors
+    /// No line end follows the value.
+    pub(super) fn defer(
+        &mut self,
+        ticket: Ticket,
+        look: Look,
+        line: &[&[u8]],
+        (flags, len): (u32, usize),
+        awaits: impl FnOnce(&mut Downstream) -> Awaits,
+    ) -> Result<bool, ReplyError> {
+        let value = self.body.get(..len + 2);
+        let value = value.filter(|value| value.ends_with(b"\r\n"));
+        let value = (flags, value.ok_or(ReplyError::Malformed)?);
+        let deferred = self.downstream.defer(ticket, look, line, value, awaits);
+        self.intake.parked = !deferred;
+        Ok(deferred)
     }
 
     /// Goes on with a value of `len` bytes, which is passed on if it is visible.
@@ -112,22 +137,17 @@ impl Front<'_> {
         Taken::Part
     }
 
-    /// Remembers an error that came in place of values.
-    pub(super) fn keep_error(&mut self, text: &[u8]) {
+    /// Remembers the error, which came in place of values.
+    ///
+    /// # Errors
+    /// More of the values may follow, and no mark tells where they end.
+    pub(super) fn keep_error(&mut self, marked: bool, may_go_on: bool) -> Result<(), ReplyError> {
+        let is_server = self.text.starts_with(b"SERVER_ERROR");
+        if may_go_on && is_server && self.fence.raise() && !marked {
+            return Err(ReplyError::Doubtful);
+        }
         self.intake.error.clear();
-        self.intake.error.extend_from_slice(text);
+        self.intake.error.extend_from_slice(self.text);
+        Ok(())
     }
-}
-
-/// A value that is here with its line end.
-pub(super) fn came<'v>(
-    line: [&'v [u8]; 3],
-    (flags, len): (u32, usize),
-    body: &'v [u8],
-) -> Result<Came<'v>, ReplyError> {
-    let value = body.get(..len + 2).ok_or(ReplyError::Malformed)?;
-    if !value.ends_with(b"\r\n") {
-        return Err(ReplyError::Malformed);
-    }
-    Ok(Came { line, flags, value })
 }

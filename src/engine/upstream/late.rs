@@ -41,12 +41,8 @@ impl Late {
     }
 
     /// Takes a line of it.
-    pub(super) fn take(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-    ) -> Result<Taken, ReplyError> {
+    pub(super) fn take(&mut self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
+        let text = front.text;
         if self.is_retrieval() {
             if text.starts_with(b"VALUE ") {
                 front.intake.reading = Reading::dropped(parse_value_head(text)?.len);
@@ -61,7 +57,7 @@ impl Late {
         if let Some(change) = self.change.take()
             && change.reaches_siblings(&[text, b"\r\n"].concat())
         {
-            downstream.clients.steps.push(Next::Late(change));
+            front.downstream.clients.steps.push(Next::Late(change));
         }
         if text.starts_with(b"VA ") {
             front.intake.reading = Reading::dropped(parse_va_len(text)?);

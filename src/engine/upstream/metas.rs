@@ -1,9 +1,8 @@
 //! The reply to a meta command: one line, or `VA` and a value, put into its client's
 //! words. How a line is reworded is not known here.
 
-use super::front::{Front, Taken, came};
+use super::front::{Front, Taken};
 use crate::engine::context::Context;
-use crate::engine::downstream::Downstream;
 use crate::engine::meta::{
     MetaReply, asked_flags, asked_key, asked_opaque, is_won, miss_line, restore_debug,
     rewrite_meta, rewrite_unnamed,
@@ -28,14 +27,9 @@ pub(super) struct OwedMeta {
 
 impl OwedMeta {
     /// Takes the reply, or its first line and as much of its value as is looked at.
-    pub(super) fn take(
-        &self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-        body: &[u8],
-    ) -> Result<Taken, ReplyError> {
+    pub(super) fn take(&self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
         let &Self { ticket, ref meta } = self;
+        let text = front.text;
         if !is_reply_to(meta.verb, text) {
             return Err(ReplyError::Malformed);
         }
@@ -44,24 +38,24 @@ impl OwedMeta {
             let line = miss_line(meta, &physical, Tokens::new(asked_flags(front.request)));
             front.counts.errors += 1;
             front.counts.misses += 1;
-            downstream.miss_for_upstream(ticket, &line);
-            downstream.finish(ticket);
+            front.downstream.miss_for_upstream(ticket, &line);
+            front.downstream.finish(ticket);
             return Ok(Taken::Whole(0));
         }
         if is_error(text) {
-            downstream.line(ticket, text);
+            front.downstream.line(ticket, text);
             return Ok(Taken::Whole(0));
         }
         let physical = asked_key(front.request).ok_or(ReplyError::Malformed)?;
         if meta.verb == Verb::Me {
             let line = restore_debug(text, meta, &physical)?;
-            downstream.line(ticket, &line);
+            front.downstream.line(ticket, &line);
             return Ok(Taken::Whole(0));
         }
-        let mut line = std::mem::take(&mut downstream.context.line_buffer);
-        let taken = self.take_rewritten(front, downstream, (text, &physical, body), &mut line);
+        let mut line = std::mem::take(&mut front.downstream.context.line_buffer);
+        let taken = self.take_rewritten(front, &physical, &mut line);
         line.clear();
-        downstream.context.line_buffer = line;
+        front.downstream.context.line_buffer = line;
         taken
     }
 
@@ -69,11 +63,11 @@ impl OwedMeta {
     fn take_rewritten(
         &self,
         front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        (text, physical, body): (&[u8], &[u8], &[u8]),
+        physical: &[u8],
         line: &mut Vec<u8>,
     ) -> Result<Taken, ReplyError> {
         let &Self { ticket, ref meta } = self;
+        let text = front.text;
         let flags = match meta.unnamed {
             None => rewrite_meta(text, meta, physical, line)?,
             Some(unnamed) => {
@@ -82,10 +76,11 @@ impl OwedMeta {
             }
         };
         if text.starts_with(b"VA ") {
-            return self.take_value(front, downstream, (line, flags, body), physical);
+            return self.take_value(front, (line, flags), physical);
         }
         let is_miss = text.starts_with(b"EN");
         let client_key = meta.restore.client_key(physical);
+        let downstream = &mut *front.downstream;
         if is_miss && self.asks_on(&downstream.context) {
             downstream.ask_on(ticket, meta, client_key, front.request);
             downstream.finish(ticket);
@@ -107,8 +102,7 @@ impl OwedMeta {
     fn take_value(
         &self,
         front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        (line, flags, body): (&mut Vec<u8>, u32, &[u8]),
+        (line, flags): (&mut Vec<u8>, u32),
         physical: &[u8],
     ) -> Result<Taken, ReplyError> {
         let &Self { ticket, ref meta } = self;
@@ -118,49 +112,50 @@ impl OwedMeta {
             if len > MAX_NUMBER_BYTES {
                 return Err(ReplyError::Malformed);
             }
-            let Some(number) = body.get(..len + 2) else {
+            let Some(number) = front.body.get(..len + 2) else {
                 return Ok(Taken::Lacks);
             };
             if !number.ends_with(b"\r\n") {
                 return Err(ReplyError::Malformed);
             }
             line.extend_from_slice(b"\r\n");
-            line.extend_from_slice(&body[..len]);
-            downstream.line(ticket, line);
+            line.extend_from_slice(&number[..len]);
+            front.downstream.line(ticket, line);
             return Ok(Taken::Whole(len + 2));
         }
-        if front.lacks(
-            body,
-            downstream.context.judge.bytes_needed(meta.look, flags, len),
-        ) {
+        if front.lacks(meta.look, flags, len) {
             return Ok(Taken::Lacks);
         }
         let client_key = meta.restore.client_key(physical);
-        let judged = downstream.inspect(ticket, meta.look, (flags, body, len));
-        let asks_on = self.asks_on(&downstream.context);
+        let value = (flags, front.body, len);
+        let judged = front.downstream.inspect(ticket, meta.look, value);
+        let asks_on = self.asks_on(&front.downstream.context);
         let mut visible = false;
         if judged.shown == Shown::Later {
-            let came = came([line, b"", b""], (flags, len), body)?;
-            let flags = asks_on.then(|| asked_flags(front.request));
-            let deferred = downstream.defer(ticket, meta.look, came, |downstream| Awaits::Meta {
-                ticket,
-                client_key: downstream.context.pool.keep(client_key),
-                meta: meta.without_key(),
-                flags: flags.map(|flags| {
-                    let mut kept = downstream.context.pool.take_line();
-                    kept.extend_from_slice(flags);
-                    kept
-                }),
+            let request = front.request;
+            let line = [&line[..], b"\r\n"];
+            let deferred = front.defer(ticket, meta.look, &line, (flags, len), |downstream| {
+                let pool = &mut downstream.context.pool;
+                Awaits::Meta {
+                    ticket,
+                    client_key: pool.keep(client_key),
+                    meta: meta.without_key(),
+                    flags: asks_on.then(|| pool.copy_line(asked_flags(request))),
+                }
             });
-            if !deferred {
-                return Ok(front.park());
+            if !deferred? {
+                return Ok(Taken::Lacks);
             }
         } else if judged.shown == Shown::Hidden && asks_on {
-            downstream.ask_on(ticket, meta, client_key, front.request);
+            front
+                .downstream
+                .ask_on(ticket, meta, client_key, front.request);
         } else {
-            visible = downstream.show_meta(ticket, (meta, client_key), line, &judged);
+            visible = front
+                .downstream
+                .show_meta(ticket, (meta, client_key), line, &judged);
         }
-        downstream.comes(ticket, len);
+        front.downstream.comes(ticket, len);
         Ok(front.reads(ticket, len, visible))
     }
 

@@ -1,7 +1,7 @@
 //! The look at the value in the way of a change, which its client did not ask for:
 //! what is asked, and what the reply says of it.
 
-use super::front::{Front, Taken, came};
+use super::front::{Front, Taken};
 use super::requests::Target;
 use super::{Lane, Reply};
 use crate::engine::downstream::Downstream;
@@ -73,19 +73,14 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Takes the line of the value, or of the end.
-    pub(super) fn take(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-        body: &[u8],
-    ) -> Result<Taken, ReplyError> {
+    pub(super) fn take(&mut self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
         let &mut Self {
             ticket,
             look,
             by_meta,
             ..
         } = self;
+        let text = front.text;
         if !text.starts_with(if by_meta { b"VA " } else { b"VALUE " }) {
             // The end, no value, or an error.
             let is_end = match text {
@@ -93,12 +88,12 @@ impl Probe {
                 _ => text == b"END" && !by_meta,
             };
             if is_error(text) {
-                downstream.not_probed(ticket, text);
+                front.downstream.not_probed(ticket, text);
                 self.apart = true;
             } else if !is_end {
                 return Err(ReplyError::Malformed);
             }
-            self.end(downstream);
+            self.end(front.downstream);
             return Ok(Taken::Whole(0));
         }
         let (flags, len, cas) = if by_meta {
@@ -106,20 +101,17 @@ impl Probe {
         } else {
             probed_by_gets(front.request, text)?
         };
-        if front.lacks(
-            body,
-            downstream.context.judge.bytes_needed(look, flags, len),
-        ) {
+        if front.lacks(look, flags, len) {
             return Ok(Taken::Lacks);
         }
-        match downstream.probe(ticket, look, (flags, body, len)) {
+        let value = (flags, front.body, len);
+        match front.downstream.probe(ticket, look, value) {
             Shown::AsIs | Shown::Rewritten(_) => self.found = Found::Seen(cas),
             Shown::Hidden => self.found = Found::Hidden(cas),
             Shown::Later => {
-                let came = came([b""; 3], (flags, len), body)?;
                 let awaits = |_: &mut Downstream| Awaits::Probe { ticket, cas };
-                if !downstream.defer(ticket, look, came, awaits) {
-                    return Ok(front.park());
+                if !front.defer(ticket, look, &[], (flags, len), awaits)? {
+                    return Ok(Taken::Lacks);
                 }
                 self.apart = true;
             }

@@ -170,19 +170,21 @@ impl Lane {
             }
         }
         let owed = self.owed.front_mut().ok_or(ReplyError::Unasked)?;
-        let mut front = Front {
+        let text = line.text;
+        let front = &mut Front {
             request: &self.wire[(owed.start - self.base) as usize..],
+            text,
+            body: &input[line.total..],
             is_alone,
             fence: &mut self.fence,
             intake: &mut self.intake,
             counts: &mut self.counts,
+            downstream,
         };
-        let (text, body) = (line.text, &input[line.total..]);
-        let front = &mut front;
         let taken = match &mut owed.reply {
             &mut Reply::Line { ticket, verb } => {
                 check(verb, text)?;
-                downstream.line(ticket, text);
+                front.downstream.line(ticket, text);
                 Taken::Whole(0)
             }
             &mut Reply::Sibling {
@@ -197,24 +199,24 @@ impl Lane {
                 if verb == Verb::Md && !is_plain {
                     return Err(ReplyError::Malformed);
                 }
-                downstream.sibling(ticket, target, text);
+                front.downstream.sibling(ticket, target, text);
                 Taken::Whole(0)
             }
             &mut Reply::Stats { ticket, server } => {
                 check(Verb::Stats, text)?;
-                downstream.statistic(ticket, server, text);
+                front.downstream.statistic(ticket, server, text);
                 if text.starts_with(b"STAT ") {
                     Taken::Part
                 } else {
-                    downstream.finish(ticket);
+                    front.downstream.finish(ticket);
                     Taken::Whole(0)
                 }
             }
-            Reply::Values(values) => values.take(front, downstream, text, body)?,
-            Reply::Meta(meta) => meta.take(front, downstream, text, body)?,
-            Reply::Probe(probe) => probe.take(front, downstream, text, body)?,
-            Reply::Through(through) => through.take(front, downstream, text, body)?,
-            Reply::Late(late) => late.take(front, downstream, text)?,
+            Reply::Values(values) => values.take(front)?,
+            Reply::Meta(meta) => meta.take(front)?,
+            Reply::Probe(probe) => probe.take(front)?,
+            Reply::Through(through) => through.take(front)?,
+            Reply::Late(late) => late.take(front)?,
         };
         Ok(match taken {
             Taken::Lacks => 0,

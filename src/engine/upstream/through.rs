@@ -2,8 +2,7 @@
 //! the first copy that its reader can load is passed on.
 
 use super::fence::End;
-use super::front::{Front, Taken, came};
-use crate::engine::downstream::Downstream;
+use super::front::{Front, Taken};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Awaits;
@@ -30,17 +29,11 @@ pub(super) struct Through {
 
 impl Through {
     /// Takes the line of a copy, or of the end.
-    pub(super) fn take(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-        body: &[u8],
-    ) -> Result<Taken, ReplyError> {
-        if !text.starts_with(b"VALUE ") {
-            return self.take_end(front, downstream, text);
+    pub(super) fn take(&mut self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
+        if !front.text.starts_with(b"VALUE ") {
+            return self.take_end(front);
         }
-        let head = parse_value_head(text)?;
+        let head = parse_value_head(front.text)?;
         let line_end = memchr::memchr(b'\r', front.request).unwrap_or(front.request.len());
         let mut copies = Tokens::new(&front.request[..line_end]).skip(1);
         let Some(nth) = copies.position(|copy| copy == head.key) else {
@@ -49,14 +42,13 @@ impl Through {
         if self.served {
             return Ok(front.reads(self.ticket, head.len, false));
         }
-        let needed = (downstream.context.judge).bytes_needed(self.look, head.flags, head.len);
-        if front.lacks(body, needed) {
+        if front.lacks(self.look, head.flags, head.len) {
             return Ok(Taken::Lacks);
         }
         let key = self.restore.client_key(b"");
-        let seen = (head.flags, body, head.len);
+        let seen = (head.flags, front.body, head.len);
         let line = [b"VALUE ", key, head.tail, b"\r\n"];
-        let shown = downstream.values(self.ticket, |values| {
+        let shown = front.downstream.values(self.ticket, |values| {
             let shown = values.admit_through(key, self.look, seen);
             match shown {
                 Shown::Hidden | Shown::Later => {}
@@ -66,16 +58,17 @@ impl Through {
             shown
         });
         if shown == Shown::Later {
-            let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
-            let deferred =
-                downstream.defer(self.ticket, self.look, came, |downstream| Awaits::Through {
+            let value = (head.flags, head.len);
+            let deferred = front.defer(self.ticket, self.look, &line, value, |downstream| {
+                Awaits::Through {
                     ticket: self.ticket,
                     client_key: downstream.context.pool.keep(key),
                     on_miss: self.on_miss,
                     next: self.first + nth + 1,
-                });
-            if !deferred {
-                return Ok(front.park());
+                }
+            });
+            if !deferred? {
+                return Ok(Taken::Lacks);
             }
         }
         self.served = shown != Shown::Hidden;
@@ -83,25 +76,16 @@ impl Through {
     }
 
     /// Takes the end, or an error in place of it or of a copy.
-    fn take_end(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-    ) -> Result<Taken, ReplyError> {
+    fn take_end(&mut self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
         let was_over = self.end.over;
-        let ended = self.end.takes(text, front.is_alone)?;
-        let is_failed = text.starts_with(b"SERVER_ERROR") && !was_over;
-        if is_failed && front.asks_several() && front.fence.raise() && !self.end.marked {
-            return Err(ReplyError::Doubtful);
-        }
-        if is_failed || is_error(text) && !was_over {
-            front.keep_error(text);
+        let ended = self.end.takes(front.text, front.is_alone)?;
+        if is_error(front.text) && !was_over {
+            front.keep_error(self.end.marked, front.asks_several())?;
         }
         if !ended {
             return Ok(Taken::Part);
         }
-        let error = &front.intake.error;
+        let (error, downstream) = (&front.intake.error, &mut *front.downstream);
         let is_soft = self.on_miss.contains(OnMiss::SOFT) && error.starts_with(b"SERVER_ERROR");
         match (self.end.failed, self.served) {
             (true, served) if is_soft => {

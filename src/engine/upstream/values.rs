@@ -2,7 +2,7 @@
 //! A value is checked against the keys before a byte of it reaches anybody.
 
 use super::fence::{End, OUT_OF_MEMORY};
-use super::front::{Front, Reading, Taken, came};
+use super::front::{Front, Reading, Taken};
 use crate::engine::downstream::{Downstream, LARGE_BYTES};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
@@ -138,26 +138,15 @@ impl Values {
     }
 
     /// Takes the line of a value, or of the end.
-    pub(super) fn take(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-        body: &[u8],
-    ) -> Result<Taken, ReplyError> {
-        if !text.starts_with(b"VALUE ") {
-            return self.take_end(front, downstream, text);
+    pub(super) fn take(&mut self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
+        if !front.text.starts_with(b"VALUE ") {
+            return self.take_end(front);
         }
-        let head = parse_value_head(text)?;
+        let head = parse_value_head(front.text)?;
         let asked = front.request;
         let mut keys = self.owed().iter();
         let missed = keys.position(|key| key.physical(asked) == head.key);
-        self.take_value(
-            front,
-            downstream,
-            missed.ok_or(ReplyError::WrongKey)?,
-            (&head, body),
-        )
+        self.take_value(front, missed.ok_or(ReplyError::WrongKey)?, &head)
     }
 
     /// Takes the line of a value; the `missed` keys before its own are not there, since
@@ -165,32 +154,25 @@ impl Values {
     fn take_value(
         &mut self,
         front: &mut Front<'_>,
-        downstream: &mut Downstream,
         missed: usize,
-        (head, body): (&ValueHead<'_>, &[u8]),
+        head: &ValueHead<'_>,
     ) -> Result<Taken, ReplyError> {
         let OwedKey { look, ticket, .. } = self.owed()[missed];
         if ticket == Ticket::NOBODY {
-            self.miss_or_fail(front, downstream, missed);
+            self.miss_or_fail(front, missed);
             front.intake.reading = Reading::dropped(head.len);
             return Ok(Taken::Part);
         }
-        if front.lacks(
-            body,
-            downstream
-                .context
-                .judge
-                .bytes_needed(look, head.flags, head.len),
-        ) {
+        if front.lacks(look, head.flags, head.len) {
             return Ok(Taken::Lacks);
         }
-        self.miss_or_fail(front, downstream, missed);
+        self.miss_or_fail(front, missed);
         let key = &self.owed()[0];
         let on_miss = key.on_miss;
-        let seen = (head.flags, body, head.len);
+        let seen = (head.flags, front.body, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
-        let shown = downstream.values(ticket, |values| {
+        let shown = front.downstream.values(ticket, |values| {
             let shown = values.admit(client_key, look, seen);
             match shown {
                 Shown::AsIs => values.write(&line),
@@ -201,63 +183,44 @@ impl Values {
             shown
         });
         if shown == Shown::Later {
-            let came = came([line[0], line[1], line[2]], (head.flags, head.len), body)?;
-            let deferred = downstream.defer(ticket, look, came, |downstream| Awaits::Value {
+            let value = (head.flags, head.len);
+            let deferred = front.defer(ticket, look, &line, value, |downstream| Awaits::Value {
                 ticket,
                 client_key: downstream.context.pool.keep(client_key),
                 on_miss,
             });
-            if !deferred {
-                return Ok(front.park());
+            if !deferred? {
+                return Ok(Taken::Lacks);
             }
         }
-        downstream.comes(ticket, head.len);
+        front.downstream.comes(ticket, head.len);
         Ok(front.reads(ticket, head.len, shown == Shown::AsIs))
     }
 
     /// Takes the end, or an error in place of it or of a value.
-    fn take_end(
-        &mut self,
-        front: &mut Front<'_>,
-        downstream: &mut Downstream,
-        text: &[u8],
-    ) -> Result<Taken, ReplyError> {
-        let ended = self.end.takes(text, front.is_alone)?;
-        let End {
-            marked,
-            over,
-            failed,
-        } = self.end;
-        if is_error(text) && !over {
-            let is_memory = text.starts_with(OUT_OF_MEMORY);
-            let is_server = text.starts_with(b"SERVER_ERROR");
-            let several = self.keys.len() > 1;
-            // Without a mark nothing tells whether more of this reply follows.
-            if several && is_server && !is_memory && front.fence.raise() && !marked {
-                return Err(ReplyError::Doubtful);
-            }
-            front.keep_error(text);
+    fn take_end(&mut self, front: &mut Front<'_>) -> Result<Taken, ReplyError> {
+        let ended = self.end.takes(front.text, front.is_alone)?;
+        let End { marked, over, .. } = self.end;
+        if is_error(front.text) && !over {
+            let is_memory = front.text.starts_with(OUT_OF_MEMORY);
+            front.keep_error(marked, self.keys.len() > 1 && !is_memory)?;
         }
         if over || ended {
             if marked && ended {
                 front.fence.held();
             }
-            if failed {
-                self.fail(front, downstream, usize::MAX);
-            } else {
-                self.miss(front.request, downstream, usize::MAX);
-            }
+            self.miss_or_fail(front, usize::MAX);
         }
         Ok(if ended { Taken::Whole(0) } else { Taken::Part })
     }
 
     /// Answers for the next keys, whose values did not come: after an error they may be
     /// what it stands for, so they are no misses then.
-    fn miss_or_fail(&mut self, front: &mut Front<'_>, downstream: &mut Downstream, count: usize) {
+    fn miss_or_fail(&mut self, front: &mut Front<'_>, count: usize) {
         if self.end.failed {
-            self.fail(front, downstream, count);
+            self.fail(front, count);
         } else {
-            self.miss(front.request, downstream, count);
+            self.miss(front.request, front.downstream, count);
         }
     }
 
@@ -290,8 +253,8 @@ impl Values {
 
     /// Answers for the next keys by the error that came, or as misses where their rules
     /// say so of a server that failed.
-    fn fail(&mut self, front: &mut Front<'_>, downstream: &mut Downstream, count: usize) {
-        let error = &front.intake.error;
+    fn fail(&mut self, front: &mut Front<'_>, count: usize) {
+        let (error, downstream) = (&front.intake.error, &mut *front.downstream);
         let is_server = error.starts_with(b"SERVER_ERROR");
         let left = self.owed().len().min(count);
         front.counts.errors += u64::from(left > 0);
