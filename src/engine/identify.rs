@@ -5,13 +5,12 @@
 use std::sync::Arc;
 
 use super::counts::{Outcome, Untagged};
-use super::dispatch::{Dispatch, Taken};
+use super::dispatch::{Dispatch, Taken, quiet};
 use super::downstream::Downstream;
 use super::listener::ListenerId;
-use super::meta::push_key;
 use super::notes::Kind;
-use super::ticket::Quiet;
 use super::who::{FlagTag, Who};
+use super::words::{push_key, push_word};
 use crate::policy::{Admission, Identity, RuntimeTag, Standing, Tag, Told};
 use crate::protocol::request::{Head, Meta, OWN_STATS, Retrieve, Verb};
 
@@ -129,14 +128,13 @@ impl Dispatch<'_> {
     fn hello_line(&mut self, tag: &[u8]) {
         match self.greet(tag) {
             None => self.answer_hello(Outcome::Error, BAD_TAG),
-            Some(Standing::Refused) => self.answer_refusal(Verb::Hello, Quiet::No),
+            Some(Standing::Refused) => self.answer_refusal(),
             Some(Standing::Known(_) | Standing::Passed) => self.answer_hello(Outcome::Ok, b"OK"),
         }
     }
 
     fn answer_hello(&mut self, outcome: Outcome, reply: &[u8]) {
-        self.downstream
-            .answer(self.client, Verb::Hello, outcome, reply);
+        self.answer(Verb::Hello, outcome, reply);
     }
 
     /// `get @hello/python/3.11`: a hit is the name of the namespace.
@@ -183,7 +181,7 @@ impl Dispatch<'_> {
     fn answer_unknown(&mut self, standing: Option<Standing>, miss: &[u8]) -> Option<String> {
         match standing {
             None => self.answer_hello(Outcome::Error, BAD_TAG),
-            Some(Standing::Refused) => self.answer_refusal(Verb::Hello, Quiet::No),
+            Some(Standing::Refused) => self.answer_refusal(),
             Some(Standing::Passed) => self.answer_hello(Outcome::Miss, miss),
             Some(Standing::Known(identity)) => {
                 return Some(self.snapshot.codec.name(identity.space).to_owned());
@@ -289,12 +287,9 @@ impl Dispatch<'_> {
         format!("SERVER_ERROR picklegate: {why} (listener {name})")
     }
 
-    fn answer_refusal(&mut self, verb: Verb, quiet: Quiet) {
+    fn answer_refusal(&mut self) {
         let line = self.refusal(self.tag().as_ref());
-        let ticket =
-            self.downstream
-                .open_fixed(self.client, verb, quiet, Outcome::Error, line.as_bytes());
-        self.downstream.finish(ticket);
+        self.answer_hello(Outcome::Error, line.as_bytes());
     }
 
     /// Answers by an error; a body is swallowed.
@@ -310,11 +305,7 @@ impl Dispatch<'_> {
             _ => (Verb::Other, false),
         };
         let has_body = matches!(head, Head::Store(_)) || verb == Verb::Ms;
-        let quiet = if noreply { Quiet::Noreply } else { Quiet::No };
-        let ticket = self
-            .downstream
-            .open_fixed(self.client, verb, quiet, Outcome::Error, line);
-        self.downstream.finish(ticket);
+        self.refuse(verb, quiet(noreply), line);
         if has_body {
             self.downstream.clients.get(self.client).swallow = head.body_len() + 2;
         }
@@ -352,14 +343,8 @@ fn only_key<'k>(retrieve: &Retrieve<'k>) -> Option<&'k [u8]> {
 fn push_flags(reply: &mut Vec<u8>, meta: &Meta<'_>, len: Option<usize>) {
     for flag in meta.flags.clone() {
         match (flag[0], len) {
-            (b'O', _) => {
-                reply.push(b' ');
-                reply.extend_from_slice(flag);
-            }
-            (b'k', _) => {
-                reply.extend_from_slice(b" k");
-                push_key(reply, meta.key, meta.base64);
-            }
+            (b'O', _) => push_word(reply, flag),
+            (b'k', _) => push_key(reply, meta.key, meta.base64),
             (b'f' | b'c', Some(_)) => reply.extend_from_slice(&[b' ', flag[0], b'0']),
             (b's', Some(len)) => reply.extend_from_slice(format!(" s{len}").as_bytes()),
             (b't', Some(_)) => reply.extend_from_slice(b" t-1"),

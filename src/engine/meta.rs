@@ -2,6 +2,7 @@
 //! without what was only asked to check them. Knows lines, not connections.
 
 use super::pool::Pool;
+use super::words::{push_key, push_number, push_word};
 use crate::policy::{Look, OnMiss, Restore};
 use crate::protocol::key::{KeyBuf, decode_base64_key, encode_base64_key};
 use crate::protocol::reply::ReplyError;
@@ -131,8 +132,7 @@ pub(super) fn rewrite_meta(
     let mut tokens = Tokens::new(text);
     out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
     if is_va {
-        out.push(b' ');
-        out.extend_from_slice(tokens.next().ok_or(ReplyError::Malformed)?);
+        push_word(out, tokens.next().ok_or(ReplyError::Malformed)?);
     }
     let mut rest = tokens.rest();
     let mut client_flags = 0;
@@ -147,23 +147,16 @@ pub(super) fn rewrite_meta(
                 let (len, base64) = match_key(found, physical).ok_or(ReplyError::WrongKey)?;
                 rest = &found[len..];
                 if meta.wants_key {
-                    out.extend_from_slice(b" k");
-                    let key = meta.restore.client_key(physical);
-                    push_key(out, key, base64);
+                    push_key(out, meta.restore.client_key(physical), base64);
                 }
             }
             b'f' => {
-                let flags = parse_u64(&flag[1..]).ok_or(ReplyError::Malformed)?;
-                client_flags = u32::try_from(flags).unwrap_or(0);
+                client_flags = parse_flags(flag)?;
                 if meta.wants_flags {
-                    out.push(b' ');
-                    out.extend_from_slice(flag);
+                    push_word(out, flag);
                 }
             }
-            _ => {
-                out.push(b' ');
-                out.extend_from_slice(flag);
-            }
+            _ => push_word(out, flag),
         }
     }
     let hit = is_va || text.starts_with(b"HD");
@@ -171,6 +164,12 @@ pub(super) fn rewrite_meta(
         return Err(ReplyError::WrongKey);
     }
     Ok(client_flags)
+}
+
+/// The client flags that a flag `f` returns; 0 where they are over 32 bits.
+fn parse_flags(token: &[u8]) -> Result<u32, ReplyError> {
+    let flags = parse_u64(&token[1..]).ok_or(ReplyError::Malformed)?;
+    Ok(u32::try_from(flags).unwrap_or(0))
 }
 
 /// What a client is told of a key that is not there, to the request that asked for
@@ -186,13 +185,9 @@ pub(super) fn miss_line<'f>(
         match flag[0] {
             b'O' => {
                 opaque = flag;
-                text.push(b' ');
-                text.extend_from_slice(flag);
+                push_word(&mut text, flag);
             }
-            b'k' => {
-                text.extend_from_slice(b" k");
-                push_key(&mut text, physical, meta.base64);
-            }
+            b'k' => push_key(&mut text, physical, meta.base64),
             _ => {}
         }
     }
@@ -232,7 +227,6 @@ pub(super) fn rewrite_unnamed(
     let mut answered = 0;
     let name_key = |out: &mut Vec<u8>, answered: usize| {
         if meta.wants_key && answered == before_key {
-            out.extend_from_slice(b" k");
             push_key(out, meta.restore.client_key(physical), true);
         }
     };
@@ -249,8 +243,7 @@ pub(super) fn rewrite_unnamed(
                 ours = unnamed.own_opaque;
             }
             b'f' => {
-                let flags = parse_u64(&token[1..]).ok_or(ReplyError::Malformed)?;
-                client_flags = u32::try_from(flags).unwrap_or(0);
+                client_flags = parse_flags(token)?;
                 ours = !meta.wants_flags;
             }
             _ => {}
@@ -258,8 +251,7 @@ pub(super) fn rewrite_unnamed(
         if !ours {
             name_key(out, answered);
             answered += 1;
-            out.push(b' ');
-            out.extend_from_slice(token);
+            push_word(out, token);
         }
     }
     name_key(out, answered);
@@ -300,17 +292,6 @@ pub(super) fn asked_flags(request: &[u8]) -> &[u8] {
     tokens.rest()
 }
 
-/// A key in the form that memcached answers with: `foo`, or `Zm9v b`.
-pub(super) fn push_key(out: &mut Vec<u8>, key: &[u8], base64: bool) {
-    match encode_base64_key(key).filter(|_| base64) {
-        Some(token) => {
-            out.extend_from_slice(&token);
-            out.extend_from_slice(b" b");
-        }
-        None => out.extend_from_slice(key),
-    }
-}
-
 /// Turns the line of a hit into that of a miss, which keeps opaque and key.
 pub(super) fn hide_meta(line: &mut Vec<u8>) {
     let hit = line.len();
@@ -348,23 +329,19 @@ pub(super) fn resize_meta(line: &mut Vec<u8>, len: usize, client_flags: u32) {
             line.push(b' ');
         }
         match (nth, kind) {
-            (1, _) => push_number(line, len as u64),
+            (1, _) => push_number(line, len),
             (_, Some(b's')) => {
                 line.push(b's');
-                push_number(line, len as u64);
+                push_number(line, len);
             }
             (_, Some(b'f')) => {
                 line.push(b'f');
-                push_number(line, client_flags.into());
+                push_number(line, client_flags);
             }
             _ => line.extend_from_within(token),
         }
     }
     line.drain(..old);
-}
-
-fn push_number(line: &mut Vec<u8>, number: u64) {
-    line.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// `"ME <key> exp=..."` with the client's key.

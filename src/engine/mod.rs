@@ -24,6 +24,7 @@ mod ticket;
 mod upstream;
 mod value;
 mod who;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ use notes::Kind;
 
 use crate::policy::Told;
 use crate::protocol::key::KeyBuf;
-use crate::protocol::request::{Line, find_line, parse_head};
+use crate::protocol::request::{Line, Verb, find_line, parse_head};
 
 /// The first byte of whatever speaks the binary protocol, which no text begins with.
 const BINARY_MAGIC: u8 = 0x80;
@@ -316,8 +317,8 @@ impl Engine {
                 }
                 Line::TooLong => {
                     let reply = b"CLIENT_ERROR line too long";
-                    let verb = crate::protocol::request::Verb::Other;
-                    self.downstream.answer(client, verb, Outcome::Error, reply);
+                    self.dispatch(client)
+                        .answer(Verb::Other, Outcome::Error, reply);
                     self.downstream.hang_up(client, Closed::BadRequest);
                     break;
                 }

@@ -6,7 +6,7 @@ use super::{Asked, ClientKey, Dispatch, meta_quiet, original_meta, quiet, refusa
 use crate::engine::counts::Split;
 use crate::engine::downstream::{Downstream, Work};
 use crate::engine::steps::{OnHidden, Original, OriginalHead};
-use crate::engine::ticket::{Quiet, Ticket};
+use crate::engine::ticket::Quiet;
 use crate::engine::upstream::{Lane, MetaRequest, Target};
 use crate::policy::WriteKind;
 use crate::protocol::key::is_token;
@@ -14,37 +14,27 @@ use crate::protocol::request::{Change, Meta, Verb};
 
 impl Dispatch<'_> {
     pub(super) fn delete(&mut self, change: &Change<'_>) {
-        let own = |lane: &mut Lane, downstream: &mut Downstream, ticket, target: Target<'_>| {
-            lane.change(downstream, ticket, Verb::Delete, target, None);
-        };
-        let key = ClientKey::text(change.key);
-        self.delete_everywhere(Verb::Delete, quiet(change.noreply), key, None, own);
+        self.delete_everywhere(quiet(change.noreply), ClientKey::text(change.key), None);
     }
 
     pub(super) fn meta_delete(&mut self, meta: &Meta<'_>) {
-        let own = |lane: &mut Lane, downstream: &mut Downstream, ticket, target: Target<'_>| {
-            lane.meta(downstream, ticket, target, &MetaRequest::unseen(meta, None));
-        };
-        let key = ClientKey::of(meta);
-        self.delete_everywhere(Verb::Md, meta_quiet(meta), key, Some(meta), own);
+        self.delete_everywhere(meta_quiet(meta), ClientKey::of(meta), Some(meta));
     }
 
-    /// Deletes the own copy as the client asked, and its siblings behind it.
-    fn delete_everywhere(
-        &mut self,
-        verb: Verb,
-        quiet: Quiet,
-        key: ClientKey<'_>,
-        meta: Option<&Meta<'_>>,
-        own: impl FnOnce(&mut Lane, &mut Downstream, Ticket, Target<'_>),
-    ) {
+    /// Deletes the own copy as the client asked, by an `md` or not, and its siblings behind
+    /// it.
+    fn delete_everywhere(&mut self, quiet: Quiet, key: ClientKey<'_>, meta: Option<&Meta<'_>>) {
+        let verb = meta.map_or(Verb::Delete, |meta| meta.verb);
         let work = Work::Delete { existed: false };
         let ticket = self.downstream.open(self.client, verb, quiet, work);
         let lane = self.lane_of(key.bytes);
         let decision = self.decide(key.bytes);
         let target = self.target(decision.space, key);
-        self.send(lane, ticket, |lane, downstream| {
-            own(lane, downstream, ticket, target);
+        self.send(lane, ticket, |lane, downstream| match meta {
+            Some(meta) => {
+                lane.meta(downstream, ticket, target, &MetaRequest::unseen(meta, None));
+            }
+            None => lane.change(downstream, ticket, verb, target, None),
         });
         let reaches = self.is_anybody || decision.plan.deletes_reach;
         let others = decision.others(&self.snapshot.codec);

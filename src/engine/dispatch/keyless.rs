@@ -40,12 +40,8 @@ impl Dispatch<'_> {
 
     pub(super) fn flush_all(&mut self, delay: Option<i32>, noreply: bool) {
         if !self.snapshot.forward_flush_all {
-            self.refuse(
-                Verb::FlushAll,
-                noreply,
-                b"CLIENT_ERROR flush_all not allowed",
-            );
-            return;
+            let reply = b"CLIENT_ERROR flush_all not allowed";
+            return self.refuse(Verb::FlushAll, quiet(noreply), reply);
         }
         let client = self.client;
         let quiet = quiet(noreply);

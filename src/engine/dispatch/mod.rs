@@ -12,12 +12,12 @@ use std::borrow::Cow;
 use crate::engine::counts::{Closed, Invalidation, Outcome, Split};
 use crate::engine::downstream::Downstream;
 use crate::engine::downstream::life::Life;
-use crate::engine::meta::push_key;
 use crate::engine::settings::Settings;
 use crate::engine::steps::{Original, OriginalHead, Stepwise};
 use crate::engine::ticket::{Quiet, Ticket};
 use crate::engine::upstream::server::Upstream;
 use crate::engine::upstream::{Lane, Target};
+use crate::engine::words::{push_key, push_word};
 use crate::policy::{Decision, Snapshot, SpaceId, WriteKind};
 use crate::protocol::key::MAX_KEY_BYTES;
 use crate::protocol::request::{Head, Meta, Verb};
@@ -139,7 +139,7 @@ impl<'e> Dispatch<'e> {
                 .come_to(Life::Quitting),
             Head::Refused { command, noreply } => {
                 let reply = format!("CLIENT_ERROR {command} not allowed");
-                self.refuse(Verb::Other, noreply, reply.as_bytes());
+                self.refuse(Verb::Other, quiet(noreply), reply.as_bytes());
             }
             Head::Bad(bad) => {
                 if !bad.reply.is_empty() {
@@ -155,16 +155,14 @@ impl<'e> Dispatch<'e> {
         Taken::Body(0)
     }
 
-    fn answer(&mut self, verb: Verb, outcome: Outcome, reply: &[u8]) {
-        self.downstream.answer(self.client, verb, outcome, reply);
+    pub(super) fn answer(&mut self, verb: Verb, outcome: Outcome, reply: &[u8]) {
+        let (downstream, client) = (&mut self.downstream, self.client);
+        downstream.answer(client, verb, Quiet::No, outcome, reply);
     }
 
-    fn refuse(&mut self, verb: Verb, noreply: bool, reply: &[u8]) {
-        let quiet = quiet(noreply);
-        let ticket = self
-            .downstream
-            .open_fixed(self.client, verb, quiet, Outcome::Error, reply);
-        self.downstream.finish(ticket);
+    pub(super) fn refuse(&mut self, verb: Verb, quiet: Quiet, reply: &[u8]) {
+        let (downstream, client) = (&mut self.downstream, self.client);
+        downstream.answer(client, verb, quiet, Outcome::Error, reply);
     }
 
     fn decide(&mut self, key: &[u8]) -> Decision<'e> {
@@ -255,7 +253,7 @@ impl<'e> Dispatch<'e> {
     }
 }
 
-fn quiet(noreply: bool) -> Quiet {
+pub(super) fn quiet(noreply: bool) -> Quiet {
     if noreply { Quiet::Noreply } else { Quiet::No }
 }
 
@@ -273,14 +271,8 @@ fn meta_reply(code: &[u8], meta: &Meta<'_>) -> Vec<u8> {
     reply.extend_from_slice(code);
     for flag in meta.flags.clone() {
         match flag[0] {
-            b'O' => {
-                reply.push(b' ');
-                reply.extend_from_slice(flag);
-            }
-            b'k' => {
-                reply.extend_from_slice(b" k");
-                push_key(&mut reply, meta.key, meta.base64);
-            }
+            b'O' => push_word(&mut reply, flag),
+            b'k' => push_key(&mut reply, meta.key, meta.base64),
             b'c' if code != b"NF" => reply.extend_from_slice(b" c0"),
             _ => {}
         }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::engine::counts::{Closed, Outcome, Split, TOO_LARGE};
 use crate::engine::steps::{OnHidden, Original, OriginalHead};
-use crate::engine::ticket::{Quiet, Ticket};
+use crate::engine::ticket::Quiet;
 use crate::engine::upstream::server::MetaCommands;
 use crate::engine::upstream::{MetaRequest, StoreHead};
 use crate::engine::value::judged::Shown;
@@ -36,10 +36,7 @@ impl Dispatch<'_> {
         if whole.ends_with(b"\r\n") {
             return Ok(&whole[..len]);
         }
-        let ticket =
-            self.downstream
-                .open_fixed(self.client, verb, quiet, Outcome::Error, BAD_CHUNK);
-        self.downstream.finish(ticket);
+        self.refuse(verb, quiet, BAD_CHUNK);
         // It is of another length than was said: what follows may be the rest of it.
         self.downstream.hang_up(self.client, Closed::BadRequest);
         Err(Taken::Body(len + 2))
@@ -62,8 +59,7 @@ impl Dispatch<'_> {
             kind: WriteKind::of(verb),
         };
         if len > self.snapshot.max_value_bytes {
-            self.too_large(asked, len);
-            return Taken::Body(0);
+            return self.too_large(asked, len);
         }
         let value = match self.body(verb, asked.quiet, len, body) {
             Ok(value) => value,
@@ -126,19 +122,20 @@ impl Dispatch<'_> {
             },
         };
         if meta.len > self.snapshot.max_value_bytes {
-            self.too_large(
+            let kind = if meta.has_bad_flag() {
+                WriteKind::Conditional
+            } else {
+                WriteKind::Plain
+            };
+            let quiet = Quiet::No;
+            return self.too_large(
                 Asked {
-                    quiet: Quiet::No,
-                    kind: if meta.has_bad_flag() {
-                        WriteKind::Conditional
-                    } else {
-                        WriteKind::Plain
-                    },
+                    quiet,
+                    kind,
                     ..asked
                 },
                 meta.len,
             );
-            return Taken::Body(0);
         }
         let value = match self.body(Verb::Ms, Quiet::No, meta.len, body) {
             Ok(value) => value,
@@ -146,7 +143,7 @@ impl Dispatch<'_> {
         };
         if self.lanes[self.lane_of(meta.key)].meta == MetaCommands::Unknown {
             // It would say the same, and take the value for commands.
-            self.refuse(Verb::Ms, false, b"ERROR");
+            self.refuse(Verb::Ms, Quiet::No, b"ERROR");
             return Taken::Body(meta.len + 2);
         }
         let decision = self.decide(meta.key);
@@ -212,45 +209,40 @@ impl Dispatch<'_> {
             Shown::AsIs | Shown::Rewritten(_) => Ok(()),
             Shown::Later => Err(Taken::Waits),
             Shown::Hidden => {
-                self.refuse_store(asked, Outcome::Rejected, &rejection());
+                self.refuse_store(asked, decision, Outcome::Rejected, &rejection());
                 Err(Taken::Body(value.1.len() + 2))
             }
         }
     }
 
     /// Refuses a store over the limit; its body is swallowed.
-    fn too_large(&mut self, asked: Asked<'_>, len: usize) {
-        self.refuse_store(asked, Outcome::TooLarge, TOO_LARGE);
+    fn too_large(&mut self, asked: Asked<'_>, len: usize) -> Taken {
+        let decision = self.decide(asked.key.bytes);
+        self.refuse_store(asked, decision, Outcome::TooLarge, TOO_LARGE);
         self.downstream.clients.get(self.client).swallow = len + 2;
+        Taken::Body(0)
     }
 
     /// Refuses a store; a plain one also deletes every copy, so that nobody reads what
     /// it was meant to replace.
-    fn refuse_store(&mut self, asked: Asked<'_>, outcome: Outcome, reply: &[u8]) {
-        let Asked {
-            verb,
-            quiet,
-            key,
-            kind,
-        } = asked;
-        let ticket = self
-            .downstream
-            .open_fixed(self.client, verb, quiet, outcome, reply);
-        let decision = self.decide(key.bytes);
+    fn refuse_store(
+        &mut self,
+        asked: Asked<'_>,
+        decision: Decision<'_>,
+        outcome: Outcome,
+        reply: &[u8],
+    ) {
+        let (downstream, client) = (&mut self.downstream, self.client);
+        let ticket = downstream.open_fixed(client, asked.verb, asked.quiet, outcome, reply);
         // What it was to fill is not filled by the next.
-        self.uses_up_miss(decision, key.bytes, kind);
-        if kind == WriteKind::Plain {
-            self.delete_all(ticket, key);
+        self.uses_up_miss(decision, asked);
+        if asked.kind == WriteKind::Plain {
+            let siblings = decision.siblings(&self.snapshot.codec);
+            let spaces = std::iter::once(decision.space).chain(siblings);
+            let lane = self.lane_of(asked.key.bytes);
+            self.delete_copies(ticket, lane, spaces, asked.key, None);
         }
         self.downstream.finish(ticket);
-    }
-
-    /// Deletes the own copy and its siblings under a reply that is known.
-    fn delete_all(&mut self, ticket: Ticket, key: ClientKey<'_>) {
-        let decision = self.decide(key.bytes);
-        let siblings = decision.siblings(&self.snapshot.codec);
-        let spaces = std::iter::once(decision.space).chain(siblings);
-        self.delete_copies(ticket, self.lane_of(key.bytes), spaces, key, None);
     }
 }
 

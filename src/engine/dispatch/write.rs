@@ -22,15 +22,10 @@ impl<'e> Dispatch<'e> {
         on_hidden: OnHidden,
         write: impl FnOnce(&mut Lane, &mut Downstream, Ticket, Target<'_>),
     ) {
-        let Asked {
-            verb,
-            quiet,
-            key,
-            kind,
-        } = asked;
+        let Asked { key, kind, .. } = asked;
         let Decision { space, .. } = decision;
         let plain = kind == WriteKind::Plain;
-        let reaches = self.reaches_siblings(decision, key.bytes, kind);
+        let reaches = self.reaches_siblings(decision, asked);
         let lane = self.lane_of(key.bytes);
         let looks_first = on_hidden.looks_first();
         let ignores = matches!(on_hidden, OnHidden::Ignore);
@@ -51,7 +46,8 @@ impl<'e> Dispatch<'e> {
         } else {
             Work::Pass
         };
-        let ticket = self.downstream.open(self.client, verb, quiet, work);
+        let (downstream, client) = (&mut self.downstream, self.client);
+        let ticket = downstream.open(client, asked.verb, asked.quiet, work);
         let target = self.target(space, key);
         self.send(lane, ticket, |lane, downstream| {
             if looks_first {
@@ -68,9 +64,9 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Whether a write reaches the copies of others, once it took effect.
-    fn reaches_siblings(&mut self, decision: Decision<'_>, key: &[u8], kind: WriteKind) -> bool {
-        let is_fill = self.uses_up_miss(decision, key, kind);
-        match decision.plan.reach(kind) {
+    fn reaches_siblings(&mut self, decision: Decision<'_>, asked: Asked<'_>) -> bool {
+        let is_fill = self.uses_up_miss(decision, asked);
+        match decision.plan.reach(asked.kind) {
             Reach::Never => false,
             Reach::UnlessFill => !is_fill,
             Reach::Always => true,
@@ -78,13 +74,9 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Whether a write fills what was missed a moment ago, which is then used up.
-    pub(super) fn uses_up_miss(
-        &mut self,
-        decision: Decision<'_>,
-        key: &[u8],
-        kind: WriteKind,
-    ) -> bool {
-        decision.plan.fills(kind) && self.downstream.is_fill(self.client, key)
+    pub(super) fn uses_up_miss(&mut self, decision: Decision<'_>, asked: Asked<'_>) -> bool {
+        let key = asked.key.bytes;
+        decision.plan.fills(asked.kind) && self.downstream.is_fill(self.client, key)
     }
 
     /// Sends the next step of a change.

@@ -9,6 +9,7 @@ use crate::engine::steps::{Found, Next};
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::{Awaits, JobDone};
 use crate::engine::value::judged::{self, Shown};
+use crate::engine::words::{push_number, push_word};
 use crate::policy::{Decision, Look, OnMiss};
 use crate::protocol::Tokens;
 use crate::protocol::key::KeyBuf;
@@ -368,21 +369,14 @@ pub(super) fn push_rewritten(
     tail: &[u8],
     value: &[u8],
 ) {
-    let mut numbers = [itoa::Buffer::new(), itoa::Buffer::new()];
-    let [flags_text, len_text] = &mut numbers;
-    for part in [
-        b"VALUE ",
-        key,
-        b" ",
-        flags_text.format(flags).as_bytes(),
-        b" ",
-        len_text.format(value.len()).as_bytes(),
-    ] {
-        buffer.extend_from_slice(part);
-    }
+    buffer.extend_from_slice(b"VALUE");
+    push_word(buffer, key);
+    buffer.push(b' ');
+    push_number(buffer, flags);
+    buffer.push(b' ');
+    push_number(buffer, value.len());
     if let Some(cas) = Tokens::new(tail).nth(2) {
-        buffer.push(b' ');
-        buffer.extend_from_slice(cas);
+        push_word(buffer, cas);
     }
     for part in [b"\r\n", value, b"\r\n"] {
         buffer.extend_from_slice(part);

@@ -171,8 +171,15 @@ impl Downstream {
     }
 
     /// Answers at once, in turn.
-    pub fn answer(&mut self, client: u32, verb: Verb, outcome: Outcome, reply: &[u8]) {
-        let ticket = self.open_fixed(client, verb, Quiet::No, outcome, reply);
+    pub fn answer(
+        &mut self,
+        client: u32,
+        verb: Verb,
+        quiet: Quiet,
+        outcome: Outcome,
+        reply: &[u8],
+    ) {
+        let ticket = self.open_fixed(client, verb, quiet, outcome, reply);
         self.finish(ticket);
     }
 }

@@ -285,11 +285,18 @@ impl Lane {
     /// Queues the reply to a request of a client that is about to be written.
     #[inline]
     fn owe(&mut self, downstream: &mut Downstream, ticket: Ticket, reply: Reply) {
-        self.keep_order(&downstream.clients, ticket);
         let since_us = downstream.clients.expect(ticket);
+        let start = self.enter(downstream, ticket, since_us);
+        self.push_owed(start, reply);
+    }
+
+    /// Makes way for a request that waits since then; the stream position where it starts.
+    #[inline]
+    fn enter(&mut self, downstream: &Downstream, ticket: Ticket, since_us: u64) -> u64 {
+        self.keep_order(&downstream.clients, ticket);
         self.begin(downstream.context.clock, since_us);
         self.counts.requests += 1;
-        self.push_owed(reply);
+        self.end()
     }
 
     /// Notes that a request waits for this lane since then.
@@ -319,10 +326,9 @@ impl Lane {
         }
     }
 
-    /// Queues the reply to a request that starts where the wire ends.
+    /// Queues the reply to a request that starts at this stream position.
     #[inline]
-    fn push_owed(&mut self, reply: Reply) {
-        let start = self.end();
+    fn push_owed(&mut self, start: u64, reply: Reply) {
         self.owed.push_back(Owed {
             start,
             reply,

@@ -7,6 +7,7 @@ use super::{Lane, Reply};
 use crate::engine::downstream::Downstream;
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
+use crate::engine::words::push_word;
 use crate::policy::{Look, OnMiss};
 use crate::protocol::Tokens;
 use crate::protocol::request::Verb;
@@ -68,8 +69,7 @@ impl Open {
         self.line.extend_from_slice(verb.name().as_bytes());
         self.limit = MAX_LINE_BYTES;
         if let Some(exptime) = exptime {
-            self.line.push(b' ');
-            self.line.extend_from_slice(exptime);
+            push_word(&mut self.line, exptime);
             self.limit = MAX_GAT_BYTES;
         }
         self.head = self.line.len();
@@ -151,7 +151,7 @@ impl Lane {
             answered: 0,
             end,
         });
-        self.push_owed(reply);
+        self.push_owed(self.end(), reply);
         self.wire.extend_from_slice(&self.open.line);
         self.end_values();
     }

@@ -10,6 +10,7 @@ use crate::engine::steps::Found;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Awaits;
 use crate::engine::value::judged::Shown;
+use crate::engine::words::push_number;
 use crate::policy::Look;
 use crate::protocol::key::is_token;
 use crate::protocol::reply::{ReplyError, is_error, parse_va_len, parse_value_head};
@@ -45,13 +46,10 @@ impl Lane {
             self.wire.extend_from_slice(b"mg ");
             self.spell_key(target);
             self.wire.extend_from_slice(b" b v f c O");
-            self.wire
-                .extend_from_slice(itoa::Buffer::new().format(start).as_bytes());
+            push_number(&mut self.wire, start);
         } else {
             self.wire.extend_from_slice(b"gets ");
-            target
-                .codec
-                .encode(target.space, target.key, &mut self.wire);
+            self.spell_key(target);
         }
         self.wire.extend_from_slice(b"\r\n");
     }

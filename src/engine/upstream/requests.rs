@@ -5,10 +5,11 @@
 use super::late::Late;
 use super::metas::OwedMeta;
 use super::through::Through;
-use super::{Lane, Owed, Reply};
+use super::{Lane, Reply};
 use crate::engine::downstream::Downstream;
 use crate::engine::meta::{MetaReply, OwedRestore, Unnamed};
 use crate::engine::ticket::Ticket;
+use crate::engine::words::{push_number, push_word};
 use crate::policy::{KeyCodec, Look, OnMiss, Restore, SpaceId};
 use crate::protocol::key::{KeyBuf, encode_base64_key};
 use crate::protocol::request::{Meta, Verb};
@@ -77,8 +78,7 @@ impl Lane {
     ) {
         self.keyed(downstream, ticket, verb, target, |lane| {
             if let Some(argument) = argument {
-                lane.wire.push(b' ');
-                lane.wire.extend_from_slice(argument);
+                push_word(&mut lane.wire, argument);
             }
         });
     }
@@ -113,11 +113,11 @@ impl Lane {
         value: &[u8],
     ) {
         let ends = |lane: &mut Self| {
-            lane.push_number(head.flags);
-            lane.push_number(head.exptime);
-            lane.push_number(value.len());
+            lane.push_argument(head.flags);
+            lane.push_argument(head.exptime);
+            lane.push_argument(value.len());
             if let Some(id) = head.cas {
-                lane.push_number(id);
+                lane.push_argument(id);
             }
             lane.wire.reserve(value.len() + 4);
             lane.wire.extend_from_slice(b"\r\n");
@@ -127,11 +127,9 @@ impl Lane {
     }
 
     /// Appends a number as a further argument.
-    fn push_number(&mut self, number: impl itoa::Integer) {
+    fn push_argument(&mut self, number: impl itoa::Integer) {
         self.wire.push(b' ');
-        let mut digits = itoa::Buffer::new();
-        self.wire
-            .extend_from_slice(digits.format(number).as_bytes());
+        push_number(&mut self.wire, number);
     }
 
     /// Deletes a copy of a key other than the own one; without a ticket nobody waits
@@ -160,7 +158,7 @@ impl Lane {
             if self.is_idle() {
                 self.excuse(downstream.context.clock.steady_us);
             }
-            self.push_owed(Reply::Late(Late::nobodys(verb)));
+            self.push_owed(self.end(), Reply::Late(Late::nobodys(verb)));
         }
         self.wire.extend_from_slice(verb.name().as_bytes());
         self.wire.push(b' ');
@@ -169,14 +167,9 @@ impl Lane {
             self.wire.extend_from_slice(b" b");
         }
         // A condition on the CAS id binds the own copy only.
-        let same = |flag: &[u8]| matches!(flag[0], b'I' | b'T' | b'x');
-        for flag in meta
-            .into_iter()
-            .flat_map(|meta| meta.flags.clone())
-            .filter(|flag| same(flag))
-        {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(flag);
+        let flags = meta.into_iter().flat_map(|meta| meta.flags.clone());
+        for flag in flags.filter(|flag| matches!(flag[0], b'I' | b'T' | b'x')) {
+            push_word(&mut self.wire, flag);
         }
         self.wire.extend_from_slice(b"\r\n");
     }
@@ -196,18 +189,13 @@ impl Lane {
             look,
             on_miss,
         } = request;
-        self.keep_order(&downstream.clients, ticket);
         let since_us = downstream.clients.expect(ticket);
-        self.begin(downstream.context.clock, since_us);
-        self.counts.requests += 1;
-        let start = self.end();
+        let start = self.enter(downstream, ticket, since_us);
         self.wire.extend_from_slice(meta.verb.name().as_bytes());
         self.wire.push(b' ');
         let restore = self.spell_key(target);
         if body.is_some() {
-            self.wire.push(b' ');
-            self.wire
-                .extend_from_slice(itoa::Buffer::new().format(meta.len).as_bytes());
+            self.push_argument(meta.len);
         }
         if target.base64 {
             self.wire.extend_from_slice(b" b");
@@ -220,16 +208,14 @@ impl Lane {
             _ => true,
         };
         for flag in meta.flags.clone().filter(|flag| passed(flag)) {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(flag);
+            push_word(&mut self.wire, flag);
         }
         let wants_key = meta.has(b'k');
         let wants_flags = meta.has(b'f');
         if meta.verb == Verb::Mg {
             if unnamed.is_some_and(|unnamed| unnamed.own_opaque) {
                 self.wire.extend_from_slice(b" O");
-                self.wire
-                    .extend_from_slice(itoa::Buffer::new().format(start).as_bytes());
+                push_number(&mut self.wire, start);
             } else if unnamed.is_none() && !wants_key {
                 self.wire.extend_from_slice(b" k");
             }
@@ -260,11 +246,7 @@ impl Lane {
                 unnamed,
             },
         });
-        self.owed.push_back(Owed {
-            start,
-            reply,
-            retried: false,
-        });
+        self.push_owed(start, reply);
     }
 
     /// Writes a physical key, in base64 if the client did.
@@ -290,11 +272,8 @@ impl Lane {
         (key, look, on_miss, first): (Box<KeyBuf>, Look, OnMiss, usize),
         (codec, spaces): (&KeyCodec, impl Iterator<Item = SpaceId>),
     ) {
-        self.keep_order(&downstream.clients, ticket);
         let since_us = downstream.clients.since(ticket);
-        self.begin(downstream.context.clock, since_us);
-        self.counts.requests += 1;
-        let start = self.end();
+        let start = self.enter(downstream, ticket, since_us);
         self.wire.extend_from_slice(b"get");
         let mut copies = 0;
         for space in spaces {
@@ -312,11 +291,7 @@ impl Lane {
             served: false,
             end,
         });
-        self.owed.push_back(Owed {
-            start,
-            reply,
-            retried: false,
-        });
+        self.push_owed(start, reply);
         self.end_values();
     }
 
@@ -330,21 +305,14 @@ impl Lane {
         target: Target<'_>,
         flags: &[u8],
     ) {
-        self.keep_order(&downstream.clients, ticket);
         let since_us = downstream.clients.since(ticket);
-        self.begin(downstream.context.clock, since_us);
-        self.counts.requests += 1;
-        let start = self.end();
+        let start = self.enter(downstream, ticket, since_us);
         self.wire.extend_from_slice(b"mg ");
         let restore = self.spell_key(target);
         self.wire.extend_from_slice(flags);
         self.wire.extend_from_slice(b"\r\n");
         meta.restore = OwedRestore::new(restore, target.key, &mut downstream.context.pool);
-        self.owed.push_back(Owed {
-            start,
-            reply: Reply::Meta(OwedMeta { ticket, meta }),
-            retried: false,
-        });
+        self.push_owed(start, Reply::Meta(OwedMeta { ticket, meta }));
     }
 
     /// Sends a line without a key that is answered by one line.
@@ -373,8 +341,7 @@ impl Lane {
         self.owe(downstream, ticket, Reply::Stats { ticket, server });
         self.wire.extend_from_slice(b"stats");
         if !section.is_empty() {
-            self.wire.push(b' ');
-            self.wire.extend_from_slice(section);
+            push_word(&mut self.wire, section);
         }
         self.wire.extend_from_slice(b"\r\n");
     }
