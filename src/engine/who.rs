@@ -23,6 +23,12 @@ impl Who {
     };
 }
 
+impl Default for Who {
+    fn default() -> Self {
+        Self::NOBODY
+    }
+}
+
 /// Facts about a connection that was asked about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {

@@ -211,9 +211,7 @@ impl<'e> Dispatch<'e> {
         write: impl FnOnce(&mut Lane, &mut Downstream),
     ) -> bool {
         let upstream = &mut self.lanes[lane];
-        if let Some(why) = upstream.refusal() {
-            let error = upstream.error(why);
-            upstream.refused += 1;
+        if let Some(error) = upstream.refuse() {
             self.downstream.fail(ticket, &error);
             return false;
         }

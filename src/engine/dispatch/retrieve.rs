@@ -137,9 +137,7 @@ impl<'e> Dispatch<'e> {
             (target, decision.plan.look, decision.plan.on_miss(verb))
         });
         let upstream = &mut self.lanes[lane];
-        if let Some(why) = upstream.refusal() {
-            let error = upstream.error(why);
-            upstream.refused += 1;
+        if let Some(error) = upstream.refuse() {
             for (_, _, on_miss) in wanted {
                 if upstream.misses(on_miss) {
                     upstream.softened += 1;
@@ -185,11 +183,7 @@ impl<'e> Dispatch<'e> {
             return self.downstream.finish(ticket);
         }
         if others().next().is_none() {
-            if on_miss.contains(OnMiss::NOTE) {
-                self.downstream.note_miss(ticket, &key);
-            }
-            self.downstream.count_miss(ticket, &key);
-            self.downstream.count_misses(ticket, 1);
+            self.downstream.miss(ticket, &key, on_miss);
             return self.downstream.finish(ticket);
         }
         let copies = (&self.snapshot.codec, others());

@@ -7,7 +7,7 @@ use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::{Awaits, JobDone};
+use crate::engine::value::apart::{Asks, Awaits, JobDone};
 use crate::engine::value::judged::{self, Shown};
 use crate::engine::words::{push_number, push_word};
 use crate::policy::{Decision, Look, OnMiss};
@@ -46,11 +46,8 @@ impl Downstream {
         let in_order = matches!(awaits, Awaits::Value { .. } | Awaits::Through { .. });
         self.clients.expect(ticket);
         let identity = self.clients.slot(ticket).who.identity;
-        let job = (identity, look);
-        let job = self
-            .context
-            .jobs
-            .add_read(awaits, job, flags, (whole, within));
+        let (jobs, asks) = (&mut self.context.jobs, Asks::Read(look));
+        let job = jobs.add(awaits, identity, asks, flags, (whole, within));
         if in_order {
             self.clients
                 .slot(ticket)
@@ -75,12 +72,9 @@ impl Downstream {
         client_key: &[u8],
         (flags, value): (u32, &[u8]),
     ) {
-        if !self
-            .context
-            .jobs
-            .has_room(value.len(), value.len() >= LARGE_BYTES)
-        {
-            return self.context.jobs.wait(client, value.len());
+        let jobs = &mut self.context.jobs;
+        if !jobs.has_room(value.len(), value.len() >= LARGE_BYTES) {
+            return jobs.wait(client, value.len());
         }
         let mut bytes = self.context.pool.take();
         bytes.extend_from_slice(value);
@@ -88,9 +82,8 @@ impl Downstream {
         let session = &mut self.clients.slab[client as usize];
         session.holding_up += 1;
         let writer = session.who.identity;
-        self.context
-            .jobs
-            .add_write(client, writer, key, (flags, bytes));
+        let (awaits, asks) = (Awaits::Store(client), Asks::Write(key));
+        jobs.add(awaits, writer, asks, flags, (bytes, 0..value.len()));
     }
 
     /// Looks at a value on its way in, or knows of the look that was had apart.

@@ -2,6 +2,7 @@
 //! followed by questions for the copies of others.
 
 use super::Downstream;
+use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, asked_flags};
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
@@ -20,6 +21,15 @@ impl Downstream {
     pub(in crate::engine) fn count_miss(&mut self, ticket: Ticket, client_key: &[u8]) {
         let space = self.clients.slot(ticket).who.identity.space;
         self.context.families.read(client_key, space, None);
+    }
+
+    /// A key of a retrieval is nowhere that its client may read it from.
+    pub(in crate::engine) fn miss(&mut self, ticket: Ticket, client_key: &[u8], on_miss: OnMiss) {
+        if on_miss.contains(OnMiss::NOTE) {
+            self.note_miss(ticket, client_key);
+        }
+        self.count_miss(ticket, client_key);
+        self.count_slot(ticket, Outcome::Miss);
     }
 
     /// Whether a write of a client fills what was missed a moment ago.

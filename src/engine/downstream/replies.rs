@@ -85,33 +85,25 @@ impl Downstream {
         }
     }
 
-    /// Counts a key of a retrieval.
+    /// Counts a request, or a key of a retrieval.
     pub fn count_slot(&mut self, ticket: Ticket, outcome: Outcome) {
-        let slot = self.clients.slot(ticket);
-        let (origin, verb) = (slot.who.origin as usize, slot.verb);
-        self.context.counts.request(origin, verb, outcome);
+        self.count_keys(ticket, outcome, 1);
     }
 
-    /// Counts keys of a retrieval that were not there.
-    pub fn count_misses(&mut self, ticket: Ticket, keys: usize) {
-        let session = &self.clients.slab[ticket.client as usize];
-        let slot = &session.slots[session.place(ticket)];
-        let origin = slot.who.origin as usize;
-        let misses = [(Outcome::Miss, keys as u64)];
-        self.context.counts.requests(origin, slot.verb, &misses);
+    /// Counts keys of a retrieval.
+    pub fn count_keys(&mut self, ticket: Ticket, outcome: Outcome, keys: usize) {
+        let slot = self.clients.slot(ticket);
+        let (origin, keys) = (slot.who.origin as usize, keys as u64);
+        let counts = &mut self.context.counts;
+        counts.requests(origin, slot.verb, &[(outcome, keys)]);
     }
 
     /// Counts keys of a retrieval whose server failed, and that count as misses to
     /// their client only: no write that follows fills them.
     pub fn count_upstream_misses(&mut self, ticket: Ticket, keys: usize) {
-        let session = &self.clients.slab[ticket.client as usize];
-        let slot = &session.slots[session.place(ticket)];
-        if slot.failed || session.is_dead() {
-            return;
+        if !self.clients.is_deaf(ticket) {
+            self.count_keys(ticket, Outcome::UpstreamMiss, keys);
         }
-        let origin = slot.who.origin as usize;
-        let misses = [(Outcome::UpstreamMiss, keys as u64)];
-        self.context.counts.requests(origin, slot.verb, &misses);
     }
 
     /// Answers a read of one line whose server failed with that of a miss.

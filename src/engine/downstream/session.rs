@@ -27,7 +27,7 @@ pub(super) const LARGE_US: u64 = 1_000_000;
 pub(super) const MIN_MOVED_BYTES: usize = 64 << 10;
 
 /// One downstream connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Session {
     /// The client's namespace and row of the counts.
     pub who: Who,
@@ -85,35 +85,11 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(listener: ListenerId, known: Option<Arc<Known>>, who: Who) -> Self {
+    pub(super) fn new(listener: ListenerId, known: Option<Arc<Known>>) -> Self {
         Self {
-            who,
             listener,
             known,
-            asks: false,
-            refused: false,
-            unsure: false,
-            told_untagged: false,
-            out: Vec::new(),
-            sent: 0,
-            swallow: 0,
-            inbox: Vec::new(),
-            searched: 0,
-            need: 0,
-            has_spoken: false,
-            life: Life::Open,
-            paused: false,
-            bulk: false,
-            moving: false,
-            bulk_until_us: 0,
-            dirty: false,
-            slots: VecDeque::new(),
-            waiting: 0,
-            counted: 0,
-            holding_up: 0,
-            parted: 0,
-            first: 0,
-            window: Window::default(),
+            ..Self::default()
         }
     }
 

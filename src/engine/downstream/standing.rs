@@ -25,10 +25,7 @@ impl Downstream {
     pub fn insert(&mut self, listener: ListenerId, told: Told, settings: &Settings) -> u32 {
         let known = (told != Told::default()).then(|| Arc::new(Known { told, tag: None }));
         // Connections are limited far below 2^32.
-        let client = self
-            .clients
-            .slab
-            .insert(Session::new(listener, known, Who::NOBODY)) as u32;
+        let client = self.clients.slab.insert(Session::new(listener, known)) as u32;
         self.place(client, settings);
         client
     }

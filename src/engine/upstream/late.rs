@@ -132,7 +132,7 @@ impl Lane {
                         continue;
                     }
                     downstream.clients.be_late(key.ticket);
-                    self.give_up_key(downstream, key, error);
+                    key.give_up(&mut self.counts, downstream, error, true);
                     key.restore.give_back(&mut downstream.context.pool);
                     key.ticket = Ticket::NOBODY;
                     key.last = false;

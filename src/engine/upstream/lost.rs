@@ -90,7 +90,7 @@ impl Lane {
                     }
                     self.counts.errors += u64::from(!lost.is_empty());
                     for key in lost {
-                        self.give_up_key(downstream, &key, error);
+                        key.give_up(&mut self.counts, downstream, error, true);
                     }
                 }
                 Reply::Meta(ref asked) if asked.meta.is_read && keeps(asked.ticket) => {
@@ -101,19 +101,6 @@ impl Lane {
                 }
                 reply => self.give_up_reply(downstream, reply, line, error),
             }
-        }
-    }
-
-    /// Answers for a key of a retrieval whose reply will not come: a miss or an error.
-    pub(super) fn give_up_key(&mut self, downstream: &mut Downstream, key: &OwedKey, error: &[u8]) {
-        if key.on_miss.contains(OnMiss::SOFT) {
-            self.counts.misses += 1;
-            downstream.count_upstream_misses(key.ticket, 1);
-        } else {
-            downstream.fail(key.ticket, error);
-        }
-        if key.last {
-            downstream.finish(key.ticket);
         }
     }
 

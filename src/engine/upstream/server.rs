@@ -88,6 +88,14 @@ impl Upstream {
         self.down.as_deref().or_else(full)
     }
 
+    /// The error line for a client whose request is refused, which is counted, as nothing
+    /// can be asked of it now.
+    pub(in crate::engine) fn refuse(&mut self) -> Option<Vec<u8>> {
+        let error = self.error(self.refusal()?);
+        self.refused += 1;
+        Some(error)
+    }
+
     /// Whether a read is answered as a miss now, instead of asking for it.
     pub(in crate::engine) fn misses(&self, on_miss: OnMiss) -> bool {
         on_miss.contains(OnMiss::SOFT) && !self.wants_login && self.refusal().is_some()

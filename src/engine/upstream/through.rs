@@ -99,11 +99,7 @@ impl Through {
             (false, true) => {}
             (false, false) => {
                 let key = self.restore.client_key(b"");
-                if self.on_miss.contains(OnMiss::NOTE) {
-                    downstream.note_miss(self.ticket, key);
-                }
-                downstream.count_miss(self.ticket, key);
-                downstream.count_misses(self.ticket, 1);
+                downstream.miss(self.ticket, key, self.on_miss);
             }
         }
         downstream.finish(self.ticket);

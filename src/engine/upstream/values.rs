@@ -2,7 +2,8 @@
 //! A value is checked against the keys before a byte of it reaches anybody.
 
 use super::fence::{End, OUT_OF_MEMORY};
-use super::front::{Front, Reading, Taken};
+use super::front::{Front, Reading, Taken, UpstreamCounts};
+use crate::engine::counts::Outcome;
 use crate::engine::downstream::{Downstream, LARGE_BYTES};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
@@ -42,6 +43,26 @@ impl OwedKey {
     pub(super) fn physical<'w>(&self, line: &'w [u8]) -> &'w [u8] {
         let start = self.at as usize;
         &line[start..start + usize::from(self.len)]
+    }
+
+    /// Answers for the key, whose value will not come: by the error, or as a miss where its
+    /// rule says so and `may_miss`.
+    pub(super) fn give_up(
+        &self,
+        counts: &mut UpstreamCounts,
+        downstream: &mut Downstream,
+        error: &[u8],
+        may_miss: bool,
+    ) {
+        if may_miss && self.on_miss.contains(OnMiss::SOFT) {
+            counts.misses += 1;
+            downstream.count_upstream_misses(self.ticket, 1);
+        } else {
+            downstream.fail(self.ticket, error);
+        }
+        if self.last {
+            downstream.finish(self.ticket);
+        }
     }
 }
 
@@ -244,7 +265,7 @@ impl Values {
                 }
                 key.restore.give_back(&mut downstream.context.pool);
             }
-            downstream.count_misses(ticket, misses);
+            downstream.count_keys(ticket, Outcome::Miss, misses);
             if own[own.len() - 1].last {
                 downstream.finish(ticket);
             }
@@ -258,39 +279,24 @@ impl Values {
         let is_server = error.starts_with(b"SERVER_ERROR");
         let left = self.owed().len().min(count);
         front.counts.errors += u64::from(left > 0);
-        for _ in 0..left {
-            let soft = is_server && self.owed()[0].on_miss.contains(OnMiss::SOFT);
-            let Some((ticket, last)) = self.pop(downstream) else {
-                return;
-            };
-            if ticket == Ticket::NOBODY {
-                continue;
-            }
-            if soft {
-                front.counts.misses += 1;
-                downstream.count_upstream_misses(ticket, 1);
-            } else {
-                downstream.fail(ticket, error);
-            }
-            if last {
-                downstream.finish(ticket);
+        for key in &mut self.keys[self.answered..][..left] {
+            key.restore.give_back(&mut downstream.context.pool);
+            if key.ticket != Ticket::NOBODY {
+                key.give_up(front.counts, downstream, error, is_server);
             }
         }
-    }
-
-    /// Takes off the next key, which is answered: its ticket, and whether that waits for
-    /// no more of the lane.
-    fn pop(&mut self, downstream: &mut Downstream) -> Option<(Ticket, bool)> {
-        let key = self.keys.get_mut(self.answered)?;
-        self.answered += 1;
-        key.restore.give_back(&mut downstream.context.pool);
-        Some((key.ticket, key.last))
+        self.answered += left;
     }
 
     /// Ends the value of the next key.
     pub(super) fn value_done(&mut self, downstream: &mut Downstream) {
-        if let Some((ticket, true)) = self.pop(downstream) {
-            downstream.finish(ticket);
+        let Some(key) = self.keys.get_mut(self.answered) else {
+            return;
+        };
+        self.answered += 1;
+        key.restore.give_back(&mut downstream.context.pool);
+        if key.last {
+            downstream.finish(key.ticket);
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Job {
 
 /// Questions about a value.
 #[derive(Debug)]
-enum Asks {
+pub(in crate::engine) enum Asks {
     /// Shows a reader what it gets.
     Read(Look),
     /// Whether a writer may store it under this client key.
@@ -244,30 +244,8 @@ impl Jobs {
         self.is_idle() || self.bytes + bytes <= self.limit - kept
     }
 
-    /// Adds a look at a value on its way to a reader; its number.
-    pub(in crate::engine) fn add_read(
-        &mut self,
-        awaits: Awaits,
-        (identity, look): (Identity, Look),
-        flags: u32,
-        (bytes, value): (Vec<u8>, Range<usize>),
-    ) -> u32 {
-        self.add(awaits, identity, Asks::Read(look), flags, (bytes, value))
-    }
-
-    /// Adds a look at a value on its way in.
-    pub(in crate::engine) fn add_write(
-        &mut self,
-        client: u32,
-        writer: Identity,
-        key: Box<KeyBuf>,
-        (flags, bytes): (u32, Vec<u8>),
-    ) {
-        let (awaits, value) = (Awaits::Store(client), 0..bytes.len());
-        self.add(awaits, writer, Asks::Write(key), flags, (bytes, value));
-    }
-
-    fn add(
+    /// Adds a look at a value for a reader or a writer; its number.
+    pub(in crate::engine) fn add(
         &mut self,
         awaits: Awaits,
         identity: Identity,
