@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::counts::Counts;
 use super::counts::families::Families;
 use super::counts::fills::FillMemory;
-use super::notes::Notes;
+use super::notes::{Kind, Notes};
 use super::pool::Pool;
 use super::settings::Settings;
 use super::value::apart::Jobs;
@@ -98,6 +98,11 @@ impl Context {
     /// Whether there are further copies than the own one and these.
     pub(super) fn has_others(&self, asked: u8) -> bool {
         usize::from(asked) < self.judge.namespaces()
+    }
+
+    /// Notes a line for the log, unless its kind was told of a moment ago.
+    pub(super) fn note(&mut self, kind: Kind, line: impl FnOnce() -> String) {
+        self.notes.note(kind, self.clock.now_us, line);
     }
 
     /// Takes the lines for the log.

@@ -31,7 +31,7 @@ impl Dispatch<'_> {
     /// Takes a request of a client that may say who it is, or that nobody knows.
     #[cold]
     pub(super) fn take_unsure(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
-        let session = self.downstream.clients.get(self.client);
+        let session = self.session();
         let asks = session.asks;
         match *head {
             Head::Hello(tag) if asks => self.hello_line(tag),
@@ -53,7 +53,7 @@ impl Dispatch<'_> {
 
     /// Takes a request under the connection's own standing.
     fn take_as_is(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
-        let session = self.downstream.clients.get(self.client);
+        let session = self.session();
         let refused = session.refused;
         if session.who.identity == Identity::UNTAGGED
             && !std::mem::replace(&mut session.told_untagged, true)
@@ -85,7 +85,7 @@ impl Dispatch<'_> {
     /// Counts a connection that no namespace is for, and says so in the log if it
     /// bears a tag: somebody meant it to be known.
     fn tell_untagged(&mut self) {
-        let session = self.downstream.clients.get(self.client);
+        let session = self.session();
         let (listener, origin) = (session.listener, session.who.origin);
         let tag = self.tag();
         let why = match tag {
@@ -95,13 +95,9 @@ impl Dispatch<'_> {
         self.downstream.context.counts.untagged(origin, why);
         if let Some(tag) = tag {
             let name = self.settings.listener_name(listener);
-            let now_us = self.downstream.context.clock.now_us;
-            self.downstream
-                .context
-                .notes
-                .note(Kind::NoNamespace, now_us, || {
-                    format!("client without a namespace: none is for {tag} (listener {name})")
-                });
+            self.downstream.context.note(Kind::NoNamespace, || {
+                format!("client without a namespace: none is for {tag} (listener {name})")
+            });
         }
     }
 
@@ -110,7 +106,7 @@ impl Dispatch<'_> {
     /// Has the connection say its tag. What it is taken for then.
     fn greet(&mut self, text: &[u8]) -> Option<Standing> {
         let tag = parse_tag(text)?;
-        let listener = self.downstream.clients.get(self.client).listener;
+        let listener = self.session().listener;
         let admission = Arc::clone(self.admission(listener)?);
         self.downstream.clients.hear(self.client, tag);
         let standing = self
@@ -210,7 +206,7 @@ impl Dispatch<'_> {
         let origin = context.counts.beside(session.who.origin, identity.space);
         let own = std::mem::replace(&mut session.who, Who { identity, origin });
         let taken = self.take_known(head, body);
-        self.downstream.clients.get(self.client).who = own;
+        self.session().who = own;
         taken
     }
 
@@ -262,16 +258,12 @@ impl Dispatch<'_> {
     fn refuse_untagged(&mut self, head: &Head<'_>, tag: Option<&RuntimeTag>) -> Taken {
         let line = self.refusal(tag);
         if is_write(head) {
-            let origin = self.downstream.clients.get(self.client).who.origin;
+            let origin = self.session().who.origin;
             self.downstream.context.counts.refuse_write(origin);
-            let now_us = self.downstream.context.clock.now_us;
-            self.downstream
-                .context
-                .notes
-                .note(Kind::RefusedWrite, now_us, || {
-                    let told = line.strip_prefix("SERVER_ERROR picklegate: ");
-                    format!("write refused: {}", told.unwrap_or_default())
-                });
+            self.downstream.context.note(Kind::RefusedWrite, || {
+                let told = line.strip_prefix("SERVER_ERROR picklegate: ");
+                format!("write refused: {}", told.unwrap_or_default())
+            });
         }
         self.refuse_with(head, line.as_bytes())
     }
@@ -307,7 +299,7 @@ impl Dispatch<'_> {
         let has_body = matches!(head, Head::Store(_)) || verb == Verb::Ms;
         self.refuse(verb, quiet(noreply), line);
         if has_body {
-            self.downstream.clients.get(self.client).swallow = head.body_len() + 2;
+            self.session().swallow = head.body_len() + 2;
         }
         Taken::Body(0)
     }

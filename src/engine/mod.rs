@@ -250,8 +250,7 @@ impl Engine {
         self.downstream.clients.mark_dirty(client);
         let listener = self.session(client).listener;
         let name = self.settings.listener_name(listener);
-        let now_us = self.downstream.context.clock.now_us;
-        self.downstream.context.notes.note(Kind::Binary, now_us, || {
+        self.downstream.context.note(Kind::Binary, || {
             format!("client closed: it speaks the binary protocol, which is not served (listener {name})")
         });
     }

@@ -112,29 +112,13 @@ pub enum OriginalHead {
     },
     /// `incr` or `decr`.
     Count { verb: Verb, delta: Box<[u8]> },
-    /// `ms` or `ma`: its flag tokens, and whether it has a condition of its own.
+    /// `ms` or `ma`: its flag tokens, and whether it is asked for as it is, as it has a
+    /// condition of its own or needs none.
     Meta {
         verb: Verb,
         flags: Box<[u8]>,
         is_bound: bool,
     },
-}
-
-impl Original {
-    /// The change, asked for as it is.
-    pub fn bound(mut self) -> Self {
-        if let OriginalHead::Meta { is_bound, .. } = &mut self.head {
-            *is_bound = true;
-        }
-        self
-    }
-}
-
-impl OriginalHead {
-    /// Whether it is asked for as it is: it has a condition of its own, or needs none.
-    fn is_bound(&self) -> bool {
-        matches!(self, Self::Meta { is_bound: true, .. })
-    }
 }
 
 /// Progress of a change.
@@ -238,7 +222,7 @@ impl Stepwise {
                 OnHidden::Leave {
                     original, looks, ..
                 },
-            ) if !original.head.is_bound() => {
+            ) if !matches!(original.head, OriginalHead::Meta { is_bound: true, .. }) => {
                 // Somebody was faster: what is there now may be seen as well.
                 if *looks > 0 && is_exists(reply) {
                     *looks -= 1;

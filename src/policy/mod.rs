@@ -111,9 +111,7 @@ impl Namespace {
             inventory,
         }
     }
-}
 
-impl Namespace {
     /// Its runtimes, and what is known of where they run.
     pub fn pool(&self) -> Pool<'_> {
         Pool {

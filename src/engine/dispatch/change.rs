@@ -107,7 +107,7 @@ impl Dispatch<'_> {
         let counts_hidden = look.hides_what_is_none();
         let on_hidden = if look.hides() && (counts_hidden || is_token(meta.key)) {
             OnHidden::Count {
-                original: counts_hidden.then(|| original_meta(meta, b"").bound()),
+                original: counts_hidden.then(|| original_meta(meta, b"", true)),
                 refusal: refusal(b"NF", meta),
             }
         } else {

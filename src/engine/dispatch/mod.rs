@@ -10,8 +10,8 @@ mod write;
 use std::borrow::Cow;
 
 use crate::engine::counts::{Closed, Invalidation, Outcome, Split};
-use crate::engine::downstream::Downstream;
 use crate::engine::downstream::life::Life;
+use crate::engine::downstream::{Downstream, Session};
 use crate::engine::settings::Settings;
 use crate::engine::steps::{Original, OriginalHead, Stepwise};
 use crate::engine::ticket::{Quiet, Ticket};
@@ -94,7 +94,7 @@ impl<'k> ClientKey<'k> {
 impl<'e> Dispatch<'e> {
     /// Takes one request; `body` is all that there is after its head.
     pub(super) fn take(&mut self, head: &Head<'_>, body: &[u8]) -> Taken {
-        if self.downstream.clients.slab[self.client as usize].unsure {
+        if self.session().unsure {
             return self.take_unsure(head, body);
         }
         self.take_known(head, body)
@@ -132,11 +132,7 @@ impl<'e> Dispatch<'e> {
             Head::Version => self.version(),
             Head::Stats(section) => self.stats(section),
             Head::FlushAll { delay, noreply } => self.flush_all(delay, noreply),
-            Head::Quit => self
-                .downstream
-                .clients
-                .get(self.client)
-                .come_to(Life::Quitting),
+            Head::Quit => self.session().come_to(Life::Quitting),
             Head::Refused { command, noreply } => {
                 let reply = format!("CLIENT_ERROR {command} not allowed");
                 self.refuse(Verb::Other, quiet(noreply), reply.as_bytes());
@@ -145,14 +141,18 @@ impl<'e> Dispatch<'e> {
                 if !bad.reply.is_empty() {
                     self.answer(Verb::Other, Outcome::Error, bad.reply.as_bytes());
                 }
-                let session = self.downstream.clients.get(self.client);
-                session.swallow = bad.swallow;
+                self.session().swallow = bad.swallow;
                 if bad.close {
                     self.downstream.hang_up(self.client, Closed::BadRequest);
                 }
             }
         }
         Taken::Body(0)
+    }
+
+    /// The client's session.
+    pub(super) fn session(&mut self) -> &mut Session {
+        self.downstream.clients.get(self.client)
     }
 
     pub(super) fn answer(&mut self, verb: Verb, outcome: Outcome, reply: &[u8]) {
@@ -166,7 +166,7 @@ impl<'e> Dispatch<'e> {
     }
 
     fn decide(&mut self, key: &[u8]) -> Decision<'e> {
-        let identity = self.downstream.clients.get(self.client).who.identity;
+        let identity = self.session().who.identity;
         self.snapshot.decide(identity, key)
     }
 
@@ -285,13 +285,13 @@ fn refusal(code: &[u8], meta: &Meta<'_>) -> Cow<'static, [u8]> {
     Cow::Owned(reply)
 }
 
-/// An `ms` or `ma` as its client asked for it.
-fn original_meta(meta: &Meta<'_>, value: &[u8]) -> Original {
+/// An `ms` or `ma` as its client asked for it, bound to be asked for as it is or not.
+fn original_meta(meta: &Meta<'_>, value: &[u8], is_bound: bool) -> Original {
     Original {
         head: OriginalHead::Meta {
             verb: meta.verb,
             flags: meta.flags.rest().into(),
-            is_bound: meta.has(b'C'),
+            is_bound,
         },
         value: value.into(),
     }

@@ -155,7 +155,7 @@ impl Dispatch<'_> {
             return taken;
         }
         let is_lock = self.suspect_lock(asked, decision, meta.len);
-        let original = || original_meta(meta, value);
+        let original = || original_meta(meta, value, meta.has(b'C'));
         let on_hidden = match mode {
             _ if is_lock || !decision.plan.look.hides() => OnHidden::Ignore,
             b'E' if asked.kind == WriteKind::Add && is_token(meta.key) => {
@@ -219,7 +219,7 @@ impl Dispatch<'_> {
     fn too_large(&mut self, asked: Asked<'_>, len: usize) -> Taken {
         let decision = self.decide(asked.key.bytes);
         self.refuse_store(asked, decision, Outcome::TooLarge, TOO_LARGE);
-        self.downstream.clients.get(self.client).swallow = len + 2;
+        self.session().swallow = len + 2;
         Taken::Body(0)
     }
 

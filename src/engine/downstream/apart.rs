@@ -7,7 +7,7 @@ use crate::engine::counts::Outcome;
 use crate::engine::meta::{MetaReply, hide_meta, is_won, resize_meta};
 use crate::engine::steps::{Found, Next};
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::{Asks, Awaits, JobDone};
+use crate::engine::value::apart::{Asks, Awaits, JobDone, Wants};
 use crate::engine::value::judged::{self, Shown};
 use crate::engine::words::{push_number, push_word};
 use crate::policy::{Decision, Look, OnMiss};
@@ -27,7 +27,7 @@ impl Downstream {
         look: Look,
         line: &[&[u8]],
         (flags, value): (u32, &[u8]),
-        awaits: impl FnOnce(&mut Self) -> Awaits,
+        wants: impl FnOnce(&mut Self) -> Wants,
     ) -> bool {
         let line_bytes: usize = line.iter().map(|part| part.len()).sum();
         let bytes = line_bytes + value.len();
@@ -42,11 +42,12 @@ impl Downstream {
         }
         whole.extend_from_slice(value);
         let within = line_bytes..bytes - 2;
-        let awaits = awaits(self);
-        let in_order = matches!(awaits, Awaits::Value { .. } | Awaits::Through { .. });
+        let wants = wants(self);
+        let in_order = matches!(wants, Wants::Value { .. } | Wants::Through { .. });
         self.clients.expect(ticket);
         let identity = self.clients.slot(ticket).who.identity;
-        let (jobs, asks) = (&mut self.context.jobs, Asks::Read(look));
+        let (awaits, asks) = (Awaits::Slot(ticket, wants), Asks::Read(look));
+        let jobs = &mut self.context.jobs;
         let job = jobs.add(awaits, identity, asks, flags, (whole, within));
         if in_order {
             self.clients
@@ -120,16 +121,30 @@ impl Downstream {
     /// A look that was had apart is known.
     #[cold]
     pub(in crate::engine) fn judged(&mut self, judged: JobDone) {
-        let id = judged.id;
-        let (awaits, bytes) = self.context.jobs.done(id);
+        let (awaits, bytes) = self.context.jobs.done(judged.id);
         match awaits {
             Awaits::Store(client) => self.judged_store(client, judged),
-            Awaits::Value {
-                ticket,
+            Awaits::Slot(ticket, wants) => {
+                self.arrives(ticket, bytes);
+                if self.judged_read(ticket, wants, judged) {
+                    self.finish(ticket);
+                }
+            }
+        }
+        for client in self.context.jobs.take_waiting() {
+            self.clients.mark_dirty(client);
+        }
+    }
+
+    /// Puts a value that was looked at where it is wanted; whether nothing more comes of
+    /// it.
+    fn judged_read(&mut self, ticket: Ticket, wants: Wants, judged: JobDone) -> bool {
+        let id = judged.id;
+        match wants {
+            Wants::Value {
                 client_key,
                 on_miss,
             } => {
-                self.arrives(ticket, bytes);
                 let (judged, bytes) = self.judged_value(ticket, &client_key, judged);
                 let is_hidden = judged.shown == Shown::Hidden;
                 let outcome = if is_hidden {
@@ -144,53 +159,42 @@ impl Downstream {
                 }
                 self.context.pool.give_key(client_key);
                 self.fill(ticket, id, bytes);
-                self.finish(ticket);
             }
-            Awaits::Through {
-                ticket,
+            Wants::Through {
                 client_key,
                 on_miss,
                 next,
             } => {
-                self.arrives(ticket, bytes);
                 let (judged, bytes) = self.judged_value(ticket, &client_key, judged);
                 self.fill(ticket, id, bytes);
                 if judged.shown == Shown::Hidden {
                     // The slot goes on waiting, for the next.
                     let next = Next::Through(ticket, client_key, on_miss, next);
                     self.clients.steps.push(next);
-                } else {
-                    self.count_value(ticket, &client_key, &judged);
-                    self.count_slot(ticket, Outcome::Hit);
-                    self.context.pool.give_key(client_key);
-                    self.finish(ticket);
+                    return false;
                 }
+                self.count_value(ticket, &client_key, &judged);
+                self.count_slot(ticket, Outcome::Hit);
+                self.context.pool.give_key(client_key);
             }
-            Awaits::Meta {
-                ticket,
+            Wants::Meta {
                 client_key,
                 meta,
                 flags,
             } => {
-                self.arrives(ticket, bytes);
                 self.judged_meta(ticket, (&client_key, &meta, flags), judged);
                 self.context.pool.give_key(client_key);
-                self.finish(ticket);
             }
-            Awaits::Probe { ticket, cas } => {
-                self.arrives(ticket, bytes);
+            Wants::Probe { cas } => {
                 let found = match self.context.judge.take(judged.findings).shown {
                     Shown::Hidden => Found::Hidden(cas),
                     _ => Found::Seen(cas),
                 };
                 self.clients.probed(ticket, found);
                 self.context.pool.give(judged.bytes);
-                self.finish(ticket);
             }
         }
-        for client in self.context.jobs.take_waiting() {
-            self.clients.mark_dirty(client);
-        }
+        true
     }
 
     /// A value waits no longer.

@@ -4,7 +4,7 @@
 use super::fence::Fence;
 use crate::engine::downstream::Downstream;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::Awaits;
+use crate::engine::value::apart::Wants;
 use crate::policy::Look;
 use crate::protocol::reply::ReplyError;
 
@@ -117,12 +117,12 @@ impl Front<'_> {
         look: Look,
         line: &[&[u8]],
         (flags, len): (u32, usize),
-        awaits: impl FnOnce(&mut Downstream) -> Awaits,
+        wants: impl FnOnce(&mut Downstream) -> Wants,
     ) -> Result<bool, ReplyError> {
         let value = self.body.get(..len + 2);
         let value = value.filter(|value| value.ends_with(b"\r\n"));
         let value = (flags, value.ok_or(ReplyError::Malformed)?);
-        let deferred = self.downstream.defer(ticket, look, line, value, awaits);
+        let deferred = self.downstream.defer(ticket, look, line, value, wants);
         self.intake.parked = !deferred;
         Ok(deferred)
     }

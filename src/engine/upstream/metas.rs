@@ -8,7 +8,7 @@ use crate::engine::meta::{
     rewrite_meta, rewrite_unnamed,
 };
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::Awaits;
+use crate::engine::value::apart::Wants;
 use crate::engine::value::judged::Shown;
 use crate::policy::OnMiss;
 use crate::protocol::Tokens;
@@ -136,8 +136,7 @@ impl OwedMeta {
             let line = [&line[..], b"\r\n"];
             let deferred = front.defer(ticket, meta.look, &line, (flags, len), |downstream| {
                 let pool = &mut downstream.context.pool;
-                Awaits::Meta {
-                    ticket,
+                Wants::Meta {
                     client_key: pool.keep(client_key),
                     meta: meta.without_key(),
                     flags: asks_on.then(|| pool.copy_line(asked_flags(request))),

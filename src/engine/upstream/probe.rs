@@ -8,7 +8,7 @@ use crate::engine::downstream::Downstream;
 use crate::engine::meta::{asked_key, asked_opaque};
 use crate::engine::steps::Found;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::Awaits;
+use crate::engine::value::apart::Wants;
 use crate::engine::value::judged::Shown;
 use crate::engine::words::push_number;
 use crate::policy::Look;
@@ -49,7 +49,10 @@ impl Lane {
             push_number(&mut self.wire, start);
         } else {
             self.wire.extend_from_slice(b"gets ");
-            self.spell_key(target);
+            // By its bytes, however its client spelled it.
+            target
+                .codec
+                .encode(target.space, target.key, &mut self.wire);
         }
         self.wire.extend_from_slice(b"\r\n");
     }
@@ -107,8 +110,8 @@ impl Probe {
             Shown::AsIs | Shown::Rewritten(_) => self.found = Found::Seen(cas),
             Shown::Hidden => self.found = Found::Hidden(cas),
             Shown::Later => {
-                let awaits = |_: &mut Downstream| Awaits::Probe { ticket, cas };
-                if !front.defer(ticket, look, &[], (flags, len), awaits)? {
+                let wants = |_: &mut Downstream| Wants::Probe { cas };
+                if !front.defer(ticket, look, &[], (flags, len), wants)? {
                     return Ok(Taken::Lacks);
                 }
                 self.apart = true;

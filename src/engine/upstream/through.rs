@@ -5,7 +5,7 @@ use super::fence::End;
 use super::front::{Front, Taken};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::Awaits;
+use crate::engine::value::apart::Wants;
 use crate::engine::value::judged::Shown;
 use crate::policy::{Look, OnMiss};
 use crate::protocol::Tokens;
@@ -60,8 +60,7 @@ impl Through {
         if shown == Shown::Later {
             let value = (head.flags, head.len);
             let deferred = front.defer(self.ticket, self.look, &line, value, |downstream| {
-                Awaits::Through {
-                    ticket: self.ticket,
+                Wants::Through {
                     client_key: downstream.context.pool.keep(key),
                     on_miss: self.on_miss,
                     next: self.first + nth + 1,

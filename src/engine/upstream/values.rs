@@ -7,7 +7,7 @@ use crate::engine::counts::Outcome;
 use crate::engine::downstream::{Downstream, LARGE_BYTES};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::apart::Awaits;
+use crate::engine::value::apart::Wants;
 use crate::engine::value::judged::Shown;
 use crate::policy::{Look, OnMiss};
 use crate::protocol::reply::{ReplyError, ValueHead, is_error, parse_value_head, parse_value_of};
@@ -205,8 +205,7 @@ impl Values {
         });
         if shown == Shown::Later {
             let value = (head.flags, head.len);
-            let deferred = front.defer(ticket, look, &line, value, |downstream| Awaits::Value {
-                ticket,
+            let deferred = front.defer(ticket, look, &line, value, |downstream| Wants::Value {
                 client_key: downstream.context.pool.keep(client_key),
                 on_miss,
             });

@@ -135,44 +135,45 @@ impl Job {
     }
 }
 
-/// Destinations of a value.
+/// Whoever waits for what becomes of a value.
 #[derive(Debug)]
 pub(in crate::engine) enum Awaits {
-    /// A slot of a retrieval, where its line and itself go.
+    /// The slot of a request.
+    Slot(Ticket, Wants),
+    /// The cache: a client that goes on with this store once it is judged.
+    Store(u32),
+}
+
+/// The use of a value that a slot waits for.
+#[derive(Debug)]
+pub(in crate::engine) enum Wants {
+    /// A retrieval, where its line and itself go.
     Value {
-        ticket: Ticket,
         client_key: Box<KeyBuf>,
         on_miss: OnMiss,
     },
-    /// A slot as well, for a copy of another: the next that may be asked for.
+    /// A retrieval as well, for a copy of another: the next that may be asked for.
     Through {
-        ticket: Ticket,
         client_key: Box<KeyBuf>,
         on_miss: OnMiss,
         next: usize,
     },
-    /// The slot of an `mg`.
+    /// An `mg`.
     Meta {
-        ticket: Ticket,
         client_key: Box<KeyBuf>,
         meta: MetaReply,
         /// The flags with which copies of others are asked for, where they are.
         flags: Option<Vec<u8>>,
     },
     /// A change that it is in the way of: its CAS id.
-    Probe { ticket: Ticket, cas: u64 },
-    /// The cache: a client that goes on with this store once it is judged.
-    Store(u32),
+    Probe { cas: u64 },
 }
 
 impl Awaits {
     /// The client it is for.
     fn client(&self) -> u32 {
         match self {
-            Self::Value { ticket, .. }
-            | Self::Through { ticket, .. }
-            | Self::Meta { ticket, .. }
-            | Self::Probe { ticket, .. } => ticket.client,
+            Self::Slot(ticket, _) => ticket.client,
             Self::Store(client) => *client,
         }
     }
