@@ -1,6 +1,8 @@
 //! Replies of meta commands: put into the client's words, with its own key and
 //! without what was only asked to check them. Knows lines, not connections.
 
+use std::ops::Range;
+
 use super::pool::Pool;
 use super::words::{push_key, push_number, push_word};
 use crate::policy::{Look, OnMiss, Restore};
@@ -294,36 +296,21 @@ pub(super) fn asked_flags(request: &[u8]) -> &[u8] {
 
 /// Turns the line of a hit into that of a miss, which keeps opaque and key.
 pub(super) fn hide_meta(line: &mut Vec<u8>) {
-    let hit = line.len();
-    line.extend_from_slice(b"EN");
-    let mut at = 0;
-    for nth in 0.. {
-        let mut tokens = Tokens::new(&line[at..hit]);
-        let Some(token) = tokens.next() else {
-            break;
-        };
-        at = hit - tokens.rest().len();
-        // After the code and the length.
-        if nth >= 2 && (matches!(token[0], b'O' | b'k') || token == b"b") {
-            let token = at - token.len()..at;
+    replace_line(line, |line, nth, token| match (nth, &line[token.clone()]) {
+        (0, _) => line.extend_from_slice(b"EN"),
+        // The length.
+        (1, _) => {}
+        (_, [b'O' | b'k', ..] | b"b") => {
             line.push(b' ');
             line.extend_from_within(token);
         }
-    }
-    line.drain(..hit);
+        _ => {}
+    });
 }
 
 /// Puts another value's length and client flags into the line of a hit.
 pub(super) fn resize_meta(line: &mut Vec<u8>, len: usize, client_flags: u32) {
-    let old = line.len();
-    let mut at = 0;
-    for nth in 0.. {
-        let mut tokens = Tokens::new(&line[at..old]);
-        let Some(token) = tokens.next() else {
-            break;
-        };
-        at = old - tokens.rest().len();
-        let token = at - token.len()..at;
+    replace_line(line, |line, nth, token| {
         let kind = (nth > 1).then(|| line[token.start]);
         if nth > 0 {
             line.push(b' ');
@@ -340,6 +327,22 @@ pub(super) fn resize_meta(line: &mut Vec<u8>, len: usize, client_flags: u32) {
             }
             _ => line.extend_from_within(token),
         }
+    });
+}
+
+/// Puts another line in the place of one: whatever is appended for each token, of which
+/// the number and the place are told.
+fn replace_line(line: &mut Vec<u8>, mut append: impl FnMut(&mut Vec<u8>, usize, Range<usize>)) {
+    let old = line.len();
+    let mut at = 0;
+    for nth in 0.. {
+        let mut tokens = Tokens::new(&line[at..old]);
+        let Some(token) = tokens.next() else {
+            break;
+        };
+        at = old - tokens.rest().len();
+        let token = at - token.len()..at;
+        append(line, nth, token);
     }
     line.drain(..old);
 }

@@ -204,11 +204,8 @@ fn parse_short(token: &str) -> Option<PartialVersion> {
     let (major, minor) = digits.split_at(1);
     Some(PartialVersion {
         major: major.parse().ok()?,
-        minor: if minor.is_empty() {
-            None
-        } else {
-            Some(minor.parse().ok()?)
-        },
+        // Empty or digits.
+        minor: minor.parse().ok(),
         patch: None,
     })
 }

@@ -169,9 +169,8 @@ impl Lane {
     /// was found would take their values for commands.
     pub fn refuse_meta_stores(&mut self, downstream: &mut Downstream, error: &[u8]) {
         self.close();
-        let written = self.base + self.written as u64;
+        let first = self.first_unsent();
         let mut all = std::mem::take(&mut self.owed);
-        let first = all.partition_point(|owed| owed.start < written);
         for owed in all.range_mut(first..) {
             if owed.reply.verb() != Verb::Ms {
                 continue;
@@ -184,11 +183,15 @@ impl Lane {
         self.drop_unsent();
     }
 
+    /// The place of the first request of which nothing was sent yet.
+    fn first_unsent(&self) -> usize {
+        self.owed.partition_point(|owed| owed.start < self.sent())
+    }
+
     /// Takes back what was not sent yet and nobody waits for: a store must not take
     /// effect long after its client was told that it failed. Deletes go all the same.
     fn drop_unsent(&mut self) {
-        let written = self.base + self.written as u64;
-        let first = self.owed.partition_point(|owed| owed.start < written);
+        let first = self.first_unsent();
         let is_nobodys = |owed: &Owed| match &owed.reply {
             Reply::Late(late) => !matches!(late.verb, Verb::Delete | Verb::Md),
             Reply::Values(Values { keys, .. }) => {

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use super::fence::MARK;
 use super::front::Reading;
 use super::metas::OwedMeta;
-use super::probe::Probe;
 use super::through::Through;
 use super::values::{OwedKey, Values};
 use super::{Lane, Owed, Reply};
@@ -69,6 +68,7 @@ impl Lane {
                 again && change.is_none_or(|&change| change < start)
             };
             let line = &old.wire[(owed.start - old.base) as usize..];
+            let is_read = owed.reply.is_read();
             match owed.reply {
                 Reply::Values(Values {
                     verb,
@@ -78,7 +78,6 @@ impl Lane {
                 }) => {
                     keys.drain(..answered);
                     keys.retain(|key| key.ticket != Ticket::NOBODY);
-                    let is_read = matches!(verb, Verb::Get | Verb::Gets);
                     let (kept, lost): (Vec<_>, Vec<_>) = keys
                         .into_iter()
                         .partition(|key| is_read && keeps(key.ticket));
@@ -93,7 +92,7 @@ impl Lane {
                         key.give_up(&mut self.counts, downstream, error, true);
                     }
                 }
-                Reply::Meta(ref asked) if asked.meta.is_read && keeps(asked.ticket) => {
+                Reply::Meta(ref asked) if is_read && keeps(asked.ticket) => {
                     self.adopt_line(owed, &old);
                 }
                 Reply::Through(ref through) if !through.served && keeps(through.ticket) => {
@@ -115,7 +114,6 @@ impl Lane {
     ) {
         self.counts.errors += u64::from(!matches!(reply, Reply::Late(_)));
         match reply {
-            Reply::Values(_) | Reply::Late(_) => {}
             Reply::Sibling { ticket, target, .. } => downstream.sibling(ticket, target, error),
             Reply::Meta(OwedMeta { ticket, meta }) if meta.on_miss.contains(OnMiss::SOFT) => {
                 self.counts.misses += 1;
@@ -140,13 +138,11 @@ impl Lane {
                 }
                 downstream.finish(ticket);
             }
-            Reply::Line { ticket, .. }
-            | Reply::Meta(OwedMeta { ticket, .. })
-            | Reply::Probe(Probe { ticket, .. })
-            | Reply::Through(Through { ticket, .. })
-            | Reply::Stats { ticket, .. } => {
-                downstream.fail(ticket, error);
-                downstream.finish(ticket);
+            reply => {
+                if let Some(ticket) = reply.ticket() {
+                    downstream.fail(ticket, error);
+                    downstream.finish(ticket);
+                }
             }
         }
     }
@@ -155,28 +151,14 @@ impl Lane {
     /// before it is not asked again: it would see what its client changed later.
     fn last_changes(&self) -> HashMap<u32, u64> {
         let mut last = HashMap::new();
-        for Owed { start, reply, .. } in &self.owed {
-            let mut change = |ticket: &Ticket| last.insert(ticket.client, *start);
-            match reply {
-                Reply::Values(Values {
-                    verb: Verb::Get | Verb::Gets,
-                    ..
-                })
-                | Reply::Through(_)
-                | Reply::Late(_) => {}
-                Reply::Meta(owed) if owed.meta.is_read => {}
-                Reply::Values(values) => {
-                    for key in &values.keys {
-                        change(&key.ticket);
-                    }
-                }
-                Reply::Line { ticket, .. }
-                | Reply::Sibling { ticket, .. }
-                | Reply::Meta(OwedMeta { ticket, .. })
-                | Reply::Probe(Probe { ticket, .. })
-                | Reply::Stats { ticket, .. } => {
-                    change(ticket);
-                }
+        let changes = self.owed.iter().filter(|owed| !owed.reply.is_read());
+        for Owed { start, reply, .. } in changes {
+            let keys = match reply {
+                Reply::Values(values) => &values.keys[..],
+                _ => &[],
+            };
+            for ticket in keys.iter().map(|key| key.ticket).chain(reply.ticket()) {
+                last.insert(ticket.client, *start);
             }
         }
         last

@@ -156,6 +156,16 @@ impl Reply {
         }
     }
 
+    /// Whether asking again changes nothing.
+    fn is_read(&self) -> bool {
+        match self {
+            Self::Values(values) => matches!(values.verb, Verb::Get | Verb::Gets),
+            Self::Meta(owed) => owed.meta.is_read,
+            Self::Through(_) => true,
+            _ => false,
+        }
+    }
+
     /// The state of its end, if it is that of a retrieval.
     fn end(&self) -> Option<&End> {
         match self {
@@ -208,7 +218,7 @@ impl Lane {
     /// the end of a request and the beginning of another, unless both are whole.
     pub fn unwritten_piece(&mut self, limit: usize) -> &[u8] {
         let unwritten = self.unwritten().len();
-        let from = self.base + self.written as u64;
+        let from = self.sent();
         let started = |at: u64| self.owed.partition_point(|owed| owed.start <= at);
         let next = started(from);
         let is_amid = next == 0 || self.owed[next - 1].start < from;
@@ -280,6 +290,11 @@ impl Lane {
     /// Stream position behind the last request.
     fn end(&self) -> u64 {
         self.base + self.wire.len() as u64
+    }
+
+    /// Stream position behind what was written to the upstream.
+    fn sent(&self) -> u64 {
+        self.base + self.written as u64
     }
 
     /// Queues the reply to a request of a client that is about to be written.

@@ -146,7 +146,7 @@ impl Lane {
         if input.is_empty() {
             return Ok(0);
         }
-        let written = self.base + self.written as u64;
+        let written = self.sent();
         let sent = self.owed.front_mut().filter(|owed| owed.start < written);
         let owed = sent.ok_or(ReplyError::Unasked)?;
         let request = &self.wire[(owed.start - self.base) as usize..];
@@ -230,8 +230,8 @@ impl Lane {
 
     /// Whether nothing that was sent is behind the front request.
     fn is_alone(&self) -> bool {
-        let written = self.base + self.written as u64;
-        self.owed.get(1).is_none_or(|next| next.start >= written)
+        let next = self.owed.get(1);
+        next.is_none_or(|next| next.start >= self.sent())
     }
 }
 

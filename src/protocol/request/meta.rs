@@ -15,6 +15,9 @@ const MAX_OPAQUE_BYTES: usize = 32;
 const KNOWN_FLAGS: &[u8] = b"bNTRlOPLkstcfvhuqFCMJDI";
 
 const BAD_FLAG: &str = "CLIENT_ERROR invalid flag";
+const BAD_OR_DUPLICATE: &str = "CLIENT_ERROR invalid or duplicate flag";
+const FLAGS_TOO_LONG: &str = "CLIENT_ERROR options flags too long";
+const OPAQUE_TOO_LONG: &str = "CLIENT_ERROR opaque token too long";
 
 /// `"mg <key> <flag>*"`; `ms` has a length after the key.
 #[derive(Debug, Clone)]
@@ -101,25 +104,18 @@ pub(super) fn parse_meta<'a>(verb: Verb, tokens: Tokens<'a>, decoded: &'a mut Ke
     if tokens.take(MAX_META_TOKENS).count() >= MAX_META_TOKENS {
         return fail(match verb {
             Verb::Mg => "CLIENT_ERROR options flags are too long",
-            _ => "CLIENT_ERROR options flags too long",
+            _ => FLAGS_TOO_LONG,
         });
     }
-    let seen = match flag_set(&rest) {
+    let seen = match flag_set(verb, &rest) {
         Ok(seen) => seen,
-        Err(FlagError::OpaqueTooLong) => return fail("CLIENT_ERROR opaque token too long"),
-        Err(FlagError::TooLong) => return fail("CLIENT_ERROR options flags too long"),
-        Err(FlagError::Duplicate) => {
-            return fail(match verb {
-                Verb::Mg | Verb::Ms => "CLIENT_ERROR duplicate flag",
-                _ => "CLIENT_ERROR invalid or duplicate flag",
-            });
-        }
+        Err(reply) => return fail(reply),
     };
     let base64 = seen >> b'b' & 1 == 1;
     let Some(key) = decode_key(token, base64, decoded) else {
         return fail(match verb {
             Verb::Mg | Verb::Ms => "CLIENT_ERROR error decoding key",
-            _ => "CLIENT_ERROR invalid or duplicate flag",
+            _ => BAD_OR_DUPLICATE,
         });
     };
     Head::Meta(Meta {
@@ -150,20 +146,18 @@ pub(super) fn parse_meta_debug<'a>(tokens: Tokens<'a>, decoded: &'a mut KeyBuf) 
     }
 }
 
-enum FlagError {
-    Duplicate,
-    OpaqueTooLong,
-    TooLong,
-}
-
-fn flag_set(flags: &Tokens<'_>) -> Result<u128, FlagError> {
+/// The flags that are given; the error to the client if they cannot be.
+fn flag_set(verb: Verb, flags: &Tokens<'_>) -> Result<u128, &'static str> {
     let mut seen = 0u128;
     let mut known = true;
     let mut opaque = 0;
     for token in flags.clone() {
         let flag = token[0];
         if known && (flag >= 127 || seen >> flag & 1 == 1) {
-            return Err(FlagError::Duplicate);
+            return Err(match verb {
+                Verb::Mg | Verb::Ms => "CLIENT_ERROR duplicate flag",
+                _ => BAD_OR_DUPLICATE,
+            });
         }
         if flag == b'O' {
             opaque = token.len();
@@ -176,15 +170,15 @@ fn flag_set(flags: &Tokens<'_>) -> Result<u128, FlagError> {
     let passed = flags.clone().filter(|flag| !matches!(flag[0], b'P' | b'L'));
     if passed.clone().any(|flag| flag.len() > MAX_ARGUMENT_BYTES) {
         return Err(if opaque > MAX_ARGUMENT_BYTES {
-            FlagError::OpaqueTooLong
+            OPAQUE_TOO_LONG
         } else {
-            FlagError::TooLong
+            FLAGS_TOO_LONG
         });
     }
     // Checked before anything is done; memcached does so after, for some, but
     // looks at numbers first.
     if known && opaque > MAX_OPAQUE_BYTES && !flags.clone().any(is_bad_argument) {
-        return Err(FlagError::OpaqueTooLong);
+        return Err(OPAQUE_TOO_LONG);
     }
     Ok(seen)
 }

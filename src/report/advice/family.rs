@@ -1,6 +1,6 @@
 //! Tells what was seen of a family of keys, by all workers, and which mode it needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -181,11 +181,8 @@ pub fn merge(all: &mut BTreeMap<String, FamilyReport>, codec: &KeyCodec, familie
 }
 
 fn add(sums: &mut BTreeMap<String, u64>, names: impl IntoIterator<Item = String>, counts: &[u64]) {
-    for (name, count) in names
-        .into_iter()
-        .zip(counts)
-        .filter(|(_, count)| **count > 0)
-    {
+    let pairs = names.into_iter().zip(counts);
+    for (name, count) in pairs.filter(|(_, count)| **count > 0) {
         *sums.entry(name).or_default() += count;
     }
 }
@@ -241,16 +238,8 @@ impl FamilyReport {
 
 /// Advises on a family, and says which counts are behind that.
 pub(super) fn judge(family: &FamilyReport) -> (Advice, String) {
-    let versions: Vec<&String> = family
-        .readers
-        .keys()
-        .chain(
-            family
-                .writers
-                .keys()
-                .filter(|name| !family.readers.contains_key(*name)),
-        )
-        .collect();
+    let versions = family.readers.keys().chain(family.writers.keys());
+    let versions: BTreeSet<_> = versions.collect();
     let (reads, writes, pickles) = (family.reads, family.writes, family.pickles());
     let what = [
         (family.counters, "as a counter"),
@@ -264,11 +253,9 @@ pub(super) fn judge(family: &FamilyReport) -> (Advice, String) {
     if !used.is_empty() && pickles == 0 {
         return (Advice::Share, format!("used {used}"));
     }
-    if let [only] = versions[..] {
-        return (
-            Advice::Leave,
-            format!("only {only}: {reads} reads, {writes} stores"),
-        );
+    if let (Some(only), 1) = (versions.first(), versions.len()) {
+        let why = format!("only {only}: {reads} reads, {writes} stores");
+        return (Advice::Leave, why);
     }
     // Pickles are not for everybody: they are kept where they are looked at.
     if !used.is_empty() {
@@ -301,17 +288,17 @@ pub(super) fn judge(family: &FamilyReport) -> (Advice, String) {
     }
     let newest = family.protocols.keys().rfind(|name| name.as_str() > "2");
     match newest.filter(|name| name.as_str() <= "5") {
-        Some(protocol) => (
-            Advice::Isolate,
-            format!("pickles of protocol {protocol} in a family that versions share"),
-        ),
-        None if family.not_looked_at > 0 => (
-            Advice::Leave,
-            format!(
+        Some(protocol) => {
+            let why = format!("pickles of protocol {protocol} in a family that versions share");
+            (Advice::Isolate, why)
+        }
+        None if family.not_looked_at > 0 => {
+            let why = format!(
                 "{} of {pickles} pickles not looked at",
                 family.not_looked_at
-            ),
-        ),
+            );
+            (Advice::Leave, why)
+        }
         None => {
             let what = match pickles {
                 0 => "no pickles".to_owned(),
