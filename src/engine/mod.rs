@@ -32,7 +32,7 @@ use std::sync::Arc;
 pub use counts::families::{Families, Family};
 pub use counts::fills::{Fills, WINDOW_US as FILL_WINDOW_US};
 pub use counts::{
-    ByReason, Closed, Counts, Direction, Invalidation, LATENCY_BOUNDS_US, Latencies,
+    ByReason, Closed, Counts, Direction, Invalidation, Kinds, LATENCY_BOUNDS_US, Latencies,
     ListenerCounts, Outcome, PROTOCOLS, RequestCounts, Split, Untagged,
 };
 pub use downstream::{MAX_BACKLOG, MAX_IN_FLIGHT, MAX_UNSENT, Session};

@@ -15,8 +15,8 @@ use super::families::{
 };
 use super::{BARE_KEYS, UNTAGGED_CLIENTS};
 use crate::engine::{
-    Action, Closed, Counts, Direction, Invalidation, LaneId, Outcome, PROTOCOLS, RequestCounts,
-    Split, Untagged, UpstreamCounts, Writer,
+    Action, Closed, Counts, Direction, Invalidation, Kinds as _, LaneId, Outcome, PROTOCOLS,
+    RequestCounts, Split, Untagged, UpstreamCounts, Writer,
 };
 use crate::pickle::Verdict;
 use crate::policy::SpaceId;

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use picklegate::engine::{Action, Counts, Direction, Writer};
+use picklegate::engine::{Action, Counts, Direction, Kinds as _, Writer};
 use picklegate::pickle::Verdict;
 use proptest::prelude::*;
 

@@ -23,6 +23,19 @@ pub(super) const COUNTS: bool = !cfg!(feature = "uncounted");
 /// The reply to a value over the limit, memcached's or picklegate's own.
 pub(super) const TOO_LARGE: &[u8] = b"SERVER_ERROR object too large for cache";
 
+/// Kinds that metrics tell apart.
+pub trait Kinds: VariantArray + Into<&'static str> {
+    /// All of them, in the order of their numbers.
+    const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The name in metrics.
+    fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl<K: VariantArray + Into<&'static str>> Kinds for K {}
+
 /// Result of one request, or of one key of a retrieval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -44,14 +57,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All outcomes, in the order of their numbers.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-
     /// The outcome that a reply line tells.
     pub fn of_line(text: &[u8]) -> Self {
         match text {
@@ -78,16 +83,6 @@ pub enum Direction {
     Write,
 }
 
-impl Direction {
-    /// Both.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// Uses of a key that should be shared, but is isolated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -95,16 +90,6 @@ impl Direction {
 pub enum Split {
     Counter,
     Lock,
-}
-
-impl Split {
-    /// Both.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Result of deleting one sibling.
@@ -115,16 +100,6 @@ pub enum Invalidation {
     Deleted,
     Absent,
     Error,
-}
-
-impl Invalidation {
-    /// All results.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Why a client was closed that had not asked for it.
@@ -146,16 +121,6 @@ pub enum Closed {
     Drain,
 }
 
-impl Closed {
-    /// All reasons.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
-}
-
 /// Why nobody knows what a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -164,16 +129,6 @@ pub enum Untagged {
     NoTag,
     /// A tag is there, but no namespace is for it.
     NoNamespace,
-}
-
-impl Untagged {
-    /// All reasons.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
-    }
 }
 
 /// Protocols told apart: 0 (which includes 1) to 5, a later one, none found.

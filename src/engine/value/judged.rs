@@ -145,9 +145,6 @@ impl Pickle {
 }
 
 impl Writer {
-    /// All writers.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
     /// The writer of a pickle of which only the header's protocol is known.
     #[inline]
     pub fn of_protocol(protocol: Option<u8>) -> Self {
@@ -156,11 +153,6 @@ impl Writer {
         } else {
             Self::Unknown
         }
-    }
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
     }
 }
 
@@ -173,15 +165,5 @@ impl From<pickle::Writer> for Writer {
                 Self::Python3
             }
         }
-    }
-}
-
-impl Action {
-    /// All actions.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
-        self.into()
     }
 }

@@ -10,7 +10,7 @@ use mio::{Registry, Token};
 use super::Worker;
 use super::connection::Connection;
 use super::mail::Arrival;
-use crate::engine::{Closed, Engine, MAX_UNSENT};
+use crate::engine::{Closed, Engine, Kinds as _, MAX_UNSENT};
 use crate::server::stream::Detached;
 
 /// Reads of one client before others have their turn.

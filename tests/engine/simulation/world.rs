@@ -2,7 +2,7 @@
 //! one move at a time, each chosen by the seed.
 
 use fastrand::Rng;
-use picklegate::engine::{Action, Apart, Inline, Invalidation, Settings, Writer};
+use picklegate::engine::{Action, Apart, Inline, Invalidation, Kinds as _, Settings, Writer};
 use picklegate::pickle::Verdict;
 use picklegate::policy::{RuntimeTag, Source, Tag, bucket};
 use picklegate::protocol::request::Verb;
