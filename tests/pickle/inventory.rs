@@ -377,7 +377,7 @@ fn an_inventory_of_a_large_application_is_bounded_in_time_and_size() {
         let path = directory.path().join(format!("big/part{package}"));
         fs::create_dir_all(&path).unwrap();
         for module in 0..10 {
-            let classes: String = (0..20)
+            let classes: Vec<String> = (0..20)
                 .map(|class| {
                     format!(
                         "class Thing{class}(object):\n    def __init__(self, owner, count=1):\n        \
@@ -385,7 +385,7 @@ fn an_inventory_of_a_large_application_is_bounded_in_time_and_size() {
                     )
                 })
                 .collect();
-            fs::write(path.join(format!("module{module}.py")), classes).unwrap();
+            fs::write(path.join(format!("module{module}.py")), classes.concat()).unwrap();
         }
         fs::write(path.join("__init__.py"), "").unwrap();
     }
