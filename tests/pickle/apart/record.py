@@ -1,9 +1,10 @@
 """Records which Python loads what others pickle of the values kept apart. With any
 Python 3:
 
-    record.py PYTHONS RECORD [later | learn]
+    record.py PYTHONS RECORD [later | learn | unseen_values]
 
-`later` takes the cases of `later.py`, `learn` those of `../truth/learn.py`. PYTHONS is a directory of virtual environments
+`later` takes the cases of `later.py`, `learn` and `unseen_values`
+those of `../truth`. PYTHONS is a directory of virtual environments
 named by their Pythons, as `tests/setup` makes it; RECORD is what is written, in the
 form of matrix.jsonl.xz, which its first line describes. Run again where all is the
 same, it writes the same, but for two later cases that hold the time of writing
@@ -23,13 +24,19 @@ IMPORTS = ['--django-settings', 'settings', '--import', 'shop', '--import', 'cas
 # Beside another set of cases is an application of which Pythons have what it was before
 # it was changed, or these, after.
 TRUTH = os.path.join(HERE, '..', 'truth')
-AFTER = ('3.8', '3.13', '3.14')
+AFTER = {'learn': ('3.8', '3.13', '3.14'), 'unseen_values': ('3.6', '3.11', '3.14')}
+APPLICATIONS = {
+    'learn': 'steady steady_tables orchard.goods orchard.models',
+    'unseen_values': 'unseen_same steady_tables ferry.deck ferry.modern ferry.models',
+}
 LIBRARIES = '''numpy pandas sqlalchemy sqlalchemy.orm.exc django django.core.paginator django.core.signing
     django.template.response django.contrib.auth.models requests celery celery.result celery.schedules
     billiard.exceptions attr pydantic sklearn.tree sklearn.linear_model sklearn.preprocessing shapely.geometry
     dateutil.relativedelta dateutil.rrule dateutil.tz pytz markupsafe werkzeug.datastructures
     werkzeug.exceptions sortedcontainers boltons.dictutils boltons.setutils boltons.statsutils simplejson yaml
     lxml.etree'''.split()
+MORE_LIBRARIES = '''django.forms django.contrib.messages.storage.base django.core.mail django.core.validators kombu
+    requests.auth urllib3 jinja2 boltons.cacheutils boltons.urlutils lxml.objectify scipy.sparse sklearn.neighbors joblib'''.split()
 VERSIONS = 'import sys, django; print("%d.%d.%d %d.%d.%d" % (sys.version_info[:3] + django.VERSION[:3]))'
 DOC = (
     'Pickles of values kept apart (tests/pickle/apart), written by the C picklers of many Pythons, and what'
@@ -43,12 +50,17 @@ DOC = (
 
 def run(python, *args):
     environment = dict(os.environ, PYTHONHASHSEED='0', PYTHONWARNINGS='ignore', PYTHONIOENCODING='utf-8')
-    if module() == 'learn':
-        paths = [TRUTH, os.path.join(TRUTH, 'after' if python in AFTER else 'before')]
+    if module() in AFTER:
+        paths = [TRUTH, os.path.join(TRUTH, 'after' if python in AFTER[module()] else 'before')]
         environment.update(PYTHONPATH=os.pathsep.join(paths), DJANGO_SETTINGS_MODULE='truth_settings')
     program = os.path.abspath(os.path.join(sys.argv[1], python, 'bin', 'python'))
-    command = [program, '-B'] + list(args)
-    return subprocess.run(command, cwd=HERE, env=environment, check=True, stdout=subprocess.PIPE).stdout.decode()
+    command = [program, '-B', '-u'] + list(args)
+    ended = subprocess.run(command, cwd=HERE, env=environment, stdout=subprocess.PIPE)
+    # Code of another version can end the interpreter, which is an outcome.
+    if ended.returncode < 0 and 'read' in args:
+        return ended.stdout.decode() + '\nE the interpreter ended'
+    ended.check_returncode()
+    return ended.stdout.decode()
 
 
 def module():
@@ -58,9 +70,10 @@ def module():
 
 def imports(python):
     """What an inventory is asked to import."""
-    if module() != 'learn':
+    if module() not in AFTER:
         return IMPORTS
-    wanted = 'steady steady_tables orchard.goods orchard.models'.split() + LIBRARIES
+    wanted = APPLICATIONS[module()].split() + LIBRARIES
+    wanted += MORE_LIBRARIES if module() == 'unseen_values' else []
     there = 'import importlib, sys\nfor name in sys.argv[1:]:\n    try: importlib.import_module(name); print(name)\n    except Exception: pass'
     found = run(python, '-c', 'import django; django.setup()\n' + there, *wanted).split()
     return [argument for name in found for argument in ('--import', name)]
@@ -74,10 +87,13 @@ def written(python):
 
 def readings(python, pickles):
     """What each of these (base64, case) is to this Python."""
-    with tempfile.NamedTemporaryFile('w') as file:
-        file.writelines('%s %s\n' % pickle for pickle in pickles)
-        file.flush()
-        return dict(zip(pickles, run(python, 'apart.py', 'read', file.name, *sys.argv[3:]).splitlines()[1:]))
+    found = []
+    while len(found) < len(pickles):
+        with tempfile.NamedTemporaryFile('w') as file:
+            file.writelines('%s %s\n' % pickle for pickle in pickles[len(found):])
+            file.flush()
+            found += [line for line in run(python, 'apart.py', 'read', file.name, *sys.argv[3:]).splitlines()[1:] if line]
+    return dict(zip(pickles, found))
 
 
 def is_digests(reading):

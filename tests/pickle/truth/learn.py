@@ -6,60 +6,9 @@ raises is not to be had there.
 A case says what its value is used for, for what it holds differs by release: `USES`, by
 case. What that needs and the value lacks makes it unusable.
 """
-import collections
-import datetime
-import decimal
 import functools
-import importlib
-import sys
 
-PY2 = sys.version_info[0] == 2
-Decimal = decimal.Decimal
-Day, Moment, Span = datetime.date, datetime.datetime, datetime.timedelta
-text = type(u'')
-
-CASES, USES = collections.OrderedDict(), {}
-
-
-def case(family, name, make, use):
-    name = family + '/' + name
-    assert name not in CASES, name
-    CASES[name], USES[name] = make, use
-
-
-def get(module, name=''):
-    """What a module has, names in turn."""
-    return functools.reduce(getattr, name.split('.') if name else [], importlib.import_module(module))
-
-
-def later(module, name=''):
-    """The same when it is called."""
-    return lambda *args, **kwargs: get(module, name)(*args, **kwargs)
-
-
-def lines(value):
-    """What is written of a value, without what differs by release."""
-    return [u' '.join(line.split()) for line in text(value).splitlines()]
-
-
-def set_up(value, *steps):
-    for step in steps:
-        step(value)
-    return value
-
-
-def attributes(*names):
-    return lambda value: [functools.reduce(getattr, name.split('.'), value) for name in names]
-
-
-def tell(value):
-    return value.tell()
-
-
-def given(value):
-    """What an error was made of, and what it says."""
-    return [list(value.args), text(value)]
-
+from making import CASES, USES, Day, Decimal, Moment, attributes, case, get, given, later, set_up, tell, text  # noqa: F401
 
 library = functools.partial(case, 'library')
 same = functools.partial(case, 'same')
