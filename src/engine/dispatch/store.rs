@@ -235,7 +235,7 @@ impl Dispatch<'_> {
         let (downstream, client) = (&mut self.downstream, self.client);
         let ticket = downstream.open_fixed(client, asked.verb, asked.quiet, outcome, reply);
         // What it was to fill is not filled by the next.
-        self.uses_up_miss(decision, asked);
+        self.uses_up_miss(decision, &asked);
         if asked.kind == WriteKind::Plain {
             let siblings = decision.siblings(&self.snapshot.codec);
             let spaces = std::iter::once(decision.space).chain(siblings);

@@ -25,7 +25,7 @@ impl<'e> Dispatch<'e> {
         let Asked { key, kind, .. } = asked;
         let Decision { space, .. } = decision;
         let plain = kind == WriteKind::Plain;
-        let reaches = self.reaches_siblings(decision, asked);
+        let reaches = self.reaches_siblings(decision, &asked);
         let lane = self.lane_of(key.bytes);
         let looks_first = on_hidden.looks_first();
         let ignores = matches!(on_hidden, OnHidden::Ignore);
@@ -64,7 +64,7 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Whether a write reaches the copies of others, once it took effect.
-    fn reaches_siblings(&mut self, decision: Decision<'_>, asked: Asked<'_>) -> bool {
+    fn reaches_siblings(&mut self, decision: Decision<'_>, asked: &Asked<'_>) -> bool {
         let is_fill = self.uses_up_miss(decision, asked);
         match decision.plan.reach(asked.kind) {
             Reach::Never => false,
@@ -74,7 +74,7 @@ impl<'e> Dispatch<'e> {
     }
 
     /// Whether a write fills what was missed a moment ago, which is then used up.
-    pub(super) fn uses_up_miss(&mut self, decision: Decision<'_>, asked: Asked<'_>) -> bool {
+    pub(super) fn uses_up_miss(&mut self, decision: Decision<'_>, asked: &Asked<'_>) -> bool {
         let key = asked.key.bytes;
         decision.plan.fills(asked.kind) && self.downstream.is_fill(self.client, key)
     }

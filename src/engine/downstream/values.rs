@@ -6,6 +6,7 @@
 
 use super::Downstream;
 use super::apart::push_rewritten;
+use super::session::Desk;
 use super::slot::END;
 use crate::engine::context::Context;
 use crate::engine::counts::Outcome;
@@ -102,7 +103,16 @@ impl Downstream {
         if !to_client {
             session.waiting += added;
         }
-        let (session, mut desk) = self.visit(ticket.client);
+        // As `visit` does, without finding the session again.
+        let mut desk = Desk {
+            client: ticket.client,
+            dirty: &mut clients.dirty,
+            counts: &mut context.counts,
+            pool: &mut context.pool,
+            queues: &mut clients.queues,
+            held: &mut clients.held,
+            now_us: context.clock.now_us,
+        };
         session.wrote(to_client && added > 0, &mut desk);
         if complete {
             session.complete(at, &mut desk);

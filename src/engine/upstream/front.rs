@@ -95,6 +95,7 @@ impl Front<'_> {
 
     /// Whether too little of a value is here for a look at it. What lacks is waited for,
     /// so that no smaller input is looked at again.
+    #[inline] // Or each part of a front goes to memory for every reply.
     pub(super) fn lacks(&mut self, look: Look, flags: u32, len: usize) -> bool {
         let judge = &self.downstream.context.judge;
         let needed = judge.bytes_needed(look, flags, len);
@@ -111,6 +112,7 @@ impl Front<'_> {
     ///
     /// # Errors
     /// No line end follows the value.
+    #[inline]
     pub(super) fn defer(
         &mut self,
         ticket: Ticket,
@@ -141,6 +143,7 @@ impl Front<'_> {
     ///
     /// # Errors
     /// More of the values may follow, and no mark tells where they end.
+    #[inline]
     pub(super) fn keep_error(&mut self, marked: bool, may_go_on: bool) -> Result<(), ReplyError> {
         let is_server = self.text.starts_with(b"SERVER_ERROR");
         if may_go_on && is_server && self.fence.raise() && !marked {

@@ -90,6 +90,7 @@ impl Upstream {
 
     /// The error line for a client whose request is refused, which is counted, as nothing
     /// can be asked of it now.
+    #[inline] // Every request asks.
     pub(in crate::engine) fn refuse(&mut self) -> Option<Vec<u8>> {
         let error = self.error(self.refusal()?);
         self.refused += 1;
@@ -102,6 +103,7 @@ impl Upstream {
     }
 
     /// The error line for clients.
+    #[cold]
     pub(in crate::engine) fn error(&self, why: &str) -> Vec<u8> {
         format!("SERVER_ERROR picklegate: upstream {} {why}", self.server).into_bytes()
     }

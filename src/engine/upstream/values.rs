@@ -236,15 +236,17 @@ impl Values {
 
     /// Answers for the next keys, whose values did not come: after an error they may be
     /// what it stands for, so they are no misses then.
+    #[inline] // As the methods of the front are.
     fn miss_or_fail(&mut self, front: &mut Front<'_>, count: usize) {
         if self.end.failed {
-            self.fail(front, count);
+            self.fail(front.counts, front.downstream, &front.intake.error, count);
         } else {
             self.miss(front.request, front.downstream, count);
         }
     }
 
     /// Answers for the next keys as misses. `request` is their line.
+    #[inline(never)]
     fn miss(&mut self, request: &[u8], downstream: &mut Downstream, count: usize) {
         let owed = &mut self.keys[self.answered..];
         let count = count.min(owed.len());
@@ -273,15 +275,21 @@ impl Values {
 
     /// Answers for the next keys by the error that came, or as misses where their rules
     /// say so of a server that failed.
-    fn fail(&mut self, front: &mut Front<'_>, count: usize) {
-        let (error, downstream) = (&front.intake.error, &mut *front.downstream);
+    #[cold]
+    fn fail(
+        &mut self,
+        counts: &mut UpstreamCounts,
+        downstream: &mut Downstream,
+        error: &[u8],
+        count: usize,
+    ) {
         let is_server = error.starts_with(b"SERVER_ERROR");
         let left = self.owed().len().min(count);
-        front.counts.errors += u64::from(left > 0);
+        counts.errors += u64::from(left > 0);
         for key in &mut self.keys[self.answered..][..left] {
             key.restore.give_back(&mut downstream.context.pool);
             if key.ticket != Ticket::NOBODY {
-                key.give_up(front.counts, downstream, error, is_server);
+                key.give_up(counts, downstream, error, is_server);
             }
         }
         self.answered += left;
