@@ -42,6 +42,10 @@ TAG is a runtime: python/3.11, py2.7, \"python/3.11 django/4.2\".
 A pickle that the reader can load already is copied as it is. The exit code is 1 if there is
 no form with the same meaning.";
 
+const DIFF: &str = "\
+The exit code is 1 if something is missing or differs, 2 if something is only not known. What
+differs may still be read, where the pickle has all that the reader needs: inspect tells.";
+
 const HEALTH: &str = "\
 The exit code is 1 if a server or a worker does not answer, or if picklegate is about to end.
 It is 69 if nobody answers at ADDR.";
@@ -70,8 +74,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Rewrite a pickle so that a reader loads it with the same meaning
     Transcode(Transcode),
-    /// Print the Python script that lists what an environment can load
-    Inventory,
+    /// Print the Python script that lists what an environment can load, or compare listings
+    Inventory(Inventory),
     /// Ask a running picklegate whether it serves, as health checks do
     Health(Health),
     /// Print the completion script for a shell
@@ -219,6 +223,39 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Inventory {
+    #[command(subcommand)]
+    pub(crate) command: Option<InventoryCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InventoryCommand {
+    /// Say what one environment's classes would make of another's pickles
+    Diff(Diff),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = DIFF)]
+pub(crate) struct Diff {
+    /// The listing of the environment that writes
+    #[arg(value_name = "WRITER")]
+    pub(crate) writer: PathBuf,
+
+    /// The listing of the environment that reads
+    #[arg(value_name = "READER")]
+    pub(crate) reader: PathBuf,
+
+    /// Only what is in this package; repeatable
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) package: Vec<String>,
+
+    /// Text for people, or one JSON object
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    #[arg(hide_possible_values = true)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = TAG)]
 pub(crate) struct Transcode {
     /// The reader that is to load it
@@ -293,7 +330,7 @@ mod tests {
           advise       Ask a running picklegate which rules its traffic needs, and whether to go on
           inspect      Say what pickles are, and who can load them
           transcode    Rewrite a pickle so that a reader loads it with the same meaning
-          inventory    Print the Python script that lists what an environment can load
+          inventory    Print the Python script that lists what an environment can load, or compare listings
           health       Ask a running picklegate whether it serves, as health checks do
           completions  Print the completion script for a shell
           man          Write the manual pages

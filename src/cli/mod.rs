@@ -20,7 +20,7 @@ use clap_complete::Shell;
 use crate::log;
 use crate::pickle::inventory;
 use answer::{Failure, print, usage, write};
-use args::{Cli, Command};
+use args::{Cli, Command, InventoryCommand};
 
 /// Runs the command line of this process, and returns its exit code.
 #[must_use]
@@ -45,7 +45,10 @@ fn run_parsed(cli: Cli) -> ExitCode {
         Command::Advise(args) => ask::advise(&args),
         Command::Inspect(args) => pickles::inspect(&args),
         Command::Transcode(args) => pickles::transcode(&args),
-        Command::Inventory => print(inventory::SCRIPT),
+        Command::Inventory(args) => match args.command {
+            None => print(inventory::SCRIPT),
+            Some(InventoryCommand::Diff(args)) => pickles::diff(&args),
+        },
         Command::Health(args) => ask::health(&args),
         Command::Completions { shell } => completions(shell),
         Command::Man { directory } => man(&directory),

@@ -15,6 +15,7 @@ use crate::pickle::Verdict;
 use crate::pickle::inventory::Inventory;
 use crate::policy::RuntimeTag;
 use crate::report::inspect::{Asked, Inspector, NameList, every_python};
+use crate::report::inventory::{Difference, Side};
 use crate::report::transcode::{self, Done};
 
 pub(super) fn inspect(args: &args::Inspect) -> Result<(), Failure> {
@@ -191,10 +192,36 @@ fn asked(tag: &str) -> Result<Asked, Failure> {
     Ok(tag.into())
 }
 
-fn take_inventory(reader: &mut Asked, path: &Path) -> Result<(), Failure> {
+fn read_inventory(path: &Path) -> Result<(String, Inventory), Failure> {
     let name = path.display().to_string();
     let file = File::open(path).map_err(|error| usage(format!("{name}: {error}")))?;
     let inventory = Inventory::read(&name, file).map_err(usage)?;
+    Ok((name, inventory))
+}
+
+pub(super) fn diff(args: &args::Diff) -> Result<(), Failure> {
+    let (writer, ours) = read_inventory(&args.writer)?;
+    let (reader, theirs) = read_inventory(&args.reader)?;
+    let side = |name, inventory| Side { name, inventory };
+    let sides = (side(&writer, &ours), side(&reader, &theirs));
+    let difference = Difference::of(sides.0, sides.1, &args.package);
+    match args.format {
+        Format::Text => print(&format!("{difference}\n"))?,
+        Format::Json => print(&json(&difference)?)?,
+    }
+    if difference.is_certain() {
+        let what = "does not have all that this writes, or has it otherwise";
+        Err(Failure::No(format!("{reader}: {what}")))
+    } else if difference.is_none() {
+        Ok(())
+    } else {
+        let what = "may have some of what this writes otherwise";
+        Err(Failure::Unknown(format!("{reader}: {what}")))
+    }
+}
+
+fn take_inventory(reader: &mut Asked, path: &Path) -> Result<(), Failure> {
+    let (name, inventory) = read_inventory(path)?;
     let (major, minor) = inventory.python();
     let fits = reader.tag.version("python").is_some_and(|python| {
         python.major == major && python.minor.is_none_or(|theirs| theirs == minor)

@@ -273,6 +273,13 @@ impl Inventory {
         Some(&self.facts[entry.facts? as usize])
     }
 
+    /// All that is listed: modules, and names in them.
+    pub fn listed_names(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.modules
+            .iter()
+            .flat_map(|(module, listed)| listed.names.keys().map(|name| (&**module, &**name)))
+    }
+
     /// What is listed of a name; `None` if its module is not.
     pub(super) fn listed(&self, module: &[u8], name: &[u8]) -> Option<Listed<'_>> {
         let entry = self.modules.get(module)?.names.get(name);

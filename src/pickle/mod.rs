@@ -33,6 +33,7 @@ pub use flaw::{Broken, Flaw};
 pub use inflate::{InflateError, InflateLimits, Inflater};
 pub use pause::Pause;
 pub use pool::Pool;
+pub use proof::{Alike, compare};
 pub use reader::Reader;
 pub use reason::{Doubt, Lack, Reason, Refusal};
 pub use scan::{GlobalRef, Outermost, Roles, Scan, Scanner, Writer};

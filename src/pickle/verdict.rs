@@ -100,7 +100,12 @@ impl<'s> Scan<'s> {
     }
 
     /// Why a rule of this kind is against a global.
-    fn against(&self, global: &Global, kind: Kind, reader: Reader) -> Option<&'static str> {
+    pub(super) fn against(
+        &self,
+        global: &Global,
+        kind: Kind,
+        reader: Reader,
+    ) -> Option<&'static str> {
         let rows = global.known.rows;
         rules::against(rows, |of| of == kind, self.facts(), reader).map(|(_, why)| why)
     }

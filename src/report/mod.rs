@@ -7,5 +7,6 @@ pub mod check;
 mod consequences;
 pub mod explain;
 pub mod inspect;
+pub mod inventory;
 mod table;
 pub mod transcode;

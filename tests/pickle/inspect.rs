@@ -493,3 +493,44 @@ fn every_reader_gets_what_was_written() {
         }
     }
 }
+
+#[test]
+fn inventories_are_compared() {
+    let inventory = |names: &str, facts: &str| {
+        let facts_of = names.split(' ').enumerate().map(|(at, _)| at.to_string());
+        let facts_of = facts_of.collect::<Vec<_>>().join(" ");
+        format!(
+            r#"{{"format": 2, "python": [3, 11, 7], "distributions": {{}}, "modules": {{"shop": "{names}"}},
+            "open": [], "classic": {{}}, "bytes_based": {{}}, "text_based": {{}}, "no_dict": {{}}, "walked": [],
+            "importable": null, "errors": {{}}, "facts": [{facts}], "facts_of": {{"shop": "{facts_of}"}}}}"#
+        )
+    };
+    let old = inventory("Cart Gone", r#""class sets=items", "class""#);
+    let new = inventory("Cart", r#""class sets=items,owner""#);
+    let (_directory, paths) = files([("old", old.as_bytes()), ("new", new.as_bytes())]);
+    let diff = |writer: &str, reader: &str| picklegate(&["inventory", "diff", writer, reader], b"");
+    let done = diff(&paths[0], &paths[1]);
+    assert_eq!(done.status.code(), Some(1));
+    let told = text(&done.stdout);
+    assert!(told.contains("differs  shop.Cart  attributes"), "{told}");
+    assert!(told.contains("missing  shop.Gone"), "{told}");
+    assert!(
+        told.ends_with("0 the same, 1 missing, 1 differ, 0 not known\n"),
+        "{told}"
+    );
+    assert_eq!(diff(&paths[0], &paths[0]).status.code(), Some(0));
+    let json = [
+        "inventory",
+        "diff",
+        &paths[0],
+        &paths[1],
+        "--format",
+        "json",
+    ];
+    let told: Value = serde_json::from_slice(&picklegate(&json, b"").stdout).unwrap();
+    assert_eq!(told["others"][1]["is"], "missing");
+    assert_eq!(
+        code(&["inventory", "diff", &paths[0], "/nowhere"], b""),
+        Some(64)
+    );
+}

@@ -1,5 +1,6 @@
-//! Verdicts against the record: how often they are wrong, by direction. Run with
-//! `--nocapture` to see each kind of error.
+//! Verdicts against the record: how often they are wrong, by direction, and how much of
+//! what loads is proved. Run with `--nocapture` to see each kind of error, and with
+//! `PICKLEGATE_LOST=1` what loads and is not proved as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,7 +124,7 @@ fn is_plain(case: &str) -> bool {
     let family = case.split('/').next();
     family.is_some_and(|family| {
         [
-            "app", "dict", "list", "tuple", "text", "scalar", "int", "float", "jfuzz",
+            "plain", "app", "dict", "list", "tuple", "text", "scalar", "int", "float", "jfuzz",
         ]
         .contains(&family)
     })
@@ -252,7 +253,9 @@ pub(crate) fn judge_all(
                 let verdict = judged.map_or_else(Reason::verdict, |()| Verdict::Loadable);
                 let direction = direction(from, python);
                 let loads = matrix.loads(row, r) && !fails_in_use(case, direction);
-                counts.entry(direction).or_default().add(verdict, loads);
+                for part in [direction, "all"] {
+                    counts.entry(part).or_default().add(verdict, loads);
+                }
                 let known = verdict == Verdict::Loadable && application;
                 let library = counts.entry(of_libraries(direction)).or_default();
                 library.add(verdict, loads || known);
@@ -299,6 +302,15 @@ pub(crate) fn judge_all(
     counts
 }
 
+/// Fails if fewer than these percents of what loads are proved.
+pub(crate) fn assert_proved(counts: &BTreeMap<&str, Count>, least: &[(&str, f64)]) {
+    for &(part, least) in least {
+        let count = &counts[part];
+        let proved = 100.0 * f64::from(count.proved) / f64::from(count.loads);
+        assert!(proved >= least, "{part}: {proved}");
+    }
+}
+
 /// Fails if more than these percents of a part's verdicts are falsely loadable,
 /// falsely unloadable.
 pub(crate) fn assert_at_most(counts: &BTreeMap<&str, Count>, most: &[(&str, f64, f64)]) {
@@ -311,19 +323,14 @@ pub(crate) fn assert_at_most(counts: &BTreeMap<&str, Count>, most: &[(&str, f64,
 
 #[test]
 fn verdicts_without_an_inventory_are_as_right_as_was_measured() {
-    // Of 3.x to 2.7, most are of one class of the application that is classic
-    // there: only an inventory tells of it. What is falsely unloadable is of
-    // QuerySets.
+    // What is falsely unloadable is of QuerySets.
     let most = [
         ("2.7 to 2.7", 0.0, 0.07),
-        ("2.7 to 3.x", 0.4, 0.0),
-        ("3.x to 2.7", 2.72, 0.03),
-        ("3.x to 3.x", 0.14, 0.6),
-        ("2.7 to 3.x, of libraries", 0.1, 0.0),
-        ("3.x to 2.7, of libraries", 0.09, 0.03),
-        ("3.x to 3.x, of libraries", 0.08, 0.6),
+        ("2.7 to 3.x", 0.0, 0.0),
+        ("3.x to 2.7", 0.0, 0.03),
+        ("3.x to 3.x", 0.0, 0.6),
         ("plain", 0.0, 0.0),
-        ("other", 0.1, 0.01),
+        ("other", 0.0, 0.01),
     ];
     assert_at_most(&judge_all(&MATRIX, None), &most);
 }
@@ -333,10 +340,10 @@ fn verdicts_with_an_inventory_are_as_right_as_was_measured() {
     let most = [
         ("2.7 to 2.7", 0.0, 0.07),
         ("2.7 to 3.x", 0.0, 0.0),
-        ("3.x to 2.7", 0.07, 0.03),
-        ("3.x to 3.x", 0.06, 0.6),
+        ("3.x to 2.7", 0.0, 0.03),
+        ("3.x to 3.x", 0.0, 0.6),
         ("plain", 0.0, 0.0),
-        ("other", 0.06, 0.01),
+        ("other", 0.0, 0.01),
     ];
     assert_at_most(&judge_all(&MATRIX, Some(&inventories())), &most);
 }

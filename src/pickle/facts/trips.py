@@ -86,6 +86,8 @@ random.Random(5) | [round(v.random(), 12) for _ in range(3)]
 range(1, 10, 3) | list(v)
 slice(1, None, 2) | [v.start, v.stop, v.step]
 complex(1, -2) | [v.real, v.imag]
+b'' | len(v)
+b'ab' | len(v)
 bytearray(b'abc') | list(v)
 frozenset([1, 2]) | sorted(v)
 set(['a']) | sorted(v)
@@ -214,8 +216,8 @@ tarfile.TarInfo('a.txt') | [v.name, v.size, v.mode, len(v.tobuf())]
 zipfile.BadZipFile('x') | list(v.args)
 difflib.Match(1, 2, 3) | list(v)
 dis.Instruction._fields | list(v)
-traceback.FrameSummary('f', 1, 'n', line='x') | [v.filename, v.lineno, v.name, v.line]
-traceback.StackSummary.from_list([('f', 1, 'n', 'x')]) | v.format()
+traceback.FrameSummary('f', 1, 'n', line='x') | [v.filename, v.lineno, v.name, v.line, v.colno if sys.version_info >= (3, 11) else None]
+traceback.StackSummary.from_list([('f', 1, 'n', 'x')]) | [v.format(), v[0].colno if sys.version_info >= (3, 11) else None]
 ast.parse('a = 1') | ast.dump(v).replace(', type_ignores=[]', '')
 ast.Name('a', ast.Load()) | v.id
 graphlib.CycleError('x', [1]) | list(v.args)

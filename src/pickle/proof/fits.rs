@@ -43,6 +43,12 @@ pub(super) fn fits(
     if writers.base() != readers.base() {
         return Err(Lack::Differs("base class"));
     }
+    if has(Uses::KEYWORDS) {
+        return Err(Lack::Differs("arguments"));
+    }
+    if is_enum(readers) && has(BARE) {
+        return Err(Lack::Differs("members"));
+    }
     if has(Uses::CALLED) {
         if is_enum(readers) {
             return members_are_alike(asked, writers, readers);
@@ -57,7 +63,11 @@ pub(super) fn fits(
         && readers.arity("new").is_none()
         && readers.base() == "object"
         && asked.used.made.most > 0;
-    if unreadable("new") || unreadable("init") || dropped {
+    // A new __new__ may make something else of the same.
+    let other = has(Uses::CALLED | Uses::MADE)
+        && readers.get("new").is_some()
+        && writers.get("new").is_none();
+    if unreadable("new") || unreadable("init") || dropped || other {
         return Err(Lack::Differs("arguments"));
     }
     if readers.has("abstract") && has(BARE) {
@@ -75,9 +85,14 @@ pub(super) fn fits(
     if !takes_items(asked.uses(), readers) {
         return Err(Lack::Differs("items"));
     }
-    let gets = |facts: Words<'_>| facts.list("attr").any(|one| one == "get");
-    if gets(readers) && !gets(writers) {
-        return Err(Lack::Differs("__getattr__"));
+    // What is set by the way of a hook is not there where only states are.
+    let hooks = ["get", "getattribute", "set"];
+    let has_hook = |facts: Words<'_>, hook: &str| facts.list("attr").any(|one| one == hook);
+    if hooks
+        .iter()
+        .any(|hook| has_hook(readers, hook) && !has_hook(writers, hook))
+    {
+        return Err(Lack::Differs("access to attributes"));
     }
     let reduces = readers.get("reduce");
     if has(BARE) && reduces.is_some() && reduces != writers.get("reduce") {

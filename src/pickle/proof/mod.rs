@@ -5,18 +5,23 @@
 //! The facts of writer and reader are the same. Or they differ, and what the pickle gives
 //! the class is what the reader's takes and needs. What has none of these is unknown.
 
+mod compare;
 mod fits;
 mod members;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use arrayvec::ArrayVec;
+
+pub use compare::{Alike, compare};
 
 use super::facts::{self, Words};
 use super::inventory::Listed;
 use super::names::{self, PythonVersion, Versions};
 use super::pool::Pool;
 use super::reason::{Lack, Reason, Refusal};
-use super::rules::Manner;
+use super::rules::{Kind, Manner};
 use super::scan::{Asked, Global, Scan, Uses, Writer};
 
 /// Built-in types that instances are made of without the help of their class.
@@ -34,17 +39,20 @@ const PLAIN: [&str; 11] = [
     "frozenset",
 ];
 
-/// What makes code objects, which are for the minor version alone that wrote them.
-const CODE: [(&str, &str); 8] = [
-    ("builtins", "code"),
-    ("cloudpickle.cloudpickle", "_builtin_type"),
-    ("cloudpickle.cloudpickle", "_fill_function"),
-    ("cloudpickle.cloudpickle", "_make_function"),
-    ("dill._dill", "_create_code"),
-    ("dill._dill", "_create_function"),
-    ("marshal", "loads"),
-    ("types", "CodeType"),
-];
+/// Whether it makes code objects, which are for the minor version alone that wrote them, or
+/// unpickles what nobody looks into.
+fn makes_code((module, name): Name<'_>) -> bool {
+    let mut parts = module.split(|byte| *byte == b'.');
+    let of_code =
+        |part: &[u8]| part.starts_with(b"cloudpickle") || matches!(part, b"dill" | b"_dill");
+    parts.any(of_code)
+        || matches!(
+            (module, name),
+            (b"types", b"CodeType")
+                | (b"builtins", b"code")
+                | (b"marshal" | b"pickle" | b"_pickle" | b"cPickle", b"loads")
+        )
+}
 
 /// What is known of a name in an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,12 +230,9 @@ impl<'s> Scan<'s> {
     ) -> Result<(), Lack> {
         let asked = &self.asked(number);
         let [in_2, in_3] = self.both_names(global);
-        let makes_code = asked.uses().intersects(Uses::CALLED | Uses::GIVEN)
-            && CODE
-                .iter()
-                .any(|code| (code.0.as_bytes(), code.1.as_bytes()) == in_3);
+        let used = asked.uses().intersects(Uses::CALLED | Uses::GIVEN);
         let minor = |pool: Pool<'_>| pool.reader.versions().single();
-        if makes_code && (minor(reader).is_none() || minor(reader) != minor(writer)) {
+        if used && makes_code(in_3) && (minor(reader).is_none() || minor(reader) != minor(writer)) {
             return Err(Lack::Code);
         }
         let facts = self.facts();
@@ -237,6 +242,15 @@ impl<'s> Scan<'s> {
         }
         let across = !reader.reader.is_python2() && !writer.reader.is_python3();
         let text = across && asked.uses().contains(Uses::STR);
+        let carried = self.against(global, Kind::Carried, reader.reader);
+        let has = |pool: Pool<'_>, name| pool.inventory.and_then(|all| all.framework(name));
+        if let Some(distribution) = carried.filter(|_| !text)
+            && [reader, writer]
+                .iter()
+                .all(|pool| has(*pool, distribution).is_some())
+        {
+            return Ok(());
+        }
         let (theirs, ours) = (
             reader.sources_of([in_2, in_3]),
             writer.sources_of([in_2, in_3]),
@@ -378,7 +392,9 @@ fn holds(
     };
     let by_name = only_named || (asked.uses() - (Uses::GIVEN | Uses::ATTRIBUTE)).is_empty();
     if by_name && !asked.uses().contains(Uses::GIVEN) {
-        let same = writers.kind() == readers.kind();
+        // Whoever calls a function gives it as many arguments as before.
+        let same = writers.kind() == readers.kind()
+            && writers.arity("function") == readers.arity("function");
         return if same {
             Ok(())
         } else {

@@ -61,6 +61,9 @@ pub(in crate::pickle) enum Kind {
     Missing,
     /// The reader may not have the global.
     Doubtful,
+    /// Its instances load in every release of a distribution that was recorded, whatever
+    /// facts say: the reason is the distribution.
+    Carried,
     /// Nothing by itself: other rules ask for it.
     Mark(&'static str),
 }
@@ -264,6 +267,7 @@ impl Kind {
             "ambiguous" => Self::Ambiguous,
             "missing" => Self::Missing,
             "doubtful" => Self::Doubtful,
+            "carried" => Self::Carried,
             _ => Self::Mark(word.strip_prefix("mark ")?),
         })
     }

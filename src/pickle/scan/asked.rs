@@ -11,6 +11,8 @@ pub(in crate::pickle) struct Asked<'s> {
     /// The built-in type that `copyreg._reconstructor` made instances of, in the words of
     /// facts; `None` if it is none that they word.
     pub(in crate::pickle) base: Option<&'static str>,
+    /// [`Uses::GIVEN`], if a call is given it, which may use it in any way.
+    pub(super) given: Uses,
     pub(in crate::pickle) pickle: &'s [u8],
     followed: &'s Followed,
     number: Option<u32>,
@@ -19,7 +21,7 @@ pub(in crate::pickle) struct Asked<'s> {
 impl<'s> Asked<'s> {
     /// The kinds of uses.
     pub(in crate::pickle) fn uses(&self) -> Uses {
-        self.used.uses
+        self.used.uses | self.given
     }
 
     fn texts(&self, range: Range) -> impl Iterator<Item = &'s [u8]> + use<'s> {
@@ -73,6 +75,7 @@ impl Followed {
         Asked {
             used: &self.used[number],
             base: None,
+            given: Uses::empty(),
             pickle,
             followed: self,
             number: Some(number as u32),
@@ -88,6 +91,7 @@ impl Followed {
             let asked = Asked {
                 used: &model.used,
                 base: None,
+                given: Uses::empty(),
                 pickle,
                 followed: self,
                 number: None,

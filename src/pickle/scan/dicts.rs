@@ -4,6 +4,8 @@ use crate::pickle::node::{Kind, Node, Span};
 
 /// Keys of one dict that are remembered, at most.
 pub(super) const MAX_KEYS: usize = 64;
+/// Keys that picklers put into a dict at once: of those with more, there is another batch.
+const BATCH: usize = 1000;
 /// Dicts whose keys are remembered at once: those that are about to become states, and
 /// what was put into them before.
 const MAX_DICTS: usize = 64;
@@ -28,6 +30,10 @@ impl Keys {
     pub(super) fn range(self) -> std::ops::Range<usize> {
         self.from as usize..self.to as usize
     }
+
+    pub(super) fn len(self) -> usize {
+        (self.to - self.from) as usize
+    }
 }
 
 /// A dict, by the offset that tells it apart, and where its keys begin.
@@ -49,6 +55,10 @@ pub(super) struct Dicts {
     given: Vec<Keyed>,
     /// No dict that began before this has all its keys.
     forgotten: Option<u32>,
+    /// Some dict was given keys in several batches, or may be.
+    several: bool,
+    /// A dict was given keys where no pickler does.
+    odd: bool,
 }
 
 impl Dicts {
@@ -56,6 +66,8 @@ impl Dicts {
         self.keys.clear();
         self.given.clear();
         self.forgotten = None;
+        self.several = false;
+        self.odd = false;
     }
 
     pub(super) fn held_bytes(&self) -> usize {
@@ -63,18 +75,23 @@ impl Dicts {
     }
 
     /// A dict gets keys and values.
+    #[inline]
     pub(super) fn pairs(&mut self, dict: Node, pairs: &[Node]) {
+        // No pickler goes back to a dict by the memo.
+        self.odd |= dict.at > dict.a;
         while let Some(last) = self.given.last()
             && last.dict > dict.a
         {
             // It lies within this one, and is whole.
             self.keys.truncate(last.from as usize);
-            self.forgotten = self.forgotten.max(Some(last.dict));
             self.given.pop();
         }
         if self.given.last().is_none_or(|last| last.dict != dict.a) {
             if self.given.len() == MAX_DICTS {
-                self.forgotten = self.given.last().map(|last| last.dict);
+                // Those that are given keys in several batches are not whole any more.
+                if self.several {
+                    self.forgotten = self.given.last().map(|last| last.dict);
+                }
                 self.given.clear();
                 self.keys.clear();
             }
@@ -84,33 +101,40 @@ impl Dicts {
                 strs: 0,
                 partly: self.forgotten >= Some(dict.a),
             });
+        } else {
+            self.several = true;
         }
-        if let Some(this) = self.given.last_mut() {
-            for key in pairs.iter().step_by(2) {
-                let is_name = matches!(key.kind, Kind::Text | Kind::Str);
-                if is_name && self.keys.len() - (this.from as usize) < MAX_KEYS {
-                    self.keys.push(key.bytes());
-                    this.strs += u32::from(key.kind == Kind::Str);
-                } else {
-                    this.partly = true;
-                }
-            }
-        }
+        self.several |= pairs.len() >= 2 * BATCH;
+        let Some(this) = self.given.last_mut() else {
+            return;
+        };
+        let room = MAX_KEYS - (self.keys.len() - this.from as usize);
+        let (mut names, mut strs) = (0, 0);
+        // A slice of a known length is copied without a look at the room for each.
+        let kept = &pairs[..pairs.len().min(2 * room)];
+        self.keys.extend(kept.chunks_exact(2).map(|pair| {
+            let key = pair[0];
+            names += u32::from(matches!(key.kind, Kind::Text | Kind::Str));
+            strs += u32::from(key.kind == Kind::Str);
+            key.bytes()
+        }));
+        this.strs += strs;
+        this.partly |= names as usize * 2 != pairs.len();
     }
 
     /// The keys of a dict. An empty one was given none.
     pub(super) fn keys_of(&self, dict: Node) -> Keys {
         // What was put into one that the memo gave is not told apart.
-        if dict.at > dict.a {
+        if dict.at > dict.a || self.odd {
             return Keys::LOST;
         }
-        let Some(at) = self.given.iter().rposition(|keyed| keyed.dict == dict.a) else {
-            let is_empty = self.forgotten < Some(dict.a);
-            return if is_empty {
-                Keys::default()
-            } else {
-                Keys::LOST
-            };
+        let at = match self.given.last() {
+            Some(last) if last.dict == dict.a => self.given.len() - 1,
+            _ => match self.given.iter().rposition(|keyed| keyed.dict == dict.a) {
+                Some(at) => at,
+                None if self.forgotten < Some(dict.a) => return Keys::default(),
+                None => return Keys::LOST,
+            },
         };
         let next = self.given.get(at + 1);
         let this = self.given[at];

@@ -153,8 +153,8 @@ impl Followed {
             _ => return self.used[helper as usize].uses |= Uses::LOST,
         };
         let same = |model: &Model| {
-            let known = model.label.map(|part| part.of(pickle));
-            known == label.map(|part| part.of(pickle))
+            model.label == label
+                || model.label.map(|part| part.of(pickle)) == label.map(|part| part.of(pickle))
         };
         let at = self.models.iter().position(same).unwrap_or_else(|| {
             if self.models.len() < MAX_MODELS {
@@ -169,29 +169,20 @@ impl Followed {
     }
 
     /// A global is called, or instances of it are made.
+    #[inline]
     pub(super) fn call(&mut self, call: &Call<'_>, number: u32, py2_str: bool) {
-        let Call {
-            op,
-            callee,
-            arguments,
-            ..
-        } = *call;
-        let (args, count) = call.args.unwrap_or((&[], u32::MAX));
-        // Those that the memo gives again were looked at elsewhere.
-        let again = count > 0 && arguments < self.arguments;
-        self.arguments = self.arguments.max(arguments + 1);
-        let has_str = py2_str && (again || self.strs_since(callee.at) > 0);
+        if py2_str {
+            self.note_strs(call, number);
+        }
         let used = &mut self.used[number as usize];
-        if has_str {
-            used.uses |= Uses::STR;
-        }
-        if call.args.is_none() {
-            used.uses |= Uses::LOST;
-        }
-        match op {
+        let Some((args, count)) = call.args else {
+            used.uses |= Uses::CALLED | Uses::LOST;
+            return;
+        };
+        match call.op {
             NEWOBJ | NEWOBJ_EX => {
                 used.uses |= Uses::MADE;
-                if op == NEWOBJ_EX {
+                if call.op == NEWOBJ_EX {
                     used.uses |= Uses::KEYWORDS;
                 }
                 used.made.add(count);
@@ -204,33 +195,26 @@ impl Followed {
             _ => {
                 used.uses |= Uses::CALLED;
                 used.called.add(count);
-                if let [value] = args[..]
-                    && count == 1
-                {
-                    if self.values.len() < MAX_VALUES {
-                        self.values.push((number, value));
-                    } else {
-                        used.uses |= Uses::LOST;
+                match args {
+                    [value] if count == 1 && self.values.len() < MAX_VALUES => {
+                        self.values.push((number, *value));
                     }
+                    [_] => used.uses |= Uses::LOST,
+                    _ => {}
                 }
             }
         }
     }
 
-    /// Calls are given globals, which they may use in any way.
-    pub(super) fn given(&mut self, args: &[Node], view: &View<'_>) {
-        for arg in args {
-            match arg.kind {
-                Kind::Global => self.used[arg.a as usize].uses |= Uses::GIVEN,
-                Kind::Tuple => {
-                    for item in view.elements(*arg).map_or(&[][..], |(items, _)| items) {
-                        if item.kind == Kind::Global {
-                            self.used[item.a as usize].uses |= Uses::GIVEN;
-                        }
-                    }
-                }
-                _ => {}
-            }
+    /// Takes note of Python 2's strings among the arguments.
+    #[cold]
+    fn note_strs(&mut self, call: &Call<'_>, number: u32) {
+        let count = call.args.map_or(u32::MAX, |(_, count)| count);
+        // Those that the memo gives again were looked at elsewhere.
+        let again = count > 0 && call.arguments < self.arguments;
+        self.arguments = self.arguments.max(call.arguments + 1);
+        if again || self.strs_since(call.callee.at) > 0 {
+            self.used[number as usize].uses |= Uses::STR;
         }
     }
 
@@ -283,8 +267,10 @@ impl Followed {
             Kind::Object | Kind::Stated | Kind::Unknown => uses |= Uses::OBJECT,
             _ => uses |= Uses::OTHER,
         }
-        let strs = self.strs_since(state.at);
-        uses.set(Uses::STR, strs > (keys.strs + slots.strs) as usize);
+        if self.lost || !self.strs.is_empty() {
+            let strs = self.strs_since(state.at);
+            uses.set(Uses::STR, strs > (keys.strs + slots.strs) as usize);
+        }
         let whole = !keys.lost && !slots.lost && self.merge(subject, keys, slots, view.pickle);
         uses.set(Uses::LOST, !whole);
         let class = self.of(subject);
@@ -304,21 +290,24 @@ impl Followed {
             merges,
             ..
         } = self;
-        let now = || known[keys.range()].iter().chain(&known[slots.range()]);
         let alike = |one: &Span, other: &Span| one == other || one.of(pickle) == other.of(pickle);
-        let has = |all: &[Span], key: &Span| all.iter().any(|one| alike(one, key));
         // Instances have the same attributes in the same places, as a rule.
-        if let Some(common) = used.common {
-            let same = common.len() == now().count()
-                && used.any.len() == common.len()
-                && attributes[common.range()]
-                    .iter()
-                    .zip(now())
-                    .all(|(one, other)| alike(one, other));
-            if same {
+        if let Some(common) = used.common
+            && (common.len(), slots.len()) == (used.any.len(), used.slots.len())
+        {
+            let (before, now) = (&attributes[common.range()], &known[keys.range()]);
+            if slots.len() == 0 && before == now {
+                return true;
+            }
+            let now = now.iter().chain(&known[slots.range()]);
+            if now.clone().count() == before.len()
+                && before.iter().zip(now).all(|(one, other)| alike(one, other))
+            {
                 return true;
             }
         }
+        let now = || known[keys.range()].iter().chain(&known[slots.range()]);
+        let has = |all: &[Span], key: &Span| all.iter().any(|one| alike(one, key));
         *merges += 1;
         if *merges > MAX_MERGES || now().count() + used.any.len() > 2 * MAX_KEYS {
             return false;
@@ -346,7 +335,10 @@ impl Followed {
             }
             Range::new(start, attributes.len())
         };
-        let any = union(used.any, &mut now());
+        let any = match used.common {
+            None => common,
+            Some(_) => union(used.any, &mut now()),
+        };
         let slots = union(used.slots, &mut known[slots.range()].iter());
         let class = self.of(subject);
         (class.common, class.any, class.slots) = (Some(common), any, slots);

@@ -20,7 +20,7 @@ use super::pause::Pause;
 use super::rules::{Knowledge, Known, Rows};
 pub(super) use asked::Asked;
 use follow::Followed;
-use recorder::{Recorder, Want};
+use recorder::Recorder;
 pub(super) use uses::{Counts, Uses};
 
 /// Scans pickles; keeps its memory from one to the next.
@@ -72,7 +72,9 @@ impl Scanner {
             globals: &mut self.globals,
             extensions,
             knowledge: Knowledge::get(),
-            want: Want::Nothing,
+            wants_version: false,
+            follows: false,
+            listens: false,
         };
         let walked = self.machine.walk(pickle, &mut observer)?;
         Ok(Scan {
@@ -436,6 +438,9 @@ impl<'s> Scan<'s> {
             .base
             .and_then(|base| self.globals.get(base as usize));
         asked.base = base.and_then(|base| built_in(self.names(&base.named)));
+        if self.globals[number].given {
+            asked.given = Uses::GIVEN;
+        }
         asked
     }
 

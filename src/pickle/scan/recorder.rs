@@ -19,14 +19,12 @@ pub(super) struct Recorder<'r> {
     pub(super) globals: &'r mut Globals,
     pub(super) extensions: &'r Extensions,
     pub(super) knowledge: &'static Knowledge,
-    pub(super) want: Want,
-}
-
-/// The meaning of the next string.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Want {
-    Nothing,
-    DjangoVersion,
+    /// The next string is Django's version.
+    pub(super) wants_version: bool,
+    /// A global was named: uses of classes are followed.
+    pub(super) follows: bool,
+    /// What the memo gives may matter.
+    pub(super) listens: bool,
 }
 
 impl Recorder<'_> {
@@ -114,11 +112,13 @@ impl Recorder<'_> {
     }
 
     /// A Python 2 `str` is pushed.
-    #[inline]
+    // Out of the machine's loop, which is the faster for it.
+    #[inline(never)]
     fn note_str(&mut self, at: u32) {
         self.facts.py2_str = true;
+        self.listens = true;
         // What comes before all classes is in none.
-        if !self.globals.list.is_empty() {
+        if self.follows {
             self.globals.followed.str_at(at);
         }
     }
@@ -143,7 +143,10 @@ impl Recorder<'_> {
     fn known_text(&mut self, text: &[u8]) {
         self.facts.said |= self.knowledge.said(text);
         match text {
-            b"_django_version" => self.want = Want::DjangoVersion,
+            b"_django_version" => {
+                self.wants_version = true;
+                self.listens = true;
+            }
             b"__main__" => {}
             [b'_', b'_', .., b'_', b'_'] => {
                 self.facts.hook |= HOOK_LENGTHS.contains(&text.len());
@@ -172,9 +175,21 @@ impl Recorder<'_> {
         }
     }
 
+    /// The memo gives a string of Python 2, or what may be the version that is wanted.
+    #[cold]
+    fn wanted(&mut self, at: u32, node: Node, pickle: &[u8]) {
+        if node.kind == Kind::Str {
+            self.note_str(at);
+        }
+        if self.wants_version && matches!(node.kind, Kind::Text | Kind::Str) {
+            self.django_version(node.bytes().of(pickle));
+        }
+        self.listens = self.facts.py2_str || self.wants_version;
+    }
+
     #[cold]
     fn django_version(&mut self, text: &[u8]) {
-        self.want = Want::Nothing;
+        self.wants_version = false;
         let mut parts = text.split(|&b| b == b'.').map(|part| {
             let digits = part.iter().take_while(|b| b.is_ascii_digit());
             digits.fold(0u16, |n, b| {
@@ -231,6 +246,7 @@ impl Observer for Recorder<'_> {
             uses: 0,
         });
         followed.used.push(Used::NOT);
+        self.follows = true;
         index.insert_unique(hash, number, |&i| {
             hasher.hash_one(key(&list[i as usize].named))
         });
@@ -250,7 +266,7 @@ impl Observer for Recorder<'_> {
     fn string(&mut self, node: Node, pickle: &[u8]) {
         let span = node.bytes();
         match node.kind {
-            Kind::Text if self.want == Want::Nothing => return self.text(span.of(pickle)),
+            Kind::Text if !self.wants_version => return self.text(span.of(pickle)),
             Kind::Text => {}
             Kind::Str => {
                 self.note_str(node.at);
@@ -272,18 +288,16 @@ impl Observer for Recorder<'_> {
             _ => return,
         }
         let text = span.of(pickle);
-        if self.want == Want::DjangoVersion {
+        if self.wants_version {
             self.django_version(text);
         }
         self.text(text);
     }
 
+    #[inline]
     fn get(&mut self, at: u32, _key: u32, node: Node, pickle: &[u8]) {
-        if node.kind == Kind::Str {
-            self.note_str(at);
-        }
-        if self.want == Want::DjangoVersion && matches!(node.kind, Kind::Text | Kind::Str) {
-            self.django_version(node.bytes().of(pickle));
+        if self.listens {
+            self.wanted(at, node, pickle);
         }
     }
 
@@ -330,12 +344,8 @@ impl Observer for Recorder<'_> {
             return;
         };
         global.uses += 1;
-        let manner = global.known.manner;
         let Globals { followed, list, .. } = &mut *self.globals;
         followed.call(call, callee.a, self.facts.py2_str);
-        if !matches!(manner, Manner::Getattr | Manner::Reconstructor) {
-            followed.given(args.map_or(&[], |(args, _)| args), view);
-        }
         let global = &mut list[callee.a as usize];
         match op {
             NEWOBJ | NEWOBJ_EX => {
@@ -536,6 +546,7 @@ impl Observer for Recorder<'_> {
         }
     }
 
+    #[inline(never)]
     fn grown(&mut self, op: u8, object: Node) {
         self.changed(object);
         if let Some(subject) = self.subject(object) {
@@ -557,9 +568,10 @@ impl Observer for Recorder<'_> {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn pairs(&mut self, dict: Node, pairs: &[Node], pickle: &[u8]) {
-        if dict.kind == Kind::Dict && !self.globals.list.is_empty() {
+        // Only what comes after a class may be its state.
+        if self.follows && dict.kind == Kind::Dict {
             self.globals.followed.dicts.pairs(dict, pairs);
         }
         if !self.facts.attribute_rows.is_empty() {
