@@ -562,6 +562,10 @@ struct Globals {
 
 impl Globals {
     fn clear(&mut self) {
+        // Without a name, nothing was noted.
+        if self.list.is_empty() {
+            return;
+        }
         self.list.clear();
         self.attributes.clear();
         self.followed.clear();
