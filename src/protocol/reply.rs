@@ -174,11 +174,13 @@ pub fn is_error(text: &[u8]) -> bool {
 
 /// Tells whether a line can begin the reply to a verb that is no retrieval.
 pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
-    if is_error(text) {
-        return true;
-    }
+    // Few are errors.
+    is_result_of(verb, text) || is_error(text)
+}
+
+fn is_result_of(verb: Verb, text: &[u8]) -> bool {
     let code = || &text[..find_byte(b' ', text).unwrap_or(text.len())];
-    let is_value = text.starts_with(b"VA ");
+    let is_value = || text.starts_with(b"VA ");
     match verb {
         Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas => {
             matches!(text, b"STORED" | b"NOT_STORED" | b"EXISTS" | b"NOT_FOUND")
@@ -186,10 +188,10 @@ pub fn is_reply_to(verb: Verb, text: &[u8]) -> bool {
         Verb::Delete => matches!(text, b"DELETED" | b"NOT_FOUND"),
         Verb::Incr | Verb::Decr => text == b"NOT_FOUND" || is_number(text),
         Verb::Touch => matches!(text, b"TOUCHED" | b"NOT_FOUND"),
-        Verb::Mg => is_value || matches!(code(), b"HD" | b"EN"),
+        Verb::Mg => is_value() || matches!(code(), b"HD" | b"EN"),
         Verb::Ms => matches!(code(), b"HD" | b"NS" | b"EX" | b"NF"),
         Verb::Md => matches!(code(), b"HD" | b"EX" | b"NF"),
-        Verb::Ma => is_value || matches!(code(), b"HD" | b"NS" | b"EX" | b"NF"),
+        Verb::Ma => is_value() || matches!(code(), b"HD" | b"NS" | b"EX" | b"NF"),
         Verb::Me => text.starts_with(b"ME ") || code() == b"EN",
         Verb::Stats => text.starts_with(b"STAT ") || text == b"END",
         Verb::Version => text.starts_with(b"VERSION "),

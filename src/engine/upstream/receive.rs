@@ -192,12 +192,12 @@ impl Lane {
                 verb,
                 target,
             } => {
-                check(verb, text)?;
-                // `md` was sent under no condition and with no flag that is answered: any
-                // other line is of another request.
-                let is_plain = is_error(text) || matches!(text, b"HD" | b"NF");
-                if verb == Verb::Md && !is_plain {
-                    return Err(ReplyError::Malformed);
+                match verb {
+                    // It was sent under no condition and with no flag that is answered: any
+                    // other line is of another request.
+                    Verb::Md if matches!(text, b"HD" | b"NF") || is_error(text) => {}
+                    Verb::Md => return Err(ReplyError::Malformed),
+                    verb => check(verb, text)?,
                 }
                 front.downstream.sibling(ticket, target, text);
                 Taken::Whole(0)
