@@ -37,7 +37,7 @@ pub enum TranscodeError {
         refusal: Refusal,
     },
     #[error(
-        "{reader} cannot load it ({reason}), and nothing tells which of its strings are text, which bytes"
+        "{reader} cannot load it ({reason}), and rewritten it might mean something else: strings that may be text or bytes, or a name that stands for another"
     )]
     Undecided { reader: String, reason: String },
     #[error("{reader} cannot be proved to load it rewritten, either: {reason}")]
@@ -68,7 +68,7 @@ pub fn transcode(asked: &Asked, bytes: &[u8], raw: bool) -> Result<Done, Transco
     };
     let asked = std::slice::from_ref(asked);
     let writers = writers(&scan, asked);
-    if !scan.has_decided_strings(pool, &writers.iter().copied()) {
+    if !scan.may_be_rewritten(pool, &writers.iter().copied()) {
         return Err(TranscodeError::Undecided { reader, reason });
     }
     let mut out = Vec::new();

@@ -1,16 +1,19 @@
 //! Verdicts on cases kept apart (`tests/pickle/apart`): values that no rule was
 //! made for before they were measured. Run with `--nocapture` to see each kind of error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
+use picklegate::pickle::transcode::{Form, Py2Str, Transcoder};
+use picklegate::pickle::{Extensions, Pool, Scanner, Verdict};
+
 use crate::matrix::{Matrix, Row};
 use crate::support::pythons::Python;
-use crate::verdicts::{assert_at_most, assert_proved, judge_all};
+use crate::verdicts::{assert_at_most, assert_proved, judge_all, reader};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -94,15 +97,14 @@ fn verdicts_with_inventories_on_values_that_nobody_had_seen_are_as_right_as_was_
     assert_proved(&counts, &proved);
 }
 
-/// Answers of `apart.py` on all rows: Django's series, then the meaning of each pickle
-/// for this Python.
-fn readings(record: &Matrix, python: &Python) -> (String, Vec<String>) {
-    let rows = record.rows.iter();
-    let lines: Vec<String> = rows
-        .map(|row| {
-            let case = case(record, row);
-            format!("{} {case}", BASE64_STANDARD.encode(&row.pickle))
-        })
+/// Answers of `apart.py` on pickles and their cases: Django's series, then the meaning of
+/// each for this Python.
+fn readings<'p>(
+    pickles: impl Iterator<Item = (&'p [u8], &'p str)>,
+    python: &Python,
+) -> (String, Vec<String>) {
+    let lines: Vec<String> = pickles
+        .map(|(pickle, case)| format!("{} {case}", BASE64_STANDARD.encode(pickle)))
         .collect();
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), lines.join("\n")).expect("written");
@@ -146,7 +148,9 @@ fn assert_holds(record: &Matrix) {
             println!("skipped: no Python {recorded} (tests/setup makes it)");
             continue;
         };
-        let (django, readings) = readings(record, python);
+        let rows = record.rows.iter();
+        let pickles = rows.map(|row| (&row.pickle[..], case(record, row)));
+        let (django, readings) = readings(pickles, python);
         let other_django = django != format!("django {}", record.django[recorded]);
         let (mut held, mut skipped) = (0, BTreeMap::<&str, u32>::new());
         let mut wrong = Vec::new();
@@ -170,5 +174,101 @@ fn assert_holds(record: &Matrix) {
         }
         println!("Python {recorded}, {django}: {held} as recorded, skipped {skipped:?}");
         assert_eq!(wrong, [""; 0], "Python {recorded}");
+    }
+}
+
+/// A pickle in the form that a reader is handed in its place, if there is one.
+fn handed_out(
+    tools: (&mut Scanner, &mut Transcoder),
+    pickle: &[u8],
+    reader: Pool<'_>,
+    writer: Pool<'_>,
+) -> Option<Vec<u8>> {
+    let (scanner, transcoder) = tools;
+    let scan = scanner.scan(pickle, Extensions::NONE).ok()?;
+    let against = scan.judge(reader.reader, reader.inventory).err()?;
+    let form = Form::of(reader.reader, &scan, Py2Str::Text)?;
+    let writers = scan.writer().among(std::iter::once(writer));
+    let wanted = against.verdict() == Verdict::Unloadable;
+    if !wanted || !scan.may_be_rewritten(reader, &writers) {
+        return None;
+    }
+    let mut out = Vec::new();
+    transcoder.transcode(pickle, form, &reader, &mut out).ok()?;
+    let scan = scanner.scan(&out, Extensions::NONE).ok()?;
+    let judged = scan.judge(reader.reader, reader.inventory);
+    judged.and_then(|()| scan.prove(reader, &writers)).ok()?;
+    Some(out)
+}
+
+/// Under the Pythons themselves: what is emitted is what its writer meant, or refused.
+#[test]
+fn what_is_transcoded_with_proof_means_the_same_to_its_reader() {
+    let (mut scanner, mut transcoder) = (Scanner::default(), Transcoder::default());
+    let pythons = Python::all();
+    for record in [&APART, &LATER] {
+        let pool = |at: usize| Pool {
+            reader: reader(record, &record.readers[at]),
+            inventory: Some(&record.inventories[at]),
+        };
+        let lower = record
+            .rows
+            .iter()
+            .filter(|row| !row.pickle.starts_with(b"\x80") || row.pickle[1] <= 2);
+        let lower: BTreeSet<_> = lower
+            .map(|row| {
+                let meant = row
+                    .meaning
+                    .as_deref()
+                    .and_then(|meant| meant.split_once(' '));
+                (case(record, row), meant.map(|meant| meant.1))
+            })
+            .collect();
+        for (r, recorded) in record.readers.iter().enumerate() {
+            let Some(python) = pythons.iter().find(|python| python.version() == *recorded) else {
+                println!("skipped: no Python {recorded} (tests/setup makes it)");
+                continue;
+            };
+            let mut emitted = Vec::new();
+            for row in record.rows.iter().filter(|row| !row.unloadable_by_writer) {
+                let from = record.writers[row.productions[0].1].split('/').next();
+                let at = record
+                    .readers
+                    .iter()
+                    .position(|python| Some(&**python) == from);
+                let writer = pool(at.expect("a writer that reads"));
+                let tools = (&mut scanner, &mut transcoder);
+                if let Some(pickle) = handed_out(tools, &row.pickle, pool(r), writer) {
+                    emitted.push((row, pickle));
+                }
+            }
+            let pickles = emitted
+                .iter()
+                .map(|(row, pickle)| (&pickle[..], case(record, row)));
+            let (django, readings) = readings(pickles, python);
+            let other_django = django != format!("django {}", record.django[recorded]);
+            let mut wrong = Vec::new();
+            for ((row, _), reading) in emitted.iter().zip(&readings) {
+                let case = case(record, row);
+                let of_another = other_django && case.starts_with("django/");
+                let no_zones = reading.contains("ZoneInfoNotFoundError");
+                // The writer's own lower protocol loses it, too: the second of two times
+                // that a clock shows.
+                let as_lower = lower.contains(&(case, reading.split_once(' ').map(|read| read.1)));
+                let meant = is_meant(record, row, reading, recorded) || as_lower;
+                // Outside of instances, `py2_str` says that it is text.
+                let as_said = case.starts_with("bytes/");
+                if !meant && !of_another && !no_zones && !as_said {
+                    wrong.push(format!("{case}: {reading}"));
+                }
+            }
+            println!(
+                "Python {recorded}: {} emitted, {} wrong",
+                emitted.len(),
+                wrong.len()
+            );
+            assert!(emitted.len() > 10, "{}", emitted.len());
+            assert_eq!(wrong, [""; 0], "Python {recorded}");
+        }
     }
 }

@@ -51,7 +51,7 @@ fn version(text: &str) -> (u16, u16) {
     )
 }
 
-fn reader(matrix: &Matrix, python: &str) -> Reader {
+pub(crate) fn reader(matrix: &Matrix, python: &str) -> Reader {
     let (major, minor) = version(python);
     let django = version(&matrix.django[python]);
     Reader::of_python(major.into(), Some(minor.into())).with_django(Some(django))

@@ -45,8 +45,9 @@ impl Whole {
     }
 }
 
-/// Reason why there is no other form of a pickle: text or bytes is not decided.
-const UNDECIDED: &str = "text_or_bytes";
+/// Reason why there is no other form of a pickle: it would not be told from that of another
+/// value.
+const UNDECIDED: &str = "ambiguous_form";
 
 /// Writes a pickle in another form. Whatever it is then, its reader must be proved to get
 /// what the writer meant.
@@ -59,7 +60,7 @@ pub(super) fn rewrite<'w>(
 ) -> Result<(), &'static str> {
     let scan = scanner.scan(bytes, extensions).map_err(|_| BROKEN)?;
     let by = scan.writer();
-    if !scan.has_decided_strings(pool, &by.among(writers.clone())) {
+    if !scan.may_be_rewritten(pool, &by.among(writers.clone())) {
         return Err(UNDECIDED);
     }
     transcoder

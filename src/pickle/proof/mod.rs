@@ -39,6 +39,9 @@ const PLAIN: [&str; 11] = [
     "frozenset",
 ];
 
+/// Attributes of one global that are looked up, at most: whoever looks must not wait.
+const MAX_ATTRIBUTES: usize = 64;
+
 /// Whether it makes code objects, which are for the minor version alone that wrote them, or
 /// unpickles what nobody looks into.
 fn makes_code((module, name): Name<'_>) -> bool {
@@ -197,17 +200,22 @@ impl<'s> Scan<'s> {
         Ok(())
     }
 
-    /// Whether no class holds Python 2's `str` of which nothing tells if it is meant as
-    /// text or as bytes: rewritten, it would look like either.
-    pub fn has_decided_strings<'w>(
+    /// Whether it may be rewritten for a reader: no class holds Python 2's `str` of which
+    /// nothing tells if it is meant as text or as bytes, and Python 2 calls nothing by the
+    /// name of another. Rewritten, one would look like the other.
+    pub fn may_be_rewritten<'w>(
         &self,
         reader: Pool<'_>,
         writers: &(impl Iterator<Item = Pool<'w>> + Clone),
     ) -> bool {
         let mut globals = self.raw_globals().enumerate();
-        globals.all(|global| {
+        globals.all(|(number, global)| {
+            let [(module, name), in_3] = self.both_names(global);
+            let keeps_name = !reader.reader.is_python2() || names::to_py3(module, name) == in_3;
             let mut writers = writers.clone();
-            writers.all(|writer| self.proves(global, reader, writer) != Err(Lack::Text))
+            keeps_name
+                && writers
+                    .all(|writer| self.proves((number, global), reader, writer) != Err(Lack::Text))
         })
     }
 
@@ -278,6 +286,9 @@ impl<'s> Scan<'s> {
         (reader, writer): (Pool<'_>, Pool<'_>),
         names: [Name<'_>; 2],
     ) -> Result<(), Lack> {
+        if self.attributes_of(number).nth(MAX_ATTRIBUTES).is_some() {
+            return Err(Lack::Uses);
+        }
         for attribute in self.attributes_of(number) {
             let is_member = |source: &Source<'_>| match source.known {
                 Known::Facts(facts) => {
