@@ -36,10 +36,10 @@ impl Dispatch<'_> {
             }
             None => lane.change(downstream, ticket, verb, target, None),
         });
-        let reaches = self.is_anybody || decision.plan.deletes_reach;
-        let others = decision.others(&self.snapshot.codec);
-        let siblings = others.filter(|_| reaches);
-        self.delete_copies(ticket, lane, siblings, key, meta);
+        if self.is_anybody || decision.plan.deletes_reach {
+            let siblings = decision.others(&self.snapshot.codec);
+            self.delete_copies(ticket, lane, siblings, key, meta);
+        }
         self.downstream.finish(ticket);
     }
 
