@@ -8,7 +8,7 @@ use crate::engine::counts::{Closed, Invalidation, Outcome};
 use crate::engine::statistics::Gathering;
 use crate::engine::steps::{Found, Next, Stepwise, replace_code};
 use crate::engine::ticket::{Quiet, Ticket};
-use crate::engine::value::judged::Shown;
+use crate::engine::value::judged::{Shown, ValueStart};
 use crate::policy::{Look, SpaceId};
 use crate::protocol::reply::is_error;
 use crate::protocol::request::Verb;
@@ -184,9 +184,8 @@ impl Downstream {
         self.finish(ticket);
     }
 
-    /// What a value that its client did not ask for is to the client of a ticket: its
-    /// client flags, first bytes and length.
-    pub fn probe(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Shown {
+    /// What a value that its client did not ask for is to the client of a ticket.
+    pub fn probe(&mut self, ticket: Ticket, look: Look, value: ValueStart<'_>) -> Shown {
         let identity = self.clients.slot(ticket).who.identity;
         // Nobody asked for it: it is not counted.
         self.context.judge.judge_read(identity, look, value).shown

@@ -12,7 +12,7 @@ use crate::engine::context::Context;
 use crate::engine::counts::Outcome;
 use crate::engine::steps::Next;
 use crate::engine::ticket::Ticket;
-use crate::engine::value::judged::{Judged, Shown};
+use crate::engine::value::judged::{Judged, Shown, ValueStart};
 use crate::policy::{Identity, Look, OnMiss};
 
 impl Downstream {
@@ -25,9 +25,8 @@ impl Downstream {
         self.clients.slot(ticket).came += len as u64;
     }
 
-    /// Looks at a value for the client of a ticket and counts the look: its client
-    /// flags, the bytes that a look needs, and its length.
-    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: (u32, &[u8], usize)) -> Judged {
+    /// Looks at a value for the client of a ticket and counts the look.
+    pub fn inspect(&mut self, ticket: Ticket, look: Look, value: ValueStart<'_>) -> Judged {
         let identity = self.clients.slot(ticket).who.identity;
         let judged = self.context.judge.judge_read(identity, look, value);
         self.context.counts.count_read(identity.space, &judged);
@@ -136,14 +135,13 @@ pub(in crate::engine) struct Values<'s> {
 }
 
 impl Values<'_> {
-    /// Looks at a value and counts it: its client flags, the bytes that a look
-    /// needs, and its length.
+    /// Looks at a value and counts it.
     #[inline]
     pub(in crate::engine) fn admit(
         &mut self,
         client_key: &[u8],
         look: Look,
-        value: (u32, &[u8], usize),
+        value: ValueStart<'_>,
     ) -> Shown {
         let judged = self.context.judge.judge_read(self.identity, look, value);
         match judged.shown {
@@ -161,7 +159,7 @@ impl Values<'_> {
         &mut self,
         client_key: &[u8],
         look: Look,
-        value: (u32, &[u8], usize),
+        value: ValueStart<'_>,
     ) -> Shown {
         let judged = self.context.judge.judge_read(self.identity, look, value);
         if matches!(judged.shown, Shown::Hidden | Shown::Later) {

@@ -5,6 +5,7 @@ use super::fence::Fence;
 use crate::engine::downstream::Downstream;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Wants;
+use crate::engine::value::judged::ValueStart;
 use crate::policy::Look;
 use crate::protocol::reply::ReplyError;
 
@@ -86,11 +87,21 @@ pub struct UpstreamCounts {
     pub misses: u64,
 }
 
-impl Front<'_> {
+impl<'l> Front<'l> {
     /// Whether its line asks for more than one key.
     pub(super) fn asks_several(&self) -> bool {
         let line = memchr::memchr(b'\n', self.request);
         line.is_some_and(|end| memchr::memchr_iter(b' ', &self.request[..end]).count() > 1)
+    }
+
+    /// The value behind the line, as far as it is here.
+    #[inline]
+    pub(super) fn value(&self, flags: u32, len: usize) -> ValueStart<'l> {
+        ValueStart {
+            flags,
+            bytes: self.body,
+            len,
+        }
     }
 
     /// Whether too little of a value is here for a look at it. What lacks is waited for,

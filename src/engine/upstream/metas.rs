@@ -127,7 +127,7 @@ impl OwedMeta {
             return Ok(Taken::Lacks);
         }
         let client_key = meta.restore.client_key(physical);
-        let value = (flags, front.body, len);
+        let value = front.value(flags, len);
         let judged = front.downstream.inspect(ticket, meta.look, value);
         let asks_on = self.asks_on(&front.downstream.context);
         let mut visible = false;

@@ -105,7 +105,7 @@ impl Probe {
         if front.lacks(look, flags, len) {
             return Ok(Taken::Lacks);
         }
-        let value = (flags, front.body, len);
+        let value = front.value(flags, len);
         match front.downstream.probe(ticket, look, value) {
             Shown::AsIs | Shown::Rewritten(_) => self.found = Found::Seen(cas),
             Shown::Hidden => self.found = Found::Hidden(cas),

@@ -46,7 +46,7 @@ impl Through {
             return Ok(Taken::Lacks);
         }
         let key = self.restore.client_key(b"");
-        let seen = (head.flags, front.body, head.len);
+        let seen = front.value(head.flags, head.len);
         let line = [b"VALUE ", key, head.tail, b"\r\n"];
         let shown = front.downstream.values(self.ticket, |values| {
             let shown = values.admit_through(key, self.look, seen);

@@ -8,7 +8,7 @@ use crate::engine::downstream::{Downstream, LARGE_BYTES};
 use crate::engine::meta::OwedRestore;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::apart::Wants;
-use crate::engine::value::judged::Shown;
+use crate::engine::value::judged::{Shown, ValueStart};
 use crate::policy::{Look, OnMiss};
 use crate::protocol::reply::{ReplyError, ValueHead, is_error, parse_value_head, parse_value_of};
 use crate::protocol::request::Verb;
@@ -127,7 +127,11 @@ impl Values {
                     values.admit(
                         key.restore.client_key(head.key),
                         key.look,
-                        (head.flags, value, head.len),
+                        ValueStart {
+                            flags: head.flags,
+                            bytes: value,
+                            len: head.len,
+                        },
                     ),
                     &key.restore,
                 ) {
@@ -190,7 +194,7 @@ impl Values {
         self.miss_or_fail(front, missed);
         let key = &self.owed()[0];
         let on_miss = key.on_miss;
-        let seen = (head.flags, front.body, head.len);
+        let seen = front.value(head.flags, head.len);
         let client_key = key.restore.client_key(head.key);
         let line = [b"VALUE ", client_key, head.tail, b"\r\n"];
         let shown = front.downstream.values(ticket, |values| {

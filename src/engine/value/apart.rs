@@ -11,6 +11,7 @@ use slab::Slab;
 use crate::engine::meta::MetaReply;
 use crate::engine::ticket::Ticket;
 use crate::engine::value::judge::{Findings, Inline, Judge};
+use crate::engine::value::judged::ValueStart;
 use crate::pickle::Pause;
 use crate::policy::{Identity, Look, OnMiss, Snapshot};
 use crate::protocol::key::KeyBuf;
@@ -106,7 +107,11 @@ impl JobRunner {
         let whole = &bytes[value.clone()];
         let (judged, key) = match asks {
             Asks::Read(look) => {
-                let seen = (flags, whole, whole.len());
+                let seen = ValueStart {
+                    flags,
+                    bytes: whole,
+                    len: whole.len(),
+                };
                 (judge.judge_read(identity, look, seen), None)
             }
             Asks::Write(key) => {

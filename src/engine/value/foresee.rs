@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::judge::{Inline, Judge, plain};
-use super::judged::{Judged, PROTOCOL, Shown};
+use super::judged::{Judged, PROTOCOL, Shown, ValueStart};
 use crate::pickle::{Pause, Pool, Reason, Verdict};
 use crate::policy::{Decision, Identity, Look, Snapshot, SpaceId};
 
@@ -30,7 +30,12 @@ pub fn foresee_read(
     (flags, value): (u32, &[u8]),
 ) -> Foreseen {
     let mut judge = Judge::new(Arc::clone(snapshot), Inline::ALL, Pause::NONE);
-    let Judged { shown, pickle } = judge.judge_read(identity, look, (flags, value, value.len()));
+    let start = ValueStart {
+        flags,
+        bytes: value,
+        len: value.len(),
+    };
+    let Judged { shown, pickle } = judge.judge_read(identity, look, start);
     let reason = pickle.and_then(|pickle| pickle.reason);
     Foreseen {
         shown,

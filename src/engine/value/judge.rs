@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::judged::{FIREWALL, Judged, Pickle, Shown};
+use super::judged::{FIREWALL, Judged, Pickle, Shown, ValueStart};
 use super::scanned::Scanned;
 use super::show::rewrite;
 use crate::pickle::transcode::Transcoder;
@@ -133,17 +133,13 @@ impl Judge {
 
     // The doors ------------------------------------------------------------
 
-    /// Judges a value on its way to a reader. `start` holds the
-    /// [`Judge::bytes_needed`] of a value of `len` bytes.
+    /// Judges a value on its way to a reader, of which the [`Judge::bytes_needed`] are
+    /// here.
     // Once for each value: a call would take as many instructions as the look.
     #[allow(clippy::inline_always)]
     #[inline(always)]
-    pub fn judge_read(
-        &mut self,
-        reader: Identity,
-        look: Look,
-        (flags, start, len): (u32, &[u8], usize),
-    ) -> Judged {
+    pub fn judge_read(&mut self, reader: Identity, look: Look, value: ValueStart<'_>) -> Judged {
+        let ValueStart { flags, bytes, len } = value;
         if !self.encoding.may_be_pickle(flags) {
             return Judged::PLAIN;
         }
@@ -151,9 +147,9 @@ impl Judge {
             Look::Away => return Judged::PLAIN,
             Look::Count => false,
             Look::Hide => true,
-            Look::Whole(whole) => return self.judge_held(reader, whole, (flags, start, len)),
+            Look::Whole(whole) => return self.judge_held(reader, whole, value),
         };
-        self.judge_header(reader, hides, flags, &start[..start.len().min(len)])
+        self.judge_header(reader, hides, flags, &bytes[..bytes.len().min(len)])
     }
 
     /// Judges a value on its way in from a namespace, for all readers of its key.
@@ -273,10 +269,10 @@ impl Judge {
         &mut self,
         identity: Identity,
         whole: Whole,
-        (flags, start, len): (u32, &[u8], usize),
+        ValueStart { flags, bytes, len }: ValueStart<'_>,
     ) -> Judged {
         if self.is_held(len) {
-            let value = &start[..len];
+            let value = &bytes[..len];
             if self.is_long(flags, value) {
                 return Judged::unseen(Shown::Later);
             }
@@ -285,7 +281,7 @@ impl Judge {
         if whole.contains(Whole::THROUGH) {
             return Judged::unseen(Shown::Hidden);
         }
-        let start = &start[..start.len().min(len)];
+        let start = &bytes[..bytes.len().min(len)];
         let mut judged = self.judge_header(identity, false, flags, start);
         if let Some(pickle) = &mut judged.pickle {
             // What is too large to be looked at whole passes no firewall.
@@ -507,6 +503,14 @@ mod tests {
         Judge::new(config.snapshot, Inline::ALL, Pause::NONE)
     }
 
+    fn pickle(bytes: &[u8], len: usize) -> ValueStart<'_> {
+        ValueStart {
+            flags: PICKLE,
+            bytes,
+            len,
+        }
+    }
+
     fn python2(judge: &Judge) -> Identity {
         let namespace = &judge.snapshot.namespaces[0];
         assert_eq!(namespace.name.to_string(), "py2");
@@ -524,7 +528,7 @@ mod tests {
             let (mut here, mut apart, mut after) = (judge(), judge(), judge());
             let judge = |judge: &mut Judge| {
                 let reader = python2(judge);
-                judge.judge_read(reader, Look::Whole(whole), (PICKLE, value, value.len()))
+                judge.judge_read(reader, Look::Whole(whole), pickle(value, value.len()))
             };
             let judged = judge(&mut here);
             let findings = judge(&mut apart);
@@ -557,7 +561,7 @@ mod tests {
             (Whole::DENY, Shown::AsIs),
             (Whole::DENY | Whole::ENFORCE, Shown::Hidden),
         ] {
-            let value = (PICKLE, &b"\x80\x02"[..], 101);
+            let value = pickle(b"\x80\x02", 101);
             let judged = judge.judge_read(reader, Look::Whole(whole), value);
             assert_eq!(judged.shown, shown, "{whole:?}");
             let refused = judged.pickle.is_some_and(|p| p.reason == Some(FIREWALL));

@@ -12,6 +12,17 @@ pub(super) const FIREWALL: &str = "firewall";
 /// ... and the one of what is no whole pickle.
 pub(super) const BROKEN: &str = "broken";
 
+/// A value as far as it is here.
+#[derive(Debug, Clone, Copy)]
+pub struct ValueStart<'v> {
+    /// The client's flags.
+    pub flags: u32,
+    /// At least the bytes that a look needs, line end and all.
+    pub bytes: &'v [u8],
+    /// The value's length, in bytes.
+    pub len: usize,
+}
+
 /// Treatment of a value that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
