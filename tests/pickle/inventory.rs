@@ -106,6 +106,17 @@ fn run(python: &Python, directory: &TempDir, args: &[&str]) -> Finished {
     finished.expect("it ends in time")
 }
 
+/// The deployment, with packages of all kinds in it.
+fn deployment_with_kinds() -> io::Result<TempDir> {
+    let directory = deployment()?;
+    for (name, text) in KINDS {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().expect("a package"))?;
+        fs::write(path, text)?;
+    }
+    Ok(directory)
+}
+
 fn pythons() -> Vec<Python> {
     let all = Python::all();
     if all.is_empty() {
@@ -163,12 +174,7 @@ fn every_python_lists_what_it_can_load() {
 
 #[test]
 fn every_python_lists_what_is_in_packages() {
-    let directory = deployment().unwrap();
-    for (name, text) in KINDS {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    let directory = deployment_with_kinds().unwrap();
     for python in pythons() {
         let version = python.version();
         let made = run(&python, &directory, &["--import", "kinds"]);
@@ -246,12 +252,7 @@ fn what_cannot_be_imported_fails_and_costs_itself_only() {
 /// when they are looked at.
 #[test]
 fn what_fails_or_is_foreign_blinds_nothing_else() {
-    let directory = deployment().unwrap();
-    for (name, text) in KINDS {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    let directory = deployment_with_kinds().unwrap();
     for python in pythons() {
         let version = python.version();
         let made = run(
@@ -349,12 +350,7 @@ fn what_hangs_or_ends_the_interpreter_costs_itself_only() {
 
 #[test]
 fn the_order_of_hashes_changes_nothing() {
-    let directory = deployment().unwrap();
-    for (name, text) in KINDS {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
+    let directory = deployment_with_kinds().unwrap();
     for python in pythons() {
         let script = directory.path().join("inventory.py");
         let made = |seed: &str| {

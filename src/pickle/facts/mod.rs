@@ -26,7 +26,7 @@ pub(super) struct Group {
     pub(super) facts: &'static str,
 }
 
-/// What some versions pickle, and others get as it was meant.
+/// Versions whose pickles other versions get as they were meant.
 #[derive(Debug, Clone, Copy)]
 struct Trip {
     writers: Versions,

@@ -259,21 +259,19 @@ impl<'s> Scan<'s> {
         {
             return Ok(());
         }
-        let (theirs, ours) = (
-            reader.sources_of([in_2, in_3]),
-            writer.sources_of([in_2, in_3]),
-        );
         if global.known.manner == Manner::Model {
             // The helper does the same in every series.
             return self.models_are_alike(reader, writer, text);
         }
+        let names = [in_2, in_3];
+        let (theirs, ours) = (reader.sources_of(names), writer.sources_of(names));
         for theirs in &theirs {
             for ours in &ours {
                 holds(asked, in_3, (ours, theirs), text)?;
             }
         }
         if asked.uses().contains(Uses::ATTRIBUTE) {
-            return self.attributes_are_alike(number, (reader, writer), [in_2, in_3]);
+            return self.attributes_are_alike(number, (reader, writer), names);
         }
         Ok(())
     }
@@ -289,6 +287,7 @@ impl<'s> Scan<'s> {
         if self.attributes_of(number).nth(MAX_ATTRIBUTES).is_some() {
             return Err(Lack::Uses);
         }
+        let classes = [reader, writer].map(|pool| pool.sources_of(names));
         for attribute in self.attributes_of(number) {
             let is_member = |source: &Source<'_>| match source.known {
                 Known::Facts(facts) => {
@@ -296,7 +295,6 @@ impl<'s> Scan<'s> {
                 }
                 _ => false,
             };
-            let classes = [reader, writer].map(|pool| pool.sources_of(names));
             if classes.iter().flatten().all(is_member) {
                 continue;
             }
@@ -344,18 +342,17 @@ impl<'s> Scan<'s> {
         (number, global): (usize, &Global),
         reader: Pool<'_>,
     ) -> Option<Refusal> {
-        let [in_2, in_3] = self.both_names(global);
+        let mut asked = self.asked(number);
+        // Python 3 has but one of the two.
+        if !reader.reader.is_python2() && asked.base == Some("long") {
+            asked.base = Some("int");
+        }
         let mut found = None;
-        for source in &reader.sources_of([in_2, in_3]) {
+        for source in &reader.sources_of(self.both_names(global)) {
             // All of what the reader may be must refuse it.
             let Known::Facts(facts) = source.known else {
                 return None;
             };
-            let mut asked = self.asked(number);
-            // Python 3 has but one of the two.
-            if !reader.reader.is_python2() && asked.base == Some("long") {
-                asked.base = Some("int");
-            }
             let refusal = refusal::refusal(&asked, facts)?;
             // Another micro version of the standard library may have it.
             if source.standard && refusal == Refusal::Slot {
@@ -401,8 +398,7 @@ fn holds(
             Err(Lack::Unrecorded)
         };
     };
-    let by_name = only_named || (asked.uses() - (Uses::GIVEN | Uses::ATTRIBUTE)).is_empty();
-    if by_name && !asked.uses().contains(Uses::GIVEN) {
+    if (asked.uses() - Uses::ATTRIBUTE).is_empty() {
         // Whoever calls a function gives it as many arguments as before.
         let same = writers.kind() == readers.kind()
             && writers.arity("function") == readers.arity("function");
